@@ -1,0 +1,105 @@
+#pragma once
+
+#include <functional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "core/tensor.h"
+
+// Reverse-mode automatic differentiation. An op computes its value, then records how gradients flow back:
+//
+//   Tensor mul(const Tensor& a, const Tensor& b) {
+//     Tensor value = ...;
+//     return record("mul", value, {a, b}, saved(a, b), ByOps{[](const Back& k) { return Grads{k.g * k.saved[1], k.g * k.saved[0]}; }});
+//   }
+//
+// The engine sums gradients over broadcast axes, accumulates them, and checks their count, shape and number type.
+namespace az {
+
+using Grads = std::vector<Tensor>;  // one per input, undefined where none is needed
+
+// What an op's gradient gets.
+struct Back {
+  Tensor g;                   // gradient of the result, in whatever layout
+  std::vector<Tensor> saved;  // in the order given to saved()
+  Tensor result;              // the op's own result; defined only after saved(...).and_result()
+  std::vector<bool> needed;
+  bool needs(size_t input) const { return needed[input]; }  // whether a gradient of that input is wanted
+};
+
+// Tensors kept for the gradient: dropped at once when none is needed, checked against changes in place, freed as backward passes.
+class Saved {
+ public:
+  explicit Saved(std::vector<Tensor> tensors) : tensors_(std::move(tensors)) {}
+  Saved and_result() && {
+    result_ = true;
+    return std::move(*this);
+  }
+
+ private:
+  friend Tensor record(const char*, Tensor, std::vector<Tensor>, Saved, struct Gradient);
+  std::vector<Tensor> tensors_;
+  bool result_ = false;
+};
+
+template <class... Tensors> Saved saved(const Tensors&... tensors) { return Saved(std::vector<Tensor>{tensors...}); }
+
+// How a gradient is made. ByOps: out of ops, so it can be differentiated again. ByKernel: directly; create_graph throws, naming the op.
+struct Gradient {
+  std::function<Grads(const Back&)> function;
+  bool by_ops = false;
+};
+struct ByOps : Gradient {
+  explicit ByOps(std::function<Grads(const Back&)> f) : Gradient{std::move(f), true} {}
+};
+struct ByKernel : Gradient {
+  explicit ByKernel(std::function<Grads(const Back&)> f) : Gradient{std::move(f), false} {}
+};
+
+// Marks `value` as the result of op `name` (a string literal) on `inputs`. Returns value untouched when no input needs a gradient.
+Tensor record(const char* name, Tensor value, std::vector<Tensor> inputs, Saved saved, Gradient gradient);
+
+// Whether an op on these inputs would be recorded now.
+bool needs_grad(const std::vector<Tensor>& inputs);
+
+struct GradOptions {
+  Tensor gradient = {};  // of the output; may be left out when it has one element
+  bool retain_graph = false;
+  bool create_graph = false;
+};
+// d(output)/d(input) for each input (leaf or not), undefined where output does not depend on it. Leaves' grad() stay as they are.
+std::vector<Tensor> grad(const Tensor& output, const std::vector<Tensor>& inputs, const GradOptions& options = {});
+
+// While one lives, on its thread: nothing is recorded (NoGrad), or recording is as stated (GradMode).
+class GradMode {
+ public:
+  explicit GradMode(bool enabled);
+  ~GradMode();
+  GradMode(const GradMode&) = delete;
+  static bool enabled();
+
+ private:
+  bool before_;
+};
+struct NoGrad : GradMode {
+  NoGrad() : GradMode(false) {}
+};
+
+// The path of the module that is running ("layer2.0.conv1"); errors start with it and recorded ops remember it.
+class Scope {
+ public:
+  explicit Scope(const std::string& path);
+  ~Scope();
+  Scope(const Scope&) = delete;
+  static const std::string& path();
+
+ private:
+  const std::string* before_;
+};
+
+// The recorded op that made this tensor ("conv2d"), and the module path it ran in; "" for leaves.
+std::string op_name(const Tensor& tensor);
+std::string op_scope(const Tensor& tensor);
+
+}  // namespace az

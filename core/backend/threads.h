@@ -1,0 +1,22 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+
+namespace az {
+
+// Threads used by every parallel loop and by oneDNN and OpenBLAS (one OpenMP pool).
+int thread_count();
+void set_thread_count(int count);
+
+// Calls body(begin, end) on disjoint ranges that cover [0, count), of `grain` elements or more each, on the OpenMP pool.
+void parallel_for(int64_t count, int64_t grain, const std::function<void(int64_t, int64_t)>& body);
+
+}  // namespace az
+
+// Compiles a loop for several instruction sets and picks one when the program starts (GCC function multiversioning).
+#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && !defined(__SANITIZE_ADDRESS__)
+#define AZ_MULTIVERSION __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
+#else
+#define AZ_MULTIVERSION
+#endif

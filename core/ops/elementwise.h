@@ -1,0 +1,57 @@
+#pragma once
+
+#include "core/tensor.h"
+
+// Element by element, with NumPy broadcasting between tensors; shapes [..] -> broadcast shape. Floating types unless said.
+namespace az {
+
+Tensor add(const Tensor& a, const Tensor& b);  // a + b
+Tensor sub(const Tensor& a, const Tensor& b);  // a - b
+Tensor mul(const Tensor& a, const Tensor& b);  // a * b
+Tensor div(const Tensor& a, const Tensor& b);  // a / b
+Tensor add(const Tensor& a, double b);
+Tensor mul(const Tensor& a, double b);
+Tensor maximum(const Tensor& a, const Tensor& b);  // the gradient is shared equally where a == b
+Tensor minimum(const Tensor& a, const Tensor& b);
+Tensor atan2(const Tensor& y, const Tensor& x);
+Tensor where(const Tensor& mask, const Tensor& a, const Tensor& b);  // mask (u8) != 0 ? a : b
+
+Tensor neg(const Tensor& x);
+Tensor exp(const Tensor& x);
+Tensor log(const Tensor& x);
+Tensor sqrt(const Tensor& x);
+Tensor sin(const Tensor& x);
+Tensor cos(const Tensor& x);
+Tensor tanh(const Tensor& x);
+Tensor sigmoid(const Tensor& x);
+Tensor abs(const Tensor& x);
+Tensor pow(const Tensor& x, double exponent);
+struct ClampOptions { double min = -1e308, max = 1e308; };
+Tensor clamp(const Tensor& x, ClampOptions options);  // gradient 1 inside [min, max], 0 outside
+Tensor relu(const Tensor& x);                          // max(x, 0)
+Tensor leaky_relu(const Tensor& x, double slope = 0.01);
+Tensor gelu(const Tensor& x);                          // x * Phi(x), exact (erf)
+Tensor silu(const Tensor& x);                          // x * sigmoid(x)
+
+// u8 masks, 1 where it holds; no gradient.
+Tensor equal(const Tensor& a, const Tensor& b);
+Tensor not_equal(const Tensor& a, const Tensor& b);
+Tensor less(const Tensor& a, const Tensor& b);
+Tensor less_equal(const Tensor& a, const Tensor& b);
+Tensor greater(const Tensor& a, const Tensor& b);
+Tensor greater_equal(const Tensor& a, const Tensor& b);
+
+inline Tensor operator+(const Tensor& a, const Tensor& b) { return add(a, b); }
+inline Tensor operator-(const Tensor& a, const Tensor& b) { return sub(a, b); }
+inline Tensor operator*(const Tensor& a, const Tensor& b) { return mul(a, b); }
+inline Tensor operator/(const Tensor& a, const Tensor& b) { return div(a, b); }
+inline Tensor operator+(const Tensor& a, double b) { return add(a, b); }
+inline Tensor operator-(const Tensor& a, double b) { return add(a, -b); }
+inline Tensor operator*(const Tensor& a, double b) { return mul(a, b); }
+inline Tensor operator/(const Tensor& a, double b) { return mul(a, 1 / b); }
+inline Tensor operator+(double a, const Tensor& b) { return add(b, a); }
+inline Tensor operator*(double a, const Tensor& b) { return mul(b, a); }
+inline Tensor operator-(double a, const Tensor& b) { return add(neg(b), a); }
+inline Tensor operator-(const Tensor& a) { return neg(a); }
+
+}  // namespace az

@@ -1,0 +1,29 @@
+#pragma once
+
+#include "core/tensor.h"
+
+// gamma and beta scale and shift per channel, [c]; undefined: 1 and 0.
+namespace az {
+
+struct BatchNormOptions {
+  bool training = true;    // statistics of the batch (and the running ones updated), or the running ones
+  double momentum = 0.1;   // running = (1 - momentum) running + momentum batch; the running variance takes the unbiased one
+  double eps = 1e-5;
+};
+// x [n,c] or [n,c,h,w]; (x - mean_c) / sqrt(var_c + eps) * gamma_c + beta_c. running_mean and running_var [c] are changed in place.
+Tensor batch_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta, const Tensor& running_mean, const Tensor& running_var,
+                  const BatchNormOptions& options);
+// relu(batch_norm(x)), in one pass.
+Tensor batch_norm_relu(const Tensor& x, const Tensor& gamma, const Tensor& beta, const Tensor& running_mean, const Tensor& running_var,
+                       const BatchNormOptions& options);
+// relu(a + b), same shapes, in one pass.
+Tensor add_relu(const Tensor& a, const Tensor& b);
+
+struct GroupNormOptions { int64_t groups = 32; double eps = 1e-5; };
+Tensor group_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta, const GroupNormOptions& options);  // x [n,c,...]
+// Over the last gamma.rank() axes: x [..,d], gamma and beta [d].
+Tensor layer_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta, double eps = 1e-5);
+// Zeroes each element with `probability`, scales the others by 1/(1 - probability).
+Tensor dropout(const Tensor& x, double probability);
+
+}  // namespace az

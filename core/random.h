@@ -1,10 +1,13 @@
 #pragma once
 
+#include <array>
+#include <cstddef>
 #include <cstdint>
 
-#include "core/tensor.h"
-
 namespace az {
+
+// One block of Philox 4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", 2011), a bijection of the counter.
+std::array<uint32_t, 4> philox_block(const std::array<uint32_t, 4>& counter, const std::array<uint32_t, 2>& key);
 
 // Random numbers by counter (Philox 4x32-10 of Random123): what is drawn depends on (seed, stream, position) alone, never on
 // threads, order of calls or history.
@@ -12,15 +15,16 @@ class Philox {
  public:
   explicit Philox(uint64_t seed, uint64_t stream = 0, uint64_t substream = 0);
   uint32_t next_u32();
-  double uniform();                    // [0, 1)
-  double uniform(double low, double high);
-  int64_t integer(int64_t below);      // [0, below), unbiased
-  double normal();                     // mean 0, variance 1
+  double uniform();                         // [0, 1), 53 random bits
+  double uniform(double low, double high);  // [low, high)
+  int64_t integer(int64_t below);           // [0, below), unbiased; throws unless below > 0
+  double normal();                          // mean 0, variance 1
   bool bernoulli(double probability);
 
  private:
-  uint32_t counter_[4], key_[2], block_[4];
-  int used_ = 4;
+  std::array<uint32_t, 4> counter_, block_;
+  std::array<uint32_t, 2> key_;
+  size_t used_ = 4;
   double spare_ = 0;
   bool has_spare_ = false;
 };

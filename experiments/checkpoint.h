@@ -1,0 +1,39 @@
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "core/random.h"
+#include "core/safetensors.h"
+#include "experiments/score.h"
+
+namespace az::experiments {
+
+// Where a training stands: what continues it exactly, beside the tensors of model and optimizer.
+struct TrainingState {
+  int64_t epochs = 0;   // finished
+  int64_t step = 0;     // optimizer steps made
+  int64_t batches = 0;  // of the unfinished epoch
+  Score train;          // over those batches
+  double epoch_seconds = 0;
+  double seconds = 0;  // of training, in all
+  RandomState random;
+  double lr = 0;  // of the last step
+  std::optional<double> best_accuracy;
+  int64_t best_epoch = 0;
+  int64_t metrics_bytes = 0;  // length of metrics.jsonl
+};
+
+struct Checkpoint {
+  SafeTensors model, optimizer;
+  TrainingState state;
+};
+
+// Writes <folder>/{model,optimizer}.safetensors and state.json beside, flushes them, then puts them in place in one go.
+void save_checkpoint(const std::string& folder, const Checkpoint& checkpoint);
+// Throws DataError naming the file that is missing or damaged.
+Checkpoint load_checkpoint(const std::string& folder);
+// The folder to load: `folder`, or the "<folder>.old" that an interrupted replacement left.
+std::string existing_checkpoint(const std::string& folder);
+
+}  // namespace az::experiments

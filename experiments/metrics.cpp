@@ -1,0 +1,57 @@
+#include "experiments/metrics.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cmath>
+#include <cstring>
+#include <nlohmann/json.hpp>
+
+#include "core/error.h"
+
+namespace az::experiments {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+Json number(double x) { return std::isfinite(x) ? Json(x) : Json(nullptr); }
+
+struct ToJson {
+  Json operator()(int64_t x) const { return x; }
+  Json operator()(double x) const { return number(x); }
+  Json operator()(const std::string& x) const { return x; }
+  Json operator()(const std::optional<double>& x) const { return x ? number(*x) : Json(nullptr); }
+};
+
+}  // namespace
+
+std::string metrics_line(const std::string& kind, const MetricFields& fields) {
+  Json line = {{"kind", kind}};
+  for (const auto& [name, value] : fields) line[name] = std::visit(ToJson{}, value);
+  return line.dump() + "\n";
+}
+
+MetricsLog::MetricsLog(const std::string& path, int64_t keep_bytes) : path_(path) {
+  file_ = std::fopen(path.c_str(), "ab");
+  if (!file_) fail("cannot write {}: {}", path, std::strerror(errno));
+  std::fseek(file_, 0, SEEK_END);
+  bytes_ = std::min(keep_bytes, int64_t(std::ftell(file_)));
+  if (::ftruncate(::fileno(file_), bytes_) != 0) fail("cannot write {}: {}", path, std::strerror(errno));
+}
+
+MetricsLog::~MetricsLog() { std::fclose(file_); }
+
+void MetricsLog::write(const std::string& kind, const MetricFields& fields) {
+  const std::string line = metrics_line(kind, fields);
+  if (std::fwrite(line.data(), 1, line.size(), file_) != line.size() || std::fflush(file_) != 0) {
+    fail("cannot write {}: {}", path_, std::strerror(errno));
+  }
+  bytes_ += int64_t(line.size());
+}
+
+void MetricsLog::sync() {
+  if (::fsync(::fileno(file_)) != 0) fail("cannot write {}: {}", path_, std::strerror(errno));
+}
+
+}  // namespace az::experiments

@@ -1,0 +1,38 @@
+#pragma once
+
+#include <cstdio>
+#include <optional>
+#include <string>
+#include <utility>
+#include <variant>
+#include <vector>
+
+namespace az::experiments {
+
+using MetricValue = std::variant<int64_t, double, std::string, std::optional<double>>;
+using MetricFields = std::vector<std::pair<std::string, MetricValue>>;
+
+// {"kind":"epoch","epoch":1,...} on one line, keys in the order given; numbers that are not finite, and absent ones, are null.
+std::string metrics_line(const std::string& kind, const MetricFields& fields);
+
+// metrics.jsonl: one object a line, flushed a line at a time.
+class MetricsLog {
+ public:
+  // Appends after the first `keep_bytes` bytes; what lies behind them (written after the checkpoint resumed from) is dropped.
+  MetricsLog(const std::string& path, int64_t keep_bytes);
+  ~MetricsLog();
+  MetricsLog(const MetricsLog&) = delete;
+  MetricsLog& operator=(const MetricsLog&) = delete;
+
+  void write(const std::string& kind, const MetricFields& fields);
+  int64_t bytes() const { return bytes_; }
+  // Flushes to the disk, before a checkpoint relies on bytes().
+  void sync();
+
+ private:
+  std::string path_;
+  std::FILE* file_;
+  int64_t bytes_;
+};
+
+}  // namespace az::experiments

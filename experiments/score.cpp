@@ -1,0 +1,21 @@
+#include "experiments/score.h"
+
+namespace az::experiments {
+
+void Score::add(double loss, const Tensor& logits, const Tensor& labels) {
+  const Tensor rows = logits.detach().plain();
+  const int64_t count = rows.size(0), classes = rows.size(1);
+  const float* row = rows.data<float>();
+  const int64_t* label = labels.data<int64_t>();
+  for (int64_t i = 0; i < count; ++i, row += classes) {
+    const float own = row[label[i]];
+    int64_t ahead = 0;
+    for (int64_t c = 0; c < classes; ++c) ahead += c != label[i] && !(row[c] < own);
+    correct += ahead == 0;
+    top5 += ahead < 5;
+  }
+  loss_sum += loss * double(count);
+  images += count;
+}
+
+}  // namespace az::experiments

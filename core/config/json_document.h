@@ -1,0 +1,19 @@
+#pragma once
+
+#include "core/config/value.h"
+
+namespace az::config {
+
+// Reads JSON, strictly: no comments, no duplicate keys, integers within 64 bits, at most 200 levels deep.
+// Throws ConfigError "<name>:<line>:<column>: ..."; lines and columns (in characters) start at 1.
+Value parse_text(std::string_view text, const std::string& name);
+Value parse_file(const std::string& path);
+
+// JSON text: on one line, or with that many spaces a level. Doubles read back to the same bits; NaN and infinity become null.
+std::string dump(const Value& value, int indent = -1);
+
+// Sets what a command line's `--set path=text` names: "optimizer.lr", "data.augment.0.padding". The text is JSON, or else a
+// plain string. Missing objects on the way are made. Throws ConfigError "--set <path>: ...".
+void set_path(Value& root, const std::string& path, const std::string& text);
+
+}  // namespace az::config

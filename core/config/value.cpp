@@ -1,0 +1,97 @@
+#include "core/config/value.h"
+
+#include <utility>
+
+#include "core/config/json_document.h"
+#include "core/error.h"
+
+namespace az::config {
+
+std::string Position::text() const {
+  if (!source) return "";
+  return line > 0 ? fmt::format("{}:{}:{}", *source, line, column) : *source;
+}
+
+void fail_at(const Position& position, const std::string& path, const std::string& message) {
+  std::string place = position.text();
+  // "--set optimizer.lr" has said the path already.
+  bool repeated = position.line == 0 && !path.empty() && place.ends_with(" " + path);
+  if (!place.empty()) place += ": ";
+  if (!path.empty() && !repeated) place += path + ": ";
+  throw ConfigError(place + message);
+}
+
+Value::Value(Object members) : data_(std::move(members)) {}
+
+void Value::fail_type(const char* expected) const {
+  fail_at(position_, "", fmt::format("expected {}, got {}", expected, short_text(*this)));
+}
+
+bool Value::as_bool() const {
+  if (!is_bool()) fail_type("a boolean");
+  return std::get<bool>(data_);
+}
+
+int64_t Value::as_int() const {
+  if (!is_int()) fail_type("an integer");
+  return std::get<int64_t>(data_);
+}
+
+double Value::as_double() const {
+  if (!is_number()) fail_type("a number");
+  return is_int() ? static_cast<double>(std::get<int64_t>(data_)) : std::get<double>(data_);
+}
+
+const std::string& Value::as_string() const {
+  if (!is_string()) fail_type("a string");
+  return std::get<std::string>(data_);
+}
+
+const Value::Array& Value::as_array() const {
+  if (!is_array()) fail_type("a list");
+  return std::get<Array>(data_);
+}
+
+Value::Array& Value::as_array() { return const_cast<Array&>(std::as_const(*this).as_array()); }
+
+const Value::Object& Value::as_object() const {
+  if (!is_object()) fail_type("an object");
+  return std::get<Object>(data_);
+}
+
+Value::Object& Value::as_object() { return const_cast<Object&>(std::as_const(*this).as_object()); }
+
+const Value* Value::find(std::string_view key) const {
+  for (const Member& member : as_object()) {
+    if (member.key == key) return &member.value;
+  }
+  return nullptr;
+}
+
+const Value& Value::at(std::string_view key) const {
+  const Value* value = find(key);
+  if (!value) fail_at(position_, std::string(key), "the key is missing");
+  return *value;
+}
+
+Value& Value::operator[](std::string_view key) {
+  if (is_null()) data_ = Object{};
+  if (const Value* value = find(key)) return const_cast<Value&>(*value);
+  return as_object().emplace_back(Member{std::string(key)}).value;
+}
+
+void Value::push_back(Value element) {
+  if (is_null()) data_ = Array{};
+  as_array().push_back(std::move(element));
+}
+
+bool operator==(const Member& a, const Member& b) { return a.key == b.key && a.value == b.value; }
+bool operator==(const Value& a, const Value& b) { return a.data_ == b.data_; }
+
+std::string short_text(const Value& value) {
+  if (value.is_array()) return "a list";
+  if (value.is_object()) return "an object";
+  return dump(value);
+}
+
+}  // namespace az::config

@@ -1,0 +1,91 @@
+#include "data/dataset.h"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <numeric>
+
+#include "core/error.h"
+#include "core/random.h"
+
+namespace az::data {
+
+Dataset::Dataset(DatasetContent content, std::optional<Statistics> statistics) {
+  if (content.image_shape.rank() != 3) fail("dataset: images are [c,h,w], got shape {}", content.image_shape.str());
+  if (content.labels.size() * size_t(content.image_shape.numel()) != content.pixels.size()) {
+    fail("dataset: {} labels for {} bytes of {} images", content.labels.size(), content.pixels.size(), content.image_shape.str());
+  }
+  if (!content.class_names.empty() && int64_t(content.class_names.size()) != content.class_count) {
+    fail("dataset: {} class names for {} classes", content.class_names.size(), content.class_count);
+  }
+  for (int64_t label : content.labels) {
+    if (label < 0 || label >= content.class_count) fail("dataset: label {} is not in [0, {})", label, content.class_count);
+  }
+  image_size_ = content.image_shape.numel();
+  samples_.resize(content.labels.size());
+  std::iota(samples_.begin(), samples_.end(), 0);
+  content_ = std::make_shared<const DatasetContent>(std::move(content));
+  set_statistics(statistics ? *statistics : compute_statistics());
+}
+
+void Dataset::set_statistics(Statistics statistics) {
+  size_t channels = size_t(image_shape()[0]);
+  if (statistics.mean.size() != channels || statistics.std.size() != channels) {
+    fail("dataset: {} means and {} deviations for {} channels", statistics.mean.size(), statistics.std.size(), channels);
+  }
+  for (double deviation : statistics.std) {
+    if (!(deviation > 0)) fail("dataset: a standard deviation must be positive (got {})", deviation);
+  }
+  statistics_ = std::move(statistics);
+}
+
+// Exact: counts each byte value first, so no sum depends on an order. A channel of one colour has a deviation of 1.
+Statistics Dataset::compute_statistics() const {
+  int64_t channels = image_shape()[0], plane = image_size_ / std::max<int64_t>(channels, 1);
+  Statistics result;
+  for (int64_t channel = 0; channel < channels; ++channel) {
+    std::array<int64_t, 256> histogram{};
+    for (int64_t sample = 0; sample < count(); ++sample) {
+      const uint8_t* pixel = pixels(sample) + channel * plane;
+      for (int64_t i = 0; i < plane; ++i) ++histogram[pixel[i]];
+    }
+    double n = double(std::max<int64_t>(count() * plane, 1)), mean = 0, variance = 0;
+    for (int value = 0; value < 256; ++value) mean += double(histogram[size_t(value)]) / n * (value / 255.0);
+    for (int value = 0; value < 256; ++value) {
+      variance += double(histogram[size_t(value)]) / n * (value / 255.0 - mean) * (value / 255.0 - mean);
+    }
+    result.mean.push_back(mean);
+    result.std.push_back(variance > 0 ? std::sqrt(variance) : 1);
+  }
+  return result;
+}
+
+Dataset Dataset::part(const std::vector<int64_t>& samples) const {
+  Dataset result = *this;
+  result.samples_.clear();
+  for (int64_t sample : samples) {
+    if (sample < 0 || sample >= count()) fail("dataset: no sample {} among {}", sample, count());
+    result.samples_.push_back(samples_[size_t(sample)]);
+  }
+  return result;
+}
+
+int64_t Dataset::bytes() const { return int64_t(content_->pixels.size() + content_->labels.size() * sizeof(int64_t)); }
+
+HeldOut hold_out(const Dataset& dataset, const HoldOutOptions& options) {
+  double amount = options.amount < 1 ? std::round(options.amount * double(dataset.count())) : options.amount;
+  if (!(amount >= 1) || amount != std::floor(amount) || amount >= double(dataset.count())) {
+    throw ConfigError(fmt::format("validation: cannot hold out {} of {} samples; give a fraction below 1 or a whole number",
+                                  options.amount, dataset.count()));
+  }
+  std::vector<int64_t> samples(size_t(dataset.count()));
+  std::iota(samples.begin(), samples.end(), 0);
+  Philox random(options.seed);
+  auto middle = samples.begin() + int64_t(amount);
+  for (auto drawn = samples.begin(); drawn != middle; ++drawn) std::swap(*drawn, drawn[random.integer(samples.end() - drawn)]);
+  std::sort(samples.begin(), middle);
+  std::sort(middle, samples.end());
+  return {dataset.part({middle, samples.end()}), dataset.part({samples.begin(), middle})};
+}
+
+}  // namespace az::data

@@ -1,0 +1,66 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/shape.h"
+
+namespace az::data {
+
+// Mean and standard deviation of each channel, over pixels scaled to [0, 1].
+struct Statistics {
+  std::vector<double> mean, std;
+};
+
+// What a Dataset holds, filled once by whoever reads or draws it.
+struct DatasetContent {
+  Shape image_shape;            // [c,h,w]
+  std::vector<uint8_t> pixels;  // [count][c][h][w]
+  std::vector<int64_t> labels;  // [count], each in [0, class_count)
+  int64_t class_count = 0;
+  std::vector<std::string> class_names;  // one a class, or none
+};
+
+// Labelled images in memory, as bytes. Copies and parts share the pixels.
+class Dataset {
+ public:
+  // Statistics are computed from the pixels unless given. Throws when the sizes in `content` do not agree.
+  explicit Dataset(DatasetContent content, std::optional<Statistics> statistics = {});
+
+  int64_t count() const { return int64_t(samples_.size()); }
+  const Shape& image_shape() const { return content_->image_shape; }
+  int64_t class_count() const { return content_->class_count; }
+  const std::vector<std::string>& class_names() const { return content_->class_names; }
+  const uint8_t* pixels(int64_t sample) const { return content_->pixels.data() + samples_[size_t(sample)] * image_size_; }
+  int64_t label(int64_t sample) const { return content_->labels[size_t(samples_[size_t(sample)])]; }
+  // What loaders normalise with.
+  const Statistics& statistics() const { return statistics_; }
+  // One mean and one positive std a channel, or it throws.
+  void set_statistics(Statistics statistics);
+  Statistics compute_statistics() const;
+  // The samples of the given numbers, in that order.
+  Dataset part(const std::vector<int64_t>& samples) const;
+  // Memory held by images and labels, shared with copies and parts.
+  int64_t bytes() const;
+
+ private:
+  std::shared_ptr<const DatasetContent> content_;
+  std::vector<int64_t> samples_;
+  int64_t image_size_ = 0;
+  Statistics statistics_;
+};
+
+struct HoldOutOptions {
+  double amount = 0;  // below 1 a fraction, from 1 on a number of samples
+  uint64_t seed = 0;
+};
+struct HeldOut {
+  Dataset rest, held_out;
+};
+// Splits `amount` samples drawn at random off the set; both parts keep its order. Throws when nothing would be left of either.
+HeldOut hold_out(const Dataset& dataset, const HoldOutOptions& options);
+
+}  // namespace az::data

@@ -1,0 +1,183 @@
+#include "core/ops/elementwise.h"
+
+#include <cmath>
+
+#include "core/autograd.h"
+#include "core/backend/strided.h"
+#include "core/backend/threads.h"
+#include "core/backend/vector.h"
+#include "core/ops/create.h"
+
+namespace az {
+namespace {
+
+Shape checked(const char* op, const Tensor& a, const Tensor& b) {
+  Shape shape = broadcast(a.shape(), b.shape(), op);
+  if (a.dtype() != b.dtype()) fail("{}: {} and {}: number types differ; convert one with to()", op, describe(a), describe(b));
+  return shape;
+}
+
+// Equal shapes in one layout can be walked as they lie, padding included.
+bool alike(const Tensor& a, const Tensor& b) { return a.shape() == b.shape() && a.layout() == b.layout(); }
+int64_t elements_held(const Tensor& x) { return x.layout() ? int64_t(x.storage()->bytes() / size_of(x.dtype())) : x.numel(); }
+
+template <class To, class T, class F>
+void run(const T* a, int64_t a_step, const T* b, int64_t b_step, To* y, int64_t count, F f) {
+  using C = Compute<T>;
+  if (a_step && b_step)
+    for (int64_t i = 0; i < count; ++i) y[i] = To(f(C(a[i]), C(b[i])));
+  else if (a_step)
+    for (int64_t i = 0; i < count; ++i) y[i] = To(f(C(a[i]), C(*b)));
+  else
+    for (int64_t i = 0; i < count; ++i) y[i] = To(f(C(*a), C(b[i * b_step])));
+}
+
+// y = f(a, b) over the broadcast shape; To is T or a mask's uint8_t.
+template <class To, class T, class F> Tensor zip(const Tensor& a, const Tensor& b, const Shape& shape, F f) {
+  Tensor y = Tensor::empty(shape, dtype_of<To>);
+  To* out = y.mutable_data<To>();
+  const T *pa = a.data<T>(), *pb = b.data<T>();
+  Walk walk(shape, {broadcast_strides(a.shape(), shape), broadcast_strides(b.shape(), shape), shape.strides()});
+  walk.run(
+      [&](const Walk::Offsets& at, int64_t n) { run(pa + at[0], walk.step[0], pb + at[1], walk.step[1], out + at[2], n, f); });
+  return y;
+}
+
+// f keeps f(0, 0) = 0, so that it may run on a blocked layout's padding.
+template <class F> Tensor arithmetic(const char* op, const Tensor& a, const Tensor& b, F f) {
+  Shape shape = checked(op, a, b);
+  if (a.dtype() == DType::u8) fail("{}: u8 has no arithmetic; convert with to()", op);
+  bool as_it_lies = alike(a, b) && a.layout();
+  Tensor pa = as_it_lies ? a : a.plain(), pb = as_it_lies ? b : b.plain();
+  auto on = [&](auto zero) {
+    using T = decltype(zero);
+    if (!as_it_lies) return zip<T, T>(pa, pb, shape, f);
+    Tensor y = Tensor::empty(shape, a.dtype(), a.layout());
+    const T *x1 = static_cast<const T*>(a.raw()), *x2 = static_cast<const T*>(b.raw());
+    parallel_for(elements_held(a), 1 << 14, [=, out = static_cast<T*>(y.raw())](int64_t begin, int64_t end) {
+      run(x1 + begin, 1, x2 + begin, 1, out + begin, end - begin, f);
+    });
+    return y;
+  };
+  return a.dtype() == DType::i64 ? on(int64_t{}) : visit_float(a.dtype(), on);
+}
+
+template <class F> Tensor compare(const char* op, const Tensor& a, const Tensor& b, F f) {
+  Shape shape = checked(op, a, b);
+  Tensor pa = a.detach().plain(), pb = b.detach().plain();
+  return visit(a.dtype(), [&](auto zero) { return zip<uint8_t, decltype(zero)>(pa, pb, shape, f); });
+}
+
+// 1 where a wins, 1/2 where they are equal: each side's share of the gradient of maximum(a, b).
+Tensor share(const Tensor& a, const Tensor& b, DType type) {
+  return (greater(a, b).to(type) + greater_equal(a, b).to(type)) * 0.5;
+}
+
+}  // namespace
+
+Tensor add(const Tensor& a, const Tensor& b) {
+  Tensor value;
+  if (a.dtype() == DType::f32 && b.dtype() == DType::f32 && alike(a, b)) {
+    value = Tensor::empty(a.shape(), DType::f32, a.layout());
+    add(elements_held(a), static_cast<const float*>(a.raw()), static_cast<const float*>(b.raw()),
+        static_cast<float*>(value.raw()));
+  } else {
+    value = arithmetic("add", a, b, [](auto x, auto y) { return x + y; });
+  }
+  return record("add", value, {a, b}, saved(), ByOps{[](const Back& k) { return Grads{k.g, k.g}; }});
+}
+
+Tensor sub(const Tensor& a, const Tensor& b) {
+  return record("sub", arithmetic("sub", a, b, [](auto x, auto y) { return x - y; }), {a, b}, saved(), ByOps{[](const Back& k) {
+                  return Grads{k.g, k.needs(1) ? neg(k.g) : Tensor()};
+                }});
+}
+
+Tensor mul(const Tensor& a, const Tensor& b) {
+  return record("mul", arithmetic("mul", a, b, [](auto x, auto y) { return x * y; }), {a, b}, saved(a, b),
+                ByOps{[](const Back& k) {
+                  return Grads{k.needs(0) ? k.g * k.saved[1] : Tensor(), k.needs(1) ? k.g * k.saved[0] : Tensor()};
+                }});
+}
+
+// d(a/b) = da/b - (a/b) db/b
+Tensor div(const Tensor& a, const Tensor& b) {
+  if (!is_float(a.dtype())) fail("div: needs floating types, got {} and {}", describe(a), describe(b));
+  Tensor value = arithmetic("div", a.plain(), b.plain(), [](auto x, auto y) { return x / y; });
+  return record("div", value, {a, b}, saved(b).and_result(), ByOps{[](const Back& k) {
+                  Tensor per_b = k.g / k.saved[0];
+                  return Grads{per_b, k.needs(1) ? neg(per_b * k.result) : Tensor()};
+                }});
+}
+
+Tensor maximum(const Tensor& a, const Tensor& b) {
+  Tensor value = arithmetic("maximum", a, b, [](auto x, auto y) { return x > y || x != x ? x : y; });
+  return record("maximum", value, {a, b}, saved(a, b), ByOps{[](const Back& k) {
+                  Tensor to_a = k.g * share(k.saved[0], k.saved[1], k.g.dtype());
+                  return Grads{to_a, k.g - to_a};
+                }});
+}
+
+Tensor minimum(const Tensor& a, const Tensor& b) {
+  Tensor value = arithmetic("minimum", a, b, [](auto x, auto y) { return x < y || x != x ? x : y; });
+  return record("minimum", value, {a, b}, saved(a, b), ByOps{[](const Back& k) {
+                  Tensor to_b = k.g * share(k.saved[0], k.saved[1], k.g.dtype());
+                  return Grads{k.g - to_b, to_b};
+                }});
+}
+
+// d atan2(y, x) = (x dy - y dx) / (x^2 + y^2)
+Tensor atan2(const Tensor& y, const Tensor& x) {
+  if (!is_float(y.dtype())) fail("atan2: needs floating types, got {} and {}", describe(y), describe(x));
+  Tensor value = arithmetic("atan2", y, x, [](auto a, auto b) { return std::atan2(a, b); });
+  return record("atan2", value, {y, x}, saved(y, x), ByOps{[](const Back& k) {
+                  const Tensor &a = k.saved[0], &b = k.saved[1];
+                  Tensor scaled = k.g / (a * a + b * b);
+                  return Grads{k.needs(0) ? scaled * b : Tensor(), k.needs(1) ? neg(scaled * a) : Tensor()};
+                }});
+}
+
+Tensor where(const Tensor& mask, const Tensor& a, const Tensor& b) {
+  if (mask.dtype() != DType::u8) fail("where: the mask is {}, not u8", describe(mask));
+  Shape shape = broadcast(mask.shape(), checked("where", a, b), "where");
+  Tensor pm = mask.plain(), pa = a.plain(), pb = b.plain(), value = Tensor::empty(shape, a.dtype());
+  Walk walk(shape, {broadcast_strides(mask.shape(), shape), broadcast_strides(a.shape(), shape),
+                    broadcast_strides(b.shape(), shape), shape.strides()});
+  visit(a.dtype(), [&](auto zero) {
+    using T = decltype(zero);
+    const uint8_t* m = pm.data<uint8_t>();
+    const T *x = pa.data<T>(), *y = pb.data<T>();
+    T* out = value.mutable_data<T>();
+    walk.run([&](const Walk::Offsets& at, int64_t count) {
+      for (int64_t i = 0; i < count; ++i) {
+        out[at[3] + i] = m[at[0] + i * walk.step[0]] ? x[at[1] + i * walk.step[1]] : y[at[2] + i * walk.step[2]];
+      }
+    });
+  });
+  return record(
+      "where", value, {a, b}, saved(mask), ByOps{[](const Back& k) {
+        Tensor none = zeros({}, k.g.dtype());
+        return Grads{k.needs(0) ? where(k.saved[0], k.g, none) : Tensor(), k.needs(1) ? where(k.saved[0], none, k.g) : Tensor()};
+      }});
+}
+
+Tensor equal(const Tensor& a, const Tensor& b) {
+  return compare("equal", a, b, [](auto x, auto y) { return x == y; });
+}
+Tensor not_equal(const Tensor& a, const Tensor& b) {
+  return compare("not_equal", a, b, [](auto x, auto y) { return x != y; });
+}
+Tensor less(const Tensor& a, const Tensor& b) {
+  return compare("less", a, b, [](auto x, auto y) { return x < y; });
+}
+Tensor less_equal(const Tensor& a, const Tensor& b) {
+  return compare("less_equal", a, b, [](auto x, auto y) { return x <= y; });
+}
+Tensor greater(const Tensor& a, const Tensor& b) {
+  return compare("greater", a, b, [](auto x, auto y) { return x > y; });
+}
+Tensor greater_equal(const Tensor& a, const Tensor& b) {
+  return compare("greater_equal", a, b, [](auto x, auto y) { return x >= y; });
+}
+
+}  // namespace az

@@ -3,7 +3,6 @@
 #include <utility>
 
 #include "core/config/json_document.h"
-#include "core/error.h"
 
 namespace az::config {
 
@@ -18,7 +17,7 @@ void fail_at(const Position& position, const std::string& path, const std::strin
   bool repeated = position.line == 0 && !path.empty() && place.ends_with(" " + path);
   if (!place.empty()) place += ": ";
   if (!path.empty() && !repeated) place += path + ": ";
-  throw ConfigError(place + message);
+  throw PlacedError(place + message);
 }
 
 Value::Value(Object members) : data_(std::move(members)) {}

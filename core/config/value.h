@@ -8,6 +8,8 @@
 #include <variant>
 #include <vector>
 
+#include "core/error.h"
+
 namespace az::config {
 
 // Where something was written: "exp.json:6:5"; a line of 0 means a source without lines, such as "--set optimizer.lr".
@@ -18,7 +20,12 @@ struct Position {
   std::string text() const;
 };
 
-// Throws ConfigError "<position>: <path>: <message>", leaving out the parts that are empty.
+// A ConfigError that says where in the config it is.
+struct PlacedError : ConfigError {
+  using ConfigError::ConfigError;
+};
+
+// Throws PlacedError "<position>: <path>: <message>", leaving out the parts that are empty.
 [[noreturn]] void fail_at(const Position& position, const std::string& path, const std::string& message);
 
 struct Member;

@@ -1,0 +1,82 @@
+#include "core/config/options.h"
+
+#include <algorithm>
+
+#include "core/config/json_document.h"
+#include "core/config/nearest.h"
+#include "core/error.h"
+
+namespace az::config {
+namespace {
+
+// What validate() throws, before the place is known.
+struct Invalid {
+  std::string message;
+};
+
+std::string join(const std::string& path, const std::string& key) { return path.empty() ? key : path + "." + key; }
+
+}  // namespace
+
+Rule required() { return {Rule::Kind::required}; }
+Rule at_least(double bound) { return {Rule::Kind::at_least, bound}; }
+Rule more_than(double bound) { return {Rule::Kind::more_than, bound}; }
+Rule at_most(double bound) { return {Rule::Kind::at_most, bound}; }
+Rule less_than(double bound) { return {Rule::Kind::less_than, bound}; }
+Rule one_of(std::initializer_list<const char*> choices) {
+  return {Rule::Kind::one_of, 0, std::vector<std::string>(choices.begin(), choices.end())};
+}
+
+void invalid(const std::string& message) { throw Invalid{message}; }
+
+bool Field::required() const {
+  return std::any_of(rules.begin(), rules.end(), [](const Rule& rule) { return rule.kind == Rule::Kind::required; });
+}
+
+void ObjectType::add(Field field) {
+  if (find(field.name)) fail("option \"{}\" is declared twice", field.name);
+  std::string problem = field.required() ? "" : field.codec->unusable(static_cast<const char*>(defaults()) + field.offset);
+  if (!problem.empty()) fail("option \"{}\": {}", field.name, problem);
+  fields_.push_back(std::move(field));
+}
+
+const Field* ObjectType::find(const std::string& name) const {
+  auto found = std::find_if(fields_.begin(), fields_.end(), [&](const Field& field) { return field.name == name; });
+  return found == fields_.end() ? nullptr : &*found;
+}
+
+void ObjectType::read(const Value& value, const std::string& path, void* target, bool component) const {
+  if (!value.is_object()) fail_at(value.position(), path, "expected an object, got " + short_text(value));
+  for (const Member& member : value.as_object()) {
+    if (component && member.key == "type") continue;
+    std::string member_path = join(path, member.key);
+    if (const Field* field = find(member.key)) {
+      field->codec->read(member.value, member_path, field->rules, static_cast<char*>(target) + field->offset);
+      continue;
+    }
+    std::vector<std::string> known;
+    for (const Field& field : fields_) known.push_back(field.name);
+    std::string hint = did_you_mean(member.key, known);
+    if (hint.empty()) hint = known.empty() ? " (it has no options)" : " (known: " + quoted_list(known) + ")";
+    fail_at(member.position, member_path, "unknown key" + hint);
+  }
+  for (const Field& field : fields_) {
+    if (value.find(field.name)) continue;
+    std::string field_path = join(path, field.name);
+    if (field.required()) fail_at(value.position(), field_path, "required key is missing");
+    field.codec->read_absent(value.position(), field_path, static_cast<char*>(target) + field.offset);
+  }
+  try {
+    if (validate_) validate_(target);
+  } catch (const Invalid& error) {
+    fail_at(value.position(), path, error.message);
+  }
+}
+
+void ObjectType::write(const void* source, Value& object) const {
+  for (const Field& field : fields_) {
+    object[field.name] = field.codec->write(static_cast<const char*>(source) + field.offset);
+  }
+}
+
+}  // namespace az::config

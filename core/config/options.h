@@ -1,0 +1,211 @@
+#pragma once
+
+#include <cstddef>
+#include <initializer_list>
+#include <map>
+#include <optional>
+
+#include "core/config/value.h"
+
+namespace az::config {
+
+// What a field's value must satisfy; on a list or an optional, what each element must.
+struct Rule {
+  enum class Kind { required, at_least, more_than, at_most, less_than, one_of } kind;
+  double bound = 0;
+  std::vector<std::string> choices = {};
+};
+using Rules = std::vector<Rule>;
+
+Rule required();  // the key must be there
+Rule at_least(double bound);
+Rule more_than(double bound);
+Rule at_most(double bound);
+Rule less_than(double bound);
+Rule one_of(std::initializer_list<const char*> choices);
+
+// Thrown by an options struct's `void validate() const`, for what rules on single fields cannot say; parsing adds the place.
+[[noreturn]] void invalid(const std::string& message);
+
+struct Row;
+using Definitions = std::map<std::string, Value>;  // the "$defs" of a JSON Schema
+
+// How one C++ type is read from JSON, written, and described.
+class Codec {
+ public:
+  virtual ~Codec() = default;
+  virtual void read(const Value& value, const std::string& path, const Rules& rules, void* target) const = 0;
+  virtual Value write(const void* source) const = 0;
+  virtual std::string type_name() const = 0;
+  virtual Value schema(const Rules& rules, const void* defaults, Definitions& definitions) const = 0;
+  // For a key that is absent: a nested object may still miss keys of its own.
+  virtual void read_absent(const Position&, const std::string& /*path*/, void* /*target*/) const {}
+  // The rows of nested options; `source` is a value of this type, or nullptr.
+  virtual void rows(const std::string& /*prefix*/, const void* /*source*/, std::vector<Row>&) const {}
+  // Why a field of this type cannot go without required(), or "".
+  virtual std::string unusable(const void* /*default_value*/) const { return ""; }
+};
+
+// One option of an options struct: JSON key, place in the struct, one line of description.
+struct Field {
+  std::string name;
+  std::string description;
+  const Codec* codec;
+  std::ptrdiff_t offset;
+  Rules rules;
+  bool required() const;
+};
+
+// One line of `azimuth describe`.
+struct Row {
+  std::string name, type, default_text, range, description;
+};
+
+// What an options struct's `fields` declares, with the type erased.
+class ObjectType {
+ public:
+  using Create = std::shared_ptr<void> (*)();
+  using Validate = void (*)(const void*);
+  ObjectType(Create create, Validate validate) : create_(create), validate_(validate), defaults_(create()) {}
+
+  void add(Field field);
+  std::shared_ptr<void> make() const { return create_(); }
+  const void* defaults() const { return defaults_.get(); }
+
+  // Reads an object over what `target` holds. `type` is a component's: its "type" key is skipped.
+  void read(const Value& value, const std::string& path, void* target, bool component = false) const;
+  void write(const void* source, Value& object) const;
+  void rows(const std::string& prefix, const void* source, std::vector<Row>& rows) const;
+  Value schema(const void* defaults, Definitions& definitions, const std::string& component = "") const;
+
+ private:
+  const Field* find(const std::string& name) const;
+
+  Create create_;
+  Validate validate_;
+  std::shared_ptr<const void> defaults_;
+  std::vector<Field> fields_;
+};
+
+// CodecOf<T>::get() gives the codec of T.
+template <class T> struct CodecOf {
+  static_assert(sizeof(T) == 0,
+                "an option is a bool, int64_t, double, std::string, optional, vector, options struct or Component");
+};
+
+template <class O> class Fields {
+ public:
+  Fields(ObjectType& type, const O& sample) : type_(type), sample_(reinterpret_cast<const char*>(&sample)), object_(sample) {}
+
+  // Declares one option: f("momentum", &SgdOptions::momentum, "share of the last step that is kept", config::at_least(0)).
+  template <class T, class Base, class... R>
+  void operator()(const char* name, T Base::*member, const char* description, R... rules) {
+    auto offset = reinterpret_cast<const char*>(&(object_.*member)) - sample_;
+    type_.add({name, description, &CodecOf<T>::get(), offset, Rules{std::move(rules)...}});
+  }
+
+ private:
+  ObjectType& type_;
+  const char* sample_;
+  const O& object_;
+};
+
+template <class O> ObjectType make_object_type() {
+  ObjectType::Validate validate = nullptr;
+  if constexpr (requires(const O& options) { options.validate(); }) {
+    validate = [](const void* options) { static_cast<const O*>(options)->validate(); };
+  }
+  ObjectType type([]() -> std::shared_ptr<void> { return std::make_shared<O>(); }, validate);
+  Fields<O> fields(type, *static_cast<const O*>(type.defaults()));
+  O::fields(fields);
+  return type;
+}
+
+template <class O> const ObjectType& object_type() {
+  static const ObjectType type = make_object_type<O>();
+  return type;
+}
+
+template <> struct CodecOf<bool> { static const Codec& get(); };
+template <> struct CodecOf<int64_t> { static const Codec& get(); };
+template <> struct CodecOf<double> { static const Codec& get(); };
+template <> struct CodecOf<std::string> { static const Codec& get(); };
+
+// Codecs of wrappers work through these few functions on void pointers.
+struct OptionalAccess {
+  const Codec& (*element)();
+  const void* (*get)(const void*);  // nullptr when empty
+  void* (*emplace)(void*);
+  void (*reset)(void*);
+};
+struct ListAccess {
+  const Codec& (*element)();
+  size_t (*size)(const void*);
+  const void* (*at)(const void*, size_t);
+  void* (*append)(void*);
+  void (*clear)(void*);
+};
+std::unique_ptr<Codec> optional_codec(OptionalAccess access);
+std::unique_ptr<Codec> list_codec(ListAccess access);
+std::unique_ptr<Codec> object_codec(const ObjectType& (*type)());
+
+template <class T> struct CodecOf<std::optional<T>> {
+  static const Codec& get() {
+    using Optional = std::optional<T>;
+    static const auto codec = optional_codec({&CodecOf<T>::get,
+                                              [](const void* p) -> const void* {
+                                                auto& optional = *static_cast<const Optional*>(p);
+                                                return optional ? &*optional : nullptr;
+                                              },
+                                              [](void* p) -> void* { return &static_cast<Optional*>(p)->emplace(); },
+                                              [](void* p) { static_cast<Optional*>(p)->reset(); }});
+    return *codec;
+  }
+};
+
+template <class T> struct CodecOf<std::vector<T>> {
+  static const Codec& get() {
+    using List = std::vector<T>;
+    static const auto codec =
+        list_codec({&CodecOf<T>::get, [](const void* p) { return static_cast<const List*>(p)->size(); },
+                    [](const void* p, size_t i) -> const void* { return &(*static_cast<const List*>(p))[i]; },
+                    [](void* p) -> void* { return &static_cast<List*>(p)->emplace_back(); },
+                    [](void* p) { static_cast<List*>(p)->clear(); }});
+    return *codec;
+  }
+};
+
+template <class O>
+requires requires(Fields<O>& f) { O::fields(f); }
+struct CodecOf<O> {
+  static const Codec& get() {
+    static const auto codec = object_codec(&object_type<O>);
+    return *codec;
+  }
+};
+
+Value schema_document(const Codec& codec);
+std::string describe_rows(const std::vector<Row>& rows);
+
+// Reads and checks options (or a list, a component, ...); throws ConfigError "exp.json:6:5: optimizer.momentun: unknown key;
+// ...".
+template <class T> T parse(const Value& value, const std::string& path = "") {
+  T result{};
+  CodecOf<T>::get().read(value, path, {}, &result);
+  return result;
+}
+
+// The options with every default filled in; parse() of it gives the same options.
+template <class T> Value to_value(const T& options) { return CodecOf<T>::get().write(&options); }
+
+// A JSON Schema (draft 2020-12) for editors.
+template <class T> Value schema() { return schema_document(CodecOf<T>::get()); }
+
+// A table of the options: name, type, default, range, description; nested options as `train.epochs`, `groups[].kind`.
+template <class O> std::string describe() {
+  std::vector<Row> rows;
+  object_type<O>().rows("", object_type<O>().defaults(), rows);
+  return describe_rows(rows);
+}
+
+}  // namespace az::config

@@ -1,0 +1,150 @@
+#include "core/config/registry.h"
+
+#include "core/config/nearest.h"
+#include "core/error.h"
+
+namespace az::config {
+
+void RegistryBase::add(Entry entry) {
+  std::string name = entry.name;
+  if (!entries_.emplace(name, std::move(entry)).second) fail("{} \"{}\" is registered already", kind_, name);
+}
+
+const RegistryBase::Entry* RegistryBase::find(const std::string& name) const {
+  auto found = entries_.find(name);
+  return found == entries_.end() ? nullptr : &found->second;
+}
+
+std::string RegistryBase::unknown(const std::string& name) const {
+  return fmt::format("unknown {} \"{}\"{} (known: {})", kind_, name, did_you_mean(name, names()), quoted_list(names()));
+}
+
+const RegistryBase::Entry& RegistryBase::at(const std::string& name) const {
+  const Entry* entry = find(name);
+  if (!entry) throw ConfigError(unknown(name));
+  return *entry;
+}
+
+std::vector<std::string> RegistryBase::names() const {
+  std::vector<std::string> names;
+  for (const auto& [name, entry] : entries_) names.push_back(name);
+  return names;
+}
+
+std::string RegistryBase::describe(const std::string& name) const {
+  const Entry& entry = at(name);
+  std::vector<Row> rows;
+  entry.options().rows("", entry.options().defaults(), rows);
+  return fmt::format("{} \"{}\": {}\n{}", kind_, name, entry.description, describe_rows(rows));
+}
+
+Value RegistryBase::schema(Definitions& definitions) const {
+  if (definitions.try_emplace(kind_).second) {
+    Value::Array names, cases;
+    for (const auto& [name, entry] : entries_) {
+      std::string key = kind_ + "." + name;
+      names.push_back(name);
+      Value type, one;
+      type["properties"]["type"]["const"] = name;
+      one["if"] = type;
+      one["then"]["$ref"] = "#/$defs/" + key;
+      cases.push_back(one);
+      Value definition;
+      definition["description"] = entry.description;
+      for (Member& member : entry.options().schema(entry.options().defaults(), definitions, name).as_object()) {
+        definition[member.key] = member.value;
+      }
+      definitions[key] = definition;
+    }
+    Value choice;
+    choice["type"] = "object";
+    choice["properties"]["type"]["enum"] = names;
+    choice["required"] = Value::Array{"type"};
+    choice["allOf"] = cases;
+    definitions[kind_] = choice;
+  }
+  Value reference;
+  reference["$ref"] = "#/$defs/" + kind_;
+  return reference;
+}
+
+ComponentBase::ComponentBase(const RegistryBase& registry, const std::string& type)
+    : entry_(&registry.at(type)), options_(entry_->options().make()) {}
+
+const RegistryBase::Entry& ComponentBase::entry() const {
+  if (!entry_) fail("the component is empty");
+  return *entry_;
+}
+
+void ComponentBase::check_options(const ObjectType* type) const {
+  if (&entry().options() != type) fail("the options of \"{}\" are of another type than asked for", entry().name);
+}
+
+Value ComponentBase::to_value() const {
+  Value object;
+  object["type"] = type();
+  entry().options().write(options_.get(), object);
+  return object;
+}
+
+void ComponentBase::rethrow_with_place() const {
+  try {
+    throw;
+  } catch (const PlacedError&) {
+    throw;
+  } catch (const Error& error) {
+    bool about_options = error.code() == Exit::failure || error.code() == Exit::config;
+    if (!about_options || (!position_.source && path_.empty())) throw;
+    fail_at(position_, path_, error.what());
+  }
+}
+
+class ComponentCodec : public Codec {
+ public:
+  explicit ComponentCodec(const RegistryBase& registry) : registry_(registry) {}
+
+  void read(const Value& value, const std::string& path, const Rules&, void* target) const override {
+    if (!value.is_object()) {
+      fail_at(value.position(), path, fmt::format("expected an object with a \"type\", got {}", short_text(value)));
+    }
+    std::string type_path = path.empty() ? "type" : path + ".type";
+    const Value* type = value.find("type");
+    std::string known = quoted_list(registry_.names());
+    if (!type) fail_at(value.position(), type_path, fmt::format("required key is missing (known: {})", known));
+    if (!type->is_string()) fail_at(type->position(), type_path, "expected a string, got " + short_text(*type));
+    const RegistryBase::Entry* entry = registry_.find(type->as_string());
+    if (!entry) fail_at(type->position(), type_path, registry_.unknown(type->as_string()));
+    auto options = entry->options().make();
+    entry->options().read(value, path, options.get(), true);
+    auto& component = *static_cast<ComponentBase*>(target);
+    component.entry_ = entry;
+    component.options_ = std::move(options);
+    component.position_ = value.position();
+    component.path_ = path;
+  }
+
+  Value write(const void* source) const override {
+    const auto& component = *static_cast<const ComponentBase*>(source);
+    return component ? component.to_value() : Value();
+  }
+
+  std::string type_name() const override { return registry_.kind(); }
+
+  Value schema(const Rules&, const void* defaults, Definitions& definitions) const override {
+    Value schema = registry_.schema(definitions);
+    if (defaults) schema["default"] = write(defaults);
+    return schema;
+  }
+
+  std::string unusable(const void* default_value) const override {
+    bool empty = !*static_cast<const ComponentBase*>(default_value);
+    return empty ? "a component must be required(), have a default type, or be std::optional" : "";
+  }
+
+ private:
+  const RegistryBase& registry_;
+};
+
+std::unique_ptr<Codec> component_codec(const RegistryBase& registry) { return std::make_unique<ComponentCodec>(registry); }
+
+}  // namespace az::config

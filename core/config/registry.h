@@ -1,0 +1,118 @@
+#pragma once
+
+#include <functional>
+
+#include "core/config/options.h"
+
+namespace az::config {
+
+// The type-erased half of a registry: the things of one kind ("layer") that JSON can name by "type".
+class RegistryBase {
+ public:
+  struct Entry {
+    std::string name;
+    std::string description;
+    const ObjectType& (*options)();
+    std::shared_ptr<const void> factory;
+  };
+
+  explicit RegistryBase(std::string kind) : kind_(std::move(kind)) {}
+
+  const std::string& kind() const { return kind_; }
+  void add(Entry entry);                               // throws if the name is taken
+  const Entry* find(const std::string& name) const;    // nullptr if unknown
+  const Entry& at(const std::string& name) const;      // throws ConfigError with the nearest name
+  std::string unknown(const std::string& name) const;  // the message for a name that is unknown
+  std::vector<std::string> names() const;              // sorted
+  std::string describe(const std::string& name) const;
+  Value schema(Definitions& definitions) const;
+
+ private:
+  std::string kind_;
+  std::map<std::string, Entry> entries_;
+};
+
+// A registered thing chosen by name together with its checked options, not yet built. Cheap to copy; may be empty.
+class ComponentBase {
+ public:
+  ComponentBase() = default;
+  ComponentBase(const RegistryBase& registry, const std::string& type);
+
+  explicit operator bool() const { return entry_ != nullptr; }
+  const std::string& type() const { return entry().name; }
+  Value to_value() const;
+
+  // Throws if the component is of a type with other options.
+  template <class O> const O& options() const {
+    check_options(&object_type<O>());
+    return *static_cast<const O*>(options_.get());
+  }
+
+ protected:
+  template <class, class, class...> friend class Registry;
+  friend class ComponentCodec;
+
+  const RegistryBase::Entry& entry() const;  // throws if empty
+  void check_options(const ObjectType* type) const;
+  // Called while an error is being handled: throws it again, saying where in the config the component stands.
+  [[noreturn]] void rethrow_with_place() const;
+
+  const RegistryBase::Entry* entry_ = nullptr;
+  std::shared_ptr<const void> options_;
+  Position position_;
+  std::string path_;
+};
+
+// One kind of component, e.g. struct LayerRegistry : Registry<LayerRegistry, std::unique_ptr<Module>, const Shape&>
+// with `static constexpr const char* kind = "layer";`. Factories take (options, Args...).
+template <class Tag, class Result, class... Args> class Registry {
+ public:
+  template <class O, class Factory> static void add(const std::string& name, const std::string& description, Factory factory) {
+    auto erased = [factory](const void* options, Args... args) -> Result {
+      return factory(*static_cast<const O*>(options), std::forward<Args>(args)...);
+    };
+    base().add({name, description, &object_type<O>, std::make_shared<const Function>(std::move(erased))});
+  }
+
+  static std::vector<std::string> names() { return base().names(); }
+  static std::string describe(const std::string& name) { return base().describe(name); }
+
+  static Result create(const ComponentBase& component, Args... args) {
+    const auto& factory = *static_cast<const Function*>(component.entry().factory.get());
+    try {
+      return factory(component.options_.get(), std::forward<Args>(args)...);
+    } catch (...) {
+      component.rethrow_with_place();
+    }
+  }
+
+  static RegistryBase& base() {
+    static RegistryBase registry(Tag::kind);
+    return registry;
+  }
+
+ private:
+  using Function = std::function<Result(const void*, Args...)>;
+};
+
+// An option that holds a component of registry R: JSON {"type": NAME, ...options}. Declare it required(), give it a default
+// type by name, or make it std::optional.
+template <class R> class Component : public ComponentBase {
+ public:
+  Component() = default;
+  explicit Component(const std::string& type) : ComponentBase(R::base(), type) {}
+
+  // Builds it. An error gets the component's place in the config.
+  template <class... Args> auto create(Args&&... args) const { return R::create(*this, std::forward<Args>(args)...); }
+};
+
+std::unique_ptr<Codec> component_codec(const RegistryBase& registry);
+
+template <class R> struct CodecOf<Component<R>> {
+  static const Codec& get() {
+    static const auto codec = component_codec(R::base());
+    return *codec;
+  }
+};
+
+}  // namespace az::config

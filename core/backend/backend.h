@@ -1,0 +1,57 @@
+#pragma once
+
+#include "core/ops/norm.h"
+#include "core/ops/pool.h"
+
+namespace az {
+
+struct ConvWeightGradients {
+  Tensor weight, bias;  // bias undefined unless asked for
+};
+struct BatchNormResult {
+  Tensor y, mean, variance;  // the batch's statistics (variance biased), or the running ones given
+  Tensor relu_mask;          // when with_relu, over batch statistics; its form is the back end's own
+};
+struct BatchNormGradients {
+  Tensor x, gamma, beta;
+};
+// All of a tensor but its elements.
+struct TensorForm {
+  Shape shape;
+  DType dtype = DType::f32;
+  const Layout* layout = nullptr;
+  explicit TensorForm(const Tensor& x) : shape(x.shape()), dtype(x.dtype()), layout(x.layout()) {}
+};
+enum class Pool { max, average };
+struct PoolResult {
+  Tensor y, indices;  // indices: of max pooling; its form is the back end's own
+};
+
+// The kernels that have a faster form than a composition of ops. Tensors in any layout; results lie in the layout the back end
+// likes best. Nothing here is recorded for autograd or checks shapes: the ops do that.
+class Backend {
+ public:
+  virtual ~Backend() = default;
+
+  virtual Tensor conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias, const Conv2dParams& params,
+                        const Shape& result) = 0;
+  virtual Tensor conv2d_backward_data(const Tensor& g, const Tensor& weight, const Conv2dParams& params, const Shape& x) = 0;
+  virtual ConvWeightGradients conv2d_backward_weights(const Tensor& g, const Tensor& x, const Shape& weight, bool with_bias,
+                                                      const Conv2dParams& params) = 0;
+
+  // x [n,c,h,w]. Uses the statistics given when `mean` is defined, else takes them over the batch.
+  virtual BatchNormResult batch_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta, const Tensor& mean,
+                                     const Tensor& variance, double eps, bool with_relu) = 0;
+  // Gradients of a batch_norm over batch statistics.
+  virtual BatchNormGradients batch_norm_backward(const Tensor& g, const Tensor& x, const Tensor& gamma, const Tensor& beta,
+                                                 const BatchNormResult& forward, double eps) = 0;
+
+  virtual PoolResult pool2d(Pool kind, const Tensor& x, const Pool2dParams& params, const Shape& result) = 0;
+  virtual Tensor pool2d_backward(Pool kind, const Tensor& g, const PoolResult& forward, const TensorForm& x,
+                                 const Pool2dParams& params) = 0;
+};
+
+// oneDNN for f32, plain loops and OpenBLAS for f64; throws, naming `op`, for other number types.
+Backend& backend_for(DType type, const char* op);
+
+}  // namespace az

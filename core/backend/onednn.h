@@ -1,0 +1,24 @@
+#pragma once
+
+#include "core/backend/backend.h"
+
+namespace az {
+
+// oneDNN 2.x, f32. Implemented in onednn_conv, onednn_norm and onednn_pool.
+class OneDnn final : public Backend {
+ public:
+  virtual Tensor conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias, const Conv2dParams& params,
+                        const Shape& result) override;
+  Tensor conv2d_backward_data(const Tensor& g, const Tensor& weight, const Conv2dParams& params, const Shape& x) override;
+  ConvWeightGradients conv2d_backward_weights(const Tensor& g, const Tensor& x, const Shape& weight, bool with_bias,
+                                              const Conv2dParams& params) override;
+  BatchNormResult batch_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta, const Tensor& mean, const Tensor& variance,
+                             double eps, bool with_relu) override;
+  BatchNormGradients batch_norm_backward(const Tensor& g, const Tensor& x, const Tensor& gamma, const Tensor& beta,
+                                         const BatchNormResult& forward, double eps) override;
+  PoolResult pool2d(Pool kind, const Tensor& x, const Pool2dParams& params, const Shape& result) override;
+  Tensor pool2d_backward(Pool kind, const Tensor& g, const PoolResult& forward, const TensorForm& x,
+                         const Pool2dParams& params) override;
+};
+
+}  // namespace az

@@ -1,0 +1,64 @@
+#pragma once
+
+// oneDNN's own types, for the back end's .cpp files only.
+#include <atomic>
+#include <bit>
+#include <dnnl.hpp>
+#include <map>
+#include <mutex>
+#include <unordered_map>
+#include <vector>
+
+#include "core/backend/layout.h"
+#include "core/shape.h"
+
+namespace az {
+
+struct Layout {
+  dnnl::memory::desc desc;
+};
+
+namespace onednn {
+
+dnnl::engine& engine();
+dnnl::stream& stream();
+
+dnnl::memory::data_type type_of(DType type);
+dnnl::memory::dims dims_of(const Shape& shape);
+dnnl::memory::desc plain_desc(const Shape& shape, DType type);
+// Any layout the primitive likes best.
+dnnl::memory::desc any_desc(const Shape& shape, DType type);
+dnnl::memory::desc desc_of(const Tensor& tensor);
+// The one Layout of that descriptor; nullptr when it is row-major.
+const Layout* layout_of(const dnnl::memory::desc& desc);
+// oneDNN's handle on a tensor's elements, or on raw memory.
+dnnl::memory memory_of(const Tensor& tensor);
+dnnl::memory memory_of(const dnnl::memory::desc& desc, void* data);
+
+// x itself when it already lies as desc says, else a reordered copy.
+Tensor laid_out(const Tensor& x, const dnnl::memory::desc& desc);
+// A weight in the form a primitive wants, cached until the weight changes.
+Tensor packed(const Tensor& weight, const dnnl::memory::desc& desc);
+
+// Runs a primitive to its end, lending it this thread's scratchpad arena.
+void execute(const dnnl::primitive& primitive, const dnnl::memory::desc& scratchpad, std::unordered_map<int, dnnl::memory> args);
+// Attributes for a primitive that takes its scratchpad from execute().
+dnnl::primitive_attr lent_scratchpad();
+
+// Primitives by shape and parameters, made once.
+template <class Entry> class Cache {
+ public:
+  template <class Make> Entry& get(const std::vector<int64_t>& key, Make make) {
+    std::lock_guard lock(mutex_);
+    auto at = entries_.find(key);
+    if (at == entries_.end()) at = entries_.emplace(key, make()).first;
+    return at->second;
+  }
+
+ private:
+  std::mutex mutex_;
+  std::map<std::vector<int64_t>, Entry> entries_;
+};
+
+}  // namespace onednn
+}  // namespace az

@@ -1,0 +1,258 @@
+#include "core/backend/reference.h"
+
+#include <cmath>
+#include <cstring>
+#include <limits>
+
+#include "core/backend/blas.h"
+#include "core/backend/threads.h"
+
+namespace az {
+namespace {
+
+// The windows of one group of one image as a matrix [c * kh * kw, h' * w'], for convolution as a product.
+struct Windows {
+  const Conv2dParams& p;
+  int64_t channels, h, w, kh, kw, out_h, out_w;
+
+  int64_t rows() const { return channels * kh * kw; }
+  int64_t columns() const { return out_h * out_w; }
+
+  // Calls f(element of the matrix, element of the image) for every tap that lies inside the image.
+  template <class F> void each(F f) const {
+    int64_t row = 0;
+    for (int64_t c = 0; c < channels; ++c) {
+      for (int64_t i = 0; i < kh; ++i) {
+        for (int64_t j = 0; j < kw; ++j, ++row) {
+          for (int64_t y = 0; y < out_h; ++y) {
+            int64_t in_y = y * p.stride.h - p.padding.h + i * p.dilation.h;
+            if (in_y < 0 || in_y >= h) continue;
+            for (int64_t x = 0; x < out_w; ++x) {
+              int64_t in_x = x * p.stride.w - p.padding.w + j * p.dilation.w;
+              if (in_x >= 0 && in_x < w) f(row * columns() + y * out_w + x, (c * h + in_y) * w + in_x);
+            }
+          }
+        }
+      }
+    }
+  }
+};
+
+Windows windows(const Shape& x, const Shape& weight, const Shape& y, const Conv2dParams& p) {
+  return {p, weight[1], x[2], x[3], weight[2], weight[3], y[2], y[3]};
+}
+
+// Calls body(image, group) for each of them in turn; products run on all threads.
+template <class Body> void each_group(int64_t images, int64_t groups, Body body) {
+  for (int64_t n = 0; n < images; ++n) {
+    for (int64_t g = 0; g < groups; ++g) body(n, g);
+  }
+}
+
+// Calls body(n, channel, first element of that plane) over all planes of [n,c,h,w], channels in parallel.
+template <class Body> void each_channel(const Shape& x, Body body) {
+  int64_t plane = x[2] * x[3];
+  parallel_for(x[1], 1, [&](int64_t begin, int64_t end) {
+    for (int64_t c = begin; c < end; ++c) body(c, [&, c](int64_t n) { return (n * x[1] + c) * plane; });
+  });
+}
+
+}  // namespace
+
+Tensor Reference::conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias, const Conv2dParams& params,
+                         const Shape& result) {
+  Tensor y = Tensor::empty(result, DType::f64);
+  Windows win = windows(x.shape(), weight.shape(), result, params);
+  int64_t outputs = weight.size(0) / params.groups, in_size = win.channels * win.h * win.w;
+  std::vector<double> columns(size_t(win.rows() * win.columns()));
+  double* out = y.mutable_data<double>();
+  each_group(x.size(0), params.groups, [&](int64_t n, int64_t g) {
+    const double* in = x.data<double>() + (n * params.groups + g) * in_size;
+    std::fill(columns.begin(), columns.end(), 0.0);
+    win.each([&](int64_t column, int64_t pixel) { columns[size_t(column)] = in[pixel]; });
+    gemm(false, false, outputs, win.columns(), win.rows(), 1.0, weight.data<double>() + g * outputs * win.rows(), win.rows(),
+         columns.data(), win.columns(), 0.0, out + (n * params.groups + g) * outputs * win.columns(), win.columns());
+  });
+  if (bias.defined()) {
+    each_channel(result, [&](int64_t c, auto plane) {
+      for (int64_t n = 0; n < result[0]; ++n) {
+        for (int64_t i = 0; i < win.columns(); ++i) out[plane(n) + i] += bias.data<double>()[c];
+      }
+    });
+  }
+  return y;
+}
+
+Tensor Reference::conv2d_backward_data(const Tensor& given, const Tensor& weight, const Conv2dParams& params, const Shape& x) {
+  Tensor g = given.plain(), dx = Tensor::empty(x, DType::f64);
+  dx.fill_(0);
+  Windows win = windows(x, weight.shape(), g.shape(), params);
+  int64_t outputs = weight.size(0) / params.groups, in_size = win.channels * win.h * win.w;
+  std::vector<double> columns(size_t(win.rows() * win.columns()));
+  double* out = dx.mutable_data<double>();
+  each_group(x[0], params.groups, [&](int64_t n, int64_t group) {
+    gemm(true, false, win.rows(), win.columns(), outputs, 1.0, weight.data<double>() + group * outputs * win.rows(), win.rows(),
+         g.data<double>() + (n * params.groups + group) * outputs * win.columns(), win.columns(), 0.0, columns.data(),
+         win.columns());
+    double* image = out + (n * params.groups + group) * in_size;
+    win.each([&](int64_t column, int64_t pixel) { image[pixel] += columns[size_t(column)]; });
+  });
+  return dx;
+}
+
+ConvWeightGradients Reference::conv2d_backward_weights(const Tensor& given, const Tensor& x, const Shape& weight, bool with_bias,
+                                                       const Conv2dParams& params) {
+  Tensor g = given.plain();
+  ConvWeightGradients d{Tensor::empty(weight, DType::f64), {}};
+  d.weight.fill_(0);
+  Windows win = windows(x.shape(), weight, g.shape(), params);
+  int64_t outputs = weight[0] / params.groups, in_size = win.channels * win.h * win.w;
+  std::vector<double> columns(size_t(win.rows() * win.columns()));
+  double* out = d.weight.mutable_data<double>();
+  each_group(x.size(0), params.groups, [&](int64_t n, int64_t group) {
+    const double* in = x.data<double>() + (n * params.groups + group) * in_size;
+    std::fill(columns.begin(), columns.end(), 0.0);
+    win.each([&](int64_t column, int64_t pixel) { columns[size_t(column)] = in[pixel]; });
+    gemm(false, true, outputs, win.rows(), win.columns(), 1.0,
+         g.data<double>() + (n * params.groups + group) * outputs * win.columns(), win.columns(), columns.data(), win.columns(),
+         1.0, out + group * outputs * win.rows(), win.rows());
+  });
+  if (with_bias) {
+    d.bias = Tensor::empty({weight[0]}, DType::f64);
+    double* sums = d.bias.mutable_data<double>();
+    each_channel(g.shape(), [&](int64_t c, auto plane) {
+      sums[c] = 0;
+      for (int64_t n = 0; n < g.size(0); ++n) {
+        for (int64_t i = 0; i < win.columns(); ++i) sums[c] += g.data<double>()[plane(n) + i];
+      }
+    });
+  }
+  return d;
+}
+
+BatchNormResult Reference::batch_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta, const Tensor& mean,
+                                      const Tensor& variance, double eps, bool with_relu) {
+  bool given = mean.defined();
+  Shape channels{x.size(1)};
+  BatchNormResult r{Tensor::empty(x.shape(), DType::f64),
+                    given ? mean : Tensor::empty(channels, DType::f64),
+                    given ? variance : Tensor::empty(channels, DType::f64),
+                    {}};
+  const double* in = x.data<double>();
+  double* out = r.y.mutable_data<double>();
+  int64_t images = x.size(0), plane_size = x.size(2) * x.size(3);
+  double count = double(images * plane_size);
+  each_channel(x.shape(), [&](int64_t c, auto plane) {
+    double m = 0, v = 0;
+    if (given) {
+      m = mean.data<double>()[c];
+      v = variance.data<double>()[c];
+    } else {
+      for (int64_t n = 0; n < images; ++n) {
+        for (int64_t i = 0; i < plane_size; ++i) m += in[plane(n) + i] / count;
+      }
+      for (int64_t n = 0; n < images; ++n) {
+        for (int64_t i = 0; i < plane_size; ++i) v += (in[plane(n) + i] - m) * (in[plane(n) + i] - m) / count;
+      }
+      static_cast<double*>(r.mean.raw())[c] = m;
+      static_cast<double*>(r.variance.raw())[c] = v;
+    }
+    double scale = gamma.data<double>()[c] / std::sqrt(v + eps), shift = beta.data<double>()[c] - m * scale;
+    for (int64_t n = 0; n < images; ++n) {
+      for (int64_t i = plane(n); i < plane(n) + plane_size; ++i) {
+        double y = in[i] * scale + shift;
+        out[i] = with_relu && y < 0 ? 0 : y;
+      }
+    }
+  });
+  if (with_relu) r.relu_mask = r.y;
+  return r;
+}
+
+BatchNormGradients Reference::batch_norm_backward(const Tensor& given, const Tensor& x, const Tensor& gamma, const Tensor&,
+                                                  const BatchNormResult& forward, double eps) {
+  Tensor g = given.plain();
+  BatchNormGradients d{Tensor::empty(x.shape(), DType::f64), Tensor::empty(gamma.shape(), DType::f64),
+                       Tensor::empty(gamma.shape(), DType::f64)};
+  const double *in = x.data<double>(), *up = g.data<double>();
+  const double* mask = forward.relu_mask.defined() ? forward.relu_mask.data<double>() : nullptr;
+  double* out = d.x.mutable_data<double>();
+  int64_t images = x.size(0), plane_size = x.size(2) * x.size(3);
+  double count = double(images * plane_size);
+  each_channel(x.shape(), [&](int64_t c, auto plane) {
+    double m = forward.mean.data<double>()[c], rstd = 1 / std::sqrt(forward.variance.data<double>()[c] + eps);
+    auto upstream = [&](int64_t i) { return mask && !(mask[i] > 0) ? 0.0 : up[i]; };
+    double dbeta = 0, dgamma = 0;
+    for (int64_t n = 0; n < images; ++n) {
+      for (int64_t i = plane(n); i < plane(n) + plane_size; ++i) {
+        dbeta += upstream(i);
+        dgamma += upstream(i) * (in[i] - m) * rstd;
+      }
+    }
+    for (int64_t n = 0; n < images; ++n) {
+      for (int64_t i = plane(n); i < plane(n) + plane_size; ++i) {
+        out[i] = gamma.data<double>()[c] * rstd * (upstream(i) - (dbeta + (in[i] - m) * rstd * dgamma) / count);
+      }
+    }
+    static_cast<double*>(d.gamma.raw())[c] = dgamma;
+    static_cast<double*>(d.beta.raw())[c] = dbeta;
+  });
+  return d;
+}
+
+namespace {
+
+// Calls body(result element, first element of the input's plane, window bounds) for every result of [n,c,h',w'].
+template <class Body> void each_window(const Shape& x, const Shape& y, const Pool2dParams& p, Body body) {
+  for (int64_t nc = 0, out = 0; nc < y[0] * y[1]; ++nc) {
+    for (int64_t i = 0; i < y[2]; ++i) {
+      for (int64_t j = 0; j < y[3]; ++j, ++out) {
+        int64_t top = i * p.stride.h - p.padding.h, left = j * p.stride.w - p.padding.w;
+        body(out, [&](auto f) {
+          for (int64_t a = std::max<int64_t>(top, 0); a < std::min(top + p.kernel.h, x[2]); ++a) {
+            for (int64_t b = std::max<int64_t>(left, 0); b < std::min(left + p.kernel.w, x[3]); ++b)
+              f((nc * x[2] + a) * x[3] + b);
+          }
+        });
+      }
+    }
+  }
+}
+
+}  // namespace
+
+PoolResult Reference::pool2d(Pool kind, const Tensor& x, const Pool2dParams& params, const Shape& result) {
+  PoolResult r{Tensor::empty(result, DType::f64), kind == Pool::max ? Tensor::empty(result, DType::i64) : Tensor()};
+  const double* in = x.data<double>();
+  double* out = r.y.mutable_data<double>();
+  double area = double(params.kernel.h * params.kernel.w);
+  each_window(x.shape(), result, params, [&](int64_t o, auto window) {
+    int64_t best = -1;
+    double total = 0;
+    window([&](int64_t i) {
+      total += in[i];
+      if (best < 0 || in[i] > in[best]) best = i;
+    });
+    out[o] = kind == Pool::max ? in[best] : total / area;
+    if (kind == Pool::max) static_cast<int64_t*>(r.indices.raw())[o] = best;
+  });
+  return r;
+}
+
+Tensor Reference::pool2d_backward(Pool kind, const Tensor& given, const PoolResult& forward, const TensorForm& x,
+                                  const Pool2dParams& params) {
+  Tensor g = given.plain(), dx = Tensor::empty(x.shape, DType::f64);
+  dx.fill_(0);
+  double* out = dx.mutable_data<double>();
+  double area = double(params.kernel.h * params.kernel.w);
+  each_window(x.shape, g.shape(), params, [&](int64_t o, auto window) {
+    double up = g.data<double>()[o];
+    if (kind == Pool::max)
+      out[forward.indices.data<int64_t>()[o]] += up;
+    else
+      window([&](int64_t i) { out[i] += up / area; });
+  });
+  return dx;
+}
+
+}  // namespace az

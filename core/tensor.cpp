@@ -1,0 +1,208 @@
+#include "core/tensor.h"
+
+#include <cstring>
+
+#include "core/backend/layout.h"
+#include "core/backend/vector.h"
+#include "core/tensor_impl.h"
+
+namespace az {
+namespace {
+
+const TensorImpl& get(const std::shared_ptr<TensorImpl>& impl) {
+  if (!impl) fail("tensor: an undefined tensor was used");
+  return *impl;
+}
+
+Tensor with(const Shape& shape, DType type, const Layout* layout, std::shared_ptr<Storage> storage) {
+  auto impl = std::make_shared<TensorImpl>();
+  impl->shape = shape;
+  impl->dtype = type;
+  impl->layout = layout;
+  impl->storage = std::move(storage);
+  return Tensor(std::move(impl));
+}
+
+template <class To, class From> void convert(int64_t count, const From* from, To* to) {
+  for (int64_t i = 0; i < count; ++i) {
+    if constexpr (std::is_same_v<From, bf16>)
+      to[i] = To(float(from[i]));
+    else if constexpr (std::is_same_v<To, bf16>)
+      to[i] = bf16(float(from[i]));
+    else
+      to[i] = To(from[i]);
+  }
+}
+
+void convert_into(const Tensor& from, const Tensor& to) {
+  visit(from.dtype(), [&](auto a) {
+    visit(to.dtype(), [&](auto b) {
+      using From = decltype(a);
+      using To = decltype(b);
+      convert(from.numel(), static_cast<const From*>(from.raw()), static_cast<To*>(to.raw()));
+    });
+  });
+}
+
+// Changes in place would falsify a recorded graph.
+void check_in_place(const char* name, const Tensor& tensor) {
+  if (!GradMode::enabled() || !tensor.requires_grad()) return;
+  fail("{}: {} {} cannot be changed in place; do it under NoGrad, or use the op that returns a new tensor", name,
+       tensor.is_leaf() ? "a leaf that requires a gradient" : "the result of a recorded op", describe(tensor));
+}
+
+}  // namespace
+
+Tensor Tensor::empty(const Shape& shape, DType type, const Layout* layout) {
+  return with(shape, type, layout, std::make_shared<Storage>(layout_bytes(shape, type, layout)));
+}
+
+const Shape& Tensor::shape() const { return get(impl_).shape; }
+int64_t Tensor::size(int64_t axis) const { return shape()[shape().axis(axis, "size")]; }
+int64_t Tensor::numel() const { return shape().numel(); }
+DType Tensor::dtype() const { return get(impl_).dtype; }
+const Layout* Tensor::layout() const { return get(impl_).layout; }
+void* Tensor::raw() const { return storage()->data(); }
+const std::shared_ptr<Storage>& Tensor::storage() const { return get(impl_).storage; }
+
+void* Tensor::checked(DType type) const {
+  if (dtype() != type) fail("data: {} was asked for as {}", describe(*this), name_of(type));
+  if (layout()) fail("data: {} lies in a blocked layout; call plain() first", describe(*this));
+  return raw();
+}
+
+double Tensor::item() const {
+  if (numel() != 1) fail("item: {} has {} elements, not one", describe(*this), numel());
+  return to_vector<double>()[0];
+}
+
+Tensor Tensor::reshape(std::vector<int64_t> sizes) const {
+  int64_t known = 1, unknown = -1;
+  for (size_t i = 0; i < sizes.size(); ++i) {
+    if (sizes[i] != -1)
+      known *= sizes[i];
+    else if (unknown >= 0)
+      fail("reshape: only one size may be -1");
+    else
+      unknown = int64_t(i);
+  }
+  if (unknown >= 0) {
+    if (known == 0 || numel() % known) fail("reshape: {} does not divide into groups of {}", describe(*this), known);
+    sizes[size_t(unknown)] = numel() / known;
+  }
+  Shape wanted(sizes);
+  if (wanted.numel() != numel())
+    fail("reshape: {} has {} elements, {} holds {}", describe(*this), numel(), wanted.str(), wanted.numel());
+  Tensor source = plain();
+  return record("reshape", with(wanted, dtype(), nullptr, source.storage()), {source}, saved(),
+                ByOps{[from = shape()](const Back& k) {
+                  return Grads{k.g.reshape({from.begin(), from.end()})};
+                }});
+}
+
+Tensor Tensor::plain() const {
+  if (!layout()) return *this;
+  return record("plain", reorder(*this, nullptr), {*this}, saved(), ByOps{[](const Back& k) { return Grads{k.g}; }});
+}
+
+Tensor Tensor::to(DType type) const {
+  if (type == dtype()) return *this;
+  Tensor source = plain();
+  Tensor result = empty(shape(), type);
+  convert_into(source, result);
+  if (!is_float(type)) return result;
+  return record("to", result, {source}, saved(), ByOps{[from = dtype()](const Back& k) { return Grads{k.g.to(from)}; }});
+}
+
+Tensor Tensor::clone() const {
+  Tensor result = empty(shape(), dtype(), layout());
+  std::memcpy(result.raw(), raw(), storage()->bytes());
+  return record("clone", result, {*this}, saved(), ByOps{[](const Back& k) { return Grads{k.g}; }});
+}
+
+Tensor Tensor::detach() const { return with(shape(), dtype(), layout(), storage()); }
+
+const Tensor& Tensor::fill_(double value) const {
+  check_in_place("fill_", *this);
+  storage()->bump_version();
+  if (layout()) {
+    if (value != 0) fail("fill_: {} lies in a blocked layout, whose padding stays 0", describe(*this));
+    std::memset(raw(), 0, storage()->bytes());
+    return *this;
+  }
+  visit(dtype(), [&](auto zero) {
+    using T = decltype(zero);
+    if constexpr (std::is_same_v<T, bf16>)
+      std::fill_n(static_cast<T*>(raw()), numel(), bf16(float(value)));
+    else
+      std::fill_n(static_cast<T*>(raw()), numel(), T(value));
+  });
+  return *this;
+}
+
+const Tensor& Tensor::copy_(const Tensor& source) const {
+  check_in_place("copy_", *this);
+  if (source.shape() != shape()) fail("copy_: {} into {}", describe(source), describe(*this));
+  storage()->bump_version();
+  NoGrad no_grad;
+  if (source.dtype() == dtype())
+    reorder_into(source, *this);
+  else
+    reorder_into(source.to(dtype()), *this);
+  return *this;
+}
+
+const Tensor& Tensor::add_(const Tensor& other, double factor) const {
+  check_in_place("add_", *this);
+  if (other.shape() != shape() || other.dtype() != dtype()) fail("add_: {} and {}", describe(*this), describe(other));
+  storage()->bump_version();
+  Tensor addend = other.layout() == layout() ? other : reorder(other, layout());
+  int64_t count = int64_t(storage()->bytes() / size_of(dtype()));
+  if (dtype() == DType::f32)
+    axpy(count, float(factor), static_cast<const float*>(addend.raw()), static_cast<float*>(raw()));
+  else if (dtype() == DType::f64)
+    axpy(count, factor, static_cast<const double*>(addend.raw()), static_cast<double*>(raw()));
+  else
+    fail("add_: only f32 and f64 are added in place, not {}", name_of(dtype()));
+  return *this;
+}
+
+const Tensor& Tensor::mul_(double factor) const {
+  check_in_place("mul_", *this);
+  storage()->bump_version();
+  int64_t count = int64_t(storage()->bytes() / size_of(dtype()));
+  if (dtype() == DType::f32)
+    scale(count, float(factor), static_cast<float*>(raw()));
+  else if (dtype() == DType::f64)
+    scale(count, factor, static_cast<double*>(raw()));
+  else
+    fail("mul_: only f32 and f64 are scaled in place, not {}", name_of(dtype()));
+  return *this;
+}
+
+bool Tensor::requires_grad() const { return get(impl_).requires_grad || impl_->node; }
+bool Tensor::is_leaf() const { return !get(impl_).node; }
+
+const Tensor& Tensor::set_requires_grad(bool on) const {
+  if (!is_leaf())
+    fail("set_requires_grad: {} is the result of {}, not a leaf; detach() it first", describe(*this), op_name(*this));
+  if (on && !is_float(dtype())) fail("set_requires_grad: only floating tensors have gradients, not {}", describe(*this));
+  impl_->requires_grad = on;
+  return *this;
+}
+
+Tensor Tensor::grad() const { return get(impl_).grad; }
+
+void Tensor::set_grad(const Tensor& gradient) const {
+  if (gradient.defined() && (gradient.shape() != shape() || gradient.dtype() != dtype())) {
+    fail("set_grad: {} for a tensor of {}", describe(gradient), describe(*this));
+  }
+  get(impl_);
+  impl_->grad = gradient;
+}
+
+std::string describe(const Tensor& tensor) {
+  return tensor.defined() ? fmt::format("{} {}", name_of(tensor.dtype()), tensor.shape().str()) : "undefined";
+}
+
+}  // namespace az

@@ -1,0 +1,62 @@
+#pragma once
+
+// What a Tensor points at, and the recorded graph behind it. For core's own .cpp files.
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/autograd.h"
+
+namespace az {
+
+struct TensorImpl {
+  Shape shape;
+  DType dtype = DType::f32;
+  const Layout* layout = nullptr;
+  std::shared_ptr<Storage> storage;
+  bool requires_grad = false;          // of a leaf; results of recorded ops have a node instead
+  std::shared_ptr<Node> node;          // the op that made this tensor
+  Tensor grad;                         // of a leaf
+  std::vector<Tensor::Hook> hooks;     // of a leaf
+};
+
+// One recorded op. It points at the ops that made its inputs, never at its result.
+struct Node : std::enable_shared_from_this<Node> {
+  struct Edge {
+    std::shared_ptr<Node> node;        // the op that made this input, or
+    std::shared_ptr<TensorImpl> leaf;  // the leaf that it is; neither when it needs no gradient
+    Shape shape;
+    DType dtype = DType::f32;
+    bool needs() const { return node || leaf; }
+  };
+  struct SavedTensor {
+    Tensor tensor;
+    uint64_t version = 0;
+  };
+  // The op's result without its history: kept only on request, and rebuilt with this node as its maker.
+  struct Result {
+    Shape shape;
+    DType dtype = DType::f32;
+    const Layout* layout = nullptr;
+    std::shared_ptr<Storage> storage;
+    uint64_t version = 0;
+  };
+
+  ~Node();
+
+  const char* name = "";
+  std::string scope;
+  uint64_t sequence = 0;  // grows with time: an op's inputs were recorded before it
+  Shape shape;            // of the result
+  DType dtype = DType::f32;
+  std::vector<Edge> inputs;
+  std::vector<SavedTensor> saved;
+  std::optional<Result> result;
+  Gradient gradient;
+  bool freed = false;
+  std::vector<Tensor::Hook> hooks;
+};
+
+}  // namespace az

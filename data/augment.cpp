@@ -1,0 +1,92 @@
+#include "data/augment.h"
+
+#include <algorithm>
+#include <cstdlib>
+
+#include "core/error.h"
+
+namespace az::data {
+namespace {
+
+// Position `i` of a padded line in the line itself, reflected without repeating the edge pixel.
+int64_t reflected(int64_t i, int64_t size) {
+  i = std::abs(i);
+  return i < size ? i : 2 * (size - 1) - i;
+}
+
+class RandomCrop : public Augmentation {
+ public:
+  explicit RandomCrop(const RandomCropOptions& options) : padding_(options.padding), reflect_(options.mode == "reflect") {}
+
+  void apply(Image& image, Philox& random) const override {
+    const int64_t height = image.height, width = image.width;
+    const int64_t dy = random.integer(2 * padding_ + 1) - padding_, dx = random.integer(2 * padding_ + 1) - padding_;
+    if (reflect_ && padding_ >= std::min(height, width)) {
+      fail("random_crop: reflecting needs images larger than the padding of {}, got {}x{}", padding_, height, width);
+    }
+    const int64_t begin = std::clamp<int64_t>(-dx, 0, width), end = std::clamp<int64_t>(width - dx, begin, width);
+    for (int64_t row = 0; row < image.channels * height; ++row) {
+      int64_t plane = row / height, y = row % height + dy;
+      uint8_t* to = image.scratch.data() + row * width;
+      if (reflect_) y = reflected(y, height);
+      if (y < 0 || y >= height) {
+        std::fill_n(to, width, uint8_t(0));
+        continue;
+      }
+      const uint8_t* from = image.pixels.data() + (plane * height + y) * width;
+      std::copy(from + begin + dx, from + end + dx, to + begin);
+      auto outside = [&](int64_t x) { return reflect_ ? from[reflected(x + dx, width)] : uint8_t(0); };
+      for (int64_t x = 0; x < begin; ++x) to[x] = outside(x);
+      for (int64_t x = end; x < width; ++x) to[x] = outside(x);
+    }
+    image.pixels.swap(image.scratch);
+  }
+
+ private:
+  int64_t padding_;
+  bool reflect_;
+};
+
+class HorizontalFlip : public Augmentation {
+ public:
+  explicit HorizontalFlip(const HorizontalFlipOptions& options) : probability_(options.probability) {}
+
+  void apply(Image& image, Philox& random) const override {
+    if (!random.bernoulli(probability_)) return;
+    for (int64_t row = 0; row < image.channels * image.height; ++row) {
+      uint8_t* line = image.pixels.data() + row * image.width;
+      std::reverse(line, line + image.width);
+    }
+  }
+
+ private:
+  double probability_;
+};
+
+class Cutout : public Augmentation {
+ public:
+  explicit Cutout(const CutoutOptions& options) : size_(options.size) {}
+
+  void apply(Image& image, Philox& random) const override {
+    int64_t top = random.integer(image.height) - size_ / 2, left = random.integer(image.width) - size_ / 2;
+    int64_t bottom = std::min(top + size_, image.height), right = std::min(left + size_, image.width);
+    top = std::max<int64_t>(top, 0), left = std::max<int64_t>(left, 0);
+    for (int64_t channel = 0; channel < image.channels; ++channel) {
+      for (int64_t y = top; y < bottom; ++y) {
+        uint8_t* line = image.pixels.data() + (channel * image.height + y) * image.width;
+        std::fill(line + left, line + right, image.mean[size_t(channel)]);
+      }
+    }
+  }
+
+ private:
+  int64_t size_;
+};
+
+}  // namespace
+
+AugmentationPtr random_crop(const RandomCropOptions& options) { return std::make_shared<RandomCrop>(options); }
+AugmentationPtr horizontal_flip(const HorizontalFlipOptions& options) { return std::make_shared<HorizontalFlip>(options); }
+AugmentationPtr cutout(const CutoutOptions& options) { return std::make_shared<Cutout>(options); }
+
+}  // namespace az::data

@@ -1,0 +1,64 @@
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "core/config/registry.h"
+#include "core/random.h"
+
+// Random changes of training images, made on bytes before they are normalised.
+namespace az::data {
+
+// One image of a batch being filled. An augmentation changes pixels in place, or writes scratch (of the same size, any content)
+// and swaps the two.
+struct Image {
+  int64_t channels, height, width;
+  std::vector<uint8_t> pixels, scratch;  // [c][h][w]
+  std::vector<uint8_t> mean;             // the set's mean colour, [c]: zero once normalised
+};
+
+class Augmentation {
+ public:
+  virtual ~Augmentation() = default;
+  // Called from several threads at once; `random` is the image's own in this epoch.
+  virtual void apply(Image& image, Philox& random) const = 0;
+};
+using AugmentationPtr = std::shared_ptr<const Augmentation>;
+
+struct AugmentRegistry : config::Registry<AugmentRegistry, AugmentationPtr> {
+  static constexpr const char* kind = "augmentation";
+};
+
+struct RandomCropOptions {
+  int64_t padding = 4;
+  std::string mode = "black";
+  static void fields(auto& f) {
+    f("padding", &RandomCropOptions::padding, "pixels added on each side before a window of the old size is cut out",
+      config::at_least(0));
+    f("mode", &RandomCropOptions::mode, "what is added: black pixels, or the image reflected at its edge",
+      config::one_of({"black", "reflect"}));
+  }
+};
+AugmentationPtr random_crop(const RandomCropOptions& options = {});
+
+struct HorizontalFlipOptions {
+  double probability = 0.5;
+  static void fields(auto& f) {
+    f("probability", &HorizontalFlipOptions::probability, "how often an image is mirrored left to right", config::at_least(0),
+      config::at_most(1));
+  }
+};
+AugmentationPtr horizontal_flip(const HorizontalFlipOptions& options = {});
+
+// DeVries and Taylor, "Improved regularization of convolutional neural networks with cutout", 2017.
+struct CutoutOptions {
+  int64_t size = 8;
+  static void fields(auto& f) {
+    f("size", &CutoutOptions::size, "side of the square, centred on any pixel, that is filled with the mean colour",
+      config::at_least(1));
+  }
+};
+AugmentationPtr cutout(const CutoutOptions& options = {});
+
+}  // namespace az::data

@@ -1,0 +1,48 @@
+#include "data/catalog.h"
+
+#include <cstdlib>
+
+#include "core/error.h"
+
+namespace az::data {
+
+const std::vector<CatalogEntry>& catalog() {
+  static const std::vector<CatalogEntry> entries = {
+      {.name = "cifar10",
+       .folder = "cifar-10-batches-bin",
+       .archive = "cifar-10-binary.tar.gz",
+       .base_url = "https://www.cs.toronto.edu/~kriz",
+       .sha256 = "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd",
+       .bytes = 170052171},
+      {.name = "cifar100",
+       .folder = "cifar-100-binary",
+       .archive = "cifar-100-binary.tar.gz",
+       .base_url = "https://www.cs.toronto.edu/~kriz",
+       .sha256 = "58a81ae192c23a4be8b1804d68e518ed807d710a4eb253b1f2a199162a40d8ec",
+       .bytes = 168513733},
+  };
+  return entries;
+}
+
+const CatalogEntry& catalog_entry(const std::string& name) {
+  std::string known;
+  for (const CatalogEntry& entry : catalog()) {
+    if (entry.name == name) return entry;
+    known += (known.empty() ? "" : ", ") + entry.name;
+  }
+  throw ConfigError(fmt::format("data set \"{}\" cannot be fetched; known: {}", name, known));
+}
+
+// The base directory specification asks to ignore a relative XDG_CACHE_HOME.
+std::filesystem::path datasets_folder() {
+  std::filesystem::path cache;
+  if (const char* given = std::getenv("XDG_CACHE_HOME")) cache = given;
+  if (!cache.is_absolute()) {
+    const char* home = std::getenv("HOME");
+    if (!home || !*home) throw DataError("no place for data sets: set HOME or XDG_CACHE_HOME, or give the data set's \"root\"");
+    cache = std::filesystem::path(home) / ".cache";
+  }
+  return cache / "azimuth" / "datasets";
+}
+
+}  // namespace az::data

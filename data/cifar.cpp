@@ -1,0 +1,125 @@
+#include "data/cifar.h"
+
+#include <algorithm>
+#include <fstream>
+
+#include "core/error.h"
+#include "data/catalog.h"
+
+namespace az::data {
+namespace {
+
+std::string remedy(const CifarFormat& format) {
+  return fmt::format("run `azimuth data get {}`, or give the folder of its .bin files as the data set's \"root\"", format.name);
+}
+
+void read_file(const CifarFormat& format, const std::filesystem::path& path, int64_t records, DatasetContent& content) {
+  std::ifstream file(path, std::ios::binary);
+  std::error_code error;
+  int64_t size = int64_t(std::filesystem::file_size(path, error)), expected = records * format.record_bytes();
+  if (!file || error) throw DataError(fmt::format("{}: cannot read {}; {}", format.name, path.string(), remedy(format)));
+  if (size != expected) {
+    std::string what = size < expected ? fmt::format("ends in record {}", size / format.record_bytes()) : "is too long";
+    throw DataError(fmt::format("{}: {} {}: {} bytes, expected {} ({} records of {} bytes); {}", format.name, path.string(), what,
+                                size, expected, records, format.record_bytes(), remedy(format)));
+  }
+  constexpr int64_t records_at_once = 500;
+  std::vector<uint8_t> buffer(size_t(records_at_once * format.record_bytes()));
+  for (int64_t record = 0; record < records; record += records_at_once) {
+    auto bytes = std::span(buffer).first(size_t(std::min(records_at_once, records - record) * format.record_bytes()));
+    if (!file.read(reinterpret_cast<char*>(bytes.data()), std::streamsize(bytes.size()))) {
+      throw DataError(fmt::format("{}: reading {} failed in record {} or after", format.name, path.string(), record));
+    }
+    parse_cifar(format, path.string(), record, bytes, content);
+  }
+}
+
+std::vector<std::string> read_names(const CifarFormat& format, const std::filesystem::path& path) {
+  std::vector<std::string> names;
+  std::ifstream file(path);
+  for (std::string line; std::getline(file, line);) {
+    if (!line.empty() && line.back() == '\r') line.pop_back();
+    if (!line.empty()) names.push_back(line);
+  }
+  if (!names.empty() && int64_t(names.size()) != format.class_count) {
+    throw DataError(fmt::format("{}: {} has {} class names, expected {}; {}", format.name, path.string(), names.size(),
+                                format.class_count, remedy(format)));
+  }
+  return names;
+}
+
+DatasetContent read(const CifarFormat& format, const CifarOptions& options) {
+  auto folder = options.root ? std::filesystem::path(*options.root) : datasets_folder() / catalog_entry(format.name).folder;
+  return read_cifar(format, folder, options.train);
+}
+
+}  // namespace
+
+const CifarFormat& cifar10_format() {
+  static const CifarFormat format{
+      .name = "cifar10",
+      .label_bytes = 1,
+      .class_count = 10,
+      .train_files = {"data_batch_1.bin", "data_batch_2.bin", "data_batch_3.bin", "data_batch_4.bin", "data_batch_5.bin"},
+      .train_records = 10000,
+      .test_file = "test_batch.bin",
+      .test_records = 10000,
+      .names_file = "batches.meta.txt"};
+  return format;
+}
+
+const CifarFormat& cifar100_format() {
+  static const CifarFormat format{.name = "cifar100",
+                                  .label_bytes = 2,
+                                  .class_count = 100,
+                                  .train_files = {"train.bin"},
+                                  .train_records = 50000,
+                                  .test_file = "test.bin",
+                                  .test_records = 10000,
+                                  .names_file = "fine_label_names.txt"};
+  return format;
+}
+
+void parse_cifar(const CifarFormat& format, const std::string& file, int64_t first_record, std::span<const uint8_t> bytes,
+                 DatasetContent& content) {
+  const size_t record_bytes = size_t(format.record_bytes());
+  for (size_t begin = 0; begin < bytes.size(); begin += record_bytes) {
+    int64_t record = first_record + int64_t(begin / record_bytes);
+    if (bytes.size() - begin < record_bytes) {
+      throw DataError(fmt::format("{}: {}: record {} is cut short after {} of {} bytes; {}", format.name, file, record,
+                                  bytes.size() - begin, record_bytes, remedy(format)));
+    }
+    auto fields = bytes.subspan(begin, record_bytes);
+    int64_t label = fields[size_t(format.label_bytes - 1)];
+    if (label >= format.class_count) {
+      throw DataError(fmt::format("{}: {}: record {} (byte {}) has label {}, expected 0 to {}; {}", format.name, file, record,
+                                  record * format.record_bytes() + format.label_bytes - 1, label, format.class_count - 1,
+                                  remedy(format)));
+    }
+    auto image = fields.subspan(size_t(format.label_bytes));
+    content.labels.push_back(label);
+    content.pixels.insert(content.pixels.end(), image.begin(), image.end());
+  }
+}
+
+DatasetContent read_cifar(const CifarFormat& format, const std::filesystem::path& folder, bool train) {
+  DatasetContent content{
+      .image_shape = {3, 32, 32}, .pixels = {}, .labels = {}, .class_count = format.class_count, .class_names = {}};
+  auto files = train ? format.train_files : std::vector{format.test_file};
+  int64_t records = train ? format.train_records : format.test_records;
+  content.labels.reserve(files.size() * size_t(records));
+  content.pixels.reserve(files.size() * size_t(records * content.image_shape.numel()));
+  for (const std::string& file : files) read_file(format, folder / file, records, content);
+  content.class_names = read_names(format, folder / format.names_file);
+  return content;
+}
+
+Cifar10::Cifar10(const CifarOptions& options)
+    : Dataset(read(cifar10_format(), options),
+              Statistics{.mean = {0.49139968, 0.48215841, 0.44653091}, .std = {0.24703223, 0.24348513, 0.26158784}}) {}
+
+Cifar100::Cifar100(const CifarOptions& options)
+    : Dataset(read(cifar100_format(), options),
+              Statistics{.mean = {0.50707516, 0.48654887, 0.44091784}, .std = {0.26733429, 0.25643846, 0.27615047}}) {}
+
+}  // namespace az::data

@@ -1,0 +1,87 @@
+#include "data/loader.h"
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+
+#include "core/backend/threads.h"
+
+namespace az::data {
+namespace {
+
+// Keeps a loader's random numbers apart from those of initialisers and dropout, which count streams from 0.
+constexpr uint64_t first_stream = uint64_t(1) << 63;
+// An epoch's substreams: 0 draws the order, 1 + i augments sample i.
+Philox order_generator(uint64_t seed, int64_t epoch) { return Philox(seed, first_stream + uint64_t(epoch), 0); }
+Philox sample_generator(uint64_t seed, int64_t epoch, int64_t sample) {
+  return Philox(seed, first_stream + uint64_t(epoch), 1 + uint64_t(sample));
+}
+
+}  // namespace
+
+Loader::Loader(Dataset dataset, LoaderOptions options) : dataset_(std::move(dataset)), options_(std::move(options)) {
+  if (options_.batch_size < 1) fail("loader: batch_size must be at least 1 (got {})", options_.batch_size);
+  if (batches() == 0) fail("loader: {} samples make no batch of {}", dataset_.count(), options_.batch_size);
+  const Statistics& statistics = dataset_.statistics();
+  for (size_t channel = 0; channel < statistics.mean.size(); ++channel) {
+    auto& table = normalised_.emplace_back();
+    for (size_t byte = 0; byte < 256; ++byte) {
+      table[byte] = float((double(byte) / 255 - statistics.mean[channel]) / statistics.std[channel]);
+    }
+    mean_.push_back(uint8_t(std::lround(std::clamp(255 * statistics.mean[channel], 0.0, 255.0))));
+  }
+}
+
+int64_t Loader::batches() const {
+  int64_t whole = dataset_.count() / options_.batch_size;
+  return !options_.drop_last && dataset_.count() % options_.batch_size ? whole + 1 : whole;
+}
+
+Loader::Iterator Loader::begin() {
+  Position position = next_;
+  next_ = {.epoch = position.epoch + 1, .batch = 0};
+  return Iterator(this, position);
+}
+
+std::vector<int64_t> Loader::order(int64_t epoch) const {
+  std::vector<int64_t> samples(size_t(dataset_.count()));
+  std::iota(samples.begin(), samples.end(), 0);
+  if (!options_.shuffle) return samples;
+  Philox random = order_generator(options_.seed, epoch);
+  for (auto left = int64_t(samples.size()); left > 1; --left)
+    std::swap(samples[size_t(left - 1)], samples[size_t(random.integer(left))]);
+  return samples;
+}
+
+Batch Loader::fill(const std::vector<int64_t>& order, Position position) const {
+  const int64_t first = position.batch * options_.batch_size, count = std::min(options_.batch_size, dataset_.count() - first);
+  const Shape& shape = dataset_.image_shape();
+  const int64_t plane = shape[1] * shape[2], size = shape.numel();
+  Batch batch{Tensor::empty({count, shape[0], shape[1], shape[2]}), Tensor::empty({count}, DType::i64)};
+  float* images = batch.images.mutable_data<float>();
+  int64_t* labels = batch.labels.mutable_data<int64_t>();
+  parallel_for(count, 16, [&](int64_t begin, int64_t end) {
+    Image image{shape[0], shape[1], shape[2], {}, {}, mean_};
+    image.scratch.resize(options_.augment.empty() ? 0 : size_t(size));
+    for (int64_t i = begin; i < end; ++i) {
+      const int64_t sample = order[size_t(first + i)];
+      const uint8_t* pixels = dataset_.pixels(sample);
+      labels[i] = dataset_.label(sample);
+      if (!options_.augment.empty()) {
+        image.pixels.assign(pixels, pixels + size);
+        Philox random = sample_generator(options_.seed, position.epoch, sample);
+        for (const AugmentationPtr& augmentation : options_.augment) augmentation->apply(image, random);
+        pixels = image.pixels.data();
+      }
+      for (int64_t channel = 0; channel < shape[0]; ++channel) {
+        const auto& table = normalised_[size_t(channel)];
+        float* to = images + i * size + channel * plane;
+        const uint8_t* from = pixels + channel * plane;
+        for (int64_t p = 0; p < plane; ++p) to[p] = table[from[p]];
+      }
+    }
+  });
+  return batch;
+}
+
+}  // namespace az::data

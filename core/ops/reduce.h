@@ -22,10 +22,16 @@ struct VarOptions {
 Tensor var(const Tensor& x, const VarOptions& options = {});
 Tensor norm(const Tensor& x, const ReduceOptions& options = {});  // sqrt(sum x^2); gradient 0 at 0
 Tensor argmax(const Tensor& x, int64_t axis);                     // i64 index of the first maximum; the axis is dropped
-struct TopK { Tensor values, indices; };
+struct TopK {
+  Tensor values, indices;
+};
 TopK topk(const Tensor& x, int64_t k);  // the k largest of the last axis, descending; values differentiable, indices i64
-struct CosineOptions { int64_t axis = -1; double eps = 1e-8; };
-Tensor cosine_similarity(const Tensor& a, const Tensor& b, CosineOptions options = {});  // a.b / max(|a||b|, eps) over one axis
+struct CosineOptions {
+  int64_t axis = -1;
+  double eps = 1e-8;
+};
+// a.b / (max(|a|, eps) max(|b|, eps)) over one axis, which is dropped
+Tensor cosine_similarity(const Tensor& a, const Tensor& b, CosineOptions options = {});
 
 // Sums over the axes that broadcasting `shape` to x's shape added or widened.
 Tensor sum_to(const Tensor& x, const Shape& shape);

@@ -71,16 +71,16 @@ double band(double position, double period) {
 }
 
 void draw(int label, Philox& random, uint8_t* image) {
-  double radius = random.uniform(8, 12);
+  double radius = random.uniform(9, 13);
   Turn turn(random.uniform(0, 2 * std::numbers::pi)), grain(random.uniform(0, std::numbers::pi));
   Point centre = {random.uniform(radius, side - radius), random.uniform(radius, side - radius)};
   double period = random.uniform(4, 6);
   Point phase = {random.uniform(0, period), random.uniform(0, period)};
   Colour ground = random_colour(random), far_ground = ground;
   for (double& part : far_ground) part = std::clamp(part + random.uniform(-0.3, 0.3), 0.0, 1.0);
-  Colour first = contrasting(ground, far_ground, 0.4, random), second = contrasting(first, ground, 0.6, random);
+  Colour first = contrasting(ground, far_ground, 0.5, random), second = contrasting(first, ground, 0.7, random);
   Turn slope(random.uniform(0, 2 * std::numbers::pi));
-  double roughness = random.uniform(0.02, 0.08);
+  double roughness = random.uniform(0.01, 0.06);
 
   for (int y = 0; y < side; ++y) {
     for (int x = 0; x < side; ++x) {

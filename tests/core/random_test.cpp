@@ -66,7 +66,6 @@ TEST_CASE("integers are even over a bound that is no power of two") {
   CHECK(generator.integer(1) == 0);
   CHECK_THROWS_AS(generator.integer(0), Error);
   // Without rejection, 9/16 instead of half of the results would lie in the lower half.
-  // half.
   int64_t bound = 3ll << 61;
   int low = 0;
   for (int i = 0; i < 20000; ++i) low += generator.integer(bound) < bound / 2;

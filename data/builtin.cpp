@@ -1,0 +1,51 @@
+#include "data/builtin.h"
+
+#include "data/cifar.h"
+#include "data/synthetic.h"
+
+namespace az::data {
+namespace {
+
+struct CifarConfig : DataOptions {
+  std::optional<std::string> root = {};
+  static void fields(auto& f) {
+    f("root", &CifarConfig::root, "folder of the .bin files; null: where `azimuth data get` puts it");
+    DataOptions::fields(f);
+  }
+};
+
+struct ShapesConfig : DataOptions {
+  int64_t train_images = 10000, test_images = 2000, seed = 0;
+  static void fields(auto& f) {
+    f("train_images", &ShapesConfig::train_images, "training images drawn", config::at_least(1));
+    f("test_images", &ShapesConfig::test_images, "test images drawn", config::at_least(1));
+    f("seed", &ShapesConfig::seed, "of the drawings", config::at_least(0));
+    DataOptions::fields(f);
+  }
+};
+
+template <class Set> Splits cifar(const CifarConfig& config) {
+  return make_splits(Set({.root = config.root, .train = true}), Set({.root = config.root, .train = false}), config);
+}
+
+}  // namespace
+
+void register_builtin_data() {
+  static const bool once = [] {
+    AugmentRegistry::add<RandomCropOptions>("random_crop", "pads the image and cuts out a window of the old size", random_crop);
+    AugmentRegistry::add<HorizontalFlipOptions>("horizontal_flip", "mirrors the image left to right", horizontal_flip);
+    AugmentRegistry::add<CutoutOptions>("cutout", "hides a random square (DeVries and Taylor, 2017)", cutout);
+    DataRegistry::add<CifarConfig>("cifar10", "CIFAR-10: 50,000 + 10,000 photos of 10 classes", cifar<Cifar10>);
+    DataRegistry::add<CifarConfig>("cifar100", "CIFAR-100: 50,000 + 10,000 photos of 100 classes", cifar<Cifar100>);
+    DataRegistry::add<ShapesConfig>(
+        "shapes", "drawn on the spot: 5 outlines with 2 textures make 10 classes", [](const ShapesConfig& config) {
+          uint64_t seed = uint64_t(config.seed);
+          return make_splits(Shapes({.train = true, .count = config.train_images, .seed = seed}),
+                             Shapes({.train = false, .count = config.test_images, .seed = seed}), config);
+        });
+    return true;
+  }();
+  (void)once;
+}
+
+}  // namespace az::data

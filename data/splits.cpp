@@ -1,0 +1,28 @@
+#include "data/splits.h"
+
+#include "core/error.h"
+
+namespace az::data {
+
+Splits make_splits(const Dataset& train, const Dataset& test, const DataOptions& options) {
+  if (train.image_shape() != test.image_shape() || train.class_count() != test.class_count()) {
+    fail("data: training images are {} of {} classes, test images {} of {}", train.image_shape().str(), train.class_count(),
+         test.image_shape().str(), test.class_count());
+  }
+  Splits splits{.train = train, .validation = {}, .test = test, .training = {}, .evaluation = {}};
+  if (options.validation > 0) {
+    HeldOut parts = hold_out(train, {.amount = options.validation, .seed = uint64_t(options.split_seed)});
+    splits.train = parts.rest;
+    splits.validation = parts.held_out;
+  }
+  splits.train.set_statistics(options.mean ? Statistics{*options.mean, *options.std} : splits.train.compute_statistics());
+  splits.test.set_statistics(splits.train.statistics());
+  if (splits.validation) splits.validation->set_statistics(splits.train.statistics());
+
+  splits.training = {.batch_size = options.batch_size, .shuffle = true};
+  for (const auto& augmentation : options.augment) splits.training.augment.push_back(augmentation.create());
+  splits.evaluation = {.batch_size = options.batch_size};
+  return splits;
+}
+
+}  // namespace az::data

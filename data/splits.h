@@ -1,0 +1,51 @@
+#pragma once
+
+#include <cmath>
+#include <optional>
+#include <vector>
+
+#include "core/config/registry.h"
+#include "data/augment.h"
+#include "data/dataset.h"
+#include "data/loader.h"
+
+namespace az::data {
+
+// Options of every data set named in a config; a set's own options inherit from them and call this fields().
+struct DataOptions {
+  double validation = 0;
+  int64_t split_seed = 0;
+  int64_t batch_size = 128;
+  std::vector<config::Component<AugmentRegistry>> augment = {};
+  std::optional<std::vector<double>> mean = {}, std = {};
+
+  static void fields(auto& f) {
+    f("validation", &DataOptions::validation, "held out of the training set: a fraction below 1, or a number of images",
+      config::at_least(0));
+    f("split_seed", &DataOptions::split_seed, "which images are held out", config::at_least(0));
+    f("batch_size", &DataOptions::batch_size, "images in a batch", config::at_least(1));
+    f("augment", &DataOptions::augment, "random changes of training images, in order");
+    f("mean", &DataOptions::mean, "per channel, of pixels in [0, 1]; null: computed from the training images");
+    f("std", &DataOptions::std, "per channel, likewise", config::more_than(0));
+  }
+  void validate() const {
+    if (validation >= 1 && validation != std::floor(validation)) config::invalid("validation above 1 must be a whole number");
+    if (mean.has_value() != std.has_value()) config::invalid("mean and std must be given together");
+  }
+};
+
+// What a config's "data" stands for. All sets carry the statistics of the training part.
+struct Splits {
+  Dataset train;
+  std::optional<Dataset> validation;
+  Dataset test;
+  LoaderOptions training;  // for the training part: shuffled, augmented; the seed is the experiment's to set
+  LoaderOptions evaluation;
+};
+Splits make_splits(const Dataset& train, const Dataset& test, const DataOptions& options);
+
+struct DataRegistry : config::Registry<DataRegistry, Splits> {
+  static constexpr const char* kind = "data set";
+};
+
+}  // namespace az::data

@@ -1,0 +1,185 @@
+#include <cmath>
+#include <numbers>
+
+#include "core/autograd.h"
+#include "core/backend/strided.h"
+#include "core/backend/threads.h"
+#include "core/backend/vector.h"
+#include "core/ops/create.h"
+#include "core/ops/elementwise.h"
+
+// Functions of one tensor, element by element.
+namespace az {
+namespace {
+
+constexpr int64_t grain = 1 << 14;
+
+// A function with f(0) = 0 may run on a tensor as it lies, channel padding included; the result has the same layout.
+enum class Zero { kept, moved };
+
+template <class F> Tensor map(const char* op, const Tensor& x, Zero zero_is, F f) {
+  if (!is_float(x.dtype())) fail("{}: needs a floating type, got {}; convert with to()", op, describe(x));
+  Tensor from = zero_is == Zero::kept ? x : x.plain();
+  Tensor y = Tensor::empty(x.shape(), x.dtype(), from.layout());
+  visit_float(x.dtype(), [&](auto zero) {
+    using T = decltype(zero);
+    const T* in = static_cast<const T*>(from.raw());
+    T* out = static_cast<T*>(y.raw());
+    parallel_for(int64_t(y.storage()->bytes() / sizeof(T)), grain, [=](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i) out[i] = T(f(Compute<T>(in[i])));
+    });
+  });
+  return y;
+}
+
+// y > 0 ? g : slope * g, in the layout of g: how the gradient passes a bend at 0.
+Tensor bend(const Tensor& g, const Tensor& y, double slope) {
+  Tensor gate = y.layout() == g.layout() ? y.detach() : y.detach().plain(), from = gate.layout() == g.layout() ? g : g.plain();
+  Tensor value = Tensor::empty(from.shape(), from.dtype(), from.layout());
+  visit_float(from.dtype(), [&](auto zero) {
+    using T = decltype(zero);
+    using C = Compute<T>;
+    const T *on = static_cast<const T*>(gate.raw()), *in = static_cast<const T*>(from.raw());
+    T* out = static_cast<T*>(value.raw());
+    int64_t count = int64_t(value.storage()->bytes() / sizeof(T));
+    if constexpr (std::is_same_v<T, float>) {
+      if (slope == 0) return relu_backward(count, on, in, out);
+    }
+    parallel_for(count, grain, [=](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i) out[i] = T(C(on[i]) > 0 ? C(in[i]) : C(slope) * C(in[i]));
+    });
+  });
+  return record("bend", value, {from}, saved(gate),
+                ByOps{[slope](const Back& k) { return Grads{bend(k.g, k.saved[0], slope)}; }});
+}
+
+// The standard normal distribution's function and density.
+Tensor normal_density(const Tensor& x) { return exp(x * x * -0.5) * (std::numbers::inv_sqrtpi / std::numbers::sqrt2); }
+Tensor normal_cdf(const Tensor& x) {
+  Tensor value = map("normal_cdf", x, Zero::moved,
+                     [](auto v) { return decltype(v)(0.5) * std::erfc(-v / decltype(v)(std::numbers::sqrt2)); });
+  return record("normal_cdf", value, {x}, saved(x), ByOps{[](const Back& k) { return Grads{k.g * normal_density(k.saved[0])}; }});
+}
+
+template <class T> T logistic(T v) { return 1 / (1 + std::exp(-v)); }
+
+}  // namespace
+
+Tensor add(const Tensor& a, double b) {
+  if (a.dtype() == DType::i64) return add(a, full({}, b, DType::i64));
+  Tensor value = map("add", a, Zero::moved, [b](auto v) { return v + decltype(v)(b); });
+  return record("add", value, {a}, saved(), ByOps{[](const Back& k) { return Grads{k.g}; }});
+}
+
+Tensor mul(const Tensor& a, double b) {
+  if (a.dtype() == DType::i64) return mul(a, full({}, b, DType::i64));
+  Tensor value = map("mul", a, Zero::kept, [b](auto v) { return v * decltype(v)(b); });
+  return record("mul", value, {a}, saved(), ByOps{[b](const Back& k) { return Grads{k.g * b}; }});
+}
+
+Tensor neg(const Tensor& x) { return mul(x, -1); }
+
+Tensor exp(const Tensor& x) {
+  return record("exp", map("exp", x, Zero::moved, [](auto v) { return std::exp(v); }), {x}, saved().and_result(),
+                ByOps{[](const Back& k) { return Grads{k.g * k.result}; }});
+}
+
+Tensor log(const Tensor& x) {
+  return record("log", map("log", x, Zero::moved, [](auto v) { return std::log(v); }), {x}, saved(x),
+                ByOps{[](const Back& k) { return Grads{k.g / k.saved[0]}; }});
+}
+
+Tensor sqrt(const Tensor& x) {
+  return record("sqrt", map("sqrt", x, Zero::kept, [](auto v) { return std::sqrt(v); }), {x}, saved().and_result(),
+                ByOps{[](const Back& k) { return Grads{k.g / (k.result * 2)}; }});
+}
+
+Tensor sin(const Tensor& x) {
+  return record("sin", map("sin", x, Zero::kept, [](auto v) { return std::sin(v); }), {x}, saved(x),
+                ByOps{[](const Back& k) { return Grads{k.g * cos(k.saved[0])}; }});
+}
+
+Tensor cos(const Tensor& x) {
+  return record("cos", map("cos", x, Zero::moved, [](auto v) { return std::cos(v); }), {x}, saved(x),
+                ByOps{[](const Back& k) { return Grads{neg(k.g * sin(k.saved[0]))}; }});
+}
+
+// tanh' = 1 - tanh^2
+Tensor tanh(const Tensor& x) {
+  return record("tanh", map("tanh", x, Zero::kept, [](auto v) { return std::tanh(v); }), {x}, saved().and_result(),
+                ByOps{[](const Back& k) { return Grads{k.g - k.g * k.result * k.result}; }});
+}
+
+// s' = s (1 - s)
+Tensor sigmoid(const Tensor& x) {
+  return record("sigmoid", map("sigmoid", x, Zero::moved, [](auto v) { return logistic(v); }), {x}, saved().and_result(),
+                ByOps{[](const Back& k) { return Grads{k.g * (k.result - k.result * k.result)}; }});
+}
+
+Tensor abs(const Tensor& x) {
+  return record("abs", map("abs", x, Zero::kept, [](auto v) { return std::abs(v); }), {x}, saved(x), ByOps{[](const Back& k) {
+                  const Tensor& v = k.saved[0];
+                  Tensor sign = map("sign", v.detach(), Zero::kept, [](auto e) { return decltype(e)((e > 0) - (e < 0)); });
+                  return Grads{k.g * sign};
+                }});
+}
+
+Tensor pow(const Tensor& x, double exponent) {
+  Tensor value = map("pow", x, Zero::moved,
+                     [exponent](auto v) { return exponent == 2 ? v * v : decltype(v)(std::pow(v, decltype(v)(exponent))); });
+  return record("pow", value, {x}, saved(x), ByOps{[exponent](const Back& k) {
+                  if (exponent == 0) return Grads{zeros_like(k.g)};
+                  return Grads{k.g * pow(k.saved[0], exponent - 1) * exponent};
+                }});
+}
+
+Tensor clamp(const Tensor& x, ClampOptions options) {
+  auto [low, high] = options;
+  if (low > high) fail("clamp: min {} is above max {}", low, high);
+  Tensor value = map("clamp", x, Zero::moved, [low, high](auto v) {
+    using T = decltype(v);
+    return v < T(low) ? T(low) : v > T(high) ? T(high) : v;
+  });
+  return record("clamp", value, {x}, saved(x), ByOps{[low, high](const Back& k) {
+                  Tensor inside = map("clamp", k.saved[0].detach(), Zero::moved, [low, high](auto v) {
+                    using T = decltype(v);
+                    return T(v >= T(low) && v <= T(high));
+                  });
+                  return Grads{k.g * inside};
+                }});
+}
+
+// NaN stays NaN, so that a diverged network is noticed.
+Tensor relu(const Tensor& x) {
+  return record("relu", map("relu", x, Zero::kept, [](auto v) { return v < 0 ? 0 : v; }), {x}, saved().and_result(),
+                ByOps{[](const Back& k) { return Grads{bend(k.g, k.result, 0)}; }});
+}
+
+Tensor leaky_relu(const Tensor& x, double slope) {
+  Tensor value = map("leaky_relu", x, Zero::kept, [slope](auto v) { return v > 0 ? v : v * decltype(v)(slope); });
+  return record("leaky_relu", value, {x}, saved(x),
+                ByOps{[slope](const Back& k) { return Grads{bend(k.g, k.saved[0], slope)}; }});
+}
+
+// (x Phi(x))' = Phi(x) + x phi(x)
+Tensor gelu(const Tensor& x) {
+  Tensor value = map("gelu", x, Zero::kept, [](auto v) {
+    using T = decltype(v);
+    return T(0.5) * v * std::erfc(-v / T(std::numbers::sqrt2));
+  });
+  return record("gelu", value, {x}, saved(x), ByOps{[](const Back& k) {
+                  const Tensor& v = k.saved[0];
+                  return Grads{k.g * (normal_cdf(v) + v * normal_density(v))};
+                }});
+}
+
+// (x s)' = s + x s (1 - s) = s + y (1 - s)
+Tensor silu(const Tensor& x) {
+  return record("silu", map("silu", x, Zero::kept, [](auto v) { return v * logistic(v); }), {x}, saved(x).and_result(),
+                ByOps{[](const Back& k) {
+                  Tensor s = sigmoid(k.saved[0]);
+                  return Grads{k.g * (s + k.result - k.result * s)};
+                }});
+}
+
+}  // namespace az

@@ -9,19 +9,23 @@
 namespace az::data {
 namespace {
 
-std::string remedy(const CifarFormat& format) {
+std::string missing(const CifarFormat& format) {
   return fmt::format("run `azimuth data get {}`, or give the folder of its .bin files as the data set's \"root\"", format.name);
+}
+
+std::string damaged(const CifarFormat& format) {
+  return fmt::format("delete its folder and run `azimuth data get {}`", format.name);
 }
 
 void read_file(const CifarFormat& format, const std::filesystem::path& path, int64_t records, DatasetContent& content) {
   std::ifstream file(path, std::ios::binary);
   std::error_code error;
   int64_t size = int64_t(std::filesystem::file_size(path, error)), expected = records * format.record_bytes();
-  if (!file || error) throw DataError(fmt::format("{}: cannot read {}; {}", format.name, path.string(), remedy(format)));
+  if (!file || error) throw DataError(fmt::format("{}: cannot read {}; {}", format.name, path.string(), missing(format)));
   if (size != expected) {
     std::string what = size < expected ? fmt::format("ends in record {}", size / format.record_bytes()) : "is too long";
     throw DataError(fmt::format("{}: {} {}: {} bytes, expected {} ({} records of {} bytes); {}", format.name, path.string(), what,
-                                size, expected, records, format.record_bytes(), remedy(format)));
+                                size, expected, records, format.record_bytes(), damaged(format)));
   }
   constexpr int64_t records_at_once = 500;
   std::vector<uint8_t> buffer(size_t(records_at_once * format.record_bytes()));
@@ -43,7 +47,7 @@ std::vector<std::string> read_names(const CifarFormat& format, const std::filesy
   }
   if (!names.empty() && int64_t(names.size()) != format.class_count) {
     throw DataError(fmt::format("{}: {} has {} class names, expected {}; {}", format.name, path.string(), names.size(),
-                                format.class_count, remedy(format)));
+                                format.class_count, damaged(format)));
   }
   return names;
 }
@@ -87,14 +91,14 @@ void parse_cifar(const CifarFormat& format, const std::string& file, int64_t fir
     int64_t record = first_record + int64_t(begin / record_bytes);
     if (bytes.size() - begin < record_bytes) {
       throw DataError(fmt::format("{}: {}: record {} is cut short after {} of {} bytes; {}", format.name, file, record,
-                                  bytes.size() - begin, record_bytes, remedy(format)));
+                                  bytes.size() - begin, record_bytes, damaged(format)));
     }
     auto fields = bytes.subspan(begin, record_bytes);
     int64_t label = fields[size_t(format.label_bytes - 1)];
     if (label >= format.class_count) {
       throw DataError(fmt::format("{}: {}: record {} (byte {}) has label {}, expected 0 to {}; {}", format.name, file, record,
                                   record * format.record_bytes() + format.label_bytes - 1, label, format.class_count - 1,
-                                  remedy(format)));
+                                  damaged(format)));
     }
     auto image = fields.subspan(size_t(format.label_bytes));
     content.labels.push_back(label);

@@ -1,0 +1,51 @@
+#include "optim/groups.h"
+
+#include <fnmatch.h>
+
+#include "core/error.h"
+
+namespace az::optim {
+namespace {
+
+bool selects(const GroupOptions& group, const Parameter& parameter) {
+  if (group.kind && *group.kind != name_of(parameter.kind)) return false;
+  if (group.dims && *group.dims != parameter.tensor.rank()) return false;
+  return !group.pattern || fnmatch(group.pattern->c_str(), parameter.name.c_str(), 0) == 0;
+}
+
+std::string selectors(const GroupOptions& group) {
+  std::string text;
+  if (group.kind) text += fmt::format(" kind \"{}\"", *group.kind);
+  if (group.dims) text += fmt::format(" dims {}", *group.dims);
+  if (group.pattern) text += fmt::format(" pattern \"{}\"", *group.pattern);
+  return text;
+}
+
+}  // namespace
+
+void GroupOptions::validate() const {
+  if (!kind && !dims && !pattern) config::invalid("selects by nothing; give it a kind, dims or pattern");
+  if (!weight_decay && !lr_factor) config::invalid("changes nothing; give it a weight_decay or lr_factor");
+}
+
+std::vector<Group> resolve_groups(const std::vector<Parameter>& parameters, const std::vector<GroupOptions>& groups,
+                                  double weight_decay) {
+  std::vector<Group> resolved(parameters.size(), Group{.lr = 1, .weight_decay = weight_decay});
+  for (size_t i = 0; i < groups.size(); ++i) {
+    const GroupOptions& group = groups[i];
+    bool matched = false;
+    for (size_t j = 0; j < parameters.size(); ++j) {
+      if (!selects(group, parameters[j])) continue;
+      matched = true;
+      if (group.weight_decay) resolved[j].weight_decay = *group.weight_decay;
+      if (group.lr_factor) resolved[j].lr = *group.lr_factor;
+    }
+    if (matched) continue;
+    std::string example = parameters.empty() ? "" : fmt::format(" (the first is \"{}\")", parameters[0].name);
+    throw ConfigError(fmt::format("groups[{}]: none of the {} parameters{} fits{}; correct it or remove it", i, parameters.size(),
+                                  example, selectors(group)));
+  }
+  return resolved;
+}
+
+}  // namespace az::optim

@@ -1,0 +1,41 @@
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/config/options.h"
+#include "core/parameter.h"
+
+namespace az::optim {
+
+// Changes options for the parameters that fit every selector given (kind, dims, pattern). Groups apply in order: for each
+// option, a parameter takes the last group that selects it and states that option.
+struct GroupOptions {
+  std::optional<std::string> kind = {};     // "weight", "bias" or "norm"
+  std::optional<int64_t> dims = {};         // number of dimensions
+  std::optional<std::string> pattern = {};  // of the whole name, as a shell matches files: "fc.*"
+  std::optional<double> weight_decay = {};
+  std::optional<double> lr_factor = {};
+
+  static void fields(auto& f) {
+    f("kind", &GroupOptions::kind, "selects by what the parameter does", config::one_of({"weight", "bias", "norm"}));
+    f("dims", &GroupOptions::dims, "selects by number of dimensions", config::at_least(0));
+    f("pattern", &GroupOptions::pattern, "selects by name, with * and ? (\"fc.*\")");
+    f("weight_decay", &GroupOptions::weight_decay, "weight decay of these parameters", config::at_least(0));
+    f("lr_factor", &GroupOptions::lr_factor, "multiplies the learning rate of these parameters", config::at_least(0));
+  }
+  void validate() const;  // a group states a selector and an option
+};
+
+// What holds for one parameter.
+struct Group {
+  double lr = 0;  // lr_factor once resolved; the learning rate itself when handed to an update
+  double weight_decay = 0;
+};
+
+// One Group a parameter. Throws ConfigError on a group that selects nothing.
+std::vector<Group> resolve_groups(const std::vector<Parameter>& parameters, const std::vector<GroupOptions>& groups,
+                                  double weight_decay);
+
+}  // namespace az::optim

@@ -1,0 +1,85 @@
+#pragma once
+
+#include <cmath>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "core/parameter.h"
+#include "optim/groups.h"
+
+namespace az::optim {
+
+enum class View { none, channel, layer };  // of a weight: one row an output channel, or one row in all
+
+// "none", "channel" or "layer"
+const char* name_of(View view);
+
+// What one update did.
+struct UpdateInfo {
+  View view = View::none;       // the view the projection fired in
+  double channel_cosine = NAN;  // largest |cos(gradient, weight)| of a row in that view; NaN when not looked at
+  double layer_cosine = NAN;
+  double decay_ratio = 1;  // factor on weight decay
+};
+
+// Watches a step, parameter by parameter.
+struct StepObserver {
+  virtual ~StepObserver() = default;
+  virtual void before(const Parameter&, const Tensor& /*gradient*/) {}
+  virtual void after(const Parameter&, const Tensor& /*gradient*/, const UpdateInfo&) {}
+};
+
+// What an optimizer remembers about one parameter.
+struct ParameterState {
+  int64_t step = 0;             // updates made, the current one included
+  std::vector<Tensor> tensors;  // one a slot, shaped like the parameter, zero before the first update
+};
+
+// Owns the groups, the step counts and the state of a list of parameters; a subclass says how one parameter moves.
+class Optimizer {
+ public:
+  virtual ~Optimizer() = default;
+  Optimizer(const Optimizer&) = delete;
+  Optimizer& operator=(const Optimizer&) = delete;
+
+  // Moves every parameter that has a gradient; the others are skipped. Never changes a gradient.
+  void step(StepObserver* observer = nullptr);
+  // Forgets all gradients. Without it, further backward passes add to them.
+  void zero_grad();
+
+  double lr() const { return lr_; }
+  void set_lr(double lr) { lr_ = lr; }
+  int64_t steps() const { return steps_; }
+  const std::vector<Parameter>& parameters() const { return parameters_; }
+
+  // "steps", and for each parameter "steps/NAME" (i64 scalars) and its tensors ("momentum/NAME"), sharing memory with the
+  // optimizer. The learning rate is the schedule's to know.
+  std::map<std::string, Tensor> state() const;
+  // Copies such a state in, so that training continues bit for bit. Throws, changing nothing, when a name or shape does not fit.
+  void load_state(const std::map<std::string, Tensor>& state);
+
+ protected:
+  // `name` is for messages; `slots` names the tensors kept for each parameter. Parameters are f32 or f64.
+  Optimizer(const char* name, std::vector<Parameter> parameters, double lr, double weight_decay,
+            const std::vector<GroupOptions>& groups, std::vector<std::string> slots);
+
+  // Moves one parameter. `group` has its learning rate and weight decay for this step.
+  virtual UpdateInfo update(Parameter& parameter, const Tensor& gradient, const Group& group, ParameterState& state) = 0;
+
+ private:
+  std::string name_;
+  std::vector<Parameter> parameters_;
+  double lr_;
+  std::vector<Group> groups_;
+  std::vector<std::string> slots_;
+  std::vector<ParameterState> states_;
+  int64_t steps_ = 0;
+};
+
+// The same options, held to the rules that JSON is held to. Throws ConfigError, the path starting with `name`.
+template <class Options> Options checked(const char* name, const Options& options) {
+  return config::parse<Options>(config::to_value(options), name);
+}
+
+}  // namespace az::optim

@@ -1,0 +1,65 @@
+#include "optim/projection.h"
+
+#include <algorithm>
+
+namespace az::optim {
+namespace {
+
+// Rows to hand to one thread at least, so that a hand-over is worth its while.
+int64_t rows_at_once(int64_t length) { return std::max<int64_t>(1, 16384 / std::max<int64_t>(1, length)); }
+
+double cosine(const RowSums& sums, double eps) {
+  return std::abs(sums.pg) / std::max(std::sqrt(sums.gg) * std::sqrt(sums.pp), eps);
+}
+
+double removed(const RowSums& sums, double eps) {
+  const double norm = std::sqrt(sums.pp) + eps;
+  return sums.pd / (norm * norm);
+}
+
+}  // namespace
+
+UpdateInfo projected_update(const Shape& shape, const ProjectionOptions& options, const Direct& direct, const Move& move) {
+  const bool projectable = shape.rank() > 1;
+  const int64_t count = shape.numel();
+  if (count == 0) return {};
+  const int64_t rows = projectable ? shape[0] : 1, length = count / rows;
+
+  std::vector<RowSums> sums(static_cast<size_t>(rows));
+  parallel_for(rows, rows_at_once(length), [&](int64_t begin, int64_t end) {
+    for (int64_t row = begin; row < end; ++row) sums[size_t(row)] = direct(row * length, length);
+  });
+
+  UpdateInfo info;
+  RowSums layer;
+  if (projectable) {
+    info.channel_cosine = 0;
+    for (const RowSums& row : sums) {
+      const double c = cosine(row, options.eps);
+      if (std::isnan(c) || c > info.channel_cosine) info.channel_cosine = c;  // once NaN, stays NaN
+      layer.pg += row.pg;
+      layer.gg += row.gg;
+      layer.pp += row.pp;
+      layer.pd += row.pd;
+    }
+    if (info.channel_cosine < options.delta / std::sqrt(double(length))) {
+      info.view = View::channel;
+    } else {
+      info.layer_cosine = cosine(layer, options.eps);
+      if (info.layer_cosine < options.delta / std::sqrt(double(count))) info.view = View::layer;
+    }
+    if (info.view != View::none) info.decay_ratio = options.wd_ratio;
+  }
+
+  parallel_for(rows, rows_at_once(length), [&](int64_t begin, int64_t end) {
+    for (int64_t row = begin; row < end; ++row) {
+      const double remove = info.view == View::channel ? removed(sums[size_t(row)], options.eps)
+                            : info.view == View::layer ? removed(layer, options.eps)
+                                                       : 0;
+      move(row * length, length, remove, info.decay_ratio);
+    }
+  });
+  return info;
+}
+
+}  // namespace az::optim

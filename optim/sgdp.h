@@ -1,0 +1,51 @@
+#pragma once
+
+#include "optim/optimizer.h"
+
+namespace az::optim {
+
+struct SgdpOptions {
+  double lr = 0;  // required
+  double momentum = 0;
+  double dampening = 0;
+  bool nesterov = false;
+  double weight_decay = 0;
+  double delta = 0.1;
+  double wd_ratio = 0.1;
+  double eps = 1e-8;
+  bool project_momentum = true;
+  std::vector<GroupOptions> groups = {};
+
+  static void fields(auto& f) {
+    f("lr", &SgdpOptions::lr, "learning rate", config::required(), config::more_than(0));
+    f("momentum", &SgdpOptions::momentum, "share of the last move kept", config::at_least(0), config::less_than(1));
+    f("dampening", &SgdpOptions::dampening, "gradient enters momentum times 1 - dampening", config::at_least(0),
+      config::at_most(1));
+    f("nesterov", &SgdpOptions::nesterov, "look ahead by one move");
+    f("weight_decay", &SgdpOptions::weight_decay, "pull of weights towards 0, beside the gradient", config::at_least(0));
+    f("delta", &SgdpOptions::delta, "project where |cos(gradient, weight)| < delta / sqrt(row length)", config::at_least(0));
+    f("wd_ratio", &SgdpOptions::wd_ratio, "factor on weight decay where projected", config::at_least(0));
+    f("eps", &SgdpOptions::eps, "keeps norms away from 0", config::more_than(0));
+    f("project_momentum", &SgdpOptions::project_momentum, "project the stored momentum too, as the authors' code does");
+    f("groups", &SgdpOptions::groups, "options that differ for some parameters");
+  }
+};
+
+// SGDP (Heo et al., ICLR 2021), as the authors' code v0.3.0: buf = momentum buf + (1 - dampening) g, from 0;
+// d = nesterov ? g + momentum buf : buf; project d (projection.h); p *= 1 - lr weight_decay ratio / (1 - momentum); p -= lr d.
+// - The authors' d is the buffer itself, so the stored momentum is projected too; their paper's Algorithm 1 keeps it whole:
+//   project_momentum false. With nesterov, d is a copy and the option has no effect.
+// - The first update dampens the gradient (torch.optim.SGD does not).
+// - Decay is always decoupled and divided by 1 - momentum, to weigh as much as a coupled one.
+class Sgdp : public Optimizer {
+ public:
+  Sgdp(std::vector<Parameter> parameters, const SgdpOptions& options);
+
+ protected:
+  UpdateInfo update(Parameter& parameter, const Tensor& gradient, const Group& group, ParameterState& state) override;
+
+ private:
+  SgdpOptions options_;
+};
+
+}  // namespace az::optim

@@ -7,8 +7,6 @@
 namespace az {
 namespace {
 
-constexpr int64_t grain = 1 << 14;
-
 template <class T> void copy_run(const T* from, int64_t from_step, T* into, int64_t into_step, int64_t count) {
   if (from_step == 1 && into_step == 1)
     std::memcpy(into, from, size_t(count) * sizeof(T));
@@ -57,7 +55,7 @@ Walk::Walk(const Shape& shape, const std::vector<Strides>& given) : arrays(int(g
   step = strides[size_t(axes - 1)];
 }
 
-void Walk::run(const std::function<void(const Offsets&, int64_t)>& body) const {
+void Walk::run(const std::function<void(const Offsets&, int64_t)>& body, int64_t grain) const {
   int64_t total = 1, inner = sizes[size_t(axes - 1)];
   for (int axis = 0; axis < axes; ++axis) total *= sizes[size_t(axis)];
   parallel_for(total, grain, [&](int64_t begin, int64_t end) {

@@ -22,7 +22,7 @@ struct Walk {
 
   Walk(const Shape& shape, const std::vector<Strides>& strides);
   // Calls body(offsets, count) in parallel on runs of the innermost axis; array i's element k lies at offsets[i] + k * step[i].
-  void run(const std::function<void(const Offsets&, int64_t)>& body) const;
+  void run(const std::function<void(const Offsets&, int64_t)>& body, int64_t grain = 1 << 14) const;
 
   int arrays;
   int axes = 0;  // at least one after construction

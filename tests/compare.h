@@ -1,0 +1,22 @@
+#pragma once
+
+#include <cmath>
+
+#include "core/tensor.h"
+
+namespace az::test {
+
+// ||a - b|| / ||b|| over all elements (||a|| where b is 0); infinite when shapes differ or a is not finite.
+inline double distance(const Tensor& a, const Tensor& b) {
+  if (!a.defined() || !b.defined() || a.shape() != b.shape()) return INFINITY;
+  const std::vector<double> x = a.to_vector<double>(), y = b.to_vector<double>();
+  double difference = 0, norm = 0;
+  for (size_t i = 0; i < x.size(); ++i) {
+    difference += (x[i] - y[i]) * (x[i] - y[i]);
+    norm += y[i] * y[i];
+  }
+  double result = std::sqrt(norm > 0 ? difference / norm : difference);
+  return std::isfinite(result) ? result : INFINITY;
+}
+
+}  // namespace az::test

@@ -1,0 +1,253 @@
+#include <doctest/doctest.h>
+
+#include <filesystem>
+#include <fstream>
+#include <map>
+#include <regex>
+#include <set>
+
+#include "core/autograd.h"
+#include "core/gradcheck.h"
+#include "core/ops/conv.h"
+#include "core/ops/create.h"
+#include "core/random.h"
+#include "core/safetensors.h"
+#include "tests/compare.h"
+#include "tests/core/op_cases.h"
+
+namespace az::test {
+
+const std::vector<OpCase>& op_cases() {
+  static const std::vector<OpCase> all = [] {
+    std::vector<OpCase> rows;
+    for (auto family : {elementwise_cases, reduce_cases, shape_cases, image_cases, norm_cases}) {
+      for (OpCase& row : family()) rows.push_back(std::move(row));
+    }
+    return rows;
+  }();
+  return all;
+}
+
+namespace {
+
+const std::map<std::string, Tensor>& goldens() {
+  static const SafeTensors file = read_safetensors("tests/golden/ops.safetensors");
+  return file.tensors;
+}
+
+Tensor golden(const std::string& name) {
+  auto found = goldens().find(name);
+  return found == goldens().end() ? Tensor() : found->second;
+}
+
+// What a case starts from, in f64.
+struct Start {
+  Inputs inputs;
+  std::vector<bool> differentiable;
+};
+
+Start start_of(const OpCase& row) {
+  Start start;
+  Philox generator(7);
+  for (const Shape& shape : row.traits.random_inputs) {
+    // Rounded to f32, so that both number types start from the same values.
+    start.inputs.push_back(uniform(shape, {.low = -1, .high = 1}, generator, DType::f64).to(DType::f32).to(DType::f64));
+    start.differentiable.push_back(true);
+  }
+  for (size_t i = 0;; ++i) {
+    Tensor input = golden(fmt::format("{}/input{}", row.name, i));
+    if (!input.defined()) break;
+    start.inputs.push_back(input.clone());
+    start.differentiable.push_back(golden(fmt::format("{}/gradient{}", row.name, i)).defined());
+  }
+  return start;
+}
+
+struct Outcome {
+  Tensor value;
+  std::vector<Tensor> gradients;  // undefined for inputs that have none
+};
+
+// The pixels pass unchanged, in the layout that a convolution likes.
+Tensor through_identity(const Tensor& x) {
+  int64_t channels = x.size(1);
+  std::vector<float> eye(size_t(channels * channels));
+  for (int64_t i = 0; i < channels; ++i) eye[size_t(i * channels + i)] = 1;
+  return conv2d(x, Tensor::of<float>({channels, channels, 1, 1}, eye), {});
+}
+
+// Back ends rely on zeros in the channels that a blocked layout adds.
+void check_padding(const Tensor& x) {
+  if (!x.layout() || x.dtype() != DType::f32) return;
+  double all = 0, seen = 0;
+  const float* raw = static_cast<const float*>(x.raw());
+  for (size_t i = 0; i < x.storage()->bytes() / sizeof(float); ++i) all += std::abs(double(raw[i]));
+  for (double value : x.to_vector<double>()) seen += std::abs(value);
+  CHECK(all == doctest::Approx(seen).epsilon(1e-12));
+}
+
+struct Feeding {
+  DType type = DType::f64;
+  int blocked = 0;              // the first so many inputs
+  bool blocked_result = false;  // and its gradient
+};
+
+Outcome run(const OpCase& row, const Start& start, const Feeding& feeding) {
+  Inputs leaves, fed;
+  leaves.type = fed.type = feeding.type;
+  for (size_t i = 0; i < start.inputs.size(); ++i) {
+    Tensor x = start.inputs[i];
+    x = is_float(x.dtype()) ? x.to(feeding.type).clone() : x;
+    if (start.differentiable[i]) x.set_requires_grad();
+    leaves.push_back(x);
+    if (int(i) < feeding.blocked) {
+      x = through_identity(x);
+      REQUIRE(x.layout() != nullptr);
+      if (x.requires_grad()) {
+        x.register_hook([](const Tensor& g) {
+          check_padding(g);
+          return Tensor();
+        });
+      }
+    }
+    fed.push_back(x);
+  }
+  Outcome outcome;
+  Tensor value = row.function(fed);
+  check_padding(value);
+  CHECK(value.requires_grad() == std::any_of(leaves.begin(), leaves.end(), [](const Tensor& x) { return x.requires_grad(); }));
+  outcome.value = value.detach();
+  if (!value.requires_grad()) return outcome;
+  if (feeding.blocked_result) value = through_identity(value);
+  Tensor upstream = golden(row.name + "/upstream");
+  if (!upstream.defined()) {
+    Philox generator(8);
+    upstream = uniform(value.shape(), {.low = -1, .high = 1}, generator, DType::f64).to(DType::f32);
+  }
+  value.backward(upstream.to(feeding.type));
+  for (const Tensor& leaf : leaves) {
+    outcome.gradients.push_back(leaf.grad());
+    if (leaf.grad().defined()) CHECK(leaf.grad().layout() == nullptr);
+  }
+  return outcome;
+}
+
+void check_close(const Outcome& found, const Outcome& wanted, double tolerance) {
+  CHECK(distance(found.value, wanted.value) <= tolerance);
+  REQUIRE(found.gradients.size() == wanted.gradients.size());
+  for (size_t i = 0; i < wanted.gradients.size(); ++i) {
+    CAPTURE(i);
+    REQUIRE(found.gradients[i].defined() == wanted.gradients[i].defined());
+    if (wanted.gradients[i].defined()) CHECK(distance(found.gradients[i], wanted.gradients[i]) <= tolerance);
+  }
+}
+
+// The function of the differentiable inputs alone, as gradcheck wants it.
+std::pair<TensorFunction, std::vector<Tensor>> function_of(const OpCase& row, const Start& start) {
+  std::vector<Tensor> checked;
+  for (size_t i = 0; i < start.inputs.size(); ++i) {
+    if (start.differentiable[i]) checked.push_back(start.inputs[i].clone());
+  }
+  auto function = [&row, start](const std::vector<Tensor>& values) {
+    Inputs inputs = start.inputs;
+    size_t next = 0;
+    for (size_t i = 0; i < inputs.size(); ++i) {
+      if (start.differentiable[i]) inputs[i] = values[next++];
+    }
+    return row.function(inputs);
+  };
+  return {function, checked};
+}
+
+// Calls body for every row, with its name in the messages.
+template <class Body> void for_each_case(Body body) {
+  for (const OpCase& row : op_cases()) {
+    CAPTURE(row.name);
+    try {
+      body(row, start_of(row));
+    } catch (const Error& error) {
+      FAIL_CHECK(error.what());
+    }
+  }
+}
+
+}  // namespace
+
+TEST_CASE("ops: every declared op has a case, every case an op, and every golden a case") {
+  std::set<std::string> declared{"reshape", "clone"}, covered, names;
+  const std::regex declaration(R"(^(?:Tensor|TopK) (\w+)\()");
+  for (const auto& entry : std::filesystem::directory_iterator("core/ops")) {
+    if (entry.path().extension() != ".h") continue;
+    std::ifstream header(entry.path());
+    for (std::string line; std::getline(header, line);) {
+      std::smatch match;
+      if (std::regex_search(line, match, declaration)) declared.insert(match[1]);
+    }
+  }
+  REQUIRE(declared.size() > 60);
+  for (const OpCase& row : op_cases()) {
+    CAPTURE(row.name);
+    covered.insert(row.op);
+    CHECK(names.insert(row.name).second);
+    CHECK(row.traits.random_inputs.empty() == golden(row.name + "/value").defined());
+  }
+  for (const std::string& op : declared) CHECK_MESSAGE(covered.contains(op), "no case of ", op);
+  for (const std::string& op : covered) CHECK_MESSAGE(declared.contains(op), "a case of ", op, ", which is not declared");
+  for (const auto& [key, tensor] : goldens()) {
+    std::string name = key.substr(0, key.find('/'));
+    CHECK_MESSAGE(names.contains(name), "no case of the golden ", name);
+  }
+}
+
+TEST_CASE("ops: f64 values and gradients are PyTorch's") {
+  for_each_case([](const OpCase& row, const Start& start) {
+    Outcome wanted{golden(row.name + "/value"), {}};
+    if (!wanted.value.defined()) return;
+    for (size_t i = 0; golden(row.name + "/upstream").defined() && i < start.inputs.size(); ++i) {
+      wanted.gradients.push_back(golden(fmt::format("{}/gradient{}", row.name, i)));
+    }
+    check_close(run(row, start, {}), wanted, 1e-11);
+  });
+}
+
+TEST_CASE("ops: f64 gradients are central differences") {
+  for_each_case([](const OpCase& row, const Start& start) {
+    auto [function, inputs] = function_of(row, start);
+    if (row.traits.kink || row.traits.costly || inputs.empty()) return;
+    GradcheckResult result = gradcheck(function, inputs);
+    CHECK_MESSAGE(result.ok, row.name, ": ", result.message);
+  });
+}
+
+TEST_CASE("ops: gradients can be differentiated again, or refuse by name") {
+  for_each_case([](const OpCase& row, const Start& start) {
+    auto [function, inputs] = function_of(row, start);
+    if (inputs.empty()) return;
+    const std::string& op = row.traits.by_kernel;
+    if (!op.empty()) {
+      std::string message = gradgradcheck(function, inputs, {.samples = 1}).message;
+      CAPTURE(message);
+      CHECK(message.find("the gradient of " + op + " cannot be differentiated again (create_graph)") != std::string::npos);
+    } else if (!row.traits.kink && !row.traits.costly) {
+      GradcheckResult result = gradgradcheck(function, inputs, {.samples = 20});
+      CHECK_MESSAGE(result.ok, row.name, ": ", result.message);
+    }
+  });
+}
+
+TEST_CASE("ops: f32 agrees with f64 in every layout, forward and backward") {
+  for_each_case([](const OpCase& row, const Start& start) {
+    const Outcome wanted = run(row, start, {});
+    const bool image_result = wanted.value.rank() == 4 && row.traits.images > 0;
+    for (int blocked = 0; blocked <= row.traits.images; ++blocked) {
+      for (bool blocked_result : {false, true}) {
+        if (blocked_result && !image_result) continue;
+        CAPTURE(blocked);
+        CAPTURE(blocked_result);
+        check_close(run(row, start, {DType::f32, blocked, blocked_result}), wanted, row.traits.f32_tolerance);
+      }
+    }
+  });
+}
+
+}  // namespace az::test

@@ -76,8 +76,8 @@ class Module {
   // Parameters and buffers by path: the tensors themselves, not copies.
   std::map<std::string, Tensor> state() const;
   struct LoadOptions {
-    bool strict = true;
-  };  // not strict: missing and unexpected names are left alone
+    bool strict = true;  // otherwise missing and unexpected names are left alone
+  };
   // Copies values in. Throws, changing nothing, with a list of the missing, unexpected and misshapen names. Names that end in
   // num_batches_tracked, which PyTorch writes, are passed over.
   void load_state(const std::map<std::string, Tensor>& state, LoadOptions options = {true});

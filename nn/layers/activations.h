@@ -1,0 +1,57 @@
+#pragma once
+
+#include "core/config/options.h"
+#include "nn/module.h"
+
+// Functions of each element, of any shape; see core/ops/elementwise.h.
+namespace az::nn {
+
+class ReLU : public Layer<ReLU> {
+ public:
+  // Stands in for a call where the layer before has applied the function already: observers see y.
+  Tensor applied(const Tensor& y) {
+    return enter(y, [&] { return y; });
+  }
+
+ protected:
+  Tensor forward(const Tensor& x) override;
+};
+
+struct LeakyReLUOptions {
+  double slope = 0.01;
+  static void fields(auto& f) { f("slope", &LeakyReLUOptions::slope, "factor of what is negative"); }
+};
+
+class LeakyReLU : public Layer<LeakyReLU> {
+ public:
+  explicit LeakyReLU(const LeakyReLUOptions& options = {}) : options_(options) {}
+  std::string describe() const override;
+
+ protected:
+  Tensor forward(const Tensor& x) override;
+
+ private:
+  LeakyReLUOptions options_;
+};
+
+class GELU : public Layer<GELU> {
+ protected:
+  Tensor forward(const Tensor& x) override;
+};
+
+class SiLU : public Layer<SiLU> {
+ protected:
+  Tensor forward(const Tensor& x) override;
+};
+
+class Tanh : public Layer<Tanh> {
+ protected:
+  Tensor forward(const Tensor& x) override;
+};
+
+class Sigmoid : public Layer<Sigmoid> {
+ protected:
+  Tensor forward(const Tensor& x) override;
+};
+
+}  // namespace az::nn

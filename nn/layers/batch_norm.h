@@ -1,0 +1,50 @@
+#pragma once
+
+#include "core/config/options.h"
+#include "nn/module.h"
+
+namespace az::nn {
+
+struct BatchNormOptions {
+  double momentum = 0.1, eps = 1e-5;
+  bool affine = true;
+  bool zero_gamma = false;
+  static void fields(auto& f) {
+    f("momentum", &BatchNormOptions::momentum, "share of the newest batch in the running statistics", config::at_least(0.0),
+      config::at_most(1.0));
+    f("eps", &BatchNormOptions::eps, "added to the variance", config::more_than(0.0));
+    f("affine", &BatchNormOptions::affine, "learn a scale and a shift per channel");
+    f("zero_gamma", &BatchNormOptions::zero_gamma, "start the scale at 0 instead of 1");
+  }
+};
+
+// batch_norm() per channel of [n,c] or [n,c,h,w]: by the batch in training, by running_mean and running_var in evaluation.
+// weight (the scale) and bias (the shift) [c] are parameters of kind norm.
+class BatchNorm : public Module {
+ public:
+  // relu of the result, in one pass.
+  Tensor then_relu(const Tensor& x);
+  std::string describe() const override;
+
+ protected:
+  BatchNorm(int64_t channels, const BatchNormOptions& options, int rank);
+  Tensor forward(const Tensor& x) override;
+
+ private:
+  Tensor normalise(const Tensor& x, bool relu) const;
+
+  BatchNormOptions options_;
+  int rank_;
+};
+
+// [n,c]
+struct BatchNorm1d : Layer<BatchNorm1d, BatchNorm> {
+  explicit BatchNorm1d(int64_t channels, const BatchNormOptions& options = {}) : Layer(channels, options, 2) {}
+};
+
+// [n,c,h,w]
+struct BatchNorm2d : Layer<BatchNorm2d, BatchNorm> {
+  explicit BatchNorm2d(int64_t channels, const BatchNormOptions& options = {}) : Layer(channels, options, 4) {}
+};
+
+}  // namespace az::nn

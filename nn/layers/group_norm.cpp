@@ -1,0 +1,26 @@
+#include "nn/layers/group_norm.h"
+
+#include <fmt/format.h>
+
+#include "core/ops/create.h"
+#include "core/ops/norm.h"
+
+namespace az::nn {
+
+GroupNorm::GroupNorm(int64_t channels, const GroupNormOptions& options) : options_(options) {
+  if (channels < 1 || options.groups < 1 || channels % options.groups != 0) {
+    fail("GroupNorm: {} groups do not divide {} channels", options.groups, channels);
+  }
+  add_parameter("weight", ones({channels}), ParameterKind::norm);
+  add_parameter("bias", zeros({channels}), ParameterKind::norm);
+}
+
+Tensor GroupNorm::forward(const Tensor& x) {
+  return group_norm(x, parameter("weight"), parameter("bias"), {.groups = options_.groups, .eps = options_.eps});
+}
+
+std::string GroupNorm::describe() const {
+  return fmt::format("GroupNorm({}, groups {})", parameter("weight").numel(), options_.groups);
+}
+
+}  // namespace az::nn

@@ -1,0 +1,20 @@
+#include "nn/layers/layer_norm.h"
+
+#include <fmt/format.h>
+
+#include "core/ops/create.h"
+#include "core/ops/norm.h"
+
+namespace az::nn {
+
+LayerNorm::LayerNorm(const Shape& sizes, const LayerNormOptions& options) : options_(options) {
+  if (sizes.rank() < 1) fail("LayerNorm: no axis to normalise over");
+  add_parameter("weight", ones(sizes), ParameterKind::norm);
+  add_parameter("bias", zeros(sizes), ParameterKind::norm);
+}
+
+Tensor LayerNorm::forward(const Tensor& x) { return layer_norm(x, parameter("weight"), parameter("bias"), options_.eps); }
+
+std::string LayerNorm::describe() const { return fmt::format("LayerNorm({})", parameter("weight").shape().str()); }
+
+}  // namespace az::nn

@@ -1,0 +1,19 @@
+#pragma once
+
+#include "nn/layers/sequential.h"
+
+namespace az::nn {
+
+// relu(body(x) + shortcut(x)), or without the relu. An empty shortcut is x itself.
+class Residual : public Layer<Residual> {
+ public:
+  explicit Residual(Sequential body, Sequential shortcut = Sequential(), bool relu = true);
+
+ protected:
+  Tensor forward(const Tensor& x) override;
+
+ private:
+  bool relu_;
+};
+
+}  // namespace az::nn

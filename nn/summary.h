@@ -1,0 +1,30 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "nn/module.h"
+
+namespace az::nn {
+
+// What each module makes of an input of a given shape, in the order they run.
+struct Summary {
+  struct Row {
+    std::string path, description;
+    Shape output;
+    int64_t parameters = 0;     // of the module itself, children left out
+    int64_t multiply_adds = 0;  // likewise
+    bool leaf = true;
+  };
+  std::vector<Row> rows;
+  int64_t parameters = 0;  // of the whole module
+  int64_t multiply_adds = 0;
+  std::string table() const;
+};
+
+// Runs the module on zeros of `input` ([1,3,32,32]), in evaluation mode and without gradients. Leaves the modes as they were.
+Summary summarize(Module& module, const Shape& input);
+// The shape module(x) has, found in the same way.
+Shape output_shape(Module& module, const Shape& input);
+
+}  // namespace az::nn

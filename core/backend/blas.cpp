@@ -7,17 +7,16 @@
 
 namespace az {
 
-void gemm(const Gemm& s, const float* a, const float* b, double beta, float* c) {
-  if (s.m == 0 || s.n == 0) return;
-  dnnl_status_t status = dnnl_sgemm(s.transpose_a ? 'T' : 'N', s.transpose_b ? 'T' : 'N', s.m, s.n, s.k, 1, a, s.lda, b, s.ldb,
-                                    float(beta), c, s.ldc);
-  if (status != dnnl_success) fail("gemm: oneDNN refused a product of {}x{}x{} (status {})", s.m, s.k, s.n, int(status));
+void gemm(bool transpose_a, bool transpose_b, int64_t m, int64_t n, int64_t k, float alpha, const float* a, int64_t lda, const float* b,
+          int64_t ldb, float beta, float* c, int64_t ldc) {
+  auto status = dnnl_sgemm(transpose_a ? 'T' : 'N', transpose_b ? 'T' : 'N', m, n, k, alpha, a, lda, b, ldb, beta, c, ldc);
+  if (status != dnnl_success) fail("matmul: oneDNN refused a product of {} x {} x {} (status {})", m, k, n, int(status));
 }
 
-void gemm(const Gemm& s, const double* a, const double* b, double beta, double* c) {
-  if (s.m == 0 || s.n == 0) return;
-  cblas_dgemm(CblasRowMajor, s.transpose_a ? CblasTrans : CblasNoTrans, s.transpose_b ? CblasTrans : CblasNoTrans, int(s.m),
-              int(s.n), int(s.k), 1, a, int(s.lda), b, int(s.ldb), beta, c, int(s.ldc));
+void gemm(bool transpose_a, bool transpose_b, int64_t m, int64_t n, int64_t k, double alpha, const double* a, int64_t lda,
+          const double* b, int64_t ldb, double beta, double* c, int64_t ldc) {
+  cblas_dgemm(CblasRowMajor, transpose_a ? CblasTrans : CblasNoTrans, transpose_b ? CblasTrans : CblasNoTrans, int(m), int(n), int(k),
+              alpha, a, int(lda), b, int(ldb), beta, c, int(ldc));
 }
 
 }  // namespace az

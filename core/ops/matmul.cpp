@@ -19,23 +19,20 @@ int64_t columns(const Tensor& x, Side side) { return x.size(side ? -2 : -1); }
 Shape leading(const Tensor& x) { return Shape(x.shape().begin(), x.shape().end() - 2); }
 
 template <class T> void multiply_into(const Tensor& a, Side side_a, const Tensor& b, Side side_b, const Tensor& result) {
-  Gemm one{side_a, side_b, rows(a, side_a), columns(b, side_b), columns(a, side_a)};
-  one.lda = std::max<int64_t>(1, a.size(-1));
-  one.ldb = std::max<int64_t>(1, b.size(-1));
-  one.ldc = std::max<int64_t>(1, one.n);
+  int64_t m = rows(a, side_a), n = columns(b, side_b), k = columns(a, side_a);
   Shape batch = leading(result);
   const T *pa = a.data<T>(), *pb = b.data<T>();
   T* pc = result.mutable_data<T>();
-  // Whole products are shared out when there is one a thread or more; otherwise each runs on all threads.
   Walk walk(batch, {broadcast_strides(leading(a), batch), broadcast_strides(leading(b), batch), batch.strides()});
   auto run = [&](const Walk::Offsets& at, int64_t count) {
     for (int64_t i = 0; i < count; ++i) {
-      gemm(one, pa + (at[0] + i * walk.step[0]) * one.m * one.k, pb + (at[1] + i * walk.step[1]) * one.k * one.n, 0,
-           pc + (at[2] + i * walk.step[2]) * one.m * one.n);
+      gemm(side_a, side_b, m, n, k, T(1), pa + (at[0] + i * walk.step[0]) * m * k, a.size(-1),
+           pb + (at[1] + i * walk.step[1]) * k * n, b.size(-1), T(0), pc + (at[2] + i * walk.step[2]) * m * n, n);
     }
   };
-  int64_t work = std::max<int64_t>(1, one.m * one.n * one.k), small = 1 << 18;
-  walk.run(run, batch.numel() < thread_count() ? batch.numel() : std::max<int64_t>(1, small / work));
+  // Whole products are shared out when there is one a thread or more; otherwise each runs on all threads.
+  int64_t small = std::max<int64_t>(1, (1 << 18) / (m * n * k));
+  walk.run(run, batch.numel() < thread_count() ? batch.numel() : small);
 }
 
 // op(a) op(b), of the last two axes. The gradient of C = A B is dA = dC B^T, dB = A^T dC, transposed when the factor was.

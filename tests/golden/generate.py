@@ -8,6 +8,7 @@ import torch
 
 import networks
 import op_cases
+import optim_cases
 
 TYPES = {torch.float32: "F32", torch.float64: "F64", torch.int64: "I64", torch.uint8: "U8"}
 
@@ -29,6 +30,7 @@ def write(name, tensors):
 torch.set_num_threads(1)
 torch.use_deterministic_algorithms(True)
 write("ops", op_cases.run())
+write("optim", optim_cases.run())
 write("resnet20_a", networks.run([3, 3, 3], 8, "A", seed=20))
 write("resnet20_b", networks.run([3, 3, 3], 8, "B", seed=21))
 write("resnet18", networks.run([2, 2, 2, 2], 4, "B", seed=18))

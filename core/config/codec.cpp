@@ -110,7 +110,7 @@ struct ListCodec : Codec {
     for (size_t i = 0; i < access.size(source); ++i) elements.push_back(access.element().write(access.at(source, i)));
     return elements;
   }
-  std::string type_name() const override { return "list of " + access.element().type_name(); }
+  std::string type_name() const override { return "list of " + access.element().type_name() + "s"; }
   Value schema(const Rules& rules, const void* defaults, Definitions& definitions) const override {
     Value schema;
     schema["type"] = "array";

@@ -3,10 +3,11 @@
 #include <fmt/core.h>
 
 #include <charconv>
+#include <filesystem>
 #include <fstream>
-#include <iterator>
 #include <nlohmann/json.hpp>
 #include <set>
+#include <sstream>
 
 namespace az::config {
 namespace {
@@ -220,9 +221,10 @@ Value parse_text(std::string_view text, const std::string& name) {
 
 Value parse_file(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
-  std::string text{std::istreambuf_iterator<char>(file), {}};
-  if (!file) fail_at({}, path, "cannot be read; is the path right?");
-  return parse_text(text, path);
+  std::ostringstream text;
+  text << file.rdbuf();
+  if (!file || std::filesystem::is_directory(path)) fail_at({}, path, "cannot be read; is the path right?");
+  return parse_text(text.str(), path);
 }
 
 std::string dump(const Value& value, int indent) {
@@ -250,10 +252,12 @@ void set_path(Value& root, const std::string& path, const std::string& text) {
       if (!value->is_object() && !value->is_null()) {
         fail_at(position, path, fmt::format("{} is {}, not an object", path.substr(0, start - 1), short_text(*value)));
       }
-      bool fresh = value->is_null() || !value->find(key);
-      if (value->is_null()) value->set_position(position);
+      if (value->is_null()) {
+        *value = Value::Object{};
+        value->set_position(position);
+      }
+      if (!value->find(key)) value->as_object().push_back({key, {}, position});
       value = &(*value)[key];
-      if (fresh) value->set_position(position);
     }
     start = end + 1;
   }

@@ -68,8 +68,11 @@ Value RegistryBase::schema(Definitions& definitions) const {
   return reference;
 }
 
-ComponentBase::ComponentBase(const RegistryBase& registry, const std::string& type)
-    : entry_(&registry.at(type)), options_(entry_->options().make()) {}
+ComponentBase::ComponentBase(const RegistryBase& registry, const std::string& type) : entry_(&registry.at(type)) {
+  auto options = entry_->options().make();
+  entry_->options().read(Value::Object{}, type, options.get());  // a required option cannot be left to a default
+  options_ = std::move(options);
+}
 
 const RegistryBase::Entry& ComponentBase::entry() const {
   if (!entry_) fail("the component is empty");

@@ -46,19 +46,21 @@ const std::string& Value::as_string() const {
   return std::get<std::string>(data_);
 }
 
-const Value::Array& Value::as_array() const {
+const Value::Array& Value::as_array() const& {
   if (!is_array()) fail_type("a list");
   return std::get<Array>(data_);
 }
 
-Value::Array& Value::as_array() { return const_cast<Array&>(std::as_const(*this).as_array()); }
+Value::Array& Value::as_array() & { return const_cast<Array&>(std::as_const(*this).as_array()); }
 
-const Value::Object& Value::as_object() const {
+const Value::Object& Value::as_object() const& {
   if (!is_object()) fail_type("an object");
   return std::get<Object>(data_);
 }
 
-Value::Object& Value::as_object() { return const_cast<Object&>(std::as_const(*this).as_object()); }
+Value::Object& Value::as_object() & { return const_cast<Object&>(std::as_const(*this).as_object()); }
+
+Value::Object Value::as_object() && { return std::move(as_object()); }
 
 const Value* Value::find(std::string_view key) const {
   for (const Member& member : as_object()) {

@@ -64,10 +64,13 @@ class Value {
   int64_t as_int() const;
   double as_double() const;  // of an integer too
   const std::string& as_string() const;
-  const Array& as_array() const;
-  Array& as_array();
-  const Object& as_object() const;
-  Object& as_object();
+  // A temporary gives its content away, so that a loop over it is safe.
+  const Array& as_array() const&;
+  Array& as_array() &;
+  Array as_array() && { return std::move(as_array()); }
+  const Object& as_object() const&;
+  Object& as_object() &;
+  Object as_object() &&;
 
   // The member of that name: nullptr if there is none, or ConfigError, or created (in a null value too).
   const Value* find(std::string_view key) const;

@@ -1,0 +1,180 @@
+#include <doctest/doctest.h>
+
+#include "core/config/json_document.h"
+#include "core/config/options.h"
+
+using namespace az;
+using config::Value;
+
+namespace {
+
+struct GroupOptions {
+  std::string kind = "any";
+  std::optional<double> weight_decay;
+  static void fields(auto& f) {
+    f("kind", &GroupOptions::kind, "which parameters", config::one_of({"any", "norm", "bias"}));
+    f("weight_decay", &GroupOptions::weight_decay, "overrides the decay", config::at_least(0));
+  }
+};
+
+struct BaseOptions {
+  double lr = 0.1;
+  static void fields(auto& f) { f("lr", &BaseOptions::lr, "learning rate", config::required(), config::more_than(0)); }
+};
+
+struct OptimizerOptions : BaseOptions {
+  double momentum = 0.9;
+  bool nesterov = false;
+  std::vector<int64_t> milestones = {80, 120};
+  std::vector<GroupOptions> groups;
+  static void fields(auto& f) {
+    BaseOptions::fields(f);
+    f("momentum", &OptimizerOptions::momentum, "share of the last step", config::at_least(0), config::less_than(1));
+    f("nesterov", &OptimizerOptions::nesterov, "look ahead");
+    f("milestones", &OptimizerOptions::milestones, "epochs", config::at_least(1));
+    f("groups", &OptimizerOptions::groups, "parameter groups");
+  }
+  void validate() const {
+    if (nesterov && momentum == 0) config::invalid("nesterov needs momentum");
+  }
+};
+
+struct TrainOptions {
+  int64_t epochs = 1;
+  std::optional<int64_t> threads;
+  static void fields(auto& f) {
+    f("epochs", &TrainOptions::epochs, "passes over the data", config::at_least(0), config::at_most(1000));
+    f("threads", &TrainOptions::threads, "number of threads", config::at_least(1));
+  }
+};
+
+struct ExperimentOptions {
+  std::string name = "run";
+  OptimizerOptions optimizer;
+  TrainOptions train{.epochs = 30, .threads = {}};
+  static void fields(auto& f) {
+    f("name", &ExperimentOptions::name, "name of the run");
+    f("optimizer", &ExperimentOptions::optimizer, "how to learn");
+    f("train", &ExperimentOptions::train, "how long");
+  }
+};
+
+ExperimentOptions parse(const std::string& text) {
+  return config::parse<ExperimentOptions>(config::parse_text(text, "exp.json"));
+}
+
+std::string error_of(const std::string& text) {
+  try {
+    parse(text);
+  } catch (const ConfigError& error) {
+    CHECK(error.code() == Exit::config);
+    return error.what();
+  }
+  return "no error";
+}
+
+// An experiment whose optimizer has these further members, from line 2, column 3.
+std::string optimizer_error(const std::string& members) { return error_of("{\"optimizer\": {\"lr\": 1,\n  " + members + "}}"); }
+
+}  // namespace
+
+TEST_CASE("options are read over their defaults") {
+  auto options = parse(
+      R"({"optimizer": {"lr": 1, "milestones": [5], "groups": [{"kind": "norm", "weight_decay": 0}, {}]}, "train": {"threads": 2}})");
+  CHECK(options.name == "run");
+  CHECK(options.optimizer.lr == 1.0);
+  CHECK(options.optimizer.momentum == 0.9);
+  CHECK(options.optimizer.milestones == std::vector<int64_t>{5});
+  REQUIRE(options.optimizer.groups.size() == 2);
+  CHECK(options.optimizer.groups[0].kind == "norm");
+  CHECK(options.optimizer.groups[0].weight_decay == 0.0);
+  CHECK(!options.optimizer.groups[1].weight_decay);
+  CHECK(options.train.epochs == 30);
+  CHECK(options.train.threads == 2);
+}
+
+TEST_CASE("an unknown key is reported at the key, with the nearest known one") {
+  CHECK(optimizer_error(R"("momentun": 0.9)") == "exp.json:2:3: optimizer.momentun: unknown key; did you mean \"momentum\"?");
+  CHECK(optimizer_error(R"("momnetum": 0.9)") == "exp.json:2:3: optimizer.momnetum: unknown key; did you mean \"momentum\"?");
+  CHECK(optimizer_error(R"("groups": [{}, {"knd": "any"}])") ==
+        "exp.json:2:19: optimizer.groups.1.knd: unknown key; did you mean \"kind\"?");
+  CHECK(error_of(R"({"color": 1})") == "exp.json:1:2: color: unknown key (known: \"name\", \"optimizer\", \"train\")");
+}
+
+TEST_CASE("a value of the wrong type is reported at the value") {
+  CHECK(optimizer_error(R"("momentum": "0.9")") == "exp.json:2:15: optimizer.momentum: expected a number, got \"0.9\"");
+  CHECK(optimizer_error(R"("momentum": null)") == "exp.json:2:15: optimizer.momentum: expected a number, got null");
+  CHECK(optimizer_error(R"("nesterov": 1)") == "exp.json:2:15: optimizer.nesterov: expected true or false, got 1");
+  CHECK(optimizer_error(R"("milestones": 80)") == "exp.json:2:17: optimizer.milestones: expected a list, got 80");
+  CHECK(optimizer_error(R"("milestones": [80, 1.5])") == "exp.json:2:22: optimizer.milestones.1: expected an integer, got 1.5");
+  CHECK(optimizer_error(R"("groups": ["norm"])") == "exp.json:2:14: optimizer.groups.0: expected an object, got \"norm\"");
+  CHECK(error_of(R"({"name": ["a"]})") == "exp.json:1:10: name: expected a string, got a list");
+  CHECK(error_of(R"({"train": {"threads": {}}, "optimizer": {"lr": 1}})") ==
+        "exp.json:1:23: train.threads: expected an integer, got an object");
+  CHECK(error_of("[]") == "exp.json:1:1: expected an object, got a list");
+}
+
+TEST_CASE("a value out of range is reported with the range") {
+  CHECK(optimizer_error(R"("momentum": 1)") == "exp.json:2:15: optimizer.momentum: must be less than 1, got 1");
+  CHECK(optimizer_error(R"("momentum": -0.5)") == "exp.json:2:15: optimizer.momentum: must be at least 0, got -0.5");
+  CHECK(error_of(R"({"optimizer": {"lr": 0}})") == "exp.json:1:22: optimizer.lr: must be more than 0, got 0");
+  CHECK(optimizer_error(R"("milestones": [0])") == "exp.json:2:18: optimizer.milestones.0: must be at least 1, got 0");
+  CHECK(error_of(R"({"train": {"epochs": 1001}})") == "exp.json:1:22: train.epochs: must be at most 1000, got 1001");
+  CHECK(error_of(R"({"train": {"threads": 0}})") == "exp.json:1:23: train.threads: must be at least 1, got 0");
+  CHECK(
+      optimizer_error(R"("groups": [{"kind": "nrom"}])") ==
+      "exp.json:2:23: optimizer.groups.0.kind: must be one of \"any\", \"norm\", \"bias\", got \"nrom\"; did you mean \"norm\"?");
+}
+
+TEST_CASE("a required key that is missing is reported at its object") {
+  CHECK(error_of("{\n \"optimizer\": {\"momentum\": 0}}") == "exp.json:2:15: optimizer.lr: required key is missing");
+  CHECK(error_of("{}") == "exp.json:1:1: optimizer.lr: required key is missing");
+}
+
+TEST_CASE("what validate() refuses is reported at the object") {
+  CHECK(optimizer_error(R"("nesterov": true, "momentum": 0)") == "exp.json:1:15: optimizer: nesterov needs momentum");
+}
+
+TEST_CASE("a bad --set value is reported by its path") {
+  Value root = config::parse_text(R"({"optimizer": {"lr": 1}})", "exp.json");
+  auto error_with = [&](const std::string& path, const std::string& text) -> std::string {
+    Value changed = root;
+    config::set_path(changed, path, text);
+    try {
+      config::parse<ExperimentOptions>(changed);
+    } catch (const ConfigError& error) {
+      return error.what();
+    }
+    return "no error";
+  };
+  CHECK(error_with("optimizer.lr", "-1") == "--set optimizer.lr: must be more than 0, got -1");
+  CHECK(error_with("optimizer.momentun", "0") == "--set optimizer.momentun: unknown key; did you mean \"momentum\"?");
+  CHECK(error_with("optimizer", "{\"lr\": -1}") == "--set optimizer: optimizer.lr: must be more than 0, got -1");
+  CHECK(error_with("name", "plain words") == "no error");
+}
+
+TEST_CASE("resolved options read back to the same") {
+  auto options = parse(R"({"optimizer": {"lr": 0.3, "groups": [{"kind": "bias"}]}, "name": "x"})");
+  Value resolved = config::to_value(options);
+  CHECK(config::dump(resolved) ==
+        R"({"name": "x", "optimizer": {"lr": 0.3, "momentum": 0.9, "nesterov": false, "milestones": [80, 120], )"
+        R"("groups": [{"kind": "bias", "weight_decay": null}]}, "train": {"epochs": 30, "threads": null}})");
+  CHECK(config::to_value(config::parse<ExperimentOptions>(config::parse_text(config::dump(resolved, 2), "x"))) == resolved);
+}
+
+TEST_CASE("describe lists nested options with types, defaults and ranges") {
+  CHECK(config::describe<ExperimentOptions>() ==
+        R"(  name                             string            "run"                                     name of the run
+  optimizer                        object                                                      how to learn
+  optimizer.lr                     number            (required)  more than 0                   learning rate
+  optimizer.momentum               number            0.9         at least 0, less than 1       share of the last step
+  optimizer.nesterov               boolean           false                                     look ahead
+  optimizer.milestones             list of integers  [80, 120]   at least 1                    epochs
+  optimizer.groups                 list of objects   []                                        parameter groups
+  optimizer.groups[].kind          string            "any"       one of "any", "norm", "bias"  which parameters
+  optimizer.groups[].weight_decay  number or null    null        at least 0                    overrides the decay
+  train                            object                                                      how long
+  train.epochs                     integer           30          at least 0, at most 1000      passes over the data
+  train.threads                    integer or null   null        at least 1                    number of threads
+)");
+}

@@ -26,6 +26,12 @@ struct ToJson {
 
 }  // namespace
 
+void add_score(MetricFields& fields, const std::string& prefix, const Score& score) {
+  fields.emplace_back(prefix + "_loss", score.loss());
+  fields.emplace_back(prefix + "_accuracy", score.accuracy());
+  fields.emplace_back(prefix + "_top5", score.top5_accuracy());
+}
+
 std::string metrics_line(const std::string& kind, const MetricFields& fields) {
   Json line = {{"kind", kind}};
   for (const auto& [name, value] : fields) line[name] = std::visit(ToJson{}, value);

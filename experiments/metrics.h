@@ -7,10 +7,15 @@
 #include <variant>
 #include <vector>
 
+#include "experiments/score.h"
+
 namespace az::experiments {
 
 using MetricValue = std::variant<int64_t, double, std::string, std::optional<double>>;
 using MetricFields = std::vector<std::pair<std::string, MetricValue>>;
+
+// Adds <prefix>_loss, <prefix>_accuracy and <prefix>_top5, the last two as fractions.
+void add_score(MetricFields& fields, const std::string& prefix, const Score& score);
 
 // {"kind":"epoch","epoch":1,...} on one line, keys in the order given; numbers that are not finite, and absent ones, are null.
 std::string metrics_line(const std::string& kind, const MetricFields& fields);

@@ -13,8 +13,8 @@ struct EpochSummary {
   int64_t epoch = 0, epochs = 0, step = 0;
   double lr = 0;  // of the last step
   Score train;    // running: measured on each batch before its update
-  std::optional<Score> validation;
-  std::optional<Score> test;
+  std::optional<Score> validation = {};
+  Score test = {};
   double seconds = 0;  // of training, without evaluation
   double images_per_second = 0;
   double seconds_left = 0;

@@ -1,0 +1,22 @@
+#pragma once
+
+#include <CLI/App.hpp>
+#include <string>
+
+#include "core/error.h"
+
+namespace az::cli {
+
+// What a command leaves behind.
+struct Outcome {
+  Exit exit = Exit::done;
+  std::string command_line;  // as typed, for a run's environment.json
+};
+
+// Each adds its commands to `app`; the commands write to `outcome`.
+void add_train_commands(CLI::App& app, Outcome& outcome);    // train, resume, eval
+void add_inspect_commands(CLI::App& app, Outcome& outcome);  // check, describe, schema
+void add_data_command(CLI::App& app, Outcome& outcome);      // data get|list|path
+void add_doctor_command(CLI::App& app, Outcome& outcome);
+
+}  // namespace az::cli

@@ -1,0 +1,83 @@
+// azimuth data get | list | path
+#include <fmt/core.h>
+#include <unistd.h>
+
+#include <CLI/App.hpp>
+#include <filesystem>
+#include <memory>
+
+#include "core/config/json_document.h"
+#include "data/catalog.h"
+#include "data/download.h"
+#include "experiments/cli/commands.h"
+#include "experiments/interrupt.h"
+
+namespace az::cli {
+namespace {
+
+struct Arguments {
+  std::string name, url;
+  bool json = false;
+};
+
+std::filesystem::path folder_of(const data::CatalogEntry& entry) { return data::datasets_folder() / entry.folder; }
+
+Exit get(const Arguments& arguments) {
+  const data::CatalogEntry& entry = data::catalog_entry(arguments.name);
+  experiments::InterruptGuard guard;
+  const bool terminal = ::isatty(STDERR_FILENO);
+  const auto progress = [&](int64_t done, int64_t total) {
+    if (terminal) fmt::print(stderr, "\r{}: {} of {} MB", entry.name, done / 1000000, (total ? total : entry.bytes) / 1000000);
+    return experiments::InterruptGuard::received() == Exit::done;
+  };
+  try {
+    const auto folder = data::download(entry, {.base_url = arguments.url, .progress = progress});
+    if (terminal) fmt::print(stderr, "\n");
+    fmt::print("{}\n", folder.string());
+  } catch (const DataError&) {
+    if (terminal) fmt::print(stderr, "\n");
+    const Exit signal = experiments::InterruptGuard::received();
+    if (signal == Exit::done) throw;
+    fmt::print(stderr, "azimuth: download of {} stopped\n", entry.name);
+    return signal;
+  }
+  return Exit::done;
+}
+
+void list(bool json) {
+  config::Value::Array sets;
+  for (const data::CatalogEntry& entry : data::catalog()) {
+    const bool here = std::filesystem::exists(folder_of(entry));
+    if (!json)
+      fmt::print("{:<10} {}\n", entry.name,
+                 here ? folder_of(entry).string() : "not here; get it with: azimuth data get " + entry.name);
+    sets.emplace_back(config::Value::Object{{"name", entry.name}, {"path", folder_of(entry).string()}, {"present", here}});
+  }
+  if (json) fmt::print("{}\n", config::dump(sets, 2));
+}
+
+}  // namespace
+
+void add_data_command(CLI::App& app, Outcome& outcome) {
+  auto arguments = std::make_shared<Arguments>();
+  CLI::App* command = app.add_subcommand("data", "Get data sets, list them, or say where they lie");
+  command->require_subcommand(1);
+
+  CLI::App* get_command = command->add_subcommand("get", "Download, verify and unpack a data set");
+  get_command->add_option("name", arguments->name, "cifar10 or cifar100")->required();
+  get_command->add_option("--url", arguments->url, "folder to download from, instead of the set's own");
+  get_command->callback([=, &outcome] { outcome.exit = get(*arguments); });
+
+  CLI::App* list_command = command->add_subcommand("list", "List the data sets there are");
+  list_command->add_flag("--json", arguments->json, "print JSON");
+  list_command->callback([=] { list(arguments->json); });
+
+  CLI::App* path_command = command->add_subcommand("path", "Print where data sets lie, or one of them");
+  path_command->add_option("name", arguments->name, "cifar10 or cifar100");
+  path_command->callback([=] {
+    const bool all = arguments->name.empty();
+    fmt::print("{}\n", (all ? data::datasets_folder() : folder_of(data::catalog_entry(arguments->name))).string());
+  });
+}
+
+}  // namespace az::cli

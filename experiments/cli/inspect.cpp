@@ -1,0 +1,100 @@
+// azimuth check | describe | schema
+#include <fmt/core.h>
+
+#include <CLI/App.hpp>
+#include <memory>
+#include <vector>
+
+#include "core/config/json_document.h"
+#include "core/config/nearest.h"
+#include "experiments/cli/commands.h"
+#include "experiments/experiment.h"
+#include "nn/registry.h"
+#include "nn/summary.h"
+
+namespace az::cli {
+namespace {
+
+using namespace experiments;
+
+struct Arguments {
+  std::string config;
+  std::vector<std::string> overrides;
+  std::string name;
+  bool json = false;
+};
+
+// Everything with a name in JSON, by kind.
+std::vector<const config::RegistryBase*> registries() {
+  return {&data::DataRegistry::base(), &data::AugmentRegistry::base(),    &nn::ModelRegistry::base(),
+          &nn::LayerRegistry::base(),  &optim::OptimizerRegistry::base(), &optim::ScheduleRegistry::base()};
+}
+
+void check(const Arguments& arguments) {
+  Experiment experiment(load_config(arguments.config, arguments.overrides));
+  Shape input{1};
+  for (int64_t size : experiment.train.dataset().image_shape()) input.push_back(size);
+  const nn::Summary summary = nn::summarize(*experiment.model, input);
+  if (!arguments.json) {
+    fmt::print("{}", summary.table());
+    fmt::print(stderr, "{}: ok; {} steps of {} images in each of {} epochs\n", arguments.config, experiment.steps_per_epoch(),
+               experiment.train.options().batch_size * experiment.config.train.accumulate, experiment.config.train.epochs);
+    return;
+  }
+  config::Value::Array layers;
+  for (const auto& row : summary.rows) {
+    config::Value::Array output;
+    for (int64_t size : row.output) output.emplace_back(size);
+    layers.emplace_back(config::Value::Object{{"path", row.path},
+                                              {"layer", row.description},
+                                              {"output", output},
+                                              {"parameters", row.parameters},
+                                              {"multiply_adds", row.multiply_adds}});
+  }
+  fmt::print("{}\n", config::dump(config::Value::Object{{"layers", layers},
+                                                        {"parameters", summary.parameters},
+                                                        {"multiply_adds", summary.multiply_adds},
+                                                        {"steps_per_epoch", experiment.steps_per_epoch()}},
+                                  2));
+}
+
+void describe(const std::string& name) {
+  std::vector<std::string> known = {"config"};
+  if (name.empty()) fmt::print("config\n  config               the keys of an experiment\n");
+  if (name == "config") fmt::print("{}", config::describe<ExperimentConfig>());
+  bool found = name.empty() || name == "config";
+  for (const config::RegistryBase* registry : registries()) {
+    if (name.empty()) fmt::print("{}\n", registry->kind());
+    for (const std::string& entry : registry->names()) {
+      known.push_back(entry);
+      if (name.empty()) fmt::print("  {:<20} {}\n", entry, registry->at(entry).description);
+      if (name != entry) continue;
+      fmt::print("{}", registry->describe(entry));
+      found = true;
+    }
+  }
+  if (!found)
+    throw ConfigError(
+        fmt::format("nothing is called \"{}\"{}; `azimuth describe` lists all names", name, config::did_you_mean(name, known)));
+}
+
+}  // namespace
+
+void add_inspect_commands(CLI::App& app, Outcome&) {
+  auto arguments = std::make_shared<Arguments>();
+
+  CLI::App* check_command = app.add_subcommand("check", "Validate a config and print its network, layer by layer");
+  check_command->add_option("config", arguments->config, "the experiment, a JSON file")->required();
+  check_command->add_option("--set", arguments->overrides, "change an option: --set optimizer.lr=0.05")->allow_extra_args(false);
+  check_command->add_flag("--json", arguments->json, "print the table as JSON");
+  check_command->callback([=] { check(*arguments); });
+
+  CLI::App* describe_command = app.add_subcommand("describe", "List what a config can name, or one thing's options");
+  describe_command->add_option("name", arguments->name, "a data set, model, layer, optimizer, ..., or \"config\"");
+  describe_command->callback([=] { describe(arguments->name); });
+
+  CLI::App* schema_command = app.add_subcommand("schema", "Print the JSON Schema of configs, for editors");
+  schema_command->callback([] { fmt::print("{}\n", config::dump(config::schema<ExperimentConfig>(), 2)); });
+}
+
+}  // namespace az::cli

@@ -1,0 +1,3 @@
+#include "experiments/cli/program.h"
+
+int main(int argc, char** argv) { return az::cli::run(argc, argv); }

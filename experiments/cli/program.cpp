@@ -1,0 +1,77 @@
+#include "experiments/cli/program.h"
+
+#include <fmt/core.h>
+#include <unistd.h>
+
+#include <CLI/App.hpp>
+#include <CLI/Config.hpp>
+#include <CLI/Formatter.hpp>
+#include <cstdlib>
+#include <filesystem>
+#include <vector>
+
+#include "core/config/nearest.h"
+#include "experiments/cli/commands.h"
+#include "experiments/experiment.h"
+
+namespace az::cli {
+namespace {
+
+// libgomp reads its wait policy when it is loaded, and busy waiting makes two programs at once crawl: start again with it set.
+void restart_with_passive_waiting(char** argv) {
+  if (std::getenv("OMP_WAIT_POLICY")) return;
+  std::error_code error;
+  const std::string self = std::filesystem::read_symlink("/proc/self/exe", error).string();
+  if (error || ::setenv("OMP_WAIT_POLICY", "passive", 1) != 0) return;
+  ::execv(self.c_str(), argv);
+}
+
+void check_command_name(const CLI::App& app, int argc, char** argv) {
+  if (argc < 2 || argv[1][0] == '-') return;
+  std::vector<std::string> names;
+  for (const CLI::App* command : app.get_subcommands(nullptr)) names.push_back(command->get_name());
+  for (const std::string& name : names) {
+    if (name == argv[1]) return;
+  }
+  throw ConfigError(fmt::format("unknown command \"{}\"{}; see azimuth --help", argv[1], config::did_you_mean(argv[1], names)));
+}
+
+Exit run_command(int argc, char** argv) {
+  Outcome outcome;
+  for (int i = 0; i < argc; ++i) outcome.command_line += (i ? " " : "") + std::string(argv[i]);
+  CLI::App app("Azimuth: train networks on CPUs from JSON files and watch the lengths of their weights.", "azimuth");
+  app.set_version_flag("--version", "azimuth 0.1.0");
+  app.require_subcommand(1);
+  app.get_formatter()->column_width(36);
+  add_train_commands(app, outcome);
+  add_inspect_commands(app, outcome);
+  add_data_command(app, outcome);
+  add_doctor_command(app, outcome);
+  check_command_name(app, argc, argv);
+  experiments::register_builtin();
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::Success& success) {
+    app.exit(success);  // --help and --version
+  } catch (const CLI::ParseError& error) {
+    throw ConfigError(fmt::format("{}; see azimuth --help", error.what()));
+  }
+  return outcome.exit;
+}
+
+}  // namespace
+
+int run(int argc, char** argv) {
+  restart_with_passive_waiting(argv);
+  try {
+    return int(run_command(argc, argv));
+  } catch (const Error& error) {
+    fmt::print(stderr, "azimuth: {}\n", error.what());
+    return int(error.code());
+  } catch (const std::exception& error) {
+    fmt::print(stderr, "azimuth: unexpected: {}\n", error.what());
+  }
+  return int(Exit::failure);
+}
+
+}  // namespace az::cli

@@ -1,0 +1,117 @@
+// azimuth train | resume | eval
+#include <fmt/core.h>
+
+#include <CLI/App.hpp>
+#include <filesystem>
+#include <memory>
+#include <vector>
+
+#include "experiments/cli/commands.h"
+#include "experiments/files.h"
+#include "experiments/run_folder.h"
+#include "experiments/trainer.h"
+
+namespace az::cli {
+namespace {
+
+using namespace experiments;
+
+struct Arguments {
+  std::string path;  // of a config or a run
+  std::vector<std::string> overrides;
+  std::string run;
+  std::string checkpoint = "best";
+  bool json = false;
+};
+
+// What a training came to, for someone watching or for a program.
+void report(const TrainingResult& result, const std::string& folder, bool json) {
+  if (result.exit != Exit::done) {
+    fmt::print(stderr, "azimuth: stopped after step {}, saved; continue with: azimuth resume {}\n", result.step, folder);
+    return;
+  }
+  std::optional<Score> test = result.last ? std::optional(result.last->test) : std::nullopt;
+  if (json) {
+    MetricFields fields = {{"run", folder}, {"epochs", result.epochs}, {"step", result.step}};
+    if (test) add_score(fields, "test", *test);
+    fields.emplace_back("best_accuracy", result.best_accuracy);
+    fields.emplace_back("best_epoch", result.best_epoch);
+    fields.emplace_back("seconds", result.seconds);
+    fmt::print("{}", metrics_line("result", fields));
+    return;
+  }
+  if (test) {
+    fmt::print("Final test accuracy {:.2f} % (top-5 {:.2f} %), best {:.2f} % after epoch {}; {} epochs trained in {}.\n",
+               100 * test->accuracy(), 100 * test->top5_accuracy(), 100 * result.best_accuracy.value_or(0), result.best_epoch,
+               result.epochs, duration(result.seconds));
+  } else {
+    fmt::print("Already finished: {} epochs, best accuracy {:.2f} % after epoch {}.\n", result.epochs,
+               100 * result.best_accuracy.value_or(0), result.best_epoch);
+  }
+  fmt::print("The run lies in {}\n", folder);
+}
+
+Exit train(const Arguments& arguments, const std::string& command_line) {
+  Experiment experiment(load_config(arguments.path, arguments.overrides));
+  const std::string folder = create_run_folder(experiment.config.name, arguments.run);
+  write_file(folder + "/config.json", to_json(experiment.config));
+  write_file(folder + "/environment.json", environment_json(command_line));
+  fmt::print(stderr, "{}: {}\nrun folder {}\n", experiment.config.name, experiment.config.description, folder);
+  const TrainingResult result = Trainer(experiment, folder).run();
+  report(result, folder, arguments.json);
+  return result.exit;
+}
+
+Exit resume(const Arguments& arguments) {
+  Experiment experiment(load_run_config(arguments.path));
+  Trainer trainer(experiment, arguments.path);
+  trainer.restore();
+  const TrainingResult result = trainer.run();
+  report(result, arguments.path, arguments.json);
+  return result.exit;
+}
+
+Exit evaluate_run(const Arguments& arguments) {
+  Experiment experiment(load_run_config(arguments.path));
+  const Checkpoint checkpoint = load_checkpoint(arguments.path + "/checkpoints/" + arguments.checkpoint);
+  experiment.model->load_state(checkpoint.model.tensors);
+  MetricFields fields = {{"run", arguments.path}, {"checkpoint", arguments.checkpoint}, {"epochs", checkpoint.state.epochs}};
+  const auto show = [&](const std::string& name, data::Loader& loader) {
+    const Score score = evaluate(*experiment.model, loader);
+    add_score(fields, name, score);
+    if (!arguments.json) {
+      fmt::print("{}: loss {:.4f}, accuracy {:.2f} %, top-5 {:.2f} % of {} images\n", name, score.loss(), 100 * score.accuracy(),
+                 100 * score.top5_accuracy(), score.images);
+    }
+  };
+  if (experiment.validation) show("validation", *experiment.validation);
+  show("test", experiment.test);
+  if (arguments.json) fmt::print("{}", metrics_line("eval", fields));
+  return Exit::done;
+}
+
+}  // namespace
+
+void add_train_commands(CLI::App& app, Outcome& outcome) {
+  auto arguments = std::make_shared<Arguments>();
+
+  CLI::App* train_command = app.add_subcommand("train", "Train from a config, in a new run folder");
+  train_command->add_option("config", arguments->path, "the experiment, a JSON file")->required();
+  train_command->add_option("--set", arguments->overrides, "change an option: --set optimizer.lr=0.05")->allow_extra_args(false);
+  train_command->add_option("--run", arguments->run, "run folder to make; by default runs/<name>");
+  train_command->add_flag("--json", arguments->json, "print the result as JSON");
+  train_command->callback([=, &outcome] { outcome.exit = train(*arguments, outcome.command_line); });
+
+  CLI::App* resume_command = app.add_subcommand("resume", "Continue a run from its last checkpoint");
+  resume_command->add_option("run", arguments->path, "the run's folder")->required();
+  resume_command->add_flag("--json", arguments->json, "print the result as JSON");
+  resume_command->callback([=, &outcome] { outcome.exit = resume(*arguments); });
+
+  CLI::App* eval_command = app.add_subcommand("eval", "Measure a run's network on the test set");
+  eval_command->add_option("run", arguments->path, "the run's folder")->required();
+  eval_command->add_option("--checkpoint", arguments->checkpoint, "best or last")->check(CLI::IsMember({"best", "last"}));
+  eval_command->add_flag("--json", arguments->json, "print the result as JSON");
+  eval_command->callback([=, &outcome] { outcome.exit = evaluate_run(*arguments); });
+}
+
+}  // namespace az::cli

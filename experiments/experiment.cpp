@@ -1,0 +1,107 @@
+#include "experiments/experiment.h"
+
+#include <filesystem>
+
+#include "core/backend/threads.h"
+#include "core/config/json_document.h"
+#include "core/random.h"
+#include "experiments/checkpoint.h"
+
+namespace az::experiments {
+namespace {
+
+namespace fs = std::filesystem;
+
+data::Loader training_loader(const data::Splits& splits, int64_t seed) {
+  data::LoaderOptions options = splits.training;
+  options.seed = uint64_t(seed);
+  return data::Loader(splits.train, options);
+}
+
+nn::ModulePtr build_model(const ExperimentConfig& config, const Shape& image, int64_t classes) {
+  Shape input{1};
+  for (int64_t size : image) input.push_back(size);
+  return config.model.create(input, classes);
+}
+
+// Before anything random is drawn.
+const ExperimentConfig& prepared(const ExperimentConfig& config) {
+  if (config.train.threads) set_thread_count(int(*config.train.threads));
+  seed_random(uint64_t(config.seed));
+  return config;
+}
+
+}  // namespace
+
+void register_builtin() {
+  data::register_builtin_data();
+  nn::register_builtin_models();
+  optim::register_builtin_optimizers();
+  optim::register_builtin_schedules();
+}
+
+void ExperimentConfig::validate() const {
+  if (name.find('/') != std::string::npos || name == "." || name == "..")
+    config::invalid("name must be usable as the name of a folder");
+}
+
+ExperimentConfig load_config(const std::string& path, const std::vector<std::string>& overrides) {
+  config::Value value = config::parse_file(path);
+  for (const std::string& text : overrides) {
+    const size_t equals = text.find('=');
+    if (equals == std::string::npos || equals == 0)
+      throw ConfigError("--set " + text + ": expected key=value, as in --set optimizer.lr=0.05");
+    config::set_path(value, text.substr(0, equals), text.substr(equals + 1));
+  }
+  auto config = config::parse<ExperimentConfig>(value);
+  if (config.name.empty()) config.name = fs::path(path).stem().string();
+  return config;
+}
+
+ExperimentConfig load_run_config(const std::string& folder) {
+  if (!fs::exists(folder + "/config.json")) throw ConfigError(folder + " is not a run folder: it has no config.json");
+  return load_config(folder + "/config.json");
+}
+
+std::string to_json(const ExperimentConfig& config) { return config::dump(config::to_value(config), 2) + "\n"; }
+
+Experiment::Experiment(ExperimentConfig given) : Experiment(prepared(given), given.data.create()) {}
+
+Experiment::Experiment(ExperimentConfig given, data::Splits splits)
+    : config(std::move(given)),
+      train(training_loader(splits, config.seed)),
+      test(splits.test, splits.evaluation),
+      model(build_model(config, splits.train.image_shape(), splits.train.class_count())),
+      optimizer(config.optimizer.create(model->parameters())),
+      schedule_(config.schedule.create()),
+      base_lr_(optimizer->lr()) {
+  if (splits.validation) validation.emplace(*splits.validation, splits.evaluation);
+}
+
+int64_t Experiment::steps_per_epoch() const { return (train.batches() + config.train.accumulate - 1) / config.train.accumulate; }
+
+double Experiment::lr_at(int64_t step) const {
+  return base_lr_ *
+         schedule_({.step = step, .total_steps = config.train.epochs * steps_per_epoch(), .steps_per_epoch = steps_per_epoch()});
+}
+
+SafeTensors Experiment::model_state() const {
+  const data::Dataset& set = train.dataset();
+  return {model->state(), {{"image", set.image_shape().str()}, {"classes", std::to_string(set.class_count())}}};
+}
+
+nn::ModulePtr load_run(const std::string& folder) {
+  register_builtin();
+  const ExperimentConfig config = load_run_config(folder);
+  const std::string best = existing_checkpoint(folder + "/checkpoints/best");
+  const Checkpoint checkpoint = load_checkpoint(fs::exists(best) ? best : folder + "/checkpoints/last");
+  const config::Value image = config::parse_text(checkpoint.model.metadata.at("image"), "image");
+  Shape shape;
+  for (const config::Value& size : image.as_array()) shape.push_back(size.as_int());
+  nn::ModulePtr model = build_model(config, shape, std::stoll(checkpoint.model.metadata.at("classes")));
+  model->load_state(checkpoint.model.tensors);
+  model->eval();
+  return model;
+}
+
+}  // namespace az::experiments

@@ -1,0 +1,124 @@
+#pragma once
+
+#include <algorithm>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/config/registry.h"
+#include "core/safetensors.h"
+#include "data/builtin.h"
+#include "nn/builtin.h"
+#include "optim/builtin.h"
+
+namespace az::experiments {
+
+struct TrainOptions {
+  int64_t epochs = 30;
+  std::optional<int64_t> max_steps = {};
+  int64_t accumulate = 1;
+  std::string precision = "f32";
+  double label_smoothing = 0;
+  std::optional<double> clip_norm = {};
+  std::optional<double> clip_value = {};
+  bool deterministic = false;
+  std::optional<int64_t> threads = {};
+  int64_t log_every = 50;
+
+  static void fields(auto& f) {
+    using namespace config;
+    f("epochs", &TrainOptions::epochs, "passes over the training set", at_least(1));
+    f("max_steps", &TrainOptions::max_steps, "stop after so many optimizer steps", at_least(1));
+    f("accumulate", &TrainOptions::accumulate, "batches whose gradients make one step", at_least(1));
+    f("precision", &TrainOptions::precision, "number type of activations", one_of({"f32"}));
+    f("label_smoothing", &TrainOptions::label_smoothing, "share of each label spread over all classes", at_least(0),
+      less_than(1));
+    f("clip_norm", &TrainOptions::clip_norm, "scale all gradients so that their norm together is at most this", more_than(0));
+    f("clip_value", &TrainOptions::clip_value, "clamp each element of each gradient to plus or minus this", more_than(0));
+    f("deterministic", &TrainOptions::deterministic, "choose algorithms by rule, not by timing them");
+    f("threads", &TrainOptions::threads, "threads to use; null: one a core", at_least(1));
+    f("log_every", &TrainOptions::log_every, "steps between two lines of metrics.jsonl", at_least(1));
+  }
+};
+
+struct CheckpointOptions {
+  int64_t every_epochs = 1;
+  std::vector<std::string> keep = {"last", "best"};
+
+  static void fields(auto& f) {
+    f("every_epochs", &CheckpointOptions::every_epochs, "epochs between two checkpoints", config::at_least(1));
+    f("keep", &CheckpointOptions::keep, "which to keep", config::one_of({"last", "best"}));
+  }
+  bool keeps(const std::string& name) const { return std::find(keep.begin(), keep.end(), name) != keep.end(); }
+};
+
+// A whole experiment, as JSON states it.
+struct ExperimentConfig {
+  std::string schema;
+  std::string name;
+  std::string description;
+  int64_t seed = 0;
+  config::Component<data::DataRegistry> data;
+  config::Component<nn::ModelRegistry> model;
+  config::Component<optim::OptimizerRegistry> optimizer;
+  config::Component<optim::ScheduleRegistry> schedule{"constant"};
+  TrainOptions train;
+  CheckpointOptions checkpoint;
+
+  static void fields(auto& f) {
+    f("$schema", &ExperimentConfig::schema, "for editors: what `azimuth schema` prints");
+    f("name", &ExperimentConfig::name, "of the run folder; by default the config file's");
+    f("description", &ExperimentConfig::description, "what result to expect");
+    f("seed", &ExperimentConfig::seed, "of everything random", config::at_least(0));
+    f("data", &ExperimentConfig::data, "data set, batches and augmentation", config::required());
+    f("model", &ExperimentConfig::model, "network", config::required());
+    f("optimizer", &ExperimentConfig::optimizer, "update rule", config::required());
+    f("schedule", &ExperimentConfig::schedule, "learning rate over the steps");
+    f("train", &ExperimentConfig::train, "the training loop");
+    f("checkpoint", &ExperimentConfig::checkpoint, "what is saved");
+  }
+  void validate() const;
+};
+
+// Registers everything that comes with Azimuth. Call it first; more than once does no harm.
+void register_builtin();
+
+// Reads a config, with `--set` overrides ("optimizer.lr=0.05") applied. Throws ConfigError with the place.
+ExperimentConfig load_config(const std::string& path, const std::vector<std::string>& overrides = {});
+// The resolved config, every default written out, as indented JSON.
+std::string to_json(const ExperimentConfig& config);
+
+// The config of a run, from its folder.
+ExperimentConfig load_run_config(const std::string& folder);
+
+// The objects that a config stands for, ready to train.
+struct Experiment {
+  explicit Experiment(ExperimentConfig config);
+
+  ExperimentConfig config;
+  data::Loader train;
+  std::optional<data::Loader> validation;
+  data::Loader test;
+  nn::ModulePtr model;
+  std::unique_ptr<optim::Optimizer> optimizer;
+
+  // The learning rate of a step, counted from 0.
+  double lr_at(int64_t step) const;
+  int64_t steps_per_epoch() const;
+  // The model's parameters and buffers, and in the metadata what load_run() builds it for.
+  SafeTensors model_state() const;
+
+ private:
+  Experiment(ExperimentConfig config, data::Splits splits);
+
+  optim::Schedule schedule_;
+  double base_lr_;
+};
+
+// The network of a run in evaluation mode, with the weights of its best checkpoint, or of the last one where there is no best:
+//   auto net = experiments::load_run("runs/quickstart");
+//   Tensor logits = (*net)(images);
+nn::ModulePtr load_run(const std::string& folder);
+
+}  // namespace az::experiments

@@ -1,0 +1,196 @@
+#include "experiments/trainer.h"
+
+#include <fmt/core.h>
+
+#include <chrono>
+#include <cmath>
+
+#include "core/autograd.h"
+#include "core/ops/elementwise.h"
+#include "core/ops/loss.h"
+#include "experiments/diagnose.h"
+#include "experiments/interrupt.h"
+#include "optim/clip.h"
+
+namespace az::experiments {
+namespace {
+
+class Stopwatch {
+ public:
+  double seconds() const { return std::chrono::duration<double>(Clock::now() - start_).count(); }
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  Clock::time_point start_ = Clock::now();
+};
+
+bool interrupted() { return InterruptGuard::received() != Exit::done; }
+
+}  // namespace
+
+Score evaluate(nn::Module& model, data::Loader& loader) {
+  NoGrad no_grad;
+  const bool training = model.training();
+  model.eval();
+  Score score;
+  loader.set_epoch(0);
+  for (const auto& [images, labels] : loader) {
+    if (interrupted()) break;
+    const Tensor logits = model(images);
+    score.add(cross_entropy(logits, labels).item(), logits, labels);
+  }
+  model.train(training);
+  return score;
+}
+
+Trainer::Trainer(Experiment& experiment, std::string folder)
+    : experiment_(experiment), config_(experiment.config), folder_(std::move(folder)) {
+  state_.random = random_state();
+}
+
+void Trainer::restore() {
+  const Checkpoint checkpoint = load_checkpoint(folder_ + "/checkpoints/last");
+  experiment_.model->load_state(checkpoint.model.tensors);
+  experiment_.optimizer->load_state(checkpoint.optimizer.tensors);
+  state_ = checkpoint.state;
+  set_random_state(state_.random);
+}
+
+bool Trainer::finished() const {
+  return state_.epochs >= config_.train.epochs || (config_.train.max_steps && state_.step >= *config_.train.max_steps);
+}
+
+TrainingResult Trainer::run() {
+  const Stopwatch session;
+  InterruptGuard guard;
+  metrics_.emplace(folder_ + "/metrics.jsonl", state_.metrics_bytes);
+  if (state_.step == 0) save("last");
+  while (!finished() && !interrupted()) {
+    train_epoch();
+    if (!interrupted()) finish_epoch();
+  }
+  if (interrupted()) save("last");
+  return {.exit = InterruptGuard::received(),
+          .epochs = state_.epochs,
+          .step = state_.step,
+          .seconds = session.seconds(),
+          .last = last_,
+          .best_accuracy = state_.best_accuracy,
+          .best_epoch = state_.best_epoch};
+}
+
+void Trainer::train_epoch() {
+  data::Loader& loader = experiment_.train;
+  loader.seek({.epoch = state_.epochs, .batch = state_.batches});
+  experiment_.model->train();
+  std::vector<data::Batch> batches;
+  const double seconds_before = state_.epoch_seconds;
+  const Stopwatch watch;
+  for (auto it = loader.begin(); it != loader.end(); ++it) {
+    batches.push_back(*it);
+    ++state_.batches;
+    if (int64_t(batches.size()) < config_.train.accumulate && state_.batches < loader.batches()) continue;
+    train_step(batches);
+    batches.clear();
+    state_.epoch_seconds = seconds_before + watch.seconds();
+    const double speed = double(state_.train.images) / state_.epoch_seconds;
+    const double images_left =
+        double(config_.train.epochs - state_.epochs) * double(loader.dataset().count()) - double(state_.train.images);
+    progress_.step({.epoch = state_.epochs + 1,
+                    .epochs = config_.train.epochs,
+                    .batch = state_.batches,
+                    .batches = loader.batches(),
+                    .loss = state_.train.loss(),
+                    .images_per_second = speed,
+                    .seconds_left = images_left / speed});
+    if (interrupted() || finished()) break;
+  }
+}
+
+void Trainer::train_step(std::vector<data::Batch>& batches) {
+  optim::Optimizer& optimizer = *experiment_.optimizer;
+  const TrainOptions& options = config_.train;
+  int64_t images_in_step = 0;
+  for (const data::Batch& batch : batches) images_in_step += batch.images.size(0);
+
+  state_.lr = experiment_.lr_at(state_.step);
+  optimizer.set_lr(state_.lr);
+  optimizer.zero_grad();
+  double step_loss = 0;
+  for (const data::Batch& batch : batches) {
+    const Tensor logits = (*experiment_.model)(batch.images);
+    const Tensor loss = cross_entropy(logits, batch.labels, {.label_smoothing = options.label_smoothing});
+    const double value = loss.item();
+    if (!std::isfinite(value)) fail_diverged(batch, value);
+    // A short batch weighs less: the step's gradient is the mean over all its images.
+    const double share = double(batch.images.size(0)) / double(images_in_step);
+    (batches.size() == 1 ? loss : loss * share).backward();
+    state_.train.add(value, logits, batch.labels);
+    step_loss += share * value;
+  }
+  if (options.clip_value) optim::clip_grad_value(optimizer.parameters(), *options.clip_value);
+  if (options.clip_norm) optim::clip_grad_norm(optimizer.parameters(), *options.clip_norm);
+  optimizer.step();
+  ++state_.step;
+  if (state_.step % options.log_every == 0) {
+    metrics_->write("step", {{"step", state_.step}, {"epoch", state_.epochs + 1}, {"lr", state_.lr}, {"loss", step_loss}});
+  }
+}
+
+void Trainer::finish_epoch() {
+  const Stopwatch watch;
+  EpochSummary summary{.epoch = state_.epochs + 1,
+                       .epochs = config_.train.epochs,
+                       .step = state_.step,
+                       .lr = state_.lr,
+                       .train = state_.train,
+                       .seconds = state_.epoch_seconds,
+                       .images_per_second = double(state_.train.images) / state_.epoch_seconds};
+  if (experiment_.validation) summary.validation = evaluate(*experiment_.model, *experiment_.validation);
+  summary.test = evaluate(*experiment_.model, experiment_.test);
+  if (interrupted()) return;
+  summary.seconds_left = double(summary.epochs - summary.epoch) * (summary.seconds + watch.seconds());
+
+  MetricFields fields = {{"epoch", summary.epoch}, {"step", summary.step}, {"lr", summary.lr}};
+  add_score(fields, "train", summary.train);
+  if (summary.validation) add_score(fields, "validation", *summary.validation);
+  add_score(fields, "test", summary.test);
+  fields.emplace_back("seconds", summary.seconds);
+  fields.emplace_back("images_per_second", summary.images_per_second);
+  metrics_->write("epoch", fields);
+  progress_.epoch(summary);
+  last_ = summary;
+
+  state_.seconds += state_.epoch_seconds;
+  state_.epochs += 1;
+  state_.batches = 0;
+  state_.epoch_seconds = 0;
+  state_.train = {};
+  const double accuracy = summary.validation.value_or(summary.test).accuracy();
+  const bool best = !state_.best_accuracy || accuracy > *state_.best_accuracy;
+  if (best) {
+    state_.best_accuracy = accuracy;
+    state_.best_epoch = state_.epochs;
+  }
+  if (best && config_.checkpoint.keeps("best")) save("best");
+  if (finished() || (config_.checkpoint.keeps("last") && state_.epochs % config_.checkpoint.every_epochs == 0)) save("last");
+}
+
+void Trainer::save(const std::string& name) {
+  metrics_->sync();
+  state_.metrics_bytes = metrics_->bytes();
+  state_.random = random_state();
+  save_checkpoint(folder_ + "/checkpoints/" + name, {experiment_.model_state(), {experiment_.optimizer->state(), {}}, state_});
+}
+
+void Trainer::fail_diverged(const data::Batch& batch, double loss) {
+  metrics_->write("step", {{"step", state_.step + 1}, {"epoch", state_.epochs + 1}, {"lr", state_.lr}, {"loss", loss}});
+  const std::string kept = existing_checkpoint(folder_ + "/checkpoints/last");
+  throw DivergedError(
+      fmt::format("training diverged at step {} (epoch {}, learning rate {:.6g}): the loss is {}; the first number that is "
+                  "not finite is in {}; lower optimizer.lr, warm up for longer or set train.clip_norm{}",
+                  state_.step + 1, state_.epochs + 1, state_.lr, loss, first_bad_layer(*experiment_.model, batch.images),
+                  state_.epochs > 0 ? "; the checkpoint at " + kept + " is from before" : ""));
+}
+
+}  // namespace az::experiments

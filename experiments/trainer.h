@@ -1,0 +1,53 @@
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "experiments/checkpoint.h"
+#include "experiments/experiment.h"
+#include "experiments/metrics.h"
+#include "experiments/progress.h"
+
+namespace az::experiments {
+
+// Mean loss and accuracies of a network over a set, in evaluation mode, without augmentation or label smoothing.
+Score evaluate(nn::Module& model, data::Loader& loader);
+
+struct TrainingResult {
+  Exit exit = Exit::done;  // or interrupted, terminated
+  int64_t epochs = 0, step = 0;
+  double seconds = 0;
+  std::optional<EpochSummary> last;  // the last epoch finished in this session
+  std::optional<double> best_accuracy;
+  int64_t best_epoch = 0;
+};
+
+// Trains an experiment in its run folder: metrics.jsonl, checkpoints/{last,best}.
+class Trainer {
+ public:
+  Trainer(Experiment& experiment, std::string folder);
+
+  // Continues from checkpoints/last, bit for bit.
+  void restore();
+  // Until the last epoch or step, or a signal. Throws DivergedError on a loss that is not finite; what was saved stays.
+  TrainingResult run();
+
+ private:
+  bool finished() const;
+  void train_epoch();
+  void train_step(std::vector<data::Batch>& batches);
+  void finish_epoch();
+  void save(const std::string& name);
+  [[noreturn]] void fail_diverged(const data::Batch& batch, double loss);
+
+  Experiment& experiment_;
+  const ExperimentConfig& config_;
+  std::string folder_;
+  TrainingState state_;
+  std::optional<MetricsLog> metrics_;
+  std::optional<EpochSummary> last_;
+  Progress progress_;
+};
+
+}  // namespace az::experiments

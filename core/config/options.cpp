@@ -10,8 +10,8 @@ namespace az::config {
 namespace {
 
 // What validate() throws, before the place is known.
-struct Invalid {
-  std::string message;
+struct Invalid : ConfigError {
+  using ConfigError::ConfigError;
 };
 
 std::string join(const std::string& path, const std::string& key) { return path.empty() ? key : path + "." + key; }
@@ -27,7 +27,7 @@ Rule one_of(std::initializer_list<const char*> choices) {
   return {Rule::Kind::one_of, 0, std::vector<std::string>(choices.begin(), choices.end())};
 }
 
-void invalid(const std::string& message) { throw Invalid{message}; }
+void invalid(const std::string& message) { throw Invalid(message); }
 
 bool Field::required() const {
   return std::any_of(rules.begin(), rules.end(), [](const Rule& rule) { return rule.kind == Rule::Kind::required; });
@@ -69,7 +69,7 @@ void ObjectType::read(const Value& value, const std::string& path, void* target,
   try {
     if (validate_) validate_(target);
   } catch (const Invalid& error) {
-    fail_at(value.position(), path, error.message);
+    fail_at(value.position(), path, error.what());
   }
 }
 

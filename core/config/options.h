@@ -24,7 +24,8 @@ Rule at_most(double bound);
 Rule less_than(double bound);
 Rule one_of(std::initializer_list<const char*> choices);
 
-// Thrown by an options struct's `void validate() const`, for what rules on single fields cannot say; parsing adds the place.
+// Throws ConfigError; for an options struct's `void validate() const`, where rules on single fields cannot say what is wrong.
+// Parsing calls it and adds the place.
 [[noreturn]] void invalid(const std::string& message);
 
 struct Row;

@@ -1,5 +1,7 @@
 #include "core/config/registry.h"
 
+#include <algorithm>
+
 #include "core/config/nearest.h"
 #include "core/error.h"
 
@@ -39,10 +41,12 @@ std::string RegistryBase::describe(const std::string& name) const {
 }
 
 Value RegistryBase::schema(Definitions& definitions) const {
-  if (definitions.try_emplace(kind_).second) {
+  std::string definition_name = kind_;  // part of an address, so without spaces
+  std::replace(definition_name.begin(), definition_name.end(), ' ', '_');
+  if (definitions.try_emplace(definition_name).second) {
     Value::Array names, cases;
     for (const auto& [name, entry] : entries_) {
-      std::string key = kind_ + "." + name;
+      std::string key = definition_name + "." + name;
       names.push_back(name);
       Value type, one;
       type["properties"]["type"]["const"] = name;
@@ -61,10 +65,10 @@ Value RegistryBase::schema(Definitions& definitions) const {
     choice["properties"]["type"]["enum"] = names;
     choice["required"] = Value::Array{"type"};
     choice["allOf"] = cases;
-    definitions[kind_] = choice;
+    definitions[definition_name] = choice;
   }
   Value reference;
-  reference["$ref"] = "#/$defs/" + kind_;
+  reference["$ref"] = "#/$defs/" + definition_name;
   return reference;
 }
 

@@ -133,6 +133,10 @@ TEST_CASE("a required key that is missing is reported at its object") {
 
 TEST_CASE("what validate() refuses is reported at the object") {
   CHECK(optimizer_error(R"("nesterov": true, "momentum": 0)") == "exp.json:1:15: optimizer: nesterov needs momentum");
+  OptimizerOptions options;
+  options.nesterov = true;
+  options.momentum = 0;
+  CHECK_THROWS_WITH_AS(options.validate(), "nesterov needs momentum", ConfigError);
 }
 
 TEST_CASE("a bad --set value is reported by its path") {

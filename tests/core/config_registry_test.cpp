@@ -11,7 +11,7 @@ namespace {
 
 // A small world of shapes: a factory gets a scale and gives an area.
 struct ShapeRegistry : config::Registry<ShapeRegistry, double, const double&> {
-  static constexpr const char* kind = "test_shape";
+  static constexpr const char* kind = "test shape";
 };
 
 struct SquareOptions {
@@ -111,8 +111,8 @@ TEST_CASE("components are built from JSON, nested in one another") {
 TEST_CASE("errors in components name the place, the kind and the known types") {
   const std::string known = R"((known: "broken", "group", "square", "unit"))";
   CHECK(error_of(R"({"shape": {"side": 2, "type": "sqare"}})") ==
-        "exp.json:1:31: shape.type: unknown test_shape \"sqare\"; did you mean \"square\"? " + known);
-  CHECK(error_of(R"({"shape": {"type": "circle"}})") == "exp.json:1:20: shape.type: unknown test_shape \"circle\" " + known);
+        "exp.json:1:31: shape.type: unknown test shape \"sqare\"; did you mean \"square\"? " + known);
+  CHECK(error_of(R"({"shape": {"type": "circle"}})") == "exp.json:1:20: shape.type: unknown test shape \"circle\" " + known);
   CHECK(error_of(R"({"shape": {"side": 2}})") == "exp.json:1:11: shape.type: required key is missing " + known);
   CHECK(error_of(R"({"shape": {"type": 2}})") == "exp.json:1:20: shape.type: expected a string, got 2");
   CHECK(error_of(R"({"shape": "unit"})") == "exp.json:1:11: shape: expected an object with a \"type\", got \"unit\"");
@@ -139,7 +139,7 @@ TEST_CASE("a component has its defaults when it is named in code") {
   CHECK(Component<ShapeRegistry>("square").create(3.0) == 3);
   CHECK_THROWS_WITH(
       Component<ShapeRegistry>("sqare"),
-      "unknown test_shape \"sqare\"; did you mean \"square\"? (known: \"broken\", \"group\", \"square\", \"unit\")");
+      "unknown test shape \"sqare\"; did you mean \"square\"? (known: \"broken\", \"group\", \"square\", \"unit\")");
   CHECK_THROWS_WITH(Component<ShapeRegistry>("group"), "group.shapes: required key is missing");
   CHECK_THROWS_WITH(config::describe<ForgetfulOptions>(),
                     "option \"shape\": a component must be required(), have a default type, or be std::optional");
@@ -158,16 +158,16 @@ TEST_CASE("a registry lists and describes, and refuses a name twice") {
   register_shapes();
   CHECK(ShapeRegistry::names() == std::vector<std::string>{"broken", "group", "square", "unit"});
   CHECK(ShapeRegistry::describe("square") ==
-        "test_shape \"square\": a square\n  side  number  1.0  more than 0  length of a side\n");
+        "test shape \"square\": a square\n  side  number  1.0  more than 0  length of a side\n");
   CHECK(ShapeRegistry::describe("group") ==
-        "test_shape \"group\": several shapes\n"
-        "  shapes  list of test_shapes  (required)    what to add up\n"
-        "  hole    test_shape or null   null          what to take away\n");
+        "test shape \"group\": several shapes\n"
+        "  shapes  list of test shapes  (required)    what to add up\n"
+        "  hole    test shape or null   null          what to take away\n");
   CHECK_THROWS_WITH_AS(
       ShapeRegistry::describe("sqare"),
-      "unknown test_shape \"sqare\"; did you mean \"square\"? (known: \"broken\", \"group\", \"square\", \"unit\")", ConfigError);
+      "unknown test shape \"sqare\"; did you mean \"square\"? (known: \"broken\", \"group\", \"square\", \"unit\")", ConfigError);
   CHECK_THROWS_WITH(ShapeRegistry::add<UnitOptions>("unit", "again", [](const UnitOptions&, const double&) { return 0.0; }),
-                    "test_shape \"unit\" is registered already");
+                    "test shape \"unit\" is registered already");
 }
 
 TEST_CASE("the JSON Schema refers to components by name, so that they may nest") {

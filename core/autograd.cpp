@@ -89,14 +89,30 @@ Back inputs_of_gradient(Node& node, const Tensor& g) {
   return back;
 }
 
+// Whether broadcasting `from` can give `to`.
+bool widens(const Shape& from, const Shape& to) {
+  const int added = to.rank() - from.rank();
+  if (added < 0) return false;
+  for (int axis = 0; axis < from.rank(); ++axis) {
+    if (from[axis] != to[axis + added] && from[axis] != 1) return false;
+  }
+  return true;
+}
+
 // What an op returned for one input, checked and summed over broadcast axes.
 Tensor checked(const Node& node, size_t i, Tensor gradient) {
   const auto& input = node.inputs[i];
-  if (gradient.shape() != input.shape) gradient = sum_to(gradient, input.shape);
-  if (gradient.dtype() != input.dtype) {
-    fail_at(node, fmt::format("gradient {} is {}, the input was {}", i, describe(gradient), name_of(input.dtype)));
+  if (gradient.dtype() != input.dtype || !widens(input.shape, gradient.shape())) {
+    fail_at(node, fmt::format("gradient {} is {}, the input was {} {}", i, describe(gradient), name_of(input.dtype),
+                              input.shape.str()));
   }
-  return gradient;
+  return gradient.shape() == input.shape ? gradient : sum_to(gradient, input.shape);
+}
+
+// A leaf's gradient is changed in place later, so it shares its elements with nothing.
+Tensor owned(Tensor gradient) {
+  bool shared = gradient.impl().use_count() > 1 || gradient.storage().use_count() > 1;
+  return shared ? gradient.clone() : gradient;
 }
 
 struct Pass {
@@ -211,7 +227,7 @@ void run(const Tensor& output, const Tensor& gradient, const Pass& pass) {
     if (pass.wanted) {
       *pass.wanted->at(leaf.get()) = g;
     } else if (!leaf->grad.defined()) {
-      leaf->grad = g;
+      leaf->grad = pass.create_graph ? g : owned(std::move(g));
     } else if (pass.create_graph) {
       leaf->grad = leaf->grad + g;
     } else {

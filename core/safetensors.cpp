@@ -20,8 +20,7 @@ constexpr const char* metadata_key = "__metadata__";
 constexpr std::pair<const char*, DType> dtypes[] = {
     {"F32", DType::f32}, {"F64", DType::f64}, {"BF16", DType::bf16}, {"I64", DType::i64}, {"U8", DType::u8}};
 
-template <class... Args>
-[[noreturn]] void reject(const std::string& file, fmt::format_string<Args...> format, Args&&... args) {
+template <class... Args> [[noreturn]] void reject(const std::string& file, fmt::format_string<Args...> format, Args&&... args) {
   throw DataError(file + ": " + fmt::format(format, std::forward<Args>(args)...));
 }
 

@@ -16,8 +16,7 @@ struct Inputs : std::vector<Tensor> {
 
 struct Traits {
   int images = 0;                         // the first so many inputs are [n,c,h,w] and are also fed in a blocked layout
-  bool kink = false;                      // no derivative at these inputs: differences say nothing
-  bool costly = false;                    // too large for differences
+  bool differences = true;                // false at a kink, where values drown the differences, or when it takes long
   std::string by_kernel = {};             // the op whose gradient cannot be differentiated again
   double f32_tolerance = 1e-5;            // norm-wise, of values and gradients against f64
   std::vector<Shape> random_inputs = {};  // instead of a golden's: uniform in [-1, 1)

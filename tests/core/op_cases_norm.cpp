@@ -49,7 +49,7 @@ std::vector<OpCase> norm_cases() {
        "batch_norm",
        [](const Inputs& x) { return batch_norm(x[0], {}, {}, x[1].detach().clone(), x[2].detach().clone(), {}); },
        {.by_kernel = "batch_norm"}},
-      {"add_relu", "add_relu", [](const Inputs& x) { return add_relu(x[0], x[1]); }, {.images = 2, .by_kernel = "add_relu"}},
+      {"add_relu", "add_relu", [](const Inputs& x) { return add_relu(x[0], x[1]); }, {.images = 2}},
       {"group_norm", "group_norm", [](const Inputs& x) { return group_norm(x[0], x[1], x[2], {.groups = 3}); }},
       {"group_norm_images",
        "group_norm",

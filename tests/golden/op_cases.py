@@ -79,7 +79,7 @@ def pointwise():
     case("cos", [rand(2, 3, low=-4, high=4)], torch.cos)
     case("tanh", [rand(2, 3, low=-3, high=3)], torch.tanh)
     case("sigmoid", [rand(2, 3, low=-4, high=4)], torch.sigmoid)
-    case("sigmoid_extreme", [values(-800, -30, 30, 800)], torch.sigmoid)
+    case("sigmoid_extreme", [values(-800, -30, -2, 30, 800)], torch.sigmoid)
     case("abs", [away(2, 3)], torch.abs)
     case("abs_zero", [values(-1, 0, 2)], torch.abs)
     case("pow_cube", [away(2, 3)], lambda x: x**3)

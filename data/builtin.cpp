@@ -24,8 +24,18 @@ struct ShapesConfig : DataOptions {
   }
 };
 
-template <class Set> Splits cifar(const CifarConfig& config) {
-  return make_splits(Set({.root = config.root, .train = true}), Set({.root = config.root, .train = false}), config);
+template <class Set, int64_t classes> DataSource cifar(const CifarConfig& config) {
+  return {{3, 32, 32}, classes, [config] {
+            return make_splits(Set({.root = config.root, .train = true}), Set({.root = config.root, .train = false}), config);
+          }};
+}
+
+DataSource shapes(const ShapesConfig& config) {
+  return {{3, 32, 32}, 10, [config] {
+            const auto seed = uint64_t(config.seed);
+            return make_splits(Shapes({.train = true, .count = config.train_images, .seed = seed}),
+                               Shapes({.train = false, .count = config.test_images, .seed = seed}), config);
+          }};
 }
 
 }  // namespace
@@ -35,14 +45,9 @@ void register_builtin_data() {
     AugmentRegistry::add<RandomCropOptions>("random_crop", "pads the image and cuts out a window of the old size", random_crop);
     AugmentRegistry::add<HorizontalFlipOptions>("horizontal_flip", "mirrors the image left to right", horizontal_flip);
     AugmentRegistry::add<CutoutOptions>("cutout", "hides a random square (DeVries and Taylor, 2017)", cutout);
-    DataRegistry::add<CifarConfig>("cifar10", "CIFAR-10: 50,000 + 10,000 photos of 10 classes", cifar<Cifar10>);
-    DataRegistry::add<CifarConfig>("cifar100", "CIFAR-100: 50,000 + 10,000 photos of 100 classes", cifar<Cifar100>);
-    DataRegistry::add<ShapesConfig>(
-        "shapes", "drawn on the spot: 5 outlines with 2 textures make 10 classes", [](const ShapesConfig& config) {
-          uint64_t seed = uint64_t(config.seed);
-          return make_splits(Shapes({.train = true, .count = config.train_images, .seed = seed}),
-                             Shapes({.train = false, .count = config.test_images, .seed = seed}), config);
-        });
+    DataRegistry::add<CifarConfig>("cifar10", "CIFAR-10: 50,000 + 10,000 photos of 10 classes", cifar<Cifar10, 10>);
+    DataRegistry::add<CifarConfig>("cifar100", "CIFAR-100: 50,000 + 10,000 photos of 100 classes", cifar<Cifar100, 100>);
+    DataRegistry::add<ShapesConfig>("shapes", "drawn on the spot: 5 outlines with 2 textures make 10 classes", shapes);
     return true;
   }();
   (void)once;

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cmath>
+#include <functional>
 #include <optional>
 #include <vector>
 
@@ -34,7 +35,7 @@ struct DataOptions {
   }
 };
 
-// What a config's "data" stands for. All sets carry the statistics of the training part.
+// A data set read. All sets carry the statistics of the training part.
 struct Splits {
   Dataset train;
   std::optional<Dataset> validation;
@@ -44,7 +45,14 @@ struct Splits {
 };
 Splits make_splits(const Dataset& train, const Dataset& test, const DataOptions& options);
 
-struct DataRegistry : config::Registry<DataRegistry, Splits> {
+// A data set chosen but not read yet: what a model must know of it, and the way to read (or draw) it.
+struct DataSource {
+  Shape image_shape;  // [c,h,w]
+  int64_t class_count = 0;
+  std::function<Splits()> load;
+};
+
+struct DataRegistry : config::Registry<DataRegistry, DataSource> {
   static constexpr const char* kind = "data set";
 };
 

@@ -12,23 +12,14 @@ namespace {
 
 namespace fs = std::filesystem;
 
-data::Loader training_loader(const data::Splits& splits, int64_t seed) {
+data::LoaderOptions training_options(const data::Splits& splits, int64_t seed) {
   data::LoaderOptions options = splits.training;
   options.seed = uint64_t(seed);
-  return data::Loader(splits.train, options);
+  return options;
 }
 
-nn::ModulePtr build_model(const ExperimentConfig& config, const Shape& image, int64_t classes) {
-  Shape input{1};
-  for (int64_t size : image) input.push_back(size);
-  return config.model.create(input, classes);
-}
-
-// Before anything random is drawn.
-const ExperimentConfig& prepared(const ExperimentConfig& config) {
-  if (config.train.threads) set_thread_count(int(*config.train.threads));
-  seed_random(uint64_t(config.seed));
-  return config;
+data::Splits load_data(const ExperimentConfig& config) {
+  return config.data.placed([&] { return config.data.create().load(); });
 }
 
 }  // namespace
@@ -65,14 +56,25 @@ ExperimentConfig load_run_config(const std::string& folder) {
 
 std::string to_json(const ExperimentConfig& config) { return config::dump(config::to_value(config), 2) + "\n"; }
 
-Experiment::Experiment(ExperimentConfig given) : Experiment(prepared(given), given.data.create()) {}
+Shape input_shape(const ExperimentConfig& config) {
+  Shape input{1};
+  for (int64_t size : config.data.create().image_shape) input.push_back(size);
+  return input;
+}
 
-Experiment::Experiment(ExperimentConfig given, data::Splits splits)
+nn::ModulePtr build_model(const ExperimentConfig& config) {
+  if (config.train.threads) set_thread_count(int(*config.train.threads));
+  seed_random(uint64_t(config.seed));
+  return config.model.create(input_shape(config), config.data.create().class_count);
+}
+
+Experiment::Experiment(ExperimentConfig given)
     : config(std::move(given)),
-      train(training_loader(splits, config.seed)),
-      test(splits.test, splits.evaluation),
-      model(build_model(config, splits.train.image_shape(), splits.train.class_count())),
+      model(build_model(config)),
       optimizer(config.optimizer.create(model->parameters())),
+      splits(load_data(config)),
+      train(splits.train, training_options(splits, config.seed)),
+      test(splits.test, splits.evaluation),
       schedule_(config.schedule.create()),
       base_lr_(optimizer->lr()) {
   if (splits.validation) validation.emplace(*splits.validation, splits.evaluation);
@@ -81,24 +83,15 @@ Experiment::Experiment(ExperimentConfig given, data::Splits splits)
 int64_t Experiment::steps_per_epoch() const { return (train.batches() + config.train.accumulate - 1) / config.train.accumulate; }
 
 double Experiment::lr_at(int64_t step) const {
-  return base_lr_ *
-         schedule_({.step = step, .total_steps = config.train.epochs * steps_per_epoch(), .steps_per_epoch = steps_per_epoch()});
-}
-
-SafeTensors Experiment::model_state() const {
-  const data::Dataset& set = train.dataset();
-  return {model->state(), {{"image", set.image_shape().str()}, {"classes", std::to_string(set.class_count())}}};
+  const int64_t epoch = steps_per_epoch();
+  return base_lr_ * schedule_({.step = step, .total_steps = config.train.epochs * epoch, .steps_per_epoch = epoch});
 }
 
 nn::ModulePtr load_run(const std::string& folder) {
   register_builtin();
-  const ExperimentConfig config = load_run_config(folder);
   const std::string best = existing_checkpoint(folder + "/checkpoints/best");
   const Checkpoint checkpoint = load_checkpoint(fs::exists(best) ? best : folder + "/checkpoints/last");
-  const config::Value image = config::parse_text(checkpoint.model.metadata.at("image"), "image");
-  Shape shape;
-  for (const config::Value& size : image.as_array()) shape.push_back(size.as_int());
-  nn::ModulePtr model = build_model(config, shape, std::stoll(checkpoint.model.metadata.at("classes")));
+  nn::ModulePtr model = build_model(load_run_config(folder));
   model->load_state(checkpoint.model.tensors);
   model->eval();
   return model;

@@ -7,7 +7,6 @@
 #include <vector>
 
 #include "core/config/registry.h"
-#include "core/safetensors.h"
 #include "data/builtin.h"
 #include "nn/builtin.h"
 #include "optim/builtin.h"
@@ -92,26 +91,29 @@ std::string to_json(const ExperimentConfig& config);
 // The config of a run, from its folder.
 ExperimentConfig load_run_config(const std::string& folder);
 
-// The objects that a config stands for, ready to train.
+// The network of a config, initialised from its seed. Nothing of the data set is read.
+nn::ModulePtr build_model(const ExperimentConfig& config);
+// One image of the config's data set, [1,c,h,w].
+Shape input_shape(const ExperimentConfig& config);
+
+// The objects that a config stands for, ready to train. A network or optimizer that cannot be built is reported before time is
+// spent on reading the data.
 struct Experiment {
   explicit Experiment(ExperimentConfig config);
 
   ExperimentConfig config;
+  nn::ModulePtr model;
+  std::unique_ptr<optim::Optimizer> optimizer;
+  data::Splits splits;
   data::Loader train;
   std::optional<data::Loader> validation;
   data::Loader test;
-  nn::ModulePtr model;
-  std::unique_ptr<optim::Optimizer> optimizer;
 
   // The learning rate of a step, counted from 0.
   double lr_at(int64_t step) const;
   int64_t steps_per_epoch() const;
-  // The model's parameters and buffers, and in the metadata what load_run() builds it for.
-  SafeTensors model_state() const;
 
  private:
-  Experiment(ExperimentConfig config, data::Splits splits);
-
   optim::Schedule schedule_;
   double base_lr_;
 };

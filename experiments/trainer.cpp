@@ -180,7 +180,8 @@ void Trainer::save(const std::string& name) {
   metrics_->sync();
   state_.metrics_bytes = metrics_->bytes();
   state_.random = random_state();
-  save_checkpoint(folder_ + "/checkpoints/" + name, {experiment_.model_state(), {experiment_.optimizer->state(), {}}, state_});
+  save_checkpoint(folder_ + "/checkpoints/" + name,
+                  {{experiment_.model->state(), {}}, {experiment_.optimizer->state(), {}}, state_});
 }
 
 void Trainer::fail_diverged(const data::Batch& batch, double loss) {

@@ -42,6 +42,15 @@ class ComponentBase {
   const std::string& type() const { return entry().name; }
   Value to_value() const;
 
+  // Calls f; an error about the options gets their place in the config.
+  template <class F> auto placed(F&& f) const {
+    try {
+      return f();
+    } catch (...) {
+      rethrow_with_place();
+    }
+  }
+
   // Throws if the component is of a type with other options.
   template <class O> const O& options() const {
     check_options(&object_type<O>());
@@ -79,11 +88,7 @@ template <class Tag, class Result, class... Args> class Registry {
 
   static Result create(const ComponentBase& component, Args... args) {
     const auto& factory = *static_cast<const Function*>(component.entry().factory.get());
-    try {
-      return factory(component.options_.get(), std::forward<Args>(args)...);
-    } catch (...) {
-      component.rethrow_with_place();
-    }
+    return component.placed([&] { return factory(component.options_.get(), std::forward<Args>(args)...); });
   }
 
   static RegistryBase& base() {

@@ -31,14 +31,13 @@ std::vector<const config::RegistryBase*> registries() {
 }
 
 void check(const Arguments& arguments) {
-  Experiment experiment(load_config(arguments.config, arguments.overrides));
-  Shape input{1};
-  for (int64_t size : experiment.train.dataset().image_shape()) input.push_back(size);
-  const nn::Summary summary = nn::summarize(*experiment.model, input);
+  const ExperimentConfig config = load_config(arguments.config, arguments.overrides);
+  const nn::ModulePtr model = build_model(config);
+  config.optimizer.create(model->parameters());
+  const nn::Summary summary = nn::summarize(*model, input_shape(config));
   if (!arguments.json) {
     fmt::print("{}", summary.table());
-    fmt::print(stderr, "{}: ok; {} steps of {} images in each of {} epochs\n", arguments.config, experiment.steps_per_epoch(),
-               experiment.train.options().batch_size * experiment.config.train.accumulate, experiment.config.train.epochs);
+    fmt::print(stderr, "{}: ok\n", arguments.config);
     return;
   }
   config::Value::Array layers;
@@ -51,11 +50,10 @@ void check(const Arguments& arguments) {
                                               {"parameters", row.parameters},
                                               {"multiply_adds", row.multiply_adds}});
   }
-  fmt::print("{}\n", config::dump(config::Value::Object{{"layers", layers},
-                                                        {"parameters", summary.parameters},
-                                                        {"multiply_adds", summary.multiply_adds},
-                                                        {"steps_per_epoch", experiment.steps_per_epoch()}},
-                                  2));
+  fmt::print("{}\n", config::dump(
+                         config::Value::Object{
+                             {"layers", layers}, {"parameters", summary.parameters}, {"multiply_adds", summary.multiply_adds}},
+                         2));
 }
 
 void describe(const std::string& name) {

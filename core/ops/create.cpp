@@ -9,13 +9,17 @@
 namespace az {
 namespace {
 
-template <class Draw> Tensor drawn(const char* op, const Shape& shape, DType type, Draw draw) {
+// Draws again what rounding lifted to `limit`.
+template <class Draw> Tensor drawn(const char* op, const Shape& shape, DType type, double limit, Draw draw) {
   if (!is_float(type)) fail("{}: needs a floating type, got {}", op, name_of(type));
   Tensor result = Tensor::empty(shape, type);
   visit(type, [&](auto zero) {
     using T = decltype(zero);
     T* p = result.mutable_data<T>();
-    for (int64_t i = 0, n = shape.numel(); i < n; ++i) p[i] = T(draw());
+    for (int64_t i = 0, n = shape.numel(); i < n; ++i) {
+      do p[i] = T(draw());
+      while (double(p[i]) >= limit);
+    }
   });
   return result;
 }
@@ -67,7 +71,7 @@ Tensor randn(const Shape& shape, DType type) {
 }
 
 Tensor randn(const Shape& shape, Philox& generator, DType type) {
-  return drawn("randn", shape, type, [&] { return generator.normal(); });
+  return drawn("randn", shape, type, INFINITY, [&] { return generator.normal(); });
 }
 
 Tensor uniform(const Shape& shape, UniformOptions range, DType type) {
@@ -76,7 +80,8 @@ Tensor uniform(const Shape& shape, UniformOptions range, DType type) {
 }
 
 Tensor uniform(const Shape& shape, UniformOptions range, Philox& generator, DType type) {
-  return drawn("uniform", shape, type, [&] { return generator.uniform(range.low, range.high); });
+  if (!(range.low < range.high)) fail("uniform: low {} is not below high {}", range.low, range.high);
+  return drawn("uniform", shape, type, range.high, [&] { return generator.uniform(range.low, range.high); });
 }
 
 }  // namespace az

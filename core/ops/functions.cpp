@@ -110,10 +110,10 @@ Tensor tanh(const Tensor& x) {
                 ByOps{[](const Back& k) { return Grads{k.g - k.g * k.result * k.result}; }});
 }
 
-// s' = s (1 - s)
+// s'(x) = s(x) s(-x): 1 - s(x) would lose what is left of it where s is close to 1.
 Tensor sigmoid(const Tensor& x) {
-  return record("sigmoid", map("sigmoid", x, Zero::moved, [](auto v) { return logistic(v); }), {x}, saved().and_result(),
-                ByOps{[](const Back& k) { return Grads{k.g * (k.result - k.result * k.result)}; }});
+  return record("sigmoid", map("sigmoid", x, Zero::moved, [](auto v) { return logistic(v); }), {x}, saved(x).and_result(),
+                ByOps{[](const Back& k) { return Grads{k.g * k.result * sigmoid(neg(k.saved[0]))}; }});
 }
 
 Tensor abs(const Tensor& x) {

@@ -19,7 +19,7 @@ Tensor run_on_zeros(Module& module, const Shape& input) {
       root.eval();
     }
     ~Modes() {
-      for (auto it = before.rbegin(); it != before.rend(); ++it) it->first->train(it->second);
+      for (auto& [m, mode] : before) m->train(mode);  // parents first, so that each module's own mode comes last
     }
     std::vector<std::pair<Module*, bool>> before;
   } modes(module);

@@ -1,7 +1,6 @@
 #include "data/dataset.h"
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 #include <numeric>
 
@@ -39,23 +38,20 @@ void Dataset::set_statistics(Statistics statistics) {
   statistics_ = std::move(statistics);
 }
 
-// Exact: counts each byte value first, so no sum depends on an order. A channel of one colour has a deviation of 1.
+// Sums of whole numbers: exact, whatever their order. A channel of one colour gets a deviation of 1.
 Statistics Dataset::compute_statistics() const {
-  int64_t channels = image_shape()[0], plane = image_size_ / std::max<int64_t>(channels, 1);
+  const int64_t channels = image_shape()[0], plane = image_shape()[1] * image_shape()[2];
+  const double n = double(std::max<int64_t>(count() * plane, 1));
   Statistics result;
   for (int64_t channel = 0; channel < channels; ++channel) {
-    std::array<int64_t, 256> histogram{};
+    uint64_t sum = 0, squares = 0;
     for (int64_t sample = 0; sample < count(); ++sample) {
       const uint8_t* pixel = pixels(sample) + channel * plane;
-      for (int64_t i = 0; i < plane; ++i) ++histogram[pixel[i]];
+      for (int64_t i = 0; i < plane; ++i) sum += pixel[i], squares += uint32_t(pixel[i]) * pixel[i];
     }
-    double n = double(std::max<int64_t>(count() * plane, 1)), mean = 0, variance = 0;
-    for (int value = 0; value < 256; ++value) mean += double(histogram[size_t(value)]) / n * (value / 255.0);
-    for (int value = 0; value < 256; ++value) {
-      variance += double(histogram[size_t(value)]) / n * (value / 255.0 - mean) * (value / 255.0 - mean);
-    }
-    result.mean.push_back(mean);
-    result.std.push_back(variance > 0 ? std::sqrt(variance) : 1);
+    const double mean = double(sum) / n, variance = double(squares) / n - mean * mean;
+    result.mean.push_back(mean / 255);
+    result.std.push_back(variance > 0 ? std::sqrt(variance) / 255 : 1);
   }
   return result;
 }

@@ -96,7 +96,7 @@ void draw(int label, Philox& random, uint8_t* image) {
         double object = first[channel] + mix * (second[channel] - first[channel]);
         double behind = ground[channel] + along * (far_ground[channel] - ground[channel]);
         double value = behind + cover * (object - behind) + roughness * noise(random);
-        image[(int(channel) * side + y) * side + x] = uint8_t(std::lround(255 * std::clamp(value, 0.0, 1.0)));
+        image[(int(channel) * side + y) * side + x] = uint8_t(255 * std::clamp(value, 0.0, 1.0) + 0.5);
       }
     }
   }

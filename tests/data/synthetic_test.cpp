@@ -30,7 +30,7 @@ double linear_accuracy(const Dataset& train, const Dataset& test) {
     }
   };
   float out[classes];
-  for (int epoch = 0; epoch < 4; ++epoch) {
+  for (int epoch = 0; epoch < 2; ++epoch) {
     float lr = 1e-3f / float(1 + epoch);
     for (int64_t i = 0; i < train.count(); ++i) {
       logits(train, i, out);

@@ -1,0 +1,237 @@
+#include "data/download.h"
+
+#include <archive.h>
+#include <archive_entry.h>
+#include <doctest/doctest.h>
+
+#include <cstdlib>
+#include <fstream>
+#include <iterator>
+
+#include "core/error.h"
+#include "data/archive.h"
+#include "tests/data/http_server.h"
+#include "tests/data/temporary_folder.h"
+
+using namespace az;
+using namespace az::data;
+
+namespace {
+
+struct Member {
+  std::string name, content;
+  int type = AE_IFREG;
+};
+
+std::string tar_gz(const std::vector<Member>& members) {
+  std::string bytes(1 << 20, '\0');
+  size_t used = 0;
+  archive* writer = archive_write_new();
+  archive_write_add_filter_gzip(writer);
+  archive_write_set_format_pax_restricted(writer);
+  archive_write_open_memory(writer, bytes.data(), bytes.size(), &used);
+  for (const Member& member : members) {
+    archive_entry* entry = archive_entry_new();
+    archive_entry_set_pathname(entry, member.name.c_str());
+    archive_entry_set_filetype(entry, unsigned(member.type));
+    archive_entry_set_perm(entry, member.type == AE_IFDIR ? 0755 : 0644);
+    if (member.type == AE_IFLNK)
+      archive_entry_set_symlink(entry, member.content.c_str());
+    else
+      archive_entry_set_size(entry, la_int64_t(member.content.size()));
+    archive_write_header(writer, entry);
+    if (member.type == AE_IFREG) archive_write_data(writer, member.content.data(), member.content.size());
+    archive_entry_free(entry);
+  }
+  archive_write_close(writer);
+  archive_write_free(writer);
+  bytes.resize(used);
+  return bytes;
+}
+
+// Long enough, and of random bytes, that a truncated archive lacks part of the content.
+std::string noise() {
+  std::string text;
+  for (uint32_t i = 1, x = 1; i < 100000; ++i) text += char((x = x * 1664525 + 1013904223) >> 24);
+  return text;
+}
+
+std::string good_archive() { return tar_gz({{"set", "", AE_IFDIR}, {"set/a.bin", noise()}, {"set/b.txt", "names"}}); }
+
+std::string sha256(const std::string& bytes) {
+  TemporaryFolder folder;
+  std::ofstream(folder.path / "file", std::ios::binary) << bytes;
+  return sha256_of(folder.path / "file");
+}
+
+std::string read(const std::filesystem::path& path) {
+  std::ifstream file(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+// A download of /set.tar.gz from a server of one's own into a fresh folder.
+struct Fixture {
+  explicit Fixture(HttpServer::Answer answer, const std::string& expected = good_archive())
+      : server({{"/set.tar.gz", answer}, {"/moved/set.tar.gz", {"", 302, std::string::npos, "/set.tar.gz"}}}),
+        entry{.name = "set",
+              .folder = "set",
+              .archive = "set.tar.gz",
+              .base_url = server.url(),
+              .sha256 = sha256(expected),
+              .bytes = 0} {
+    options.folder = folder.path / "datasets";
+  }
+  std::string message() {
+    try {
+      download(entry, options);
+    } catch (const DataError& error) {
+      return error.what();
+    }
+    return "no error";
+  }
+  bool nothing_left() const { return std::filesystem::is_empty(options.folder); }
+
+  TemporaryFolder folder;
+  HttpServer server;
+  CatalogEntry entry;
+  DownloadOptions options;
+};
+
+bool holds(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
+
+}  // namespace
+
+// The last is FIPS 180-2's test of a message of several blocks.
+TEST_CASE("sha256_of gives published digests") {
+  CHECK(sha256("") == "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
+  CHECK(sha256("abc") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+  CHECK(sha256(std::string(1000000, 'a')) == "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0");
+  CHECK_THROWS_AS(sha256_of("no such file"), DataError);
+}
+
+TEST_CASE("a good archive ends up unpacked in its place, and nothing else does") {
+  Fixture fixture({good_archive()});
+  int64_t last = -1, all = -1;
+  fixture.options.progress = [&](int64_t done, int64_t total) {
+    last = done, all = total;
+    return true;
+  };
+  CHECK(download(fixture.entry, fixture.options) == fixture.options.folder / "set");
+  CHECK(read(fixture.options.folder / "set" / "a.bin") == noise());
+  CHECK(read(fixture.options.folder / "set" / "b.txt") == "names");
+  CHECK(std::distance(std::filesystem::directory_iterator(fixture.options.folder), {}) == 1);
+  CHECK(last == int64_t(good_archive().size()));
+  CHECK(all == last);
+
+  SUBCASE("a second call finds it there") {
+    download(fixture.entry, fixture.options);
+    CHECK(fixture.server.requests() == 1);
+  }
+  SUBCASE("a mirror, and a redirection") {
+    std::filesystem::remove_all(fixture.options.folder);
+    fixture.entry.base_url = "http://127.0.0.1:1";
+    fixture.options.base_url = fixture.server.url() + "/moved";
+    download(fixture.entry, fixture.options);
+    CHECK(read(fixture.options.folder / "set" / "b.txt") == "names");
+  }
+}
+
+TEST_CASE("what is left of a killed download does no harm") {
+  Fixture fixture({good_archive()});
+  std::filesystem::create_directories(fixture.options.folder / "set.part" / "set");
+  std::ofstream(fixture.options.folder / "set.part" / "set" / "old") << "old";
+  std::ofstream(fixture.options.folder / "set.tar.gz.part") << noise() << noise();
+  download(fixture.entry, fixture.options);
+  CHECK(read(fixture.options.folder / "set" / "a.bin") == noise());
+  CHECK_FALSE(std::filesystem::exists(fixture.options.folder / "set" / "old"));
+  CHECK(std::distance(std::filesystem::directory_iterator(fixture.options.folder), {}) == 1);
+}
+
+TEST_CASE("a corrupt archive is refused by its digest") {
+  std::string bytes = good_archive();
+  bytes[bytes.size() / 2] ^= 1;
+  Fixture fixture({bytes});
+  std::string text = fixture.message();
+  CHECK(holds(text, fixture.server.url() + "/set.tar.gz is not the expected archive: SHA-256 " + sha256(bytes) + ", expected "));
+  CHECK(fixture.nothing_left());
+}
+
+TEST_CASE("a connection that breaks off leaves nothing") {
+  Fixture fixture({good_archive(), 200, 5000});
+  CHECK(holds(fixture.message(), "cannot download " + fixture.server.url() + "/set.tar.gz: "));
+  CHECK(fixture.nothing_left());
+}
+
+TEST_CASE("an archive truncated where it was made does not unpack") {
+  std::string bytes = good_archive().substr(0, 50000);
+  Fixture fixture({bytes}, bytes);
+  CHECK(holds(fixture.message(), "cannot unpack "));
+  CHECK(fixture.nothing_left());
+}
+
+TEST_CASE("an address without the archive, and a server that is not there, are said") {
+  Fixture fixture({good_archive(), 404});
+  CHECK(holds(fixture.message(), "404"));
+  CHECK(fixture.nothing_left());
+  fixture.options.base_url = "http://127.0.0.1:1";
+  CHECK(holds(fixture.message(), "check the network and the address"));
+  fixture.options.base_url = "file://" + fixture.folder.path.string();
+  std::ofstream(fixture.folder.path / "set.tar.gz", std::ios::binary) << good_archive();
+  CHECK(holds(fixture.message(), "cannot download file://"));
+  CHECK(fixture.nothing_left());
+}
+
+TEST_CASE("a download can be stopped") {
+  Fixture fixture({good_archive()});
+  fixture.options.progress = [](int64_t, int64_t) { return false; };
+  CHECK(holds(fixture.message(), "was stopped"));
+  CHECK(fixture.nothing_left());
+}
+
+TEST_CASE("an archive cannot write outside its folder") {
+  for (const auto& member : std::vector<Member>{{"../escaped", "x"},
+                                                {"set/../../escaped", "x"},
+                                                {"/tmp/azimuth_escaped", "x"},
+                                                {"set/link", "/etc/passwd", AE_IFLNK}}) {
+    CAPTURE(member.name);
+    std::string bytes = tar_gz({{"set/a.bin", "a"}, member});
+    Fixture fixture({bytes}, bytes);
+    CHECK(holds(fixture.message(), "refused the entry \"" + member.name + "\""));
+    CHECK(fixture.nothing_left());
+    CHECK_FALSE(std::filesystem::exists(fixture.folder.path / "escaped"));
+    CHECK_FALSE(std::filesystem::exists("/tmp/azimuth_escaped"));
+  }
+}
+
+TEST_CASE("an archive without the expected folder, and a place that cannot be written, are said") {
+  std::string bytes = tar_gz({{"other/a.bin", "a"}});
+  Fixture fixture({bytes}, bytes);
+  CHECK(holds(fixture.message(), "holds no folder set"));
+  CHECK(fixture.nothing_left());
+  fixture.options.folder = "/proc/azimuth";
+  CHECK(holds(fixture.message(), "cannot store set: "));
+}
+
+TEST_CASE("data sets lie in the user's cache") {
+  auto before = [](const char* name) { return std::getenv(name) ? std::string(std::getenv(name)) : std::string(); };
+  std::string cache = before("XDG_CACHE_HOME"), home = before("HOME");
+  setenv("HOME", "/home/someone", 1);
+  setenv("XDG_CACHE_HOME", "/big/cache", 1);
+  CHECK(datasets_folder() == "/big/cache/azimuth/datasets");
+  setenv("XDG_CACHE_HOME", "relative", 1);
+  CHECK(datasets_folder() == "/home/someone/.cache/azimuth/datasets");
+  unsetenv("XDG_CACHE_HOME");
+  CHECK(datasets_folder() == "/home/someone/.cache/azimuth/datasets");
+  unsetenv("HOME");
+  CHECK_THROWS_AS(datasets_folder(), DataError);
+  setenv("HOME", home.c_str(), 1);
+  if (!cache.empty()) setenv("XDG_CACHE_HOME", cache.c_str(), 1);
+}
+
+TEST_CASE("the catalog knows the archives of CIFAR by their published size and digest") {
+  CHECK(catalog_entry("cifar10").bytes == 170052171);
+  CHECK(catalog_entry("cifar10").sha256 == "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd");
+  CHECK(catalog_entry("cifar100").bytes == 168513733);
+  CHECK(catalog_entry("cifar100").sha256 == "58a81ae192c23a4be8b1804d68e518ed807d710a4eb253b1f2a199162a40d8ec");
+  CHECK_THROWS_WITH_AS(catalog_entry("mnist"), "data set \"mnist\" cannot be fetched; known: cifar10, cifar100", ConfigError);
+}

@@ -1,0 +1,104 @@
+#include <doctest/doctest.h>
+
+#include <filesystem>
+#include <fstream>
+
+#include "core/config/json_document.h"
+#include "core/error.h"
+#include "data/builtin.h"
+#include "tests/data/temporary_folder.h"
+
+using namespace az;
+using namespace az::data;
+
+namespace {
+
+Splits built(const std::string& json) {
+  register_builtin_data();
+  auto component = config::parse<config::Component<DataRegistry>>(config::parse_text(json, "exp.json"), "data");
+  return component.placed([&] { return component.create().load(); });
+}
+
+std::string message(const std::string& json) {
+  try {
+    built(json);
+  } catch (const ConfigError& error) {
+    return error.what();
+  }
+  return "no error";
+}
+
+bool holds(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
+
+}  // namespace
+
+TEST_CASE("a config names a data set, its batches, its augmentation and its validation part") {
+  Splits splits = built(R"({"type": "shapes", "train_images": 60, "test_images": 20, "validation": 0.25, "batch_size": 16,
+                            "augment": [{"type": "random_crop", "padding": 2, "mode": "reflect"}, {"type": "horizontal_flip"}, {"type": "cutout"}]})");
+  CHECK(splits.train.count() == 45);
+  REQUIRE(splits.validation);
+  CHECK(splits.validation->count() == 15);
+  CHECK(splits.test.count() == 20);
+  CHECK(splits.training.batch_size == 16);
+  CHECK(splits.training.shuffle);
+  CHECK(splits.training.augment.size() == 3);
+  CHECK(splits.evaluation.batch_size == 16);
+  CHECK_FALSE(splits.evaluation.shuffle);
+  CHECK(splits.evaluation.augment.empty());
+}
+
+TEST_CASE("all parts carry the statistics of the training part, or those given") {
+  Splits splits = built(R"({"type": "shapes", "train_images": 60, "test_images": 20, "validation": 20})");
+  Statistics expected = splits.train.compute_statistics();
+  CHECK(expected.mean != splits.test.compute_statistics().mean);
+  for (const Dataset* part : {&splits.train, &*splits.validation, &splits.test}) {
+    CHECK(part->statistics().mean == expected.mean);
+    CHECK(part->statistics().std == expected.std);
+  }
+  Splits given = built(R"({"type": "shapes", "train_images": 9, "test_images": 9, "mean": [0.1, 0.2, 0.3], "std": [1, 2, 3]})");
+  CHECK_FALSE(given.validation);
+  for (const Dataset* part : {&given.train, &given.test}) {
+    CHECK(part->statistics().mean == std::vector{0.1, 0.2, 0.3});
+    CHECK(part->statistics().std == std::vector{1.0, 2.0, 3.0});
+  }
+}
+
+TEST_CASE("the same split seed holds out the same images") {
+  auto validation = [](const std::string& seed) {
+    Dataset set =
+        *built(R"({"type": "shapes", "train_images": 60, "test_images": 1, "validation": 30, "split_seed": )" + seed + "}")
+             .validation;
+    return std::vector<uint8_t>(set.pixels(0), set.pixels(0) + 3072);
+  };
+  CHECK(validation("1") == validation("1"));
+  CHECK(validation("1") != validation("2"));
+}
+
+TEST_CASE("CIFAR is read from its root") {
+  TemporaryFolder folder;
+  CHECK_THROWS_AS(built(R"({"type": "cifar10", "root": ")" + folder.path.string() + R"("})"), DataError);
+  std::ofstream(folder.path / "train.bin") << std::string(50000 * 3074, '\1');
+  std::ofstream(folder.path / "test.bin") << std::string(10000 * 3074, '\2');
+  Splits splits = built(R"({"type": "cifar100", "validation": 5000, "root": ")" + folder.path.string() + R"("})");
+  CHECK(splits.train.count() == 45000);
+  CHECK(splits.validation->count() == 5000);
+  CHECK(splits.test.count() == 10000);
+  CHECK(splits.train.class_count() == 100);
+  CHECK(splits.test.label(9999) == 2);
+  CHECK(splits.test.statistics().mean[0] == doctest::Approx(1 / 255.0));
+}
+
+TEST_CASE("options of data sets are checked, with their place") {
+  const std::string shapes = R"({"type": "shapes", "train_images": 9, "test_images": 9, )";
+  CHECK(message(shapes + R"("batch_size": 3})") == "no error");
+  CHECK(holds(message(shapes + R"("batch_size": 0})"), "exp.json:1:"));
+  CHECK(holds(message(shapes + R"("batchsize": 3})"), "did you mean \"batch_size\"?"));
+  CHECK(holds(message(shapes + R"("validation": 9})"), "exp.json:1:1: data: validation: cannot hold out 9 of 9 samples"));
+  CHECK(holds(message(shapes + R"("validation": 1.5})"), "whole number"));
+  CHECK(holds(message(shapes + R"("mean": [0.5, 0.5, 0.5]})"), "mean and std must be given together"));
+  CHECK(holds(message(shapes + R"("mean": [0.5], "std": [1]})"), "1 means and 1 deviations for 3 channels"));
+  CHECK(holds(message(shapes + R"("mean": [0, 0, 0], "std": [1, 0, 1]})"), "data.std.1: must be more than 0"));
+  CHECK(holds(message(shapes + R"("augment": [{"type": "vertical_flip"}]})"), "data.augment.0.type"));
+  CHECK(holds(message(shapes + R"("augment": [{"type": "random_crop", "mode": "wrap"}]})"), "data.augment.0.mode"));
+  CHECK(holds(message(R"({"type": "cifar11"})"), "did you mean \"cifar10\"?"));
+}

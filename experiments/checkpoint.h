@@ -14,12 +14,12 @@ struct TrainingState {
   int64_t epochs = 0;   // finished
   int64_t step = 0;     // optimizer steps made
   int64_t batches = 0;  // of the unfinished epoch
-  Score train;          // over those batches
+  Score train = {};     // over those batches
   double epoch_seconds = 0;
   double seconds = 0;  // of training, in all
-  RandomState random;
+  RandomState random = {};
   double lr = 0;  // of the last step
-  std::optional<double> best_accuracy;
+  std::optional<double> best_accuracy = {};
   int64_t best_epoch = 0;
   int64_t metrics_bytes = 0;  // length of metrics.jsonl
 };

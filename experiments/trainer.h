@@ -18,8 +18,8 @@ struct TrainingResult {
   Exit exit = Exit::done;  // or interrupted, terminated
   int64_t epochs = 0, step = 0;
   double seconds = 0;
-  std::optional<EpochSummary> last;  // the last epoch finished in this session
-  std::optional<double> best_accuracy;
+  std::optional<EpochSummary> last = {};  // the last epoch finished in this session
+  std::optional<double> best_accuracy = {};
   int64_t best_epoch = 0;
 };
 

@@ -1,0 +1,157 @@
+#include <doctest/doctest.h>
+
+#include <csignal>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <sstream>
+#include <thread>
+
+#include "experiments/files.h"
+#include "tests/data/temporary_folder.h"
+#include "tests/experiments/command.h"
+#include "tests/experiments/tiny.h"
+
+using az::experiments::read_file;
+using az::experiments::write_file;
+using nlohmann::json;
+namespace fs = std::filesystem;
+
+namespace {
+
+// A command whose standard output is JSON.
+json output_of(const std::vector<std::string>& arguments) {
+  const CommandResult result = run_azimuth(arguments);
+  INFO(result.err);
+  REQUIRE(result.exit == 0);
+  return json::parse(result.out);
+}
+
+}  // namespace
+
+TEST_CASE("train, resume and eval of a small network") {
+  TemporaryFolder folder;
+  const std::string config = (folder.path / "exp.json").string(), run = (folder.path / "runs" / "one").string();
+  write_file(config, tiny_config());
+  const CommandResult trained = run_azimuth({"train", config, "--run", run, "--set", "train.epochs=2"});
+  CHECK(trained.exit == 0);
+  CHECK(trained.out.find("Final test accuracy ") == 0);
+  CHECK(trained.out.find("The run lies in " + run + "\n") != std::string::npos);
+  CHECK(trained.err.find("epoch 2/2  lr ") != std::string::npos);
+  CHECK(trained.err.find('\r') == std::string::npos);
+  CHECK(trained.err.find('\x1b') == std::string::npos);
+
+  const json resolved = json::parse(read_file(run + "/config.json"));
+  CHECK(resolved["train"]["epochs"] == 2);
+  CHECK(resolved["optimizer"]["delta"] == 0.1);  // a default, written out
+  const json environment = json::parse(read_file(run + "/environment.json"));
+  for (const char* key : {"command", "date", "processor", "threads", "onednn", "openblas", "compiler"})
+    CHECK(environment.contains(key));
+
+  std::istringstream lines(read_file(run + "/metrics.jsonl"));
+  std::vector<json> epochs;
+  for (std::string line; std::getline(lines, line);) {
+    const json object = json::parse(line);
+    if (object["kind"] == "epoch") epochs.push_back(object);
+  }
+  REQUIRE(epochs.size() == 2);
+  CHECK(epochs[1]["step"] == 8);
+  for (const char* key : {"epoch", "lr", "train_loss", "train_accuracy", "train_top5", "test_loss", "test_accuracy", "test_top5",
+                          "seconds", "images_per_second"}) {
+    CHECK(epochs[1][key].is_number());
+  }
+  const json last = output_of({"eval", run, "--checkpoint", "last", "--json"});
+  CHECK(last["test_accuracy"] == epochs[1]["test_accuracy"]);
+  CHECK(last["test_loss"] == epochs[1]["test_loss"]);
+
+  const json again = output_of({"resume", run, "--json"});
+  CHECK(again["epochs"] == 2);
+}
+
+TEST_CASE("the next free run folder is taken") {
+  TemporaryFolder folder;
+  write_file((folder.path / "exp.json").string(), tiny_config(R"({"epochs": 1})"));
+  const fs::path before = fs::current_path();
+  fs::current_path(folder.path);
+  for (const char* expected : {"runs/tiny", "runs/tiny-2", "runs/tiny-3"})
+    CHECK(output_of({"train", "exp.json", "--json"})["run"] == expected);
+  fs::current_path(before);
+}
+
+TEST_CASE("SIGINT finishes the step, saves, exits with 130; SIGTERM with 143; resume goes on") {
+  TemporaryFolder folder;
+  const std::string config = (folder.path / "exp.json").string();
+  write_file(config, tiny_config(R"({"epochs": 100000, "log_every": 1})"));
+  for (const auto& [number, code] : {std::pair{SIGINT, 130}, std::pair{SIGTERM, 143}}) {
+    const std::string run = (folder.path / std::to_string(code)).string();
+    RunningCommand command({"train", config, "--run", run});
+    const std::string log = run + "/metrics.jsonl";
+    for (int i = 0; i < 6000 && !(fs::exists(log) && fs::file_size(log) > 1000); ++i)
+      std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    command.signal(number);
+    const CommandResult result = command.wait();
+    CHECK(result.exit == code);
+    CHECK(result.err.find("saved; continue with: azimuth resume " + run) != std::string::npos);
+    const json state = json::parse(read_file(run + "/checkpoints/last/state.json"));
+    const int64_t step = state["step"];
+    CHECK(step > 0);
+    CHECK(state["metrics_bytes"] == fs::file_size(log));
+
+    std::string resolved = read_file(run + "/config.json");
+    resolved.replace(resolved.find("100000"), 6, std::to_string(state["epochs"].get<int64_t>() + 1));
+    write_file(run + "/config.json", resolved);
+    CHECK(output_of({"resume", run, "--json"})["step"] == 4 * (state["epochs"].get<int64_t>() + 1));
+  }
+}
+
+TEST_CASE("check prints the layer table and needs no data") {
+  const json table =
+      output_of({"check", "experiments/configs/cifar10_resnet20_sgd.json", "--json", "--set", "data.root=/nowhere"});
+  CHECK(table["parameters"] == 272474);
+  CHECK(table["layers"][1]["path"] == "conv1");
+  CHECK(table["layers"][1]["output"] == json({1, 16, 32, 32}));
+  CHECK(table["layers"][1]["multiply_adds"] == 3 * 16 * 9 * 32 * 32);
+  const CommandResult text = run_azimuth({"check", "experiments/configs/quickstart.json"});
+  CHECK(text.exit == 0);
+  CHECK(text.out.find("layer3.2.conv2") != std::string::npos);
+}
+
+TEST_CASE("every shipped config is valid and says what to expect") {
+  int count = 0;
+  for (const auto& file : fs::directory_iterator("experiments/configs")) {
+    CAPTURE(file.path().string());
+    CHECK(run_azimuth({"check", file.path().string()}).exit == 0);
+    const json config = json::parse(read_file(file.path().string()));
+    CHECK(config["description"].get<std::string>().find("Expect") != std::string::npos);
+    CHECK(config["name"] == file.path().stem().string());
+    ++count;
+  }
+  CHECK(count >= 9);
+}
+
+TEST_CASE("describe and schema") {
+  const CommandResult list = run_azimuth({"describe"});
+  CHECK(list.exit == 0);
+  for (const char* name : {"cifar10", "shapes", "random_crop", "cifar_resnet", "conv2d", "sgdp", "cosine"})
+    CHECK(list.out.find(name) != std::string::npos);
+  const CommandResult sgdp = run_azimuth({"describe", "sgdp"});
+  CHECK(sgdp.out.find("wd_ratio") != std::string::npos);
+  CHECK(run_azimuth({"describe", "config"}).out.find("train.epochs") != std::string::npos);
+  const json schema = output_of({"schema"});
+  CHECK(schema["properties"].contains("optimizer"));
+}
+
+TEST_CASE("help, version, doctor and data") {
+  const CommandResult help = run_azimuth({"--help"});
+  CHECK(help.exit == 0);
+  for (const char* command : {"train", "resume", "eval", "check", "describe", "schema", "data", "doctor"})
+    CHECK(help.out.find(command) != std::string::npos);
+  CHECK(run_azimuth({"--version"}).out == "azimuth 0.1.0\n");
+  CHECK(run_azimuth({"train", "--help"}).exit == 0);
+  bool onednn = false;
+  for (const json& finding : output_of({"doctor", "--json"})) onednn = onednn || finding["subject"] == "oneDNN";
+  CHECK(onednn);
+  ::setenv("XDG_CACHE_HOME", "/nowhere/cache", 1);
+  CHECK(run_azimuth({"data", "path"}).out == "/nowhere/cache/azimuth/datasets\n");
+  for (const json& set : output_of({"data", "list", "--json"})) CHECK(set["present"] == false);
+  ::unsetenv("XDG_CACHE_HOME");
+}

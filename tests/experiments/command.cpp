@@ -1,0 +1,56 @@
+#include "tests/experiments/command.h"
+
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <filesystem>
+
+#include "experiments/files.h"
+
+namespace {
+
+std::string program() {
+  const char* path = std::getenv("AZIMUTH_CLI");
+  return path ? path : AZIMUTH_CLI_PATH;
+}
+
+void redirect(int target, const std::string& file) {
+  const int opened = ::open(file.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0600);
+  ::dup2(opened, target);
+}
+
+}  // namespace
+
+RunningCommand::RunningCommand(const std::vector<std::string>& arguments) {
+  folder_ = (std::filesystem::temp_directory_path() / "azimuth_command_XXXXXX").string();
+  ::mkdtemp(folder_.data());
+  std::vector<std::string> words = arguments;
+  words.insert(words.begin(), program());
+  std::vector<char*> argv;
+  for (std::string& word : words) argv.push_back(word.data());
+  argv.push_back(nullptr);
+  const std::string out = folder_ + "/out", err = folder_ + "/err";
+  process_ = ::fork();
+  if (process_ == 0) {
+    redirect(STDOUT_FILENO, out);
+    redirect(STDERR_FILENO, err);
+    ::execv(argv[0], argv.data());
+    ::_exit(127);
+  }
+}
+
+RunningCommand::~RunningCommand() { std::filesystem::remove_all(folder_); }
+
+void RunningCommand::signal(int number) { ::kill(process_, number); }
+
+CommandResult RunningCommand::wait() {
+  int status = 0;
+  ::waitpid(process_, &status, 0);
+  return {WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status), az::experiments::read_file(folder_ + "/out"),
+          az::experiments::read_file(folder_ + "/err")};
+}
+
+CommandResult run_azimuth(const std::vector<std::string>& arguments) { return RunningCommand(arguments).wait(); }

@@ -1,0 +1,27 @@
+#pragma once
+
+#include <sys/types.h>
+
+#include <string>
+#include <vector>
+
+// Runs the azimuth program, as a shell would; its path is in the variable AZIMUTH_CLI, or that of the build.
+struct CommandResult {
+  int exit = -1;
+  std::string out, err;
+};
+CommandResult run_azimuth(const std::vector<std::string>& arguments);
+
+// The same, left running; wait() gives its result.
+class RunningCommand {
+ public:
+  explicit RunningCommand(const std::vector<std::string>& arguments);
+  ~RunningCommand();
+  RunningCommand(const RunningCommand&) = delete;
+  void signal(int number);
+  CommandResult wait();
+
+ private:
+  std::string folder_;
+  pid_t process_;
+};

@@ -1,0 +1,104 @@
+// The small parts that a run is made of.
+#include <doctest/doctest.h>
+
+#include <cmath>
+#include <filesystem>
+#include <fstream>
+
+#include "core/ops/create.h"
+#include "experiments/checkpoint.h"
+#include "experiments/files.h"
+#include "experiments/metrics.h"
+#include "experiments/progress.h"
+#include "tests/data/temporary_folder.h"
+
+using namespace az;
+using namespace az::experiments;
+
+TEST_CASE("a score counts ties and NaN against the label") {
+  Score score;
+  const Tensor labels = Tensor::of<int64_t>({4}, {0, 1, 2, 0});
+  const float nan = NAN;
+  score.add(0.5, Tensor::of<float>({4, 7}, {3,   2, 1, 0, 0, 0, 0,    // first
+                                            7,   6, 5, 4, 3, 2, 1,    // second
+                                            7,   6, 1, 5, 4, 3, 2,    // seventh
+                                            nan, 1, 1, 1, 1, 1, 1}),  // nowhere
+            labels);
+  CHECK(score.accuracy() == 0.25);
+  CHECK(score.top5_accuracy() == 0.5);
+  CHECK(score.loss() == 0.5);
+  score.add(2, Tensor::of<float>({1, 2}, {1, 1}), Tensor::of<int64_t>({1}, {0}));
+  CHECK(score.accuracy() == 0.2);
+  CHECK(score.loss() == doctest::Approx((0.5 * 4 + 2) / 5).epsilon(1e-15));
+}
+
+TEST_CASE("metrics lines are JSON, with null for what is not finite") {
+  CHECK(
+      metrics_line(
+          "step",
+          {{"step", int64_t(3)}, {"loss", NAN}, {"lr", 0.1}, {"best", std::optional<double>{}}, {"run", std::string("a\"b")}}) ==
+      "{\"kind\":\"step\",\"step\":3,\"loss\":null,\"lr\":0.1,\"best\":null,\"run\":\"a\\\"b\"}\n");
+}
+
+TEST_CASE("a metrics log goes on after the bytes it is told to keep") {
+  TemporaryFolder folder;
+  const std::string path = (folder.path / "metrics.jsonl").string();
+  int64_t kept = 0;
+  {
+    MetricsLog log(path, 0);
+    log.write("a", {});
+    kept = log.bytes();
+    log.write("b", {});
+  }
+  {
+    MetricsLog log(path, kept);
+    log.write("c", {});
+  }
+  CHECK(read_file(path) == "{\"kind\":\"a\"}\n{\"kind\":\"c\"}\n");
+  MetricsLog longer(path, 1000);
+  CHECK(longer.bytes() == 26);
+}
+
+TEST_CASE("a checkpoint comes back as it was, and replacing one leaves nothing beside it") {
+  TemporaryFolder folder;
+  const std::string path = (folder.path / "checkpoints/last").string();
+  Checkpoint checkpoint;
+  checkpoint.model.tensors["w"] = Tensor::of<float>({2}, {1, 2});
+  checkpoint.optimizer.tensors["steps"] = Tensor::of<int64_t>({}, {7});
+  checkpoint.state = {.epochs = 3,
+                      .step = 70,
+                      .batches = 2,
+                      .random = {.seed = ~uint64_t(0), .draws = 9},
+                      .lr = 0.1,
+                      .best_accuracy = 1.0 / 3,
+                      .best_epoch = 2,
+                      .metrics_bytes = 99};
+  checkpoint.state.train = {.loss_sum = 0.1 + 0.2, .correct = 1, .top5 = 2, .images = 3};
+  save_checkpoint(path, checkpoint);
+  checkpoint.state.step = 71;
+  save_checkpoint(path, checkpoint);
+  const Checkpoint back = load_checkpoint(path);
+  CHECK(back.state.step == 71);
+  CHECK(back.state.train.loss_sum == 0.1 + 0.2);
+  CHECK(back.state.random.seed == ~uint64_t(0));
+  CHECK(*back.state.best_accuracy == 1.0 / 3);
+  CHECK(back.model.tensors.at("w").to_vector<float>() == std::vector<float>{1, 2});
+  CHECK(std::distance(std::filesystem::directory_iterator(folder.path / "checkpoints"), {}) == 1);
+
+  std::filesystem::rename(path, path + ".old");  // what a file system without exchange leaves when interrupted
+  CHECK(load_checkpoint(path).state.step == 71);
+}
+
+TEST_CASE("durations") {
+  CHECK(duration(7.4) == "0:07");
+  CHECK(duration(723) == "12:03");
+  CHECK(duration(3723) == "1:02:03");
+  CHECK(duration(INFINITY) == "-:--");
+}
+
+TEST_CASE("the progress bar never fills the line") {
+  const Progress::Step now{
+      .epoch = 3, .epochs = 30, .batch = 125, .batches = 250, .loss = 0.8123, .images_per_second = 512.4, .seconds_left = 12};
+  CHECK(progress_bar(now, 80) == "epoch 3/30 [==========>         ]  50 %  loss 0.8123  512 images/s  0:12 left");
+  for (int width = 1; width < 200; ++width) CHECK(int(progress_bar(now, width).size()) < std::max(width, 2));
+}

@@ -1,0 +1,181 @@
+#include <doctest/doctest.h>
+
+#include <cmath>
+#include <csignal>
+#include <nlohmann/json.hpp>
+#include <sstream>
+
+#include "core/config/json_document.h"
+#include "experiments/files.h"
+#include "experiments/trainer.h"
+#include "tests/data/temporary_folder.h"
+#include "tests/experiments/tiny.h"
+
+using namespace az;
+using namespace az::experiments;
+
+namespace {
+
+int64_t signal_at = -1;  // the step (from 0) in which a SIGTERM arrives
+
+struct SignallingOptions {
+  static void fields(auto&) {}
+};
+
+// A falling learning rate, and the signal: a schedule is asked exactly once a step.
+void register_signalling_schedule() {
+  register_builtin();
+  static const bool once = [] {
+    optim::ScheduleRegistry::add<SignallingOptions>("signalling", "for tests", [](const SignallingOptions&) -> optim::Schedule {
+      return [](const optim::Moment& moment) {
+        if (moment.step == signal_at) std::raise(SIGTERM);
+        return 1.0 / double(1 + moment.step);
+      };
+    });
+    return true;
+  }();
+  static_cast<void>(once);
+}
+
+ExperimentConfig parse(const std::string& text) {
+  register_signalling_schedule();
+  return config::parse<ExperimentConfig>(config::parse_text(text, "test"));
+}
+
+std::string with_schedule(std::string text) {
+  const std::string from = R"("cosine")";
+  return text.replace(text.find(from), from.size(), R"("signalling")");
+}
+
+// metrics.jsonl without what a clock measured.
+std::vector<nlohmann::json> metrics(const std::filesystem::path& folder) {
+  std::vector<nlohmann::json> lines;
+  std::istringstream in(read_file((folder / "metrics.jsonl").string()));
+  for (std::string line; std::getline(in, line);) {
+    lines.push_back(nlohmann::json::parse(line));
+    lines.back().erase("seconds");
+    lines.back().erase("images_per_second");
+  }
+  return lines;
+}
+
+TrainingResult train(const ExperimentConfig& config, const std::filesystem::path& folder, bool resume) {
+  std::filesystem::create_directories(folder);
+  Experiment experiment(config);
+  Trainer trainer(experiment, folder.string());
+  if (resume) trainer.restore();
+  return trainer.run();
+}
+
+void check_same_run(const std::filesystem::path& a, const std::filesystem::path& b) {
+  CHECK(metrics(a) == metrics(b));
+  for (const char* file : {"last/model", "last/optimizer", "best/model", "best/optimizer"}) {
+    const std::string name = std::string("checkpoints/") + file + ".safetensors";
+    CHECK_MESSAGE(read_file((a / name).string()) == read_file((b / name).string()), name);
+  }
+}
+
+}  // namespace
+
+TEST_CASE("a run stopped in any step resumes to the same bits as one left alone") {
+  const ExperimentConfig config = parse(with_schedule(tiny_config()));
+  TemporaryFolder folder;
+  signal_at = -1;
+  const TrainingResult whole = train(config, folder.path / "whole", false);
+  CHECK(whole.exit == Exit::done);
+  CHECK(whole.step == 12);
+  CHECK(metrics(folder.path / "whole").size() == 12 + 3);
+  for (int64_t step = 0; step < 12; ++step) {
+    CAPTURE(step);
+    const auto stopped = folder.path / ("stopped" + std::to_string(step));
+    signal_at = step;
+    const TrainingResult part = train(config, stopped, false);
+    signal_at = -1;
+    CHECK(part.exit == Exit::terminated);
+    CHECK(part.step == step + 1);
+    CHECK(train(config, stopped, true).exit == Exit::done);
+    check_same_run(folder.path / "whole", stopped);
+  }
+}
+
+TEST_CASE("accumulating runs with a validation split resume likewise") {
+  std::string text = with_schedule(tiny_config(R"({"epochs": 2, "accumulate": 3, "log_every": 1, "clip_norm": 0.5})"));
+  text.replace(text.find(R"("batch_size")"), 0, R"("validation": 10, )");
+  const ExperimentConfig config = parse(text);
+  TemporaryFolder folder;
+  signal_at = -1;
+  CHECK(train(config, folder.path / "whole", false).step == 4);  // 50 images: 4 batches, in steps of 3 and 1
+  signal_at = 2;
+  CHECK(train(config, folder.path / "stopped", false).exit == Exit::terminated);
+  signal_at = -1;
+  CHECK(train(config, folder.path / "stopped", true).exit == Exit::done);
+  check_same_run(folder.path / "whole", folder.path / "stopped");
+}
+
+TEST_CASE("resuming drops what was written after the checkpoint") {
+  const ExperimentConfig config = parse(tiny_config());
+  TemporaryFolder folder;
+  train(config, folder.path / "whole", false);
+  std::filesystem::create_directories(folder.path / "killed");
+  {
+    Experiment experiment(config);
+    experiment.config.train.max_steps = 8;  // the second epoch's end
+    Trainer(experiment, (folder.path / "killed").string()).run();
+  }
+  const std::string log = (folder.path / "killed/metrics.jsonl").string();
+  write_file(log, read_file(log) + "{\"kind\":\"step\",\"step\":9,\"epo");
+  CHECK(train(config, folder.path / "killed", true).exit == Exit::done);
+  check_same_run(folder.path / "whole", folder.path / "killed");
+}
+
+TEST_CASE("resuming a finished run changes nothing") {
+  const ExperimentConfig config = parse(tiny_config(R"({"epochs": 1})"));
+  TemporaryFolder folder;
+  train(config, folder.path / "a", false);
+  const std::string before = read_file((folder.path / "a/metrics.jsonl").string());
+  const TrainingResult again = train(config, folder.path / "a", true);
+  CHECK(again.exit == Exit::done);
+  CHECK(again.epochs == 1);
+  CHECK(read_file((folder.path / "a/metrics.jsonl").string()) == before);
+}
+
+TEST_CASE("best is chosen by validation accuracy and load_run gives it") {
+  std::string text = tiny_config(R"({"epochs": 4})");
+  text.replace(text.find(R"("batch_size")"), 0, R"("validation": 20, )");
+  const ExperimentConfig config = parse(text);
+  TemporaryFolder folder;
+  const TrainingResult result = train(config, folder.path, false);
+  write_file((folder.path / "config.json").string(), to_json(config));
+  double best = -1;
+  for (const auto& line : metrics(folder.path)) {
+    if (line["kind"] == "epoch") best = std::max(best, line["validation_accuracy"].get<double>());
+  }
+  CHECK(*result.best_accuracy == best);
+
+  auto net = load_run(folder.path.string());
+  CHECK_FALSE(net->training());
+  Experiment experiment(config);
+  CHECK(evaluate(*net, *experiment.validation).accuracy() == best);
+}
+
+TEST_CASE("one batch in two halves makes the same step, without batch norm") {
+  std::string text = R"({"seed": 5, "data": {"type": "shapes", "train_images": 24, "test_images": 8, "batch_size": 24},
+    "model": {"type": "network", "layers": [{"type": "flatten"}, {"type": "linear", "out_features": 10}]},
+    "optimizer": {"type": "sgd", "lr": 0.01}, "train": {"epochs": 1}})";
+  TemporaryFolder folder;
+  const auto weights = [&](int64_t batch_size, int64_t accumulate, const char* name) {
+    std::string changed = text;
+    changed.replace(changed.find(R"("batch_size": 24)"), 16, R"("batch_size": )" + std::to_string(batch_size));
+    ExperimentConfig config = parse(changed);
+    config.train.accumulate = accumulate;
+    train(config, folder.path / name, false);
+    return load_checkpoint((folder.path / name / "checkpoints/last").string()).model.tensors.at("1.weight").to_vector<double>();
+  };
+  const auto whole = weights(24, 1, "whole"), parts = weights(16, 2, "parts");
+  double difference = 0, length = 0;
+  for (size_t i = 0; i < whole.size(); ++i) {
+    difference += std::pow(whole[i] - parts[i], 2);
+    length += whole[i] * whole[i];
+  }
+  CHECK(std::sqrt(difference / length) < 1e-6);
+}

@@ -64,7 +64,7 @@ Value RegistryBase::schema(Definitions& definitions) const {
     choice["type"] = "object";
     choice["properties"]["type"]["enum"] = names;
     choice["required"] = Value::Array{"type"};
-    choice["allOf"] = cases;
+    if (!cases.empty()) choice["allOf"] = cases;
     definitions[definition_name] = choice;
   }
   Value reference;

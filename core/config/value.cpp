@@ -1,7 +1,5 @@
 #include "core/config/value.h"
 
-#include <utility>
-
 #include "core/config/json_document.h"
 
 namespace az::config {
@@ -20,6 +18,13 @@ void fail_at(const Position& position, const std::string& path, const std::strin
   throw PlacedError(place + message);
 }
 
+// Here, since they need Member to be complete.
+Value::Value() = default;
+Value::Value(std::nullptr_t) {}
+Value::Value(double number) : data_(number) {}
+Value::Value(const char* text) : data_(std::string(text)) {}
+Value::Value(std::string text) : data_(std::move(text)) {}
+Value::Value(Array elements) : data_(std::move(elements)) {}
 Value::Value(Object members) : data_(std::move(members)) {}
 
 void Value::fail_type(const char* expected) const {

@@ -5,6 +5,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -37,19 +38,13 @@ class Value {
   using Array = std::vector<Value>;
   using Object = std::vector<Member>;
 
-  Value() = default;
-  Value(std::nullptr_t) {}
-  template <std::integral T> Value(T number) {
-    if constexpr (std::same_as<T, bool>) {
-      data_ = number;
-    } else {
-      data_ = static_cast<int64_t>(number);
-    }
-  }
-  Value(double number) : data_(number) {}
-  Value(const char* text) : data_(std::string(text)) {}
-  Value(std::string text) : data_(std::move(text)) {}
-  Value(Array elements) : data_(std::move(elements)) {}
+  Value();
+  Value(std::nullptr_t);
+  template <std::integral T> Value(T number);
+  Value(double number);
+  Value(const char* text);
+  Value(std::string text);
+  Value(Array elements);
   Value(Object members);
 
   bool is_null() const { return data_.index() == 0; }
@@ -98,6 +93,14 @@ struct Member {
   Position position = {};
   friend bool operator==(const Member& a, const Member& b);
 };
+
+template <std::integral T> Value::Value(T number) {
+  if constexpr (std::same_as<T, bool>) {
+    data_ = number;
+  } else {
+    data_ = static_cast<int64_t>(number);
+  }
+}
 
 // A short name for an error message: `"0.1"`, `12`, `null`, "a list", "an object".
 std::string short_text(const Value& value);

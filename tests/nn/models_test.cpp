@@ -13,7 +13,7 @@ using namespace az;
 using models::cifar_resnet;
 using models::resnet;
 
-TEST_CASE("parameter counts are the published ones") {
+TEST_CASE("CIFAR ResNets have the published numbers of parameters and multiply-adds") {
   // Option A: He et al. table 6 (0.27M 0.46M 0.66M 0.85M 1.7M), exact numbers as counted for akamaster/pytorch_resnet_cifar10.
   CHECK(cifar_resnet({.depth = 20, .shortcut = "A"})->parameter_count() == 269722);
   CHECK(cifar_resnet({.depth = 32, .shortcut = "A"})->parameter_count() == 464154);
@@ -21,26 +21,24 @@ TEST_CASE("parameter counts are the published ones") {
   CHECK(cifar_resnet({.depth = 56, .shortcut = "A"})->parameter_count() == 853018);
   CHECK(cifar_resnet({.depth = 110, .shortcut = "A"})->parameter_count() == 1727962);
   // Option B adds two convolutions (16*32 + 32*64) and their batch norms (2*32 + 2*64).
-  CHECK(cifar_resnet({.depth = 20, .shortcut = "B"})->parameter_count() == 269722 + 2560 + 192);
-  // torchvision's table of weights.
-  const Shape image{1, 3, 224, 224};
-  CHECK(resnet({.depth = 18, .stem = "imagenet"}, image, 1000)->parameter_count() == 11689512);
-  CHECK(resnet({.depth = 34, .stem = "imagenet"}, image, 1000)->parameter_count() == 21797672);
-  CHECK(resnet({.depth = 50, .stem = "imagenet"}, image, 1000)->parameter_count() == 25557032);
-  // The CIFAR stem has 3x3 instead of 7x7: 64 * 3 * 40 weights fewer.
-  CHECK(resnet({.depth = 18, .num_classes = 1000})->parameter_count() == 11689512 - 7680);
+  auto net = cifar_resnet({.depth = 20, .shortcut = "B"});
+  CHECK(net->parameter_count() == 269722 + 2560 + 192);
+  CHECK(nn::summarize(*net, {1, 3, 32, 32}).multiply_adds == 40813184);  // 40.81 M
 }
 
-TEST_CASE("multiply-adds are the published ones") {
-  // ResNet-20 with option B: 40.81 M; torchvision's GFLOPS for 224x224: 1.814, 3.664 and 4.089.
-  CHECK(nn::summarize(*cifar_resnet({.depth = 20, .shortcut = "B"}), {1, 3, 32, 32}).multiply_adds == 40813184);
-  auto giga = [](int64_t depth) {
-    return double(nn::summarize(*resnet({.depth = depth, .stem = "imagenet"}, {1, 3, 224, 224}, 1000), {1, 3, 224, 224})
-                      .multiply_adds) /
-           1e9;
+TEST_CASE("ResNets have torchvision's numbers of parameters and multiply-adds") {
+  struct Row {
+    int64_t depth, parameters;
+    double giga;
   };
-  CHECK(std::abs(giga(18) - 1.814) < 5e-4);
-  CHECK(std::abs(giga(50) - 4.089) < 5e-4);
+  const Shape image{1, 3, 224, 224};
+  for (const Row& row : {Row{18, 11689512, 1.814}, Row{34, 21797672, 3.664}, Row{50, 25557032, 4.089}}) {
+    auto net = resnet({.depth = row.depth, .stem = "imagenet"}, image, 1000);
+    CHECK(net->parameter_count() == row.parameters);
+    CHECK(std::abs(double(nn::summarize(*net, image).multiply_adds) / 1e9 - row.giga) < 5e-4);
+  }
+  // The CIFAR stem has 3x3 instead of 7x7: 64 * 3 * 40 weights fewer.
+  CHECK(resnet({.depth = 18, .num_classes = 1000})->parameter_count() == 11689512 - 7680);
 }
 
 TEST_CASE("parameters and buffers have torchvision's names, in its order") {

@@ -77,14 +77,14 @@ std::map<std::string, Tensor> Optimizer::state() const {
 }
 
 void Optimizer::load_state(const std::map<std::string, Tensor>& state) {
-  size_t used = 0;
+  std::set<std::string> used;
   auto take = [&](const std::string& name, const Shape& shape, DType type) {
     auto found = state.find(name);
     if (found == state.end()) fail("{}: the saved state has no \"{}\"; it is of another model or optimizer", name_, name);
     if (found->second.shape() != shape || found->second.dtype() != type) {
       fail("{}: the saved \"{}\" is {}, expected {} {}", name_, name, describe(found->second), az::name_of(type), shape.str());
     }
-    ++used;
+    used.insert(name);
     return found->second;
   };
   auto take_count = [&](const std::string& name) {
@@ -104,8 +104,9 @@ void Optimizer::load_state(const std::map<std::string, Tensor>& state) {
       states[i].tensors.push_back(saved.clone());
     }
   }
-  if (used != state.size())
-    fail("{}: the saved state has {} entries too many; it is of another model or optimizer", name_, state.size() - used);
+  for (const auto& [name, tensor] : state) {
+    if (!used.count(name)) fail("{}: the saved state has \"{}\" too; it is of another model or optimizer", name_, name);
+  }
   states_ = std::move(states);
   steps_ = steps;
 }

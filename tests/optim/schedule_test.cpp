@@ -1,0 +1,68 @@
+#include <doctest/doctest.h>
+
+#include "core/config/json_document.h"
+#include "optim/builtin.h"
+
+using namespace az;
+using namespace az::optim;
+
+namespace {
+
+Moment at(int64_t step) { return {.step = step, .total_steps = 100, .steps_per_epoch = 10}; }
+
+}  // namespace
+
+TEST_CASE("Warm-up is linear and ends at the schedule's own value") {
+  const ConstantSchedule constant{.warmup_epochs = 0.5, .warmup_steps = 3};  // 8 steps
+  CHECK(lr_factor(constant, at(0)) == 1.0 / 8);
+  CHECK(lr_factor(constant, at(3)) == 4.0 / 8);
+  CHECK(lr_factor(constant, at(7)) == 1);
+  CHECK(lr_factor(constant, at(99)) == 1);
+  CHECK(lr_factor(ConstantSchedule{}, at(0)) == 1);
+}
+
+TEST_CASE("Milestones count from the start of training; the others start where warm-up ends") {
+  const StepSchedule step{.every_epochs = 3, .gamma = 0.5, .warmup_epochs = 2};
+  CHECK(lr_factor(step, at(29)) == 1);
+  CHECK(lr_factor(step, at(30)) == 0.5);
+  const MultistepSchedule multistep{.milestones = {1, 4}, .gamma = 0.5, .warmup_epochs = 2};
+  CHECK(lr_factor(multistep, at(9)) == doctest::Approx(0.25));  // halfway to 0.5, the value at epoch 2
+  CHECK(lr_factor(multistep, at(39)) == 0.5);
+  CHECK(lr_factor(multistep, at(40)) == 0.25);
+  CHECK(lr_factor(CosineSchedule{.warmup_epochs = 2}, at(60)) == doctest::Approx(0.5));
+  CHECK(lr_factor(PolynomialSchedule{.warmup_epochs = 2}, at(60)) == doctest::Approx(0.5));
+  CHECK(lr_factor(ExponentialSchedule{.gamma = 0.5, .warmup_epochs = 2}, at(40)) == doctest::Approx(0.25));
+}
+
+TEST_CASE("Every drop of a fractional every_epochs falls on its step") {
+  const StepSchedule step{.every_epochs = 0.1, .gamma = 0.5};  // every step
+  for (int64_t i = 0; i < 40; ++i) CHECK(lr_factor(step, at(i)) == std::pow(0.5, double(i)));
+}
+
+TEST_CASE("Every schedule is finite and at least 0 in any run, however short or overrun") {
+  register_builtin_schedules();
+  register_builtin_schedules();
+  CHECK(ScheduleRegistry::names() ==
+        std::vector<std::string>{"constant", "cosine", "exponential", "multistep", "one_cycle", "polynomial", "step"});
+  for (const std::string& name : ScheduleRegistry::names()) {
+    for (const char* warmup : {"0", "2", "50"}) {
+      const std::string milestones = name == "multistep" ? ", \"milestones\": [2]" : "";
+      const std::string text = "{\"type\": \"" + name + "\", \"warmup_epochs\": " + warmup + milestones + "}";
+      CAPTURE(text);
+      const auto schedule = config::parse<config::Component<ScheduleRegistry>>(config::parse_text(text, "test.json")).create();
+      for (int64_t total : {1, 2, 3, 4, 10, 20, 100}) {
+        for (int64_t step = 0; step < total + 3; ++step) {
+          const double factor = schedule({.step = step, .total_steps = total, .steps_per_epoch = 10});
+          CHECK(std::isfinite(factor));
+          CHECK(factor >= 0);
+          CHECK(factor <= 1);
+        }
+      }
+    }
+  }
+}
+
+TEST_CASE("A moment outside training is an error") {
+  CHECK_THROWS_AS(lr_factor(CosineSchedule{}, {.step = -1}), Error);
+  CHECK_THROWS_AS(lr_factor(CosineSchedule{}, {.steps_per_epoch = 0}), Error);
+}

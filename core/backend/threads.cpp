@@ -53,7 +53,9 @@ void parallel_for(int64_t total, int64_t grain, const std::function<void(int64_t
 #pragma omp parallel
   {
     int64_t team = omp_get_num_threads();
-    int64_t share = std::max(grain, (total + team - 1) / team);
+    // Whole vectors for every thread but the last: a remainder may be rounded differently, wherever it falls.
+    int64_t share = std::max(grain, (total + team - 1) / team), unit = std::clamp<int64_t>(grain, 1, 64);
+    share = (share + unit - 1) / unit * unit;
     int64_t begin = omp_get_thread_num() * share;
     if (begin < total) body(begin, std::min(total, begin + share));
   }

@@ -8,6 +8,19 @@
 #include "core/ops/create.h"
 #include "core/ops/elementwise.h"
 
+// glibc has these for whole vectors, accurate to 4 ulp; told so, GCC vectorises the loops below. oneDNN's are faster still, but
+// its exp and relu turn NaN into numbers.
+#if defined(__x86_64__) && defined(__GLIBC__) && !defined(__clang__)
+#if __GLIBC_PREREQ(2, 35)
+#define AZ_VECTOR(name)                                      \
+  [[gnu::simd("notinbranch")]] double name(double) noexcept; \
+  [[gnu::simd("notinbranch")]] float name##f(float) noexcept;
+extern "C" {
+AZ_VECTOR(exp) AZ_VECTOR(log) AZ_VECTOR(sin) AZ_VECTOR(cos) AZ_VECTOR(tanh) AZ_VECTOR(erfc)
+}
+#endif
+#endif
+
 // Functions of one tensor, element by element.
 namespace az {
 namespace {

@@ -1,0 +1,85 @@
+#include <doctest/doctest.h>
+
+#include "core/autograd.h"
+#include "core/ops/create.h"
+#include "core/ops/loss.h"
+#include "core/random.h"
+#include "tests/compare.h"
+#include "tests/nn/golden_networks.h"
+
+namespace az::test {
+namespace {
+
+// One batch in train and eval mode against the goldens.
+void check_batch(const GoldenNetwork& network, DType type, double value_tolerance, double gradient_tolerance) {
+  CAPTURE(network.name);
+  const auto goldens = network.goldens();
+  nn::ModulePtr net = network.start(goldens, type);
+  const Tensor images = goldens.at("images").to(type);
+
+  Tensor logits = (*net)(images);
+  Tensor loss = cross_entropy(logits, goldens.at("labels"));
+  loss.backward();
+  CHECK(distance(logits, goldens.at("logits")) <= value_tolerance);
+  CHECK(distance(loss, goldens.at("loss")) <= value_tolerance);
+
+  auto gradients = GoldenNetwork::part(goldens, "gradient/");
+  CHECK(net->parameters().size() == gradients.size());
+  for (const Parameter& parameter : net->parameters()) {
+    CAPTURE(parameter.name);
+    REQUIRE(gradients.contains(parameter.name));
+    CHECK(distance(parameter.tensor.grad(), gradients[parameter.name]) <= gradient_tolerance);
+  }
+  auto running = GoldenNetwork::part(goldens, "running/");
+  CHECK(net->buffers().size() == running.size());
+  for (const auto& [name, buffer] : net->buffers()) {
+    CAPTURE(name);
+    REQUIRE(running.contains(name));
+    CHECK(distance(buffer, running[name]) <= value_tolerance);
+  }
+
+  net->eval();
+  NoGrad no_grad;
+  CHECK(distance((*net)(images), goldens.at("eval_logits")) <= value_tolerance);
+}
+
+// Loss and gradients of a network on a fixed random batch.
+std::vector<Tensor> gradients_of(nn::Module& net, DType type) {
+  Philox generator(4);
+  Tensor images = randn({2, 3, 32, 32}, generator, DType::f32).to(type);
+  Tensor loss = cross_entropy(net(images), Tensor::of<int64_t>({2}, {3, 8}));
+  loss.backward();
+  std::vector<Tensor> found{loss.detach()};
+  for (const Parameter& parameter : net.parameters()) found.push_back(parameter.tensor.grad());
+  return found;
+}
+
+}  // namespace
+
+TEST_CASE("resnets: values, gradients and running statistics in f64 are PyTorch's") {
+  for (const auto& network : golden_networks()) check_batch(network, DType::f64, 1e-9, 1e-9);
+}
+
+TEST_CASE("resnets: values, gradients and running statistics in f32 are PyTorch's") {
+  for (const auto& network : golden_networks()) check_batch(network, DType::f32, 1e-4, 1e-3);
+}
+
+// Where rounding moves a fraction p of the activations across ReLU's kink, the gradient moves by about sqrt(p) of its norm.
+TEST_CASE("resnets: f32 agrees with f64 where layouts are full and Winograd runs") {
+  seed_random(1);
+  std::vector<nn::ModulePtr> wide;
+  wide.push_back(models::cifar_resnet({.depth = 20, .shortcut = "A"}));
+  wide.push_back(models::cifar_resnet({.depth = 20, .shortcut = "B"}));
+  wide.push_back(models::resnet({.depth = 18, .width = 32}));
+  for (size_t k = 0; k < wide.size(); ++k) {
+    CAPTURE(k);
+    nn::ModulePtr exact = wide[k]->clone();
+    exact->to(DType::f64);
+    auto single = gradients_of(*wide[k], DType::f32), twice = gradients_of(*exact, DType::f64);
+    REQUIRE(single.size() == twice.size());
+    CHECK(distance(single[0], twice[0]) <= 1e-5);
+    for (size_t i = 1; i < single.size(); ++i) CHECK(distance(single[i], twice[i]) <= 1e-2);
+  }
+}
+
+}  // namespace az::test

@@ -30,6 +30,7 @@
 #include "nn/layers/linear.h"
 #include "nn/layers/pooling.h"
 #include "nn/layers/residual.h"
+#include "nn/layers/sequential.h"
 #include "nn/models/resnet.h"
 #include "nn/registry.h"
 #include "optim/adam.h"

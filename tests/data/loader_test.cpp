@@ -110,6 +110,28 @@ TEST_CASE("order and augmentation depend on seed, epoch and sample, not on batch
   CHECK(first.image != other.image);
 }
 
+TEST_CASE("a sample is augmented the same wherever it comes in the order, and unlike its neighbours") {
+  auto in_order = shuffled(50);
+  in_order.shuffle = false;
+  Loader loader(numbered(50), shuffled(50)), ordered(numbered(50), in_order);
+  CHECK(run_epoch(loader).image == run_epoch(ordered).image);
+
+  DatasetContent content{.image_shape = {3, 4, 4}, .pixels = {}, .labels = {}, .class_count = 400, .class_names = {}};
+  for (int64_t i = 0; i < 400; ++i) {
+    content.labels.push_back(i);
+    for (int place = 0; place < 48; ++place) content.pixels.push_back(uint8_t(place + 1));
+  }
+  Loader twins(Dataset(std::move(content)), {.augment = {random_crop({.padding = 3})}});
+  Seen first = run_epoch(twins), second = run_epoch(twins);
+  int same_neighbour = 0, same_epoch = 0;  // one in 49 by chance
+  for (int64_t i = 0; i < 400; ++i) {
+    same_neighbour += first.image[i] == first.image[(i + 1) % 400];
+    same_epoch += first.image[i] == second.image[i];
+  }
+  CHECK(same_neighbour < 30);
+  CHECK(same_epoch < 30);
+}
+
 TEST_CASE("augmentations apply in the order given") {
   LoaderOptions options{.batch_size = 4, .augment = {cutout({.size = 9}), horizontal_flip({.probability = 1})}};
   Loader loader(numbered(4), options);

@@ -21,7 +21,7 @@ struct FiniteObserver : nn::Observer {
 
   // Modules inside are left before those around them, so the first one seen is the innermost.
   void after(const nn::Module& module, const Tensor&, const Tensor& output) override {
-    if (bad.empty() && !finite(output)) bad = fmt::format("the output of {} ({})", module.path(), module.describe());
+    if (bad.empty() && !finite(output)) bad = fmt::format("in the output of {} ({})", module.path(), module.describe());
   }
 };
 
@@ -29,14 +29,14 @@ struct FiniteObserver : nn::Observer {
 
 std::string first_bad_layer(nn::Module& model, const Tensor& images) {
   for (const Parameter& p : model.parameters()) {
-    if (!finite(p.tensor)) return p.name;
+    if (!finite(p.tensor)) return "in " + p.name;
   }
-  if (!finite(images)) return "the images";
+  if (!finite(images)) return "in the images";
   FiniteObserver observer;
   NoGrad no_grad;
   nn::Observe observe(observer);
   model(images);
-  return observer.bad.empty() ? "the loss" : observer.bad;
+  return observer.bad.empty() ? "the loss itself" : observer.bad;
 }
 
 }  // namespace az::experiments

@@ -7,7 +7,7 @@
 namespace az::experiments {
 
 // Where the first number that is not finite appears, in words: a parameter, the images, or the first layer of a forward pass on
-// them ("layer1.0.bn1 (BatchNorm2d(16))"); "the loss" when there is none.
+// them ("in the output of layer1.0.bn1 (BatchNorm2d(16))"); "the loss itself" when there is none.
 std::string first_bad_layer(nn::Module& model, const Tensor& images);
 
 }  // namespace az::experiments

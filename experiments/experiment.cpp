@@ -27,6 +27,7 @@ data::Splits load_data(const ExperimentConfig& config) {
 void register_builtin() {
   data::register_builtin_data();
   nn::register_builtin_layers();
+  nn::register_builtin_layers();
   nn::register_builtin_models();
   optim::register_builtin_optimizers();
   optim::register_builtin_schedules();

@@ -43,9 +43,10 @@ Score evaluate(nn::Module& model, data::Loader& loader) {
   return score;
 }
 
-Trainer::Trainer(Experiment& experiment, std::string folder)
+Trainer::Trainer(Experiment& experiment, std::string folder, TrainerOptions options)
     : experiment_(experiment), config_(experiment.config), folder_(std::move(folder)) {
   state_.random = random_state();
+  if (options.show_progress) progress_.emplace();
 }
 
 void Trainer::restore() {
@@ -93,21 +94,25 @@ void Trainer::train_epoch() {
     train_step(batches);
     batches.clear();
     state_.epoch_seconds = seconds_before + watch.seconds();
-    const double speed = double(state_.train.images) / state_.epoch_seconds;
-    const double images_left =
-        double(config_.train.epochs - state_.epochs) * double(loader.dataset().count()) - double(state_.train.images);
-    progress_.step({.epoch = state_.epochs + 1,
-                    .epochs = config_.train.epochs,
-                    .batch = state_.batches,
-                    .batches = loader.batches(),
-                    .loss = state_.train.loss(),
-                    .images_per_second = speed,
-                    .seconds_left = images_left / speed});
+    show_step();
     if (interrupted() || finished()) break;
   }
 }
 
-void Trainer::train_step(std::vector<data::Batch>& batches) {
+void Trainer::show_step() {
+  if (!progress_) return;
+  const int64_t images = experiment_.train.dataset().count(), epochs_left = config_.train.epochs - state_.epochs;
+  const double speed = double(state_.train.images) / state_.epoch_seconds;
+  progress_->step({.epoch = state_.epochs + 1,
+                   .epochs = config_.train.epochs,
+                   .batch = state_.batches,
+                   .batches = experiment_.train.batches(),
+                   .loss = state_.train.loss(),
+                   .images_per_second = speed,
+                   .seconds_left = double(epochs_left * images - state_.train.images) / speed});
+}
+
+void Trainer::train_step(const std::vector<data::Batch>& batches) {
   optim::Optimizer& optimizer = *experiment_.optimizer;
   const TrainOptions& options = config_.train;
   int64_t images_in_step = 0;
@@ -158,7 +163,7 @@ void Trainer::finish_epoch() {
   fields.emplace_back("seconds", summary.seconds);
   fields.emplace_back("images_per_second", summary.images_per_second);
   metrics_->write("epoch", fields);
-  progress_.epoch(summary);
+  if (progress_) progress_->epoch(summary);
   last_ = summary;
 
   state_.seconds += state_.epoch_seconds;
@@ -189,7 +194,7 @@ void Trainer::fail_diverged(const data::Batch& batch, double loss) {
   const std::string kept = existing_checkpoint(folder_ + "/checkpoints/last");
   throw DivergedError(
       fmt::format("training diverged at step {} (epoch {}, learning rate {:.6g}): the loss is {}; the first number that is "
-                  "not finite is in {}; lower optimizer.lr, warm up for longer or set train.clip_norm{}",
+                  "not finite is {}; lower optimizer.lr, warm up for longer or set train.clip_norm{}",
                   state_.step + 1, state_.epochs + 1, state_.lr, loss, first_bad_layer(*experiment_.model, batch.images),
                   state_.epochs > 0 ? "; the checkpoint at " + kept + " is from before" : ""));
 }

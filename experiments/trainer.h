@@ -23,10 +23,14 @@ struct TrainingResult {
   int64_t best_epoch = 0;
 };
 
+struct TrainerOptions {
+  bool show_progress = true;
+};
+
 // Trains an experiment in its run folder: metrics.jsonl, checkpoints/{last,best}.
 class Trainer {
  public:
-  Trainer(Experiment& experiment, std::string folder);
+  Trainer(Experiment& experiment, std::string folder, TrainerOptions options = {});
 
   // Continues from checkpoints/last, bit for bit.
   void restore();
@@ -36,7 +40,8 @@ class Trainer {
  private:
   bool finished() const;
   void train_epoch();
-  void train_step(std::vector<data::Batch>& batches);
+  void train_step(const std::vector<data::Batch>& batches);
+  void show_step();
   void finish_epoch();
   void save(const std::string& name);
   [[noreturn]] void fail_diverged(const data::Batch& batch, double loss);
@@ -47,7 +52,7 @@ class Trainer {
   TrainingState state_;
   std::optional<MetricsLog> metrics_;
   std::optional<EpochSummary> last_;
-  Progress progress_;
+  std::optional<Progress> progress_;
 };
 
 }  // namespace az::experiments

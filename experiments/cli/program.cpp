@@ -27,7 +27,8 @@ void restart_with_passive_waiting(char** argv) {
 }
 
 void check_command_name(const CLI::App& app, int argc, char** argv) {
-  if (argc < 2 || argv[1][0] == '-') return;
+  if (argc < 2) throw ConfigError("a command is missing; see azimuth --help");
+  if (argv[1][0] == '-') return;
   std::vector<std::string> names;
   for (const CLI::App* command : app.get_subcommands(nullptr)) names.push_back(command->get_name());
   for (const std::string& name : names) {

@@ -5,11 +5,17 @@
 #include <filesystem>
 #include <fstream>
 
+#include "core/autograd.h"
 #include "core/ops/create.h"
+#include "core/ops/elementwise.h"
 #include "experiments/checkpoint.h"
+#include "experiments/diagnose.h"
 #include "experiments/files.h"
 #include "experiments/metrics.h"
 #include "experiments/progress.h"
+#include "nn/layers/activations.h"
+#include "nn/layers/conv2d.h"
+#include "nn/layers/sequential.h"
 #include "tests/data/temporary_folder.h"
 
 using namespace az;
@@ -99,6 +105,24 @@ TEST_CASE("durations") {
 TEST_CASE("the progress bar never fills the line") {
   const Progress::Step now{
       .epoch = 3, .epochs = 30, .batch = 125, .batches = 250, .loss = 0.8123, .images_per_second = 512.4, .seconds_left = 12};
-  CHECK(progress_bar(now, 80) == "epoch 3/30 [==========>         ]  50 %  loss 0.8123  512 images/s  0:12 left");
+  CHECK(progress_bar(now, 80) == "epoch 3/30 [===========>          ]  50 %  loss 0.8123  512 images/s  0:12 left");
   for (int width = 1; width < 200; ++width) CHECK(int(progress_bar(now, width).size()) < std::max(width, 2));
+}
+
+TEST_CASE("the first bad layer is named") {
+  nn::Sequential net;
+  net.append(std::make_unique<nn::Conv2d>(3, nn::Conv2dOptions{.out_channels = 2}));
+  net.append(std::make_unique<nn::ReLU>());
+  const Tensor images = ones({1, 3, 8, 8});
+  CHECK(first_bad_layer(net, images) == "the loss itself");
+  CHECK(first_bad_layer(net, full({1, 3, 8, 8}, INFINITY)) == "in the images");
+  Tensor weight = net.parameters()[0].tensor;
+  {
+    NoGrad no_grad;
+    weight.fill_(1e38);
+  }
+  CHECK(first_bad_layer(net, images * 100) == "in the output of 0 (" + net.module("0").describe() + ")");
+  NoGrad no_grad;
+  weight.fill_(NAN);
+  CHECK(first_bad_layer(net, images) == "in 0.weight");
 }

@@ -62,7 +62,7 @@ std::vector<nlohmann::json> metrics(const std::filesystem::path& folder) {
 TrainingResult train(const ExperimentConfig& config, const std::filesystem::path& folder, bool resume) {
   std::filesystem::create_directories(folder);
   Experiment experiment(config);
-  Trainer trainer(experiment, folder.string());
+  Trainer trainer(experiment, folder.string(), {.show_progress = false});
   if (resume) trainer.restore();
   return trainer.run();
 }
@@ -120,7 +120,7 @@ TEST_CASE("resuming drops what was written after the checkpoint") {
   {
     Experiment experiment(config);
     experiment.config.train.max_steps = 8;  // the second epoch's end
-    Trainer(experiment, (folder.path / "killed").string()).run();
+    Trainer(experiment, (folder.path / "killed").string(), {.show_progress = false}).run();
   }
   const std::string log = (folder.path / "killed/metrics.jsonl").string();
   write_file(log, read_file(log) + "{\"kind\":\"step\",\"step\":9,\"epo");

@@ -15,9 +15,11 @@ void ObjectType::rows(const std::string& prefix, const void* source, std::vector
     size_t at = out.size();
     out.push_back({name, field.codec->type_name(), "", range_text(field.rules), field.description});
     field.codec->rows(name, place, out);
-    // Nested options show their own defaults below.
-    bool nested_object = out.size() > at + 1 && field.codec->write(place).is_object();
-    if (!nested_object) out[at].default_text = field.required() ? "(required)" : dump(field.codec->write(place));
+    // Nested options show their own defaults below; a component's are its type's to describe.
+    Value value = field.codec->write(place);
+    if (value.is_object() && value.find("type")) value = Value::Object{{"type", value.at("type")}};
+    bool nested_object = out.size() > at + 1 && value.is_object();
+    if (!nested_object) out[at].default_text = field.required() ? "(required)" : dump(value);
   }
 }
 

@@ -163,6 +163,9 @@ TEST_CASE("a registry lists and describes, and refuses a name twice") {
         "test shape \"group\": several shapes\n"
         "  shapes  list of test shapes  (required)    what to add up\n"
         "  hole    test shape or null   null          what to take away\n");
+  CHECK(config::describe<DrawingOptions>() ==
+        "  shape  test shape  (required)            what to draw\n"
+        "  frame  test shape  {\"type\": \"square\"}    what to put around it\n");
   CHECK_THROWS_WITH_AS(
       ShapeRegistry::describe("sqare"),
       "unknown test shape \"sqare\"; did you mean \"square\"? (known: \"broken\", \"group\", \"square\", \"unit\")", ConfigError);

@@ -6,64 +6,40 @@ namespace az::optim {
 namespace {
 
 struct Coefficients {
-  double lr, decay, beta1, beta2, correction2, eps;  // lr is bias-corrected; decay is the raw lr * weight_decay
-  bool nesterov;
+  double lr, decay;  // lr is bias-corrected; decay is the raw lr * weight_decay
+  double beta1, beta2;
+  double along, ahead;  // d = (along m + ahead g) / (root sqrt(v) + eps)
+  double root, eps;
 };
 
-// d at element i, of the type of the weights.
-template <class T> struct Direction {
-  T keep1, take1, root, eps;
-  bool nesterov;
-  explicit Direction(const Coefficients& c)
-      : keep1(T(c.beta1)), take1(T(1 - c.beta1)), root(T(1 / std::sqrt(c.correction2))), eps(T(c.eps)), nesterov(c.nesterov) {}
-  [[gnu::always_inline]] T operator()(T g, T m, T v) const {
-    return (nesterov ? keep1 * m + take1 * g : m) / (std::sqrt(v) * root + eps);
-  }
-};
+template <class T> [[gnu::always_inline]] inline T direction(const Coefficients& c, T g, T m, T v) {
+  return (T(c.along) * m + T(c.ahead) * g) / (std::sqrt(v) * T(c.root) + T(c.eps));
+}
 
-template <class T>
-[[gnu::always_inline]] inline RowSums direct(const Coefficients& c, int64_t n, const T* p, const T* g, T* m, T* v) {
-  const Direction<T> direction(c);
+template <class T> [[gnu::always_inline]] inline RowSums direct(const Coefficients& c, const Row<T>& row) {
   const T keep1 = T(c.beta1), take1 = T(1 - c.beta1), keep2 = T(c.beta2), take2 = T(1 - c.beta2);
-  return row_sums(
-      n, p, g, [&](int64_t i) __attribute__((always_inline)) {
-        m[i] = keep1 * m[i] + take1 * g[i];
-        v[i] = keep2 * v[i] + take2 * g[i] * g[i];
-        return direction(g[i], m[i], v[i]);
+  return direct_row(
+      row, [&](const Row<T>& part, T* d) __attribute__((always_inline)) {
+        const auto [n, p, g, m, v] = part;
+        for (int64_t i = 0; i < n; ++i) {
+          m[i] = keep1 * m[i] + take1 * g[i];
+          v[i] = keep2 * v[i] + take2 * g[i] * g[i];
+          d[i] = direction(c, g[i], m[i], v[i]);
+        }
       });
 }
 
-template <class T> [[gnu::always_inline]] inline void move(const Coefficients& c, int64_t n, T* p, const T* g, const T* m,
-                                                           const T* v, double removed, double ratio) {
-  const Direction<T> direction(c);
-  const T lr = T(c.lr), decay = T(c.decay * ratio), remove = T(removed);
-  for (int64_t i = 0; i < n; ++i) p[i] -= lr * (direction(g[i], m[i], v[i]) - remove * p[i]) + decay * p[i];
+template <class T> [[gnu::always_inline]] inline void move(const Coefficients& c, const Row<T>& row, Removal removal) {
+  const auto [n, p, g, m, v] = row;
+  const T lr = T(c.lr), decay = T(c.decay * removal.decay_ratio), radial = T(removal.radial);
+  for (int64_t i = 0; i < n; ++i) p[i] -= lr * (direction(c, g[i], m[i], v[i]) - radial * p[i]) + decay * p[i];
 }
 
-AZ_MULTIVERSION RowSums direct_f32(const Coefficients& c, int64_t n, const float* p, const float* g, float* m, float* v) {
-  return direct(c, n, p, g, m, v);
-}
-AZ_MULTIVERSION RowSums direct_f64(const Coefficients& c, int64_t n, const double* p, const double* g, double* m, double* v) {
-  return direct(c, n, p, g, m, v);
-}
-AZ_MULTIVERSION void move_f32(const Coefficients& c, int64_t n, float* p, const float* g, float* m, float* v, double removed,
-                              double ratio) {
-  move(c, n, p, g, m, v, removed, ratio);
-}
-AZ_MULTIVERSION void move_f64(const Coefficients& c, int64_t n, double* p, const double* g, double* m, double* v, double removed,
-                              double ratio) {
-  move(c, n, p, g, m, v, removed, ratio);
-}
-
-template <class T, class DirectRow, class MoveRow> UpdateInfo run(const Coefficients& c, const ProjectionOptions& options,
-                                                                  DirectRow direct_row, MoveRow move_row, const Tensor& weight,
-                                                                  const Tensor& gradient, const ParameterState& state) {
-  T *p = weight.mutable_data<T>(), *m = state.tensors[0].mutable_data<T>(), *v = state.tensors[1].mutable_data<T>();
-  const T* g = gradient.data<T>();
-  return projected_update(
-      weight.shape(), options, [&](int64_t i, int64_t n) { return direct_row(c, n, p + i, g + i, m + i, v + i); },
-      [&](int64_t i, int64_t n, double removed, double ratio) { move_row(c, n, p + i, g + i, m + i, v + i, removed, ratio); });
-}
+// Coefficients by value: written f64 weights could alias a reference.
+AZ_MULTIVERSION RowSums direct_any(Coefficients c, const Row<float>& row) { return direct(c, row); }
+AZ_MULTIVERSION RowSums direct_any(Coefficients c, const Row<double>& row) { return direct(c, row); }
+AZ_MULTIVERSION void move_any(Coefficients c, const Row<float>& row, Removal removal) { move(c, row, removal); }
+AZ_MULTIVERSION void move_any(Coefficients c, const Row<double>& row, Removal removal) { move(c, row, removal); }
 
 }  // namespace
 
@@ -77,12 +53,17 @@ UpdateInfo Adamp::update(Parameter& parameter, const Tensor& gradient, const Gro
                        .decay = group.lr * group.weight_decay,
                        .beta1 = beta1,
                        .beta2 = beta2,
-                       .correction2 = 1 - std::pow(beta2, t),
-                       .eps = options_.eps,
-                       .nesterov = options_.nesterov};
+                       .along = options_.nesterov ? beta1 : 1,
+                       .ahead = options_.nesterov ? 1 - beta1 : 0,
+                       .root = 1 / std::sqrt(1 - std::pow(beta2, t)),
+                       .eps = options_.eps};
   const ProjectionOptions projection{.delta = options_.delta, .wd_ratio = options_.wd_ratio, .eps = options_.eps};
-  if (gradient.dtype() == DType::f32) return run<float>(c, projection, direct_f32, move_f32, parameter.tensor, gradient, state);
-  return run<double>(c, projection, direct_f64, move_f64, parameter.tensor, gradient, state);
+  return with_type(gradient.dtype(), [&](auto zero) {
+    const auto all = whole<decltype(zero)>(parameter, gradient, state);
+    return projected_update(
+        gradient.shape(), projection, [&](int64_t begin, int64_t n) { return direct_any(c, all.part(begin, n)); },
+        [&](int64_t begin, int64_t n, Removal removal) { move_any(c, all.part(begin, n), removal); });
+  });
 }
 
 }  // namespace az::optim

@@ -3,29 +3,20 @@
 #include <algorithm>
 #include <cmath>
 
-#include "core/backend/threads.h"
 #include "core/error.h"
-#include "optim/projection.h"
+#include "optim/loops.h"
 
 namespace az::optim {
 namespace {
 
-constexpr int64_t chunk = 16384;
+AZ_MULTIVERSION double squares_f32(int64_t n, const float* g) { return row_sums(n, g, g, g).gg; }
+AZ_MULTIVERSION double squares_f64(int64_t n, const double* g) { return row_sums(n, g, g, g).gg; }
 
-template <class T> [[gnu::always_inline]] inline double squares(int64_t n, const T* g) {
-  return row_sums(n, g, g, [](int64_t) { return T(0); }).gg;
-}
-AZ_MULTIVERSION double squares_f32(int64_t n, const float* g) { return squares(n, g); }
-AZ_MULTIVERSION double squares_f64(int64_t n, const double* g) { return squares(n, g); }
-
-// Sum of squares by chunks of fixed size, so that it does not depend on the number of threads.
-template <class T, class Squares> double sum_of_squares(const Tensor& gradient, Squares squares_of) {
+template <class T, class Squares> double sum_of_squares(const Tensor& gradient, Squares squares) {
   const T* g = gradient.data<T>();
-  const int64_t count = gradient.numel(), chunks = (count + chunk - 1) / chunk;
-  std::vector<double> sums(static_cast<size_t>(chunks));
-  parallel_for(chunks, 1, [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) sums[size_t(i)] = squares_of(std::min(chunk, count - i * chunk), g + i * chunk);
-  });
+  std::vector<double> sums(size_t(gradient.numel() / chunk_length + 1));
+  for_chunks(gradient.numel(),
+             [&](int64_t begin, int64_t length) { sums[size_t(begin / chunk_length)] = squares(length, g + begin); });
   double total = 0;
   for (double sum : sums) total += sum;
   return total;
@@ -36,8 +27,8 @@ template <class T, class F> void map_grad(const Tensor& tensor, const F& f) {
   const Tensor before = tensor.grad(), after = Tensor::empty(before.shape(), before.dtype());
   const T* from = before.data<T>();
   T* to = after.mutable_data<T>();
-  parallel_for(before.numel(), chunk, [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) to[i] = f(from[i]);
+  for_chunks(before.numel(), [&](int64_t begin, int64_t length) {
+    for (int64_t i = begin; i < begin + length; ++i) to[i] = f(from[i]);
   });
   tensor.set_grad(after);
 }

@@ -12,7 +12,7 @@ double cosine(const RowSums& sums, double eps) {
   return std::abs(sums.pg) / std::max(std::sqrt(sums.gg) * std::sqrt(sums.pp), eps);
 }
 
-double removed(const RowSums& sums, double eps) {
+double radial(const RowSums& sums, double eps) {
   const double norm = std::sqrt(sums.pp) + eps;
   return sums.pd / (norm * norm);
 }
@@ -37,10 +37,7 @@ UpdateInfo projected_update(const Shape& shape, const ProjectionOptions& options
     for (const RowSums& row : sums) {
       const double c = cosine(row, options.eps);
       if (std::isnan(c) || c > info.channel_cosine) info.channel_cosine = c;  // once NaN, stays NaN
-      layer.pg += row.pg;
-      layer.gg += row.gg;
-      layer.pp += row.pp;
-      layer.pd += row.pd;
+      layer += row;
     }
     if (info.channel_cosine < options.delta / std::sqrt(double(length))) {
       info.view = View::channel;
@@ -53,10 +50,9 @@ UpdateInfo projected_update(const Shape& shape, const ProjectionOptions& options
 
   parallel_for(rows, rows_at_once(length), [&](int64_t begin, int64_t end) {
     for (int64_t row = begin; row < end; ++row) {
-      const double remove = info.view == View::channel ? removed(sums[size_t(row)], options.eps)
-                            : info.view == View::layer ? removed(layer, options.eps)
-                                                       : 0;
-      move(row * length, length, remove, info.decay_ratio);
+      const double along =
+          info.view == View::none ? 0 : radial(info.view == View::layer ? layer : sums[size_t(row)], options.eps);
+      move(row * length, length, {.radial = along, .decay_ratio = info.decay_ratio});
     }
   });
   return info;

@@ -1,41 +1,32 @@
 #include "optim/sgd.h"
 
-#include "core/backend/threads.h"
+#include "optim/loops.h"
 
 namespace az::optim {
 namespace {
 
 struct Coefficients {
-  double lr, coupled, decay, keep, take, momentum;  // decay is lr * weight_decay
-  bool nesterov;
+  double lr, coupled, decay;        // decay is lr * weight_decay
+  double keep, take, ahead, along;  // buf = keep buf + take g; the move is against ahead g + along buf
 };
 
-template <class T> [[gnu::always_inline]] inline void move(const Coefficients& c, int64_t n, T* p, const T* g, T* buf) {
+template <class T> [[gnu::always_inline]] inline void move(const Coefficients& c, const Row<T>& row) {
+  const auto [n, p, g, buf, unused] = row;
   const T lr = T(c.lr), coupled = T(c.coupled), decay = T(c.decay);
-  const T keep = T(c.keep), take = T(c.take), momentum = T(c.momentum);
+  const T keep = T(c.keep), take = T(c.take), ahead = T(c.ahead), along = T(c.along);
+  if (!buf) {
+    for (int64_t i = 0; i < n; ++i) p[i] -= lr * (g[i] + coupled * p[i]) + decay * p[i];
+    return;
+  }
   for (int64_t i = 0; i < n; ++i) {
-    T d = g[i] + coupled * p[i];
-    if (buf) {
-      buf[i] = keep * buf[i] + take * d;
-      d = c.nesterov ? d + momentum * buf[i] : buf[i];
-    }
-    p[i] -= lr * d + decay * p[i];
+    const T d = g[i] + coupled * p[i];
+    buf[i] = keep * buf[i] + take * d;
+    p[i] -= lr * (ahead * d + along * buf[i]) + decay * p[i];
   }
 }
 
-AZ_MULTIVERSION void move_f32(const Coefficients& c, int64_t n, float* p, const float* g, float* buf) { move(c, n, p, g, buf); }
-AZ_MULTIVERSION void move_f64(const Coefficients& c, int64_t n, double* p, const double* g, double* buf) {
-  move(c, n, p, g, buf);
-}
-
-template <class T, class Move>
-void run(const Coefficients& c, Move move, const Tensor& p, const Tensor& g, const ParameterState& state) {
-  T* to = p.mutable_data<T>();
-  const T* from = g.data<T>();
-  T* buf = state.tensors.empty() ? nullptr : state.tensors[0].mutable_data<T>();
-  parallel_for(p.numel(), 16384,
-               [&](int64_t begin, int64_t end) { move(c, end - begin, to + begin, from + begin, buf ? buf + begin : nullptr); });
-}
+AZ_MULTIVERSION void move_row(const Coefficients& c, const Row<float>& row) { move(c, row); }
+AZ_MULTIVERSION void move_row(const Coefficients& c, const Row<double>& row) { move(c, row); }
 
 }  // namespace
 
@@ -51,12 +42,12 @@ UpdateInfo Sgd::update(Parameter& parameter, const Tensor& gradient, const Group
                        .decay = options_.decoupled ? group.lr * group.weight_decay : 0,
                        .keep = options_.momentum,
                        .take = first ? 1 : 1 - options_.dampening,
-                       .momentum = options_.momentum,
-                       .nesterov = options_.nesterov};
-  if (gradient.dtype() == DType::f32)
-    run<float>(c, move_f32, parameter.tensor, gradient, state);
-  else
-    run<double>(c, move_f64, parameter.tensor, gradient, state);
+                       .ahead = options_.nesterov ? 1.0 : 0.0,
+                       .along = options_.nesterov ? options_.momentum : 1.0};
+  with_type(gradient.dtype(), [&](auto zero) {
+    const auto all = whole<decltype(zero)>(parameter, gradient, state);
+    for_chunks(all.n, [&](int64_t begin, int64_t length) { move_row(c, all.part(begin, length)); });
+  });
   return {};
 }
 

@@ -1,0 +1,87 @@
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <functional>
+
+#include "core/backend/threads.h"
+#include "optim/optimizer.h"
+
+// Loops over plain memory whose results do not depend on the number of threads.
+namespace az::optim {
+
+constexpr int64_t chunk_length = 16384;
+
+// Calls body(begin, length) on every chunk of [0, count), in parallel; the chunks depend on count alone.
+inline void for_chunks(int64_t count, const std::function<void(int64_t begin, int64_t length)>& body) {
+  parallel_for((count + chunk_length - 1) / chunk_length, 1, [&](int64_t first, int64_t last) {
+    for (int64_t i = first; i < last; ++i) body(i * chunk_length, std::min(chunk_length, count - i * chunk_length));
+  });
+}
+
+// n elements of a parameter, of its gradient and of its state (nullptr where it has none).
+template <class T> struct Row {
+  int64_t n;
+  T* p;
+  const T* g;
+  T* first;
+  T* second;
+  Row part(int64_t begin, int64_t length) const {
+    return {length, p + begin, g + begin, first ? first + begin : nullptr, second ? second + begin : nullptr};
+  }
+};
+
+template <class T> Row<T> whole(const Parameter& parameter, const Tensor& gradient, const ParameterState& state) {
+  auto slot = [&](size_t i) { return i < state.tensors.size() ? state.tensors[i].mutable_data<T>() : nullptr; };
+  return {gradient.numel(), parameter.tensor.mutable_data<T>(), gradient.data<T>(), slot(0), slot(1)};
+}
+
+// Calls f with a zero of the type, which is f32 or f64.
+template <class F> auto with_type(DType type, const F& f) { return type == DType::f64 ? f(double{}) : f(float{}); }
+
+// Sums of products of a weight p, its gradient g and a direction d.
+struct RowSums {
+  double pg = 0, gg = 0, pp = 0, pd = 0;
+  void operator+=(const RowSums& other) {
+    pg += other.pg;
+    gg += other.gg;
+    pp += other.pp;
+    pd += other.pd;
+  }
+};
+
+// In double, in an order fixed by n alone: by lanes, so that they fill a vector register.
+template <class T> [[gnu::always_inline]] inline RowSums row_sums(int64_t n, const T* p, const T* g, const T* d) {
+  constexpr int lanes = 16;
+  double pg[lanes] = {}, gg[lanes] = {}, pp[lanes] = {}, pd[lanes] = {};
+  auto add = [&](int lane, int64_t i) __attribute__((always_inline)) {
+    const double x = p[i], y = g[i], z = d[i];
+    pg[lane] += x * y;
+    gg[lane] += y * y;
+    pp[lane] += x * x;
+    pd[lane] += x * z;
+  };
+  int64_t i = 0;
+  for (; i + lanes <= n; i += lanes) {
+    for (int lane = 0; lane < lanes; ++lane) add(lane, i + lane);
+  }
+  for (int lane = 0; i < n; ++i, ++lane) add(lane, i);
+  RowSums sums;
+  for (int lane = 0; lane < lanes; ++lane) sums += {.pg = pg[lane], .gg = gg[lane], .pp = pp[lane], .pd = pd[lane]};
+  return sums;
+}
+
+// The same over a row, with d made on the way: fill(part, d) writes d[0 .. part.n).
+template <class T, class Fill> [[gnu::always_inline]] inline RowSums direct_row(const Row<T>& row, const Fill& fill) {
+  constexpr int64_t block = 512;
+  T d[block];
+  RowSums sums;
+  for (int64_t begin = 0; begin < row.n; begin += block) {
+    const Row<T> part = row.part(begin, std::min(block, row.n - begin));
+    fill(part, d);
+    sums += row_sums(part.n, part.p, part.g, d);
+  }
+  return sums;
+}
+
+}  // namespace az::optim

@@ -21,7 +21,7 @@ Tensor add_relu(const Tensor& a, const Tensor& b);
 
 struct GroupNormOptions { int64_t groups = 32; double eps = 1e-5; };
 Tensor group_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta, const GroupNormOptions& options);  // x [n,c,...]
-// Over the last gamma.rank() axes: x [..,d], gamma and beta [d].
+// Over the last gamma.rank() axes (one when gamma and beta are undefined): x [..,d], gamma and beta [d].
 Tensor layer_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta, double eps = 1e-5);
 // Zeroes each element with `probability`, scales the others by 1/(1 - probability).
 Tensor dropout(const Tensor& x, double probability);

@@ -138,6 +138,10 @@ TEST_CASE("ops: every misuse is answered with the op, what it got and what it wa
        },
        "cross_entropy: label 12 at row 1 is outside 0..2 (3 classes)"},
       {[&] {
+         cross_entropy(x, i64({2}, {2, 3}));
+       },
+       "cross_entropy: label 3 at row 1 is outside 0..2 (3 classes)"},
+      {[&] {
          cross_entropy(x, i64({2}, {-1, 0}));
        },
        "cross_entropy: label -1 at row 0 is outside 0..2 (3 classes)"},

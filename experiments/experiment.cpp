@@ -27,13 +27,14 @@ data::Splits load_data(const ExperimentConfig& config) {
 void register_builtin() {
   data::register_builtin_data();
   nn::register_builtin_layers();
-  nn::register_builtin_layers();
   nn::register_builtin_models();
   optim::register_builtin_optimizers();
   optim::register_builtin_schedules();
 }
 
 void ExperimentConfig::validate() const {
+  if (!plugins.empty())
+    config::invalid("plugins are not loaded by this version; link layers of your own into a program with azimuth::cli");
   if (name.find('/') != std::string::npos || name == "." || name == "..")
     config::invalid("name must be usable as the name of a folder");
 }

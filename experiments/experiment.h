@@ -35,7 +35,7 @@ struct TrainOptions {
       less_than(1));
     f("clip_norm", &TrainOptions::clip_norm, "scale all gradients so that their norm together is at most this", more_than(0));
     f("clip_value", &TrainOptions::clip_value, "clamp each element of each gradient to plus or minus this", more_than(0));
-    f("deterministic", &TrainOptions::deterministic, "choose algorithms by rule, not by timing them");
+    f("deterministic", &TrainOptions::deterministic, "equal runs give equal bits, given equal threads; now always so");
     f("threads", &TrainOptions::threads, "threads to use; null: one a core", at_least(1));
     f("log_every", &TrainOptions::log_every, "steps between two lines of metrics.jsonl", at_least(1));
   }
@@ -52,17 +52,24 @@ struct CheckpointOptions {
   bool keeps(const std::string& name) const { return std::find(keep.begin(), keep.end(), name) != keep.end(); }
 };
 
+// What may watch a training. None comes with this version, so that "probes" must be an empty list.
+struct ProbeRegistry : config::Registry<ProbeRegistry, std::shared_ptr<void>> {
+  static constexpr const char* kind = "probe";
+};
+
 // A whole experiment, as JSON states it.
 struct ExperimentConfig {
   std::string schema;
   std::string name;
   std::string description;
   int64_t seed = 0;
+  std::vector<std::string> plugins;
   config::Component<data::DataRegistry> data;
   config::Component<nn::ModelRegistry> model;
   config::Component<optim::OptimizerRegistry> optimizer;
   config::Component<optim::ScheduleRegistry> schedule{"constant"};
   TrainOptions train;
+  std::vector<config::Component<ProbeRegistry>> probes;
   CheckpointOptions checkpoint;
 
   static void fields(auto& f) {
@@ -70,11 +77,13 @@ struct ExperimentConfig {
     f("name", &ExperimentConfig::name, "of the run folder; by default the config file's");
     f("description", &ExperimentConfig::description, "what result to expect");
     f("seed", &ExperimentConfig::seed, "of everything random", config::at_least(0));
+    f("plugins", &ExperimentConfig::plugins, "must be empty: link layers of your own into a program (azimuth::cli)");
     f("data", &ExperimentConfig::data, "data set, batches and augmentation", config::required());
     f("model", &ExperimentConfig::model, "network", config::required());
     f("optimizer", &ExperimentConfig::optimizer, "update rule", config::required());
     f("schedule", &ExperimentConfig::schedule, "learning rate over the steps");
     f("train", &ExperimentConfig::train, "the training loop");
+    f("probes", &ExperimentConfig::probes, "what watches the training; must be empty");
     f("checkpoint", &ExperimentConfig::checkpoint, "what is saved");
   }
   void validate() const;

@@ -1,5 +1,6 @@
 #include "experiments/metrics.h"
 
+#include <sys/file.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -41,6 +42,10 @@ std::string metrics_line(const std::string& kind, const MetricFields& fields) {
 MetricsLog::MetricsLog(const std::string& path, int64_t keep_bytes) : path_(path) {
   file_ = std::fopen(path.c_str(), "ab");
   if (!file_) fail("cannot write {}: {}", path, std::strerror(errno));
+  if (::flock(::fileno(file_), LOCK_EX | LOCK_NB) != 0) {
+    std::fclose(file_);
+    fail("another program is writing to {}; two cannot train in one run folder", path);
+  }
   std::fseek(file_, 0, SEEK_END);
   bytes_ = std::min(keep_bytes, int64_t(std::ftell(file_)));
   if (::ftruncate(::fileno(file_), bytes_) != 0) fail("cannot write {}: {}", path, std::strerror(errno));

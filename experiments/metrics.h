@@ -20,7 +20,7 @@ void add_score(MetricFields& fields, const std::string& prefix, const Score& sco
 // {"kind":"epoch","epoch":1,...} on one line, keys in the order given; numbers that are not finite, and absent ones, are null.
 std::string metrics_line(const std::string& kind, const MetricFields& fields);
 
-// metrics.jsonl: one object a line, flushed a line at a time.
+// metrics.jsonl: one object a line, flushed a line at a time. One program at a time may write to it.
 class MetricsLog {
  public:
   // Appends after the first `keep_bytes` bytes; what lies behind them (written after the checkpoint resumed from) is dropped.

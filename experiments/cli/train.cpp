@@ -56,7 +56,8 @@ Exit train(const Arguments& arguments, const std::string& command_line) {
   const std::string folder = create_run_folder(experiment.config.name, arguments.run);
   write_file(folder + "/config.json", to_json(experiment.config));
   write_file(folder + "/environment.json", environment_json(command_line));
-  fmt::print(stderr, "{}: {}\nrun folder {}\n", experiment.config.name, experiment.config.description, folder);
+  if (!experiment.config.description.empty()) fmt::print(stderr, "{}\n", experiment.config.description);
+  fmt::print(stderr, "run folder {}\n", folder);
   const TrainingResult result = Trainer(experiment, folder).run();
   report(result, folder, arguments.json);
   return result.exit;

@@ -63,6 +63,8 @@ TEST_CASE("a metrics log goes on after the bytes it is told to keep") {
   CHECK(read_file(path) == "{\"kind\":\"a\"}\n{\"kind\":\"c\"}\n");
   MetricsLog longer(path, 1000);
   CHECK(longer.bytes() == 26);
+  const std::string refusal = "another program is writing to " + path + "; two cannot train in one run folder";
+  CHECK_THROWS_WITH_AS(MetricsLog(path, 0), refusal.c_str(), Error);
 }
 
 TEST_CASE("a checkpoint comes back as it was, and replacing one leaves nothing beside it") {

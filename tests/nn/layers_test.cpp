@@ -4,12 +4,17 @@
 #include <cmath>
 #include <filesystem>
 #include <map>
+#include <tuple>
 
 #include "core/autograd.h"
 #include "core/config/json_document.h"
 #include "core/gradcheck.h"
+#include "core/ops/conv.h"
 #include "core/ops/create.h"
 #include "core/ops/elementwise.h"
+#include "core/ops/matmul.h"
+#include "core/ops/norm.h"
+#include "core/ops/pool.h"
 #include "core/random.h"
 #include "nn/builtin.h"
 #include "nn/layers/activations.h"
@@ -152,6 +157,54 @@ TEST_CASE("every layer: shape, gradients, files, copies, modes") {
     }
   }
   std::filesystem::remove(file);
+}
+
+TEST_CASE("every layer's options and parameters reach its op") {
+  seed_random(8);
+  using Expected = Tensor (*)(const Tensor& x, const nn::Module& layer);
+  static const auto w = [](const nn::Module& layer) { return layer.state().at("weight"); };
+  static const auto b = [](const nn::Module& layer) { return layer.state().at("bias"); };
+  const std::vector<std::tuple<std::string, Shape, Expected>> rows = {
+      {R"({"type": "conv2d", "out_channels": 4, "kernel": 2, "stride": 2, "padding": 1, "dilation": 2, "groups": 2})",
+       {2, 2, 6, 6},
+       [](const Tensor& x, const nn::Module& l) {
+         return conv2d(x, w(l), b(l), {.stride = 2, .padding = 1, .dilation = 2, .groups = 2});
+       }},
+      {R"({"type": "group_norm", "groups": 2, "eps": 0.5})",
+       {2, 4, 3, 3},
+       [](const Tensor& x, const nn::Module& l) { return group_norm(x, w(l), b(l), {.groups = 2, .eps = 0.5}); }},
+      {R"({"type": "layer_norm", "eps": 0.5})",
+       {2, 8},
+       [](const Tensor& x, const nn::Module& l) { return layer_norm(x, w(l), b(l), 0.5); }},
+      {R"({"type": "batch_norm", "eps": 0.5})",
+       {4, 3},
+       [](const Tensor& x, const nn::Module& l) { return batch_norm(x, w(l), b(l), {}, {}, {.eps = 0.5}); }},
+      {R"({"type": "linear", "out_features": 3})",
+       {2, 4},
+       [](const Tensor& x, const nn::Module& l) { return linear(x, w(l), b(l)); }},
+      {R"({"type": "relu"})", {2, 9}, [](const Tensor& x, const nn::Module&) { return relu(x); }},
+      {R"({"type": "leaky_relu", "slope": 0.3})", {2, 9}, [](const Tensor& x, const nn::Module&) { return leaky_relu(x, 0.3); }},
+      {R"({"type": "gelu"})", {2, 9}, [](const Tensor& x, const nn::Module&) { return gelu(x); }},
+      {R"({"type": "silu"})", {2, 9}, [](const Tensor& x, const nn::Module&) { return silu(x); }},
+      {R"({"type": "tanh"})", {2, 9}, [](const Tensor& x, const nn::Module&) { return tanh(x); }},
+      {R"({"type": "sigmoid"})", {2, 9}, [](const Tensor& x, const nn::Module&) { return sigmoid(x); }},
+      {R"({"type": "max_pool2d", "kernel": 3, "stride": 2, "padding": 1})",
+       {1, 2, 6, 6},
+       [](const Tensor& x, const nn::Module&) { return max_pool2d(x, {.kernel = 3, .stride = 2, .padding = 1}); }},
+      {R"({"type": "avg_pool2d", "kernel": 3, "padding": 1})",
+       {1, 2, 6, 6},
+       [](const Tensor& x, const nn::Module&) { return avg_pool2d(x, {.kernel = 3, .stride = 3, .padding = 1}); }},
+  };
+  for (const auto& [json, input, expected] : rows) {
+    INFO(json);
+    nn::ModulePtr layer = make({json, input, {}});
+    {
+      NoGrad no_grad;
+      for (const Parameter& p : layer->parameters()) p.tensor.add_(randn(p.tensor.shape()), 0.3);
+    }
+    Tensor x = randn(input);
+    CHECK((*layer)(x).to_vector<double>() == expected(x, *layer).to_vector<double>());
+  }
 }
 
 TEST_CASE("batch norm: running statistics as PyTorch's, and what each of its options does") {

@@ -139,6 +139,10 @@ TEST_CASE("a clone is independent and the same in values, mode and freezing") {
   }
   CHECK(net(x).to_vector<double>() == y);
   CHECK(copy->module("first").path() == "first");
+  copy->train();
+  (*copy)(x);
+  CHECK(copy->buffers()[0].second.item() == 1);
+  CHECK(net.buffers()[0].second.item() == 0);
 }
 
 TEST_CASE("freezing stops gradients, and a pattern that matches nothing is an error") {

@@ -17,7 +17,7 @@ AZ_MULTIVERSION void add_range(int64_t n, const float* a, const float* b, float*
   for (int64_t i = 0; i < n; ++i) y[i] = a[i] + b[i];
 }
 AZ_MULTIVERSION void add_relu_range(int64_t n, const float* a, const float* b, float* __restrict y) {
-  for (int64_t i = 0; i < n; ++i) y[i] = a[i] + b[i] > 0 ? a[i] + b[i] : 0;
+  for (int64_t i = 0; i < n; ++i) y[i] = a[i] + b[i] < 0 ? 0 : a[i] + b[i];  // NaN stays
 }
 AZ_MULTIVERSION void relu_backward_range(int64_t n, const float* y, const float* dy, float* __restrict dx) {
   for (int64_t i = 0; i < n; ++i) dx[i] = y[i] > 0 ? dy[i] : 0;

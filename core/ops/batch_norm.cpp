@@ -1,3 +1,6 @@
+#include <algorithm>
+#include <cmath>
+
 #include "core/autograd.h"
 #include "core/backend/backend.h"
 #include "core/backend/layout.h"
@@ -38,6 +41,11 @@ void update_running(const Tensor& running, const Tensor& batch, double momentum,
     update_running<float>(running, batch, momentum, factor);
 }
 
+bool all_finite(const Tensor& statistics) {
+  const std::vector<double> values = statistics.to_vector<double>();
+  return std::all_of(values.begin(), values.end(), [](double v) { return std::isfinite(v); });
+}
+
 // With statistics that are constants the layer is x * scale + shift, made of ops.
 Tensor by_running_statistics(const Tensor& x, const Tensor& gamma, const Tensor& beta, const Tensor& mean, const Tensor& var,
                              const BatchNormOptions& options, bool with_relu) {
@@ -66,6 +74,10 @@ Tensor batch_norm_op(const char* name, const Tensor& x, const Tensor& given_gamm
     return backend.batch_norm(x, gamma, beta, running_mean, running_var, options.eps, with_relu).y;
   }
   BatchNormResult r = backend.batch_norm(x, gamma, beta, {}, {}, options.eps, with_relu);
+  // A fused ReLU may turn NaN into 0, which would hide a training that has diverged.
+  if (with_relu && !all_finite(r.variance)) {
+    return relu(batch_norm_op(name, x, gamma, beta, running_mean, running_var, options, false));
+  }
   double count = double(x.numel() / x.size(1));
   update_running(running_mean, r.mean, options.momentum, 1);
   update_running(running_var, r.variance, options.momentum, count / (count - 1));

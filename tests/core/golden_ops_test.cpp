@@ -10,6 +10,8 @@
 #include "core/gradcheck.h"
 #include "core/ops/conv.h"
 #include "core/ops/create.h"
+#include "core/ops/elementwise.h"
+#include "core/ops/norm.h"
 #include "core/random.h"
 #include "core/safetensors.h"
 #include "tests/compare.h"
@@ -248,6 +250,22 @@ TEST_CASE("ops: f32 agrees with f64 in every layout, forward and backward") {
       }
     }
   });
+}
+
+TEST_CASE("ops: a NaN in an image is still there after each fused ReLU, in every layout") {
+  Tensor x = full({2, 20, 4, 4}, 0.5);
+  x.mutable_data<float>()[7] = NAN;
+  Tensor other = full({2, 20, 4, 4}, -1), gamma = ones({20}), beta = zeros({20});
+  auto has_nan = [](const Tensor& t) {
+    auto values = t.to_vector<float>();
+    return std::any_of(values.begin(), values.end(), [](float v) { return v != v; });
+  };
+  for (const Tensor& image : {x, through_identity(x)}) {
+    CHECK(has_nan(relu(image)));
+    CHECK(has_nan(add_relu(image, other)));
+    CHECK(has_nan(add_relu(other, image)));
+    CHECK(has_nan(batch_norm_relu(image, gamma, beta, {}, {}, {})));
+  }
 }
 
 }  // namespace az::test

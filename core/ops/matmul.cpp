@@ -41,7 +41,7 @@ Tensor multiply(const char* op, const Tensor& a, Side side_a, const Tensor& b, S
   shape.push_back(rows(a, side_a));
   shape.push_back(columns(b, side_b));
   Tensor pa = a.plain(), pb = b.plain(), value = Tensor::empty(shape, a.dtype());
-  if (columns(a, side_a) == 0)
+  if (value.numel() * columns(a, side_a) == 0)
     value.fill_(0);
   else if (a.dtype() == DType::f64)
     multiply_into<double>(pa, side_a, pb, side_b, value);

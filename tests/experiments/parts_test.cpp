@@ -25,10 +25,10 @@ TEST_CASE("a score counts ties and NaN against the label") {
   Score score;
   const Tensor labels = Tensor::of<int64_t>({4}, {0, 1, 2, 0});
   const float nan = NAN;
-  score.add(0.5, Tensor::of<float>({4, 7}, {3,   2, 1, 0, 0, 0, 0,    // first
-                                            7,   6, 5, 4, 3, 2, 1,    // second
-                                            7,   6, 1, 5, 4, 3, 2,    // seventh
-                                            nan, 1, 1, 1, 1, 1, 1}),  // nowhere
+  score.add(0.5, Tensor::of<float>({4, 7}, {3,   2, 1, 0, 0, 0, 0,    // the label comes first,
+                                            7,   3, 6, 5, 4, 2, 1,    // fifth,
+                                            7,   6, 2, 5, 4, 3, 1,    // sixth,
+                                            nan, 1, 1, 1, 1, 1, 1}),  // and last
             labels);
   CHECK(score.accuracy() == 0.25);
   CHECK(score.top5_accuracy() == 0.5);
@@ -86,7 +86,12 @@ TEST_CASE("a checkpoint comes back as it was, and replacing one leaves nothing b
   checkpoint.state.step = 71;
   save_checkpoint(path, checkpoint);
   const Checkpoint back = load_checkpoint(path);
+  CHECK(back.state.epochs == 3);
   CHECK(back.state.step == 71);
+  CHECK(back.state.batches == 2);
+  CHECK(back.state.best_epoch == 2);
+  CHECK(back.state.lr == 0.1);
+  CHECK(back.state.metrics_bytes == 99);
   CHECK(back.state.train.loss_sum == 0.1 + 0.2);
   CHECK(back.state.random.seed == ~uint64_t(0));
   CHECK(*back.state.best_accuracy == 1.0 / 3);

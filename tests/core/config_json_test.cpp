@@ -68,7 +68,8 @@ TEST_CASE("JSON values keep their types and exact integers") {
   CHECK(list.as_array()[3].as_string() == "\xC3\xA9\n");
   CHECK(list.as_array()[4].as_bool() == false);
   CHECK(list.as_array()[5].is_null());
-  CHECK(parse_text("\xEF\xBB\xBF 7", "a.json").as_int() == 7);
+  CHECK(parse_text("\xEF\xBB\xBF{\"a\": 7}", "a.json").at("a").as_int() == 7);
+  CHECK(parse_text("\xEF\xBB\xBF{\"a\": 7}", "a.json").at("a").position().text() == "a.json:1:7");
   CHECK_THROWS_WITH(list.as_array()[2].as_int(), "a.json:1:45: expected an integer, got 1.0");
   CHECK_THROWS_WITH(list.at("x"), "a.json:1:1: expected an object, got a list");
 }

@@ -51,7 +51,7 @@ struct TrainOptions {
 struct ExperimentOptions {
   std::string name = "run";
   OptimizerOptions optimizer;
-  TrainOptions train{.epochs = 30, .threads = {}};
+  TrainOptions train{.epochs = 30, .threads = 4};
   static void fields(auto& f) {
     f("name", &ExperimentOptions::name, "name of the run");
     f("optimizer", &ExperimentOptions::optimizer, "how to learn");
@@ -91,11 +91,15 @@ TEST_CASE("options are read over their defaults") {
   CHECK(!options.optimizer.groups[1].weight_decay);
   CHECK(options.train.epochs == 30);
   CHECK(options.train.threads == 2);
+  options = parse(R"({"optimizer": {"lr": 1}, "train": {"epochs": 1000, "threads": null}})");
+  CHECK(options.train.epochs == 1000);
+  CHECK(!options.train.threads);
 }
 
 TEST_CASE("an unknown key is reported at the key, with the nearest known one") {
   CHECK(optimizer_error(R"("momentun": 0.9)") == "exp.json:2:3: optimizer.momentun: unknown key; did you mean \"momentum\"?");
   CHECK(optimizer_error(R"("momnetum": 0.9)") == "exp.json:2:3: optimizer.momnetum: unknown key; did you mean \"momentum\"?");
+  CHECK(optimizer_error(R"("rl": 0.9)") == "exp.json:2:3: optimizer.rl: unknown key; did you mean \"lr\"?");
   CHECK(optimizer_error(R"("groups": [{}, {"knd": "any"}])") ==
         "exp.json:2:19: optimizer.groups.1.knd: unknown key; did you mean \"kind\"?");
   CHECK(error_of(R"({"color": 1})") == "exp.json:1:2: color: unknown key (known: \"name\", \"optimizer\", \"train\")");
@@ -162,7 +166,7 @@ TEST_CASE("resolved options read back to the same") {
   Value resolved = config::to_value(options);
   CHECK(config::dump(resolved) ==
         R"({"name": "x", "optimizer": {"lr": 0.3, "momentum": 0.9, "nesterov": false, "milestones": [80, 120], )"
-        R"("groups": [{"kind": "bias", "weight_decay": null}]}, "train": {"epochs": 30, "threads": null}})");
+        R"("groups": [{"kind": "bias", "weight_decay": null}]}, "train": {"epochs": 30, "threads": 4}})");
   CHECK(config::to_value(config::parse<ExperimentOptions>(config::parse_text(config::dump(resolved, 2), "x"))) == resolved);
 }
 
@@ -179,6 +183,6 @@ TEST_CASE("describe lists nested options with types, defaults and ranges") {
   optimizer.groups[].weight_decay  number or null    null        at least 0                    overrides the decay
   train                            object                                                      how long
   train.epochs                     integer           30          at least 0, at most 1000      passes over the data
-  train.threads                    integer or null   null        at least 1                    number of threads
+  train.threads                    integer or null   4           at least 1                    number of threads
 )");
 }

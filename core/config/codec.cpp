@@ -1,8 +1,5 @@
 #include <fmt/core.h>
 
-#include <cmath>
-
-#include "core/config/nearest.h"
 #include "core/config/options.h"
 #include "core/config/rules.h"
 

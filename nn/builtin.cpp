@@ -119,6 +119,7 @@ void register_builtin_layers() {
 }
 
 void register_builtin_models() {
+  register_builtin_layers();  // "network" names them
   static std::once_flag once;
   std::call_once(once, add_models);
 }

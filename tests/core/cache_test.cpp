@@ -1,0 +1,90 @@
+#include <doctest/doctest.h>
+
+#include "core/autograd.h"
+#include "core/ops/conv.h"
+#include "core/ops/create.h"
+#include "core/ops/norm.h"
+#include "core/ops/pool.h"
+#include "core/random.h"
+#include "tests/compare.h"
+
+// Primitives and packed weights are kept between calls; here calls differ in one thing at a time, over the same shapes.
+namespace az::test {
+namespace {
+
+Tensor random(const Shape& shape, uint64_t seed = 11) {
+  Philox generator(seed);
+  return uniform(shape, {.low = -1, .high = 1}, generator);
+}
+
+// The op's value and its gradients in f32 against f64.
+template <class Op> void check_both(const std::vector<Tensor>& inputs, Op op) {
+  std::vector<Tensor> found, wanted;
+  for (DType type : {DType::f32, DType::f64}) {
+    std::vector<Tensor> leaves, &results = type == DType::f32 ? found : wanted;
+    for (const Tensor& input : inputs) leaves.push_back(input.to(type).clone().set_requires_grad());
+    Tensor value = op(leaves);
+    results = grad(value, leaves, {.gradient = random(value.shape(), 12).to(type)});
+    results.push_back(value);
+  }
+  for (size_t i = 0; i < found.size(); ++i) {
+    CAPTURE(i);
+    CHECK(distance(found[i], wanted[i]) <= 1e-5);
+  }
+}
+
+}  // namespace
+
+TEST_CASE("cached primitives: each parameter of a convolution counts") {
+  for (const Conv2dParams& params : std::initializer_list<Conv2dParams>{{},
+                                                                        {.stride = {2, 1}},
+                                                                        {.stride = {1, 2}},
+                                                                        {.padding = {1, 0}},
+                                                                        {.padding = {0, 1}},
+                                                                        {.dilation = {2, 1}},
+                                                                        {.dilation = {1, 2}},
+                                                                        {.stride = {2, 1}, .padding = {1, 0}}}) {
+    auto with_bias = [&](const auto& x) { return conv2d(x[0], x[1], x[2], params); };
+    auto without = [&](const auto& x) { return conv2d(x[0], x[1], {}, params); };
+    check_both({random({2, 16, 8, 8}), random({16, 16, 3, 3}), random({16})}, with_bias);
+    check_both({random({2, 16, 8, 8}), random({16, 16, 3, 3})}, without);
+  }
+}
+
+TEST_CASE("cached primitives: each parameter of a pooling, and eps of a batch norm, counts") {
+  for (const Pool2dParams& params : std::initializer_list<Pool2dParams>{{.kernel = 3},
+                                                                        {.kernel = {3, 2}},
+                                                                        {.kernel = {2, 3}},
+                                                                        {.kernel = 3, .stride = {1, 2}},
+                                                                        {.kernel = 3, .stride = {2, 1}},
+                                                                        {.kernel = 3, .padding = {1, 0}},
+                                                                        {.kernel = 3, .padding = {0, 1}}}) {
+    check_both({random({2, 16, 8, 8})}, [&](const auto& x) { return max_pool2d(x[0], params); });
+    check_both({random({2, 16, 8, 8})}, [&](const auto& x) { return avg_pool2d(x[0], params); });
+  }
+  for (double eps : {1e-5, 0.1}) {
+    check_both({random({4, 16, 3, 3}), random({16}), random({16})},
+               [&](const auto& x) { return batch_norm(x[0], x[1], x[2], {}, {}, {.eps = eps}); });
+  }
+}
+
+TEST_CASE("packed weights: a change in place is seen, by either spelling, and by the next tensor at the same address") {
+  Tensor x = random({2, 16, 8, 8}), weight = random({32, 16, 3, 3});
+  auto check = [&] { CHECK(distance(conv2d(x, weight, {}), conv2d(x.to(DType::f64), weight.to(DType::f64), {})) <= 1e-5); };
+  check();
+  weight.mul_(3);
+  check();
+  weight.mutable_data<float>()[17] = 100;
+  check();
+  weight.add_(random({32, 16, 3, 3}), -2);
+  check();
+  weight.copy_(ones({32, 16, 3, 3}));
+  check();
+  for (int i = 1; i < 4; ++i) {
+    weight = {};
+    weight = full({32, 16, 3, 3}, i);
+    check();
+  }
+}
+
+}  // namespace az::test

@@ -1,5 +1,7 @@
 #include "data/builtin.h"
 
+#include <mutex>
+
 #include "data/cifar.h"
 #include "data/synthetic.h"
 
@@ -38,19 +40,20 @@ DataSource shapes(const ShapesConfig& config) {
           }};
 }
 
+void add_all() {
+  AugmentRegistry::add<RandomCropOptions>("random_crop", "pads the image and cuts out a window of the old size", random_crop);
+  AugmentRegistry::add<HorizontalFlipOptions>("horizontal_flip", "mirrors the image left to right", horizontal_flip);
+  AugmentRegistry::add<CutoutOptions>("cutout", "hides a random square (DeVries and Taylor, 2017)", cutout);
+  DataRegistry::add<CifarConfig>("cifar10", "CIFAR-10: 50,000 + 10,000 photos of 10 classes", cifar<Cifar10, 10>);
+  DataRegistry::add<CifarConfig>("cifar100", "CIFAR-100: 50,000 + 10,000 photos of 100 classes", cifar<Cifar100, 100>);
+  DataRegistry::add<ShapesConfig>("shapes", "drawn on the spot: 5 outlines with 2 textures make 10 classes", shapes);
+}
+
 }  // namespace
 
 void register_builtin_data() {
-  static const bool once = [] {
-    AugmentRegistry::add<RandomCropOptions>("random_crop", "pads the image and cuts out a window of the old size", random_crop);
-    AugmentRegistry::add<HorizontalFlipOptions>("horizontal_flip", "mirrors the image left to right", horizontal_flip);
-    AugmentRegistry::add<CutoutOptions>("cutout", "hides a random square (DeVries and Taylor, 2017)", cutout);
-    DataRegistry::add<CifarConfig>("cifar10", "CIFAR-10: 50,000 + 10,000 photos of 10 classes", cifar<Cifar10, 10>);
-    DataRegistry::add<CifarConfig>("cifar100", "CIFAR-100: 50,000 + 10,000 photos of 100 classes", cifar<Cifar100, 100>);
-    DataRegistry::add<ShapesConfig>("shapes", "drawn on the spot: 5 outlines with 2 textures make 10 classes", shapes);
-    return true;
-  }();
-  (void)once;
+  static std::once_flag once;
+  std::call_once(once, add_all);
 }
 
 }  // namespace az::data

@@ -66,7 +66,6 @@ Shape input_shape(const ExperimentConfig& config) {
 }
 
 nn::ModulePtr build_model(const ExperimentConfig& config) {
-  if (config.train.threads) set_thread_count(int(*config.train.threads));
   seed_random(uint64_t(config.seed));
   return config.model.create(input_shape(config), config.data.create().class_count);
 }
@@ -80,6 +79,7 @@ Experiment::Experiment(ExperimentConfig given)
       test(splits.test, splits.evaluation),
       schedule_(config.schedule.create()),
       base_lr_(optimizer->lr()) {
+  if (config.train.threads) set_thread_count(int(*config.train.threads));
   if (splits.validation) validation.emplace(*splits.validation, splits.evaluation);
 }
 
@@ -94,7 +94,9 @@ nn::ModulePtr load_run(const std::string& folder) {
   register_builtin();
   const std::string best = existing_checkpoint(folder + "/checkpoints/best");
   const Checkpoint checkpoint = load_checkpoint(fs::exists(best) ? best : folder + "/checkpoints/last");
+  const RandomState before = random_state();
   nn::ModulePtr model = build_model(load_run_config(folder));
+  set_random_state(before);
   model->load_state(checkpoint.model.tensors);
   model->eval();
   return model;

@@ -23,6 +23,7 @@ InterruptGuard::InterruptGuard() {
 InterruptGuard::~InterruptGuard() {
   std::signal(SIGINT, SIG_DFL);
   std::signal(SIGTERM, SIG_DFL);
+  received_signal = 0;
 }
 
 Exit InterruptGuard::received() {

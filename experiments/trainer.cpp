@@ -192,11 +192,12 @@ void Trainer::save(const std::string& name) {
 void Trainer::fail_diverged(const data::Batch& batch, double loss) {
   metrics_->write("step", {{"step", state_.step + 1}, {"epoch", state_.epochs + 1}, {"lr", state_.lr}, {"loss", loss}});
   const std::string kept = existing_checkpoint(folder_ + "/checkpoints/last");
-  throw DivergedError(
-      fmt::format("training diverged at step {} (epoch {}, learning rate {:.6g}): the loss is {}; the first number that is "
-                  "not finite is {}; lower optimizer.lr, warm up for longer or set train.clip_norm{}",
-                  state_.step + 1, state_.epochs + 1, state_.lr, loss, first_bad_layer(*experiment_.model, batch.images),
-                  state_.epochs > 0 ? "; the checkpoint at " + kept + " is from before" : ""));
+  throw DivergedError(fmt::format(
+      "training diverged at step {} (epoch {}, learning rate {:.6g}): the loss is {}; the first number that is not finite is {}; "
+      "lower optimizer.lr, warm up for longer or set train.clip_norm{}",
+      state_.step + 1, state_.epochs + 1, state_.lr, std::isnan(loss) ? "not a number" : "infinite",
+      first_bad_layer(*experiment_.model, batch.images),
+      state_.epochs > 0 ? "; the checkpoint at " + kept + " is from before" : ""));
 }
 
 }  // namespace az::experiments

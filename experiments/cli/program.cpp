@@ -41,7 +41,7 @@ Exit run_command(int argc, char** argv) {
   Outcome outcome;
   for (int i = 0; i < argc; ++i) outcome.command_line += (i ? " " : "") + std::string(argv[i]);
   CLI::App app("Azimuth: train networks on CPUs from JSON files and watch the lengths of their weights.", "azimuth");
-  app.set_version_flag("--version", "azimuth 0.1.0");
+  app.set_version_flag("--version", "azimuth " AZIMUTH_VERSION);
   app.require_subcommand(1);
   app.get_formatter()->column_width(36);
   add_train_commands(app, outcome);

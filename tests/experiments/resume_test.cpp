@@ -152,7 +152,10 @@ TEST_CASE("best is chosen by validation accuracy and load_run gives it") {
   }
   CHECK(*result.best_accuracy == best);
 
+  seed_random(77);
   auto net = load_run(folder.path.string());
+  CHECK(random_state().seed == 77);
+  CHECK(random_state().draws == 0);
   CHECK_FALSE(net->training());
   Experiment experiment(config);
   CHECK(evaluate(*net, *experiment.validation).accuracy() == best);

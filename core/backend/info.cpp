@@ -32,24 +32,15 @@ std::string known_instruction_sets() {
 
 const char* isa_name(dnnl::cpu_isa isa) {
   switch (isa) {
-    case dnnl::cpu_isa::sse41:
-      return "SSE4.1";
-    case dnnl::cpu_isa::avx:
-      return "AVX";
-    case dnnl::cpu_isa::avx2:
-      return "AVX2";
-    case dnnl::cpu_isa::avx2_vnni:
-      return "AVX2 + VNNI";
-    case dnnl::cpu_isa::avx512_core:
-      return "AVX-512";
-    case dnnl::cpu_isa::avx512_core_vnni:
-      return "AVX-512 + VNNI";
-    case dnnl::cpu_isa::avx512_core_bf16:
-      return "AVX-512 + bf16";
-    case dnnl::cpu_isa::avx512_core_amx:
-      return "AVX-512 + AMX";
-    default:
-      return "unknown";
+    case dnnl::cpu_isa::sse41: return "SSE4.1";
+    case dnnl::cpu_isa::avx: return "AVX";
+    case dnnl::cpu_isa::avx2: return "AVX2";
+    case dnnl::cpu_isa::avx2_vnni: return "AVX2 + VNNI";
+    case dnnl::cpu_isa::avx512_core: return "AVX-512";
+    case dnnl::cpu_isa::avx512_core_vnni: return "AVX-512 + VNNI";
+    case dnnl::cpu_isa::avx512_core_bf16: return "AVX-512 + bf16";
+    case dnnl::cpu_isa::avx512_core_amx: return "AVX-512 + AMX";
+    default: return "unknown";
   }
 }
 

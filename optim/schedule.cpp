@@ -37,7 +37,7 @@ double lr_factor(const ConstantSchedule& options, const Moment& moment) {
 
 double lr_factor(const StepSchedule& options, const Moment& moment) {
   return warmed_up(options, moment, [&](const Moment& at, int64_t) {
-    // The smallest slack lets step 30 * n count as passed when every_epochs is a fraction that has no exact binary form.
+    // The slack is for an every_epochs that no binary fraction equals: its last step must still count.
     return std::pow(options.gamma, std::floor(double(at.step) / (options.every_epochs * double(at.steps_per_epoch)) + 1e-9));
   });
 }

@@ -88,12 +88,12 @@ template <class T> Vector gradient(const Weight& w, az::optim::View view, double
     const size_t length = w.length();
     const bool channel = view == az::optim::View::channel && length > 1;
     for (size_t row = 0; row < w.rows() && length > 1; ++row) {
-      const double cosine = channel ? 0.3 * delta / std::sqrt(double(length)) : 0.7;
+      const double cosine = channel ? 0.9 * delta / std::sqrt(double(length)) : 0.7;
       set_cosine(g, w.p, row * length, (row + 1) * length, row % 2 ? cosine : -cosine);
     }
     if (!channel) {
-      const bool fires = view != az::optim::View::none;
-      set_cosine(g, w.p, 0, w.size(), fires ? 0.3 * delta / std::sqrt(double(w.size())) : -0.6);
+      const double share = view == az::optim::View::none ? 1.1 : 0.9;  // of the threshold
+      set_cosine(g, w.p, 0, w.size(), share * delta / std::sqrt(double(w.size())));
     }
   }
   for (double& x : g) x = double(T(x));

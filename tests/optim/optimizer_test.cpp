@@ -153,7 +153,11 @@ TEST_CASE("Saved and loaded state continues bit for bit") {
       whole->step();
     }
     std::map<std::string, Tensor> state;
-    for (const auto& [name, tensor] : whole->state()) state[name] = tensor.clone();
+    std::map<std::string, std::vector<double>> saved;
+    for (const auto& [name, tensor] : whole->state()) {
+      state[name] = tensor.clone();
+      saved[name] = tensor.to_vector<double>();
+    }
     CHECK(state.at("steps").item() == 3);
     CHECK(state.at("steps/fc.bias").item() == 2);
     auto copy = list;
@@ -169,6 +173,7 @@ TEST_CASE("Saved and loaded state continues bit for bit") {
     const auto end = whole->state(), other = resumed->state();
     REQUIRE(end.size() == other.size());
     for (const auto& [name, tensor] : end) CHECK(tensor.to_vector<double>() == other.at(name).to_vector<double>());
+    for (const auto& [name, tensor] : state) CHECK(tensor.to_vector<double>() == saved.at(name));  // copied, not shared
   }
 }
 

@@ -35,8 +35,9 @@ TEST_CASE("Milestones count from the start of training; the others start where w
 }
 
 TEST_CASE("Every drop of a fractional every_epochs falls on its step") {
-  const StepSchedule step{.every_epochs = 0.1, .gamma = 0.5};  // every step
-  for (int64_t i = 0; i < 40; ++i) CHECK(lr_factor(step, at(i)) == std::pow(0.5, double(i)));
+  const StepSchedule step{.every_epochs = 27.0 / 13, .gamma = 0.5};  // times 13 steps: a hair above 27
+  CHECK(lr_factor(step, {.step = 26, .total_steps = 100, .steps_per_epoch = 13}) == 1);
+  CHECK(lr_factor(step, {.step = 27, .total_steps = 100, .steps_per_epoch = 13}) == 0.5);
 }
 
 TEST_CASE("Every schedule is finite and at least 0 in any run, however short or overrun") {

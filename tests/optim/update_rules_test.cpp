@@ -28,7 +28,7 @@ template <class T> double worst(const Make& make, const Rule& rule, View view, d
   model::Random random{std::mt19937_64(7)};
   std::vector<Weight> weights;
   std::vector<Parameter> parameters;
-  for (const Shape& shape : {Shape{17}, Shape{5, 6}, Shape{4, 3, 3, 3}, Shape{2, 70}, Shape{6, 1}}) {
+  for (const Shape& shape : {Shape{17}, Shape{5, 6}, Shape{4, 3, 3, 3}, Shape{2, 530}, Shape{6, 1}}) {
     Vector p(size_t(shape.numel()));
     for (double& x : p) x = double(T(2 * random()));
     weights.push_back({.name = "w" + shape.str(),

@@ -66,7 +66,7 @@ TEST_CASE("the layer table has each module's output, parameters and multiply-add
   nn::Summary summary = nn::summarize(*net, {1, 3, 20, 24});
   CHECK(net->training());
   CHECK_FALSE(net->module("3.body.1.0").training());
-  CHECK(net->module("1").buffers()[0].second.to_vector<double>() == std::vector<double>(8, 0));
+  CHECK(net->module("1").buffers()[1].second.to_vector<double>() == std::vector<double>(8, 1));  // running_var
 
   std::map<std::string, nn::Summary::Row> rows;
   for (const auto& row : summary.rows) rows[row.path] = row;

@@ -3,6 +3,15 @@ import torch
 import torch.nn as nn
 import torch.nn.functional as F
 
+nearest_zero = float("inf")
+
+
+def relu(x):
+    """torch.relu, noting how near to 0, where its gradient jumps, its input has come."""
+    global nearest_zero
+    nearest_zero = min(nearest_zero, x.detach().abs().min().item())
+    return torch.relu(x)
+
 
 def batch_norm(channels):
     norm = nn.BatchNorm2d(channels)
@@ -31,12 +40,12 @@ class Block(nn.Module):
             self.downsample = nn.Sequential(convolution(inputs, outputs, 1, stride), batch_norm(outputs))
 
     def forward(self, x):
-        y = self.bn2(self.conv2(torch.relu(self.bn1(self.conv1(x)))))
+        y = self.bn2(self.conv2(relu(self.bn1(self.conv1(x)))))
         if hasattr(self, "downsample"):
             x = self.downsample(x)
         elif self.padding is not None and self.stride != 1:
             x = F.pad(x[:, :, :: self.stride, :: self.stride], (0, 0, 0, 0, self.padding, self.padding))
-        return torch.relu(x + y)
+        return relu(x + y)
 
 
 class ResNet(nn.Module):
@@ -58,7 +67,7 @@ class ResNet(nn.Module):
         self.fc = nn.Linear(channels, 10)
 
     def forward(self, x):
-        x = torch.relu(self.bn1(self.conv1(x)))
+        x = relu(self.bn1(self.conv1(x)))
         for i in range(self.stages):
             x = getattr(self, f"layer{i + 1}")(x)
         return self.fc(x.mean((2, 3)))
@@ -72,10 +81,12 @@ def run(stages, width, shortcut, seed):
     """start/ (f32), gradient/, running/ (after one forward pass), final/ (after ten steps), logits, loss, eval_logits, losses."""
     torch.manual_seed(seed)
     net = ResNet(stages, width, shortcut)
-    images, labels = torch.randn(4, 3, 32, 32), torch.tensor([3, 1, 9, 3])
+    images, labels = torch.randn(2, 3, 32, 32), torch.tensor([3, 9])
     tensors = {"images": images, "labels": labels}
     tensors.update({"start/" + k: v for k, v in state(net).items()})
     net = net.double()
+    global nearest_zero
+    nearest_zero = float("inf")
     images = images.double()
 
     logits = net(images)
@@ -89,7 +100,7 @@ def run(stages, width, shortcut, seed):
 
     net.load_state_dict({k[len("start/"):]: v for k, v in tensors.items() if k.startswith("start/")}, strict=False)
     net.train()
-    sgd = torch.optim.SGD(net.parameters(), lr=0.1, momentum=0.9, nesterov=True, weight_decay=5e-4)
+    sgd = torch.optim.SGD(net.parameters(), lr=0.01, momentum=0.9, nesterov=True, weight_decay=5e-4)
     losses = []
     for _ in range(10):
         loss = F.cross_entropy(net(images), labels)
@@ -97,6 +108,8 @@ def run(stages, width, shortcut, seed):
         loss.backward()
         sgd.step()
         losses.append(loss.detach())
+    # A ReLU whose input rounding moves across 0 throws f32 off its course: take another seed.
+    assert nearest_zero > 3e-6, f"seed {seed}: an input of ReLU came as near to 0 as {nearest_zero:.1e}"
     tensors["losses"] = torch.stack(losses)
     tensors.update({"final/" + k: v for k, v in state(net).items()})
     return tensors

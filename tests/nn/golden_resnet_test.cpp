@@ -43,9 +43,10 @@ void check_batch(const GoldenNetwork& network, DType type, double value_toleranc
   CHECK(distance((*net)(images), goldens.at("eval_logits")) <= value_tolerance);
 }
 
-// Loss and gradients of a network on a fixed random batch.
+// Loss and gradients of a network on a batch whose seed was chosen so that no input of a ReLU comes so near to 0 that rounding
+// moves it across, with any instruction set: gradients would jump by percents.
 std::vector<Tensor> gradients_of(nn::Module& net, DType type) {
-  Philox generator(4);
+  Philox generator(12);
   Tensor images = randn({2, 3, 32, 32}, generator, DType::f32).to(type);
   Tensor loss = cross_entropy(net(images), Tensor::of<int64_t>({2}, {3, 8}));
   loss.backward();
@@ -64,7 +65,6 @@ TEST_CASE("resnets: values, gradients and running statistics in f32 are PyTorch'
   for (const auto& network : golden_networks()) check_batch(network, DType::f32, 1e-4, 1e-3);
 }
 
-// Where rounding moves a fraction p of the activations across ReLU's kink, the gradient moves by about sqrt(p) of its norm.
 TEST_CASE("resnets: f32 agrees with f64 where layouts are full and Winograd runs") {
   seed_random(1);
   std::vector<nn::ModulePtr> wide;
@@ -78,7 +78,7 @@ TEST_CASE("resnets: f32 agrees with f64 where layouts are full and Winograd runs
     auto single = gradients_of(*wide[k], DType::f32), twice = gradients_of(*exact, DType::f64);
     REQUIRE(single.size() == twice.size());
     CHECK(distance(single[0], twice[0]) <= 1e-5);
-    for (size_t i = 1; i < single.size(); ++i) CHECK(distance(single[i], twice[i]) <= 1e-2);
+    for (size_t i = 1; i < single.size(); ++i) CHECK(distance(single[i], twice[i]) <= 1e-4);
   }
 }
 

@@ -147,7 +147,7 @@ Tensor pow(const Tensor& x, double exponent) {
 }
 
 Tensor clamp(const Tensor& x, ClampOptions options) {
-  auto [low, high] = options;
+  const double low = options.min, high = options.max;
   if (low > high) fail("clamp: min {} is above max {}", low, high);
   Tensor value = map("clamp", x, Zero::moved, [low, high](auto v) {
     using T = decltype(v);

@@ -8,12 +8,15 @@
 
 #include "core/ops/elementwise.h"
 #include "core/ops/reduce.h"
+#include "core/profile.h"
 #include "core/tensor_impl.h"
 
 namespace az {
 namespace {
 
 thread_local bool recording = true;
+// While a backward pass runs, time belongs to the op whose gradient is being made, not to the ops that it is made of.
+thread_local int passes_running = 0;
 std::atomic<uint64_t> next_sequence{1};
 
 // What a dying node pointed at, released one after another: a chain of any length is freed without recursion.
@@ -37,7 +40,9 @@ class Arrived {
 
   void add(const void* key, Tensor gradient) {
     auto [at, is_new] = gradients_.try_emplace(key, std::move(gradient));
-    if (!is_new) at->second = total(std::move(at->second), std::move(gradient));
+    if (is_new) return;
+    at->second = total(std::move(at->second), std::move(gradient));
+    Profile::ended(Phase::backward, "accumulate");
   }
 
   Tensor take(const void* key) {
@@ -115,6 +120,11 @@ Tensor owned(Tensor gradient) {
   return shared ? gradient.clone() : gradient;
 }
 
+struct PassRunning {
+  PassRunning() { ++passes_running; }
+  ~PassRunning() { --passes_running; }
+};
+
 struct Pass {
   bool retain_graph = false, create_graph = false;
   // grad() only: the tensors asked for, by node or leaf, and the ops that lead to one of them.
@@ -173,6 +183,7 @@ void check_usable(const Node& node, bool create_graph) {
 // Newest op first: whatever uses an op's result is newer than it, so its gradient is complete when its turn comes.
 void run(const Tensor& output, const Tensor& gradient, const Pass& pass) {
   GradMode mode(pass.create_graph);
+  PassRunning running;
   Arrived arrived(pass.create_graph);
   std::priority_queue<std::shared_ptr<Node>, std::vector<std::shared_ptr<Node>>, Older> queue;
   std::unordered_set<const void*> queued;
@@ -217,8 +228,11 @@ void run(const Tensor& output, const Tensor& gradient, const Pass& pass) {
     std::vector<bool> needed = back.needed;
     back = {};
     for (size_t i = 0; i < gradients.size(); ++i) {
-      if (!needed[i] || !gradients[i].defined()) continue;
-      send(node->inputs[i].node, node->inputs[i].leaf, checked(*node, i, std::move(gradients[i])));
+      gradients[i] = needed[i] && gradients[i].defined() ? checked(*node, i, std::move(gradients[i])) : Tensor();
+    }
+    Profile::ended(Phase::backward, node->name);
+    for (size_t i = 0; i < gradients.size(); ++i) {
+      if (gradients[i].defined()) send(node->inputs[i].node, node->inputs[i].leaf, std::move(gradients[i]));
     }
   }
 
@@ -234,6 +248,7 @@ void run(const Tensor& output, const Tensor& gradient, const Pass& pass) {
       leaf->grad.add_(g);
     }
   }
+  Profile::ended(Phase::backward, "store_gradients");
 }
 
 Tensor first_gradient(const Tensor& output, const Tensor& given) {
@@ -276,6 +291,7 @@ bool needs_grad(const std::vector<Tensor>& inputs) {
 }
 
 Tensor record(const char* name, Tensor value, std::vector<Tensor> inputs, Saved saved, Gradient gradient) {
+  if (passes_running == 0) Profile::ended(Phase::forward, name);
   if (!needs_grad(inputs)) return value;
   auto node = std::make_shared<Node>();
   node->name = name;

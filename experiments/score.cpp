@@ -18,4 +18,11 @@ void Score::add(double loss, const Tensor& logits, const Tensor& labels) {
   images += count;
 }
 
+void Score::add(const Score& other) {
+  loss_sum += other.loss_sum;
+  correct += other.correct;
+  top5 += other.top5;
+  images += other.images;
+}
+
 }  // namespace az::experiments

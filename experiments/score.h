@@ -15,6 +15,7 @@ struct Score {
 
   // loss: mean over the batch; logits f32 [n,c], labels i64 [n]. A label's rank counts ties and NaN against it.
   void add(double loss, const Tensor& logits, const Tensor& labels);
+  void add(const Score& other);
 
   double loss() const { return loss_sum / double(images); }
   double accuracy() const { return double(correct) / double(images); }  // a fraction

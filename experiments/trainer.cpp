@@ -5,12 +5,8 @@
 #include <chrono>
 #include <cmath>
 
-#include "core/autograd.h"
-#include "core/ops/elementwise.h"
-#include "core/ops/loss.h"
 #include "experiments/diagnose.h"
 #include "experiments/interrupt.h"
-#include "optim/clip.h"
 
 namespace az::experiments {
 namespace {
@@ -27,21 +23,6 @@ class Stopwatch {
 bool interrupted() { return InterruptGuard::received() != Exit::done; }
 
 }  // namespace
-
-Score evaluate(nn::Module& model, data::Loader& loader) {
-  NoGrad no_grad;
-  const bool training = model.training();
-  model.eval();
-  Score score;
-  loader.set_epoch(0);
-  for (const auto& [images, labels] : loader) {
-    if (interrupted()) break;
-    const Tensor logits = model(images);
-    score.add(cross_entropy(logits, labels).item(), logits, labels);
-  }
-  model.train(training);
-  return score;
-}
 
 Trainer::Trainer(Experiment& experiment, std::string folder, TrainerOptions options)
     : experiment_(experiment), config_(experiment.config), folder_(std::move(folder)) {
@@ -84,18 +65,25 @@ void Trainer::train_epoch() {
   data::Loader& loader = experiment_.train;
   loader.seek({.epoch = state_.epochs, .batch = state_.batches});
   experiment_.model->train();
-  std::vector<data::Batch> batches;
   const double seconds_before = state_.epoch_seconds;
   const Stopwatch watch;
-  for (auto it = loader.begin(); it != loader.end(); ++it) {
-    batches.push_back(*it);
-    ++state_.batches;
-    if (int64_t(batches.size()) < config_.train.accumulate && state_.batches < loader.batches()) continue;
-    train_step(batches);
-    batches.clear();
+  for (auto at = loader.begin(); at != loader.end();) {
+    const std::vector<data::Batch> batches = next_batches(at, config_.train.accumulate);
+    state_.batches = at.position().batch;
+    finish_step(train_step(experiment_, state_.step, batches));
     state_.epoch_seconds = seconds_before + watch.seconds();
     show_step();
     if (interrupted() || finished()) break;
+  }
+}
+
+void Trainer::finish_step(const StepResult& result) {
+  state_.lr = result.lr;
+  if (result.diverged) fail_diverged(*result.diverged, result.loss);
+  state_.train.add(result.score);
+  ++state_.step;
+  if (state_.step % config_.train.log_every == 0) {
+    metrics_->write("step", {{"step", state_.step}, {"epoch", state_.epochs + 1}, {"lr", state_.lr}, {"loss", result.loss}});
   }
 }
 
@@ -110,36 +98,6 @@ void Trainer::show_step() {
                    .loss = state_.train.loss(),
                    .images_per_second = speed,
                    .seconds_left = double(epochs_left * images - state_.train.images) / speed});
-}
-
-void Trainer::train_step(const std::vector<data::Batch>& batches) {
-  optim::Optimizer& optimizer = *experiment_.optimizer;
-  const TrainOptions& options = config_.train;
-  int64_t images_in_step = 0;
-  for (const data::Batch& batch : batches) images_in_step += batch.images.size(0);
-
-  state_.lr = experiment_.lr_at(state_.step);
-  optimizer.set_lr(state_.lr);
-  optimizer.zero_grad();
-  double step_loss = 0;
-  for (const data::Batch& batch : batches) {
-    const Tensor logits = (*experiment_.model)(batch.images);
-    const Tensor loss = cross_entropy(logits, batch.labels, {.label_smoothing = options.label_smoothing});
-    const double value = loss.item();
-    if (!std::isfinite(value)) fail_diverged(batch, value);
-    // A short batch weighs less: the step's gradient is the mean over all its images.
-    const double share = double(batch.images.size(0)) / double(images_in_step);
-    (batches.size() == 1 ? loss : loss * share).backward();
-    state_.train.add(value, logits, batch.labels);
-    step_loss += share * value;
-  }
-  if (options.clip_value) optim::clip_grad_value(optimizer.parameters(), *options.clip_value);
-  if (options.clip_norm) optim::clip_grad_norm(optimizer.parameters(), *options.clip_norm);
-  optimizer.step();
-  ++state_.step;
-  if (state_.step % options.log_every == 0) {
-    metrics_->write("step", {{"step", state_.step}, {"epoch", state_.epochs + 1}, {"lr", state_.lr}, {"loss", step_loss}});
-  }
 }
 
 void Trainer::finish_epoch() {

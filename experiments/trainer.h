@@ -8,11 +8,9 @@
 #include "experiments/experiment.h"
 #include "experiments/metrics.h"
 #include "experiments/progress.h"
+#include "experiments/step.h"
 
 namespace az::experiments {
-
-// Mean loss and accuracies of a network over a set, in evaluation mode, without augmentation or label smoothing.
-Score evaluate(nn::Module& model, data::Loader& loader);
 
 struct TrainingResult {
   Exit exit = Exit::done;  // or interrupted, terminated
@@ -40,7 +38,7 @@ class Trainer {
  private:
   bool finished() const;
   void train_epoch();
-  void train_step(const std::vector<data::Batch>& batches);
+  void finish_step(const StepResult& result);
   void show_step();
   void finish_epoch();
   void save(const std::string& name);

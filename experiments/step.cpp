@@ -1,0 +1,71 @@
+#include "experiments/step.h"
+
+#include <cmath>
+
+#include "core/ops/elementwise.h"
+#include "core/ops/loss.h"
+#include "core/profile.h"
+#include "experiments/interrupt.h"
+#include "optim/clip.h"
+
+namespace az::experiments {
+
+std::vector<data::Batch> next_batches(data::Loader::Iterator& at, int64_t accumulate) {
+  std::vector<data::Batch> batches;
+  for (; int64_t(batches.size()) < accumulate && at != data::Loader::End{}; ++at) batches.push_back(*at);
+  Profile::ended(Phase::data, "load");
+  return batches;
+}
+
+StepResult train_step(Experiment& experiment, int64_t step, const std::vector<data::Batch>& batches) {
+  optim::Optimizer& optimizer = *experiment.optimizer;
+  const TrainOptions& options = experiment.config.train;
+  int64_t images_in_step = 0;
+  for (const data::Batch& batch : batches) images_in_step += batch.images.size(0);
+
+  StepResult result{.lr = experiment.lr_at(step), .score = {}};
+  optimizer.set_lr(result.lr);
+  optimizer.zero_grad();
+  for (const data::Batch& batch : batches) {
+    const Tensor logits = (*experiment.model)(batch.images);
+    const Tensor loss = cross_entropy(logits, batch.labels, {.label_smoothing = options.label_smoothing});
+    const double value = loss.item();
+    if (!std::isfinite(value)) {
+      result.loss = value;
+      result.diverged = &batch;
+      return result;
+    }
+    // A short batch weighs less: the step's gradient is the mean over all its images.
+    const double share = double(batch.images.size(0)) / double(images_in_step);
+    (batches.size() == 1 ? loss : loss * share).backward();
+    result.score.add(value, logits, batch.labels);
+    result.loss += share * value;
+    Profile::ended(Phase::other, "score");
+  }
+  if (options.clip_value) optim::clip_grad_value(optimizer.parameters(), *options.clip_value);
+  if (options.clip_norm) optim::clip_grad_norm(optimizer.parameters(), *options.clip_norm);
+  optimizer.step();
+  Profile::ended(Phase::optimizer, "update");
+  return result;
+}
+
+Evaluation::Evaluation(nn::Module& model) : model_(model), was_training_(model.training()) { model.eval(); }
+Evaluation::~Evaluation() { model_.train(was_training_); }
+
+void Evaluation::add(const data::Batch& batch) {
+  const Tensor logits = model_(batch.images);
+  score_.add(cross_entropy(logits, batch.labels).item(), logits, batch.labels);
+  Profile::ended(Phase::other, "score");
+}
+
+Score evaluate(nn::Module& model, data::Loader& loader) {
+  Evaluation evaluation(model);
+  loader.set_epoch(0);
+  for (const data::Batch& batch : loader) {
+    if (InterruptGuard::received() != Exit::done) break;
+    evaluation.add(batch);
+  }
+  return evaluation.score();
+}
+
+}  // namespace az::experiments

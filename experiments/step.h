@@ -1,0 +1,43 @@
+#pragma once
+
+#include <vector>
+
+#include "core/autograd.h"
+#include "experiments/experiment.h"
+#include "experiments/score.h"
+
+namespace az::experiments {
+
+// The batches of one optimizer step: `accumulate` of them, or what is left of the epoch. Moves `at` past them.
+std::vector<data::Batch> next_batches(data::Loader::Iterator& at, int64_t accumulate);
+
+struct StepResult {
+  double lr = 0;
+  double loss = 0;  // mean over the images of the step
+  Score score;      // of each batch before the update
+  // The batch whose loss is not finite, at which the step broke off: no parameter was changed. nullptr: none.
+  const data::Batch* diverged = nullptr;
+};
+// One optimizer step, `step` counted from 0: forward, loss, backward over each batch, clipping, update.
+StepResult train_step(Experiment& experiment, int64_t step, const std::vector<data::Batch>& batches);
+
+// Puts a network in evaluation mode, without gradients, for as long as it lives.
+class Evaluation {
+ public:
+  explicit Evaluation(nn::Module& model);
+  ~Evaluation();
+  Evaluation(const Evaluation&) = delete;
+
+  void add(const data::Batch& batch);
+  const Score& score() const { return score_; }
+
+ private:
+  nn::Module& model_;
+  bool was_training_;
+  NoGrad no_grad_;
+  Score score_;
+};
+// Mean loss and accuracies of a network over a set, in evaluation mode, without augmentation or label smoothing.
+Score evaluate(nn::Module& model, data::Loader& loader);
+
+}  // namespace az::experiments

@@ -28,7 +28,8 @@ struct PoolResult {
 };
 
 // The kernels that have a faster form than a composition of ops. Tensors in any layout; results lie in the layout the back end
-// likes best. Nothing here is recorded for autograd or checks shapes: the ops do that.
+// likes best. Nothing here is recorded for autograd or checks shapes: the ops do that. With x in bf16 the weights, statistics and
+// their gradients are f32.
 class Backend {
  public:
   virtual ~Backend() = default;
@@ -51,7 +52,8 @@ class Backend {
                                  const Pool2dParams& params) = 0;
 };
 
-// oneDNN for f32, plain loops and OpenBLAS for f64; throws, naming `op`, for other number types.
+// oneDNN for f32 and bf16, plain loops and OpenBLAS for f64; throws, naming `op`, for other number types and for bf16 where the
+// processor has none.
 Backend& backend_for(DType type, const char* op);
 
 }  // namespace az

@@ -46,6 +46,11 @@ const char* isa_name(dnnl::cpu_isa isa) {
 
 }  // namespace
 
+bool has_bf16() {
+  constexpr auto wanted = unsigned(dnnl::cpu_isa::avx512_core_bf16);  // one bit for each set that an instruction set includes
+  return (unsigned(dnnl::get_effective_cpu_isa()) & wanted) == wanted;
+}
+
 BackendInfo backend_info() {
   const dnnl_version_t* version = dnnl_version();
   return {

@@ -17,4 +17,7 @@ struct BackendInfo {
 };
 BackendInfo backend_info();
 
+// Whether the processor computes in bf16 (AVX-512 with bf16, or AMX) and oneDNN may use it.
+bool has_bf16();
+
 }  // namespace az

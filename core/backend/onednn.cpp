@@ -46,7 +46,7 @@ Tensor reorder(const Tensor& x, const Layout* layout) {
 }
 
 void reorder_into(const Tensor& x, const Tensor& into) {
-  if (x.layout() == into.layout()) {
+  if (x.layout() == into.layout() && x.dtype() == into.dtype()) {
     std::memcpy(into.raw(), x.raw(), x.storage()->bytes());
     return;
   }
@@ -74,6 +74,13 @@ dnnl::memory::data_type type_of(DType type) {
   }
 }
 
+DType type_of(const dnnl::memory::desc& desc) {
+  for (DType type : {DType::f32, DType::bf16, DType::u8}) {
+    if (type_of(type) == desc.data_type()) return type;
+  }
+  fail("oneDNN: a layout of a number type unknown here");
+}
+
 dnnl::memory::dims dims_of(const Shape& shape) { return {shape.begin(), shape.end()}; }
 
 dnnl::memory::desc plain_desc(const Shape& shape, DType type) {
@@ -92,9 +99,7 @@ dnnl::memory::desc desc_of(const Tensor& tensor) {
 const Layout* layout_of(const dnnl::memory::desc& desc) {
   auto dims = desc.dims();
   Shape shape(dims);
-  for (DType type : {DType::f32, DType::bf16, DType::u8}) {
-    if (type_of(type) == desc.data_type() && desc == plain_desc(shape, type)) return nullptr;
-  }
+  if (desc == plain_desc(shape, type_of(desc))) return nullptr;
   static std::mutex mutex;
   static auto* layouts = new std::vector<std::unique_ptr<Layout>>;
   std::lock_guard lock(mutex);
@@ -120,18 +125,19 @@ Tensor packed(const Tensor& weight, const dnnl::memory::desc& desc) {
     Tensor packed;
   };
   static std::mutex mutex;
-  static auto* entries = new std::map<std::pair<uint64_t, const Layout*>, Entry>;
+  static auto* entries = new std::map<std::tuple<uint64_t, const Layout*, DType>, Entry>;
   const Layout* layout = layout_of(desc);
-  if (layout == weight.layout()) return weight;
+  DType type = type_of(desc);
+  if (layout == weight.layout() && type == weight.dtype()) return weight;
   std::lock_guard lock(mutex);
-  auto [at, is_new] = entries->try_emplace({weight.storage()->id(), layout});
+  auto [at, is_new] = entries->try_emplace({weight.storage()->id(), layout, type});
   Entry& entry = at->second;
   if (is_new) {
     entry.storage = weight.storage();
     std::erase_if(*entries, [](const auto& item) { return item.second.storage.expired(); });
   }
   if (!entry.packed.defined()) {
-    entry.packed = Tensor::empty(weight.shape(), weight.dtype(), layout);
+    entry.packed = Tensor::empty(weight.shape(), type, layout);
   } else if (entry.version == weight.storage()->version()) {
     return entry.packed;
   }

@@ -136,7 +136,7 @@ ConvWeightGradients OneDnn::conv2d_backward_weights(const Tensor& g, const Tenso
     auto hint = forward_desc(p, algorithm::convolution_direct);
     return Made<dnnl::convolution_backward_weights>(
         first_of(p, [&](algorithm algo) -> dnnl::convolution_backward_weights::primitive_desc {
-          auto xd = any_desc(p.x, p.type), wd = any_desc(p.grouped_weight(), p.type), yd = any_desc(p.y, p.type);
+          auto xd = any_desc(p.x, p.type), wd = any_desc(p.grouped_weight(), DType::f32), yd = any_desc(p.y, p.type);
           auto stride = stride_of(params), gaps = gaps_of(params), before = padding_of(params), after = padding_after(p);
           if (with_bias) {
             auto b = plain_desc({weight[0]}, DType::f32);
@@ -146,7 +146,7 @@ ConvWeightGradients OneDnn::conv2d_backward_weights(const Tensor& g, const Tenso
         }));
   });
   Tensor source = laid_out(x, made.desc.src_desc()), upstream = laid_out(g, made.desc.diff_dst_desc());
-  Tensor dw = Tensor::empty(p.grouped_weight(), p.type, layout_of(made.desc.diff_weights_desc())), db;
+  Tensor dw = Tensor::empty(p.grouped_weight(), DType::f32, layout_of(made.desc.diff_weights_desc())), db;
   std::unordered_map<int, dnnl::memory> args{
       {DNNL_ARG_SRC, memory_of(source)}, {DNNL_ARG_DIFF_DST, memory_of(upstream)}, {DNNL_ARG_DIFF_WEIGHTS, memory_of(dw)}};
   if (with_bias) {

@@ -24,6 +24,7 @@ dnnl::engine& engine();
 dnnl::stream& stream();
 
 dnnl::memory::data_type type_of(DType type);
+DType type_of(const dnnl::memory::desc& desc);
 dnnl::memory::dims dims_of(const Shape& shape);
 dnnl::memory::desc plain_desc(const Shape& shape, DType type);
 // Any layout the primitive likes best.
@@ -37,7 +38,7 @@ dnnl::memory memory_of(const dnnl::memory::desc& desc, void* data);
 
 // x itself when it already lies as desc says, else a reordered copy.
 Tensor laid_out(const Tensor& x, const dnnl::memory::desc& desc);
-// A weight in the form a primitive wants, cached until the weight changes.
+// A weight in the form and number type a primitive wants, cached until the weight changes.
 Tensor packed(const Tensor& weight, const dnnl::memory::desc& desc);
 
 // Runs a primitive to its end, lending it this thread's scratchpad arena.

@@ -19,7 +19,13 @@ Shape conv2d_shape(const Tensor& x, const Tensor& weight, const Tensor& bias, co
   if (weight.size(0) % p.groups) fail("conv2d: {} output channels do not divide into {} groups", weight.size(0), p.groups);
   if (bias.defined() && bias.shape() != Shape{weight.size(0)})
     fail("conv2d: bias is {}, expected [{}]", bias.shape().str(), weight.size(0));
-  if (weight.dtype() != x.dtype()) fail("conv2d: input is {}, weight {}", name_of(x.dtype()), name_of(weight.dtype()));
+  DType wanted = x.dtype() == DType::bf16 ? DType::f32 : x.dtype();
+  for (const Tensor& parameter : {weight, bias}) {
+    if (parameter.defined() && parameter.dtype() != wanted) {
+      fail("conv2d: input is {}, so weight and bias are {}, not {}", name_of(x.dtype()), name_of(wanted),
+           name_of(parameter.dtype()));
+    }
+  }
   auto side = [](int64_t in, int64_t kernel, int64_t stride, int64_t padding, int64_t dilation) {
     int64_t room = in + 2 * padding - dilation * (kernel - 1) - 1;
     return room < 0 ? 0 : room / stride + 1;

@@ -15,7 +15,8 @@ struct Conv2dParams {
   Size2 stride = 1, padding = 0, dilation = 1;
   int64_t groups = 1;
 };
-// x [n,c,h,w], weight [o,c/groups,kh,kw], bias [o] or undefined -> [n,o,h',w'], h' = (h + 2 padding - dilation (kh - 1) - 1) / stride + 1
+// x [n,c,h,w], weight [o,c/groups,kh,kw], bias [o] or undefined -> [n,o,h',w'],
+// h' = (h + 2 padding - dilation (kh - 1) - 1) / stride + 1. One number type, or x and the result bf16, weight and bias f32.
 Tensor conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias, const Conv2dParams& params = {});
 
 }  // namespace az

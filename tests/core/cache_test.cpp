@@ -1,6 +1,7 @@
 #include <doctest/doctest.h>
 
 #include "core/autograd.h"
+#include "core/backend/info.h"
 #include "core/ops/conv.h"
 #include "core/ops/create.h"
 #include "core/ops/norm.h"
@@ -84,6 +85,17 @@ TEST_CASE("packed weights: a change in place is seen, by either spelling, and by
     weight = {};
     weight = full({32, 16, 3, 3}, i);
     check();
+  }
+}
+
+TEST_CASE("packed weights: the f32 and the bf16 form of a weight stay apart, and both follow its changes") {
+  if (!has_bf16()) return;
+  Tensor x = random({2, 16, 8, 8}).to(DType::bf16), weight = random({32, 16, 3, 3});
+  for (int i = 0; i < 3; ++i) {
+    Tensor wanted = conv2d(x.to(DType::f64), weight.to(DType::f64), {});
+    CHECK(distance(conv2d(x, weight, {}), wanted) <= 4e-3);
+    CHECK(distance(conv2d(x.to(DType::f32), weight, {}), wanted) <= 1e-5);
+    weight.mul_(-3);
   }
 }
 

@@ -7,6 +7,7 @@
 #include <set>
 
 #include "core/autograd.h"
+#include "core/backend/info.h"
 #include "core/gradcheck.h"
 #include "core/ops/conv.h"
 #include "core/ops/create.h"
@@ -80,10 +81,12 @@ Tensor through_identity(const Tensor& x) {
 
 // Back ends rely on zeros in the channels that a blocked layout adds.
 void check_padding(const Tensor& x) {
-  if (!x.layout() || x.dtype() != DType::f32) return;
+  if (!x.layout()) return;
   double all = 0, seen = 0;
-  const float* raw = static_cast<const float*>(x.raw());
-  for (size_t i = 0; i < x.storage()->bytes() / sizeof(float); ++i) all += std::abs(double(raw[i]));
+  visit(x.dtype(), [&](auto zero) {
+    const auto* raw = static_cast<const decltype(zero)*>(x.raw());
+    for (size_t i = 0; i < x.storage()->bytes() / sizeof zero; ++i) all += std::abs(double(raw[i]));
+  });
   for (double value : x.to_vector<double>()) seen += std::abs(value);
   CHECK(all == doctest::Approx(seen).epsilon(1e-12));
 }
@@ -92,6 +95,7 @@ struct Feeding {
   DType type = DType::f64;
   unsigned blocked = 0;         // bit i: input i comes in a blocked layout,
   bool blocked_result = false;  // and the gradient of the result, too
+  bool bf16 = false;  // the row's bf16_inputs and the gradient of the result are rounded to bf16 (under f64), or are bf16
 };
 
 Outcome run(const OpCase& row, const Start& start, const Feeding& feeding) {
@@ -99,7 +103,9 @@ Outcome run(const OpCase& row, const Start& start, const Feeding& feeding) {
   leaves.type = fed.type = feeding.type;
   for (size_t i = 0; i < start.inputs.size(); ++i) {
     Tensor x = start.inputs[i];
-    x = is_float(x.dtype()) ? x.to(feeding.type).clone() : x;
+    if (feeding.bf16 && row.traits.bf16_inputs >> i & 1) x = x.to(DType::bf16);
+    const bool stays = !is_float(x.dtype()) || (x.dtype() == DType::bf16 && feeding.type == DType::f32);
+    x = stays ? x : x.to(feeding.type).clone();
     if (start.differentiable[i]) x.set_requires_grad();
     leaves.push_back(x);
     if (feeding.blocked >> i & 1) {
@@ -126,7 +132,8 @@ Outcome run(const OpCase& row, const Start& start, const Feeding& feeding) {
     Philox generator(8);
     upstream = uniform(value.shape(), {.low = -1, .high = 1}, generator, DType::f64).to(DType::f32);
   }
-  value.backward(upstream.to(feeding.type));
+  if (feeding.bf16) upstream = upstream.to(DType::bf16);
+  value.backward(upstream.to(value.dtype()));
   for (const Tensor& leaf : leaves) {
     outcome.gradients.push_back(leaf.grad());
     if (leaf.grad().defined()) CHECK(leaf.grad().layout() == nullptr);
@@ -247,6 +254,30 @@ TEST_CASE("ops: f32 agrees with f64 in every layout, forward and backward") {
         CAPTURE(blocked);
         CAPTURE(blocked_result);
         check_close(run(row, start, {DType::f32, blocked, blocked_result}), wanted, row.traits.f32_tolerance);
+      }
+    }
+  });
+}
+
+TEST_CASE("ops: bf16 agrees with f64 on the same rounded inputs in every layout, forward and backward") {
+  if (!has_bf16()) {
+    Tensor x = zeros({1, 16, 4, 4}, DType::bf16);
+    CHECK_THROWS_WITH_AS(conv2d(x, zeros({16, 16, 3, 3}), {}),
+                         "conv2d: this processor has no bf16 arithmetic (AVX-512 with bf16, or AMX); use f32", Error);
+    return;
+  }
+  for_each_case([](const OpCase& row, const Start& start) {
+    if (!row.traits.bf16_inputs) return;
+    const Outcome wanted = run(row, start, {.bf16 = true});
+    const bool image_result = wanted.value.rank() == 4 && row.traits.images > 0;
+    for (unsigned blocked = 0; blocked < 1u << row.traits.images; ++blocked) {
+      for (bool blocked_result : {false, true}) {
+        if (blocked_result && !image_result) continue;
+        CAPTURE(blocked);
+        CAPTURE(blocked_result);
+        const Outcome found = run(row, start, {DType::f32, blocked, blocked_result, true});
+        CHECK(found.value.dtype() == DType::bf16);
+        check_close(found, wanted, row.traits.bf16_tolerance);
       }
     }
   });

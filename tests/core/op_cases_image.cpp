@@ -10,7 +10,7 @@ OpCase convolution(const std::string& name, const Conv2dParams& params, int imag
   return {name,
           "conv2d",
           [params](const Inputs& x) { return conv2d(x[0], x[1], x[2], params); },
-          {.images = images, .by_kernel = "conv2d"}};
+          {.images = images, .by_kernel = "conv2d", .bf16_inputs = 1}};
 }
 
 OpCase pooling(const std::string& name, Tensor (*pool)(const Tensor&, const Pool2dParams&), const Pool2dParams& params,
@@ -24,7 +24,12 @@ OpCase winograd(const std::string& name, const std::vector<Shape>& inputs) {
   return {name,
           "conv2d",
           [](const Inputs& x) { return conv2d(x[0], x[1], {}, {.padding = 1}); },
-          {.images = 1, .differences = false, .by_kernel = "conv2d", .f32_tolerance = 1e-4, .random_inputs = inputs}};
+          {.images = 1,
+           .differences = false,
+           .by_kernel = "conv2d",
+           .f32_tolerance = 1e-4,
+           .bf16_inputs = 1,
+           .random_inputs = inputs}};
 }
 
 }  // namespace
@@ -42,7 +47,7 @@ std::vector<OpCase> image_cases() {
       {"conv2d_no_bias",
        "conv2d",
        [](const Inputs& x) { return conv2d(x[0], x[1], {}, {.padding = 1}); },
-       {.by_kernel = "conv2d"}},
+       {.by_kernel = "conv2d", .bf16_inputs = 1}},
       winograd("conv2d_winograd", {{2, 32, 9, 8}, {48, 32, 3, 3}}),
       winograd("conv2d_winograd_small_image", {{1, 64, 4, 4}, {64, 64, 3, 3}}),
       pooling("max_pool2d", max_pool2d, {}),

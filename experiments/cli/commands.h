@@ -16,6 +16,7 @@ struct Outcome {
 // Each adds its commands to `app`; the commands write to `outcome`.
 void add_train_commands(CLI::App& app, Outcome& outcome);    // train, resume, eval
 void add_inspect_commands(CLI::App& app, Outcome& outcome);  // check, describe, schema
+void add_bench_command(CLI::App& app, Outcome& outcome);     // bench
 void add_data_command(CLI::App& app, Outcome& outcome);      // data get|list|path
 void add_doctor_command(CLI::App& app, Outcome& outcome);
 

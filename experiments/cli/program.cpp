@@ -46,6 +46,7 @@ Exit run_command(int argc, char** argv) {
   app.get_formatter()->column_width(36);
   add_train_commands(app, outcome);
   add_inspect_commands(app, outcome);
+  add_bench_command(app, outcome);
   add_data_command(app, outcome);
   add_doctor_command(app, outcome);
   check_command_name(app, argc, argv);

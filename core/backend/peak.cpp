@@ -1,0 +1,45 @@
+#include "core/backend/peak.h"
+
+#include <algorithm>
+#include <chrono>
+
+#include "core/backend/onednn_detail.h"
+#include "core/tensor.h"
+
+namespace az {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
+
+constexpr int64_t side = 2048;
+constexpr double flops = 2.0 * side * side * side;
+
+Tensor matrix_in(const dnnl::memory::desc& desc, DType type) {
+  Tensor matrix = Tensor::empty({side, side}, type, onednn::layout_of(desc));
+  reorder_into(Tensor::empty({side, side}, type).fill_(0.5), matrix);
+  return matrix;
+}
+
+}  // namespace
+
+double measured_peak_flops(DType type) try {
+  const auto any = onednn::any_desc({side, side}, type);
+  const dnnl::matmul::primitive_desc desc({any, any, any}, onednn::lent_scratchpad(), onednn::engine());
+  const dnnl::matmul product(desc);
+  const Tensor a = matrix_in(desc.src_desc(), type), b = matrix_in(desc.weights_desc(), type),
+               c = matrix_in(desc.dst_desc(), type);
+  double best = 1e30;
+  for (const auto begin = Clock::now(); seconds_since(begin) < 0.5;) {
+    const auto start = Clock::now();
+    onednn::execute(
+        product, desc.scratchpad_desc(),
+        {{DNNL_ARG_SRC, onednn::memory_of(a)}, {DNNL_ARG_WEIGHTS, onednn::memory_of(b)}, {DNNL_ARG_DST, onednn::memory_of(c)}});
+    best = std::min(best, seconds_since(start));
+  }
+  return flops / best;
+} catch (const dnnl::error&) {
+  return 0;
+}
+
+}  // namespace az

@@ -49,10 +49,10 @@ class RandomCrop : public Augmentation {
 
 class HorizontalFlip : public Augmentation {
  public:
-  explicit HorizontalFlip(const HorizontalFlipOptions& options) : probability_(options.probability) {}
+  explicit HorizontalFlip(const HorizontalFlipOptions& options) : options_(options) {}
 
   void apply(Image& image, Philox& random) const override {
-    if (!random.bernoulli(probability_)) return;
+    if (!flips(image, random)) return;
     for (int64_t row = 0; row < image.channels * image.height; ++row) {
       uint8_t* line = image.pixels.data() + row * image.width;
       std::reverse(line, line + image.width);
@@ -60,7 +60,13 @@ class HorizontalFlip : public Augmentation {
   }
 
  private:
-  double probability_;
+  bool flips(const Image& image, Philox& random) const {
+    if (!options_.alternate) return random.bernoulli(options_.probability);
+    Philox own = image.own;
+    return (own.integer(2) + image.epoch) % 2 == 1;
+  }
+
+  HorizontalFlipOptions options_;
 };
 
 class Cutout : public Augmentation {

@@ -11,11 +11,12 @@ namespace {
 
 // Keeps a loader's random numbers apart from those of initialisers and dropout, which count streams from 0.
 constexpr uint64_t first_stream = uint64_t(1) << 63;
-// An epoch's substreams: 0 draws the order, 1 + i augments sample i.
+// An epoch's substreams: 0 draws the order, 1 + i augments sample i. What a sample keeps for all epochs has a stream to itself.
 Philox order_generator(uint64_t seed, int64_t epoch) { return Philox(seed, first_stream + uint64_t(epoch), 0); }
 Philox sample_generator(uint64_t seed, int64_t epoch, int64_t sample) {
   return Philox(seed, first_stream + uint64_t(epoch), 1 + uint64_t(sample));
 }
+Philox lasting_generator(uint64_t seed, int64_t sample) { return Philox(seed, first_stream - 1, uint64_t(sample)); }
 
 }  // namespace
 
@@ -61,7 +62,7 @@ Batch Loader::fill(const std::vector<int64_t>& order, Position position) const {
   float* images = batch.images.mutable_data<float>();
   int64_t* labels = batch.labels.mutable_data<int64_t>();
   parallel_for(count, 16, [&](int64_t begin, int64_t end) {
-    Image image{shape[0], shape[1], shape[2], {}, {}, mean_};
+    Image image{shape[0], shape[1], shape[2], {}, {}, mean_, position.epoch};
     image.scratch.resize(options_.augment.empty() ? 0 : size_t(size));
     for (int64_t i = begin; i < end; ++i) {
       const int64_t sample = order[size_t(first + i)];
@@ -69,6 +70,7 @@ Batch Loader::fill(const std::vector<int64_t>& order, Position position) const {
       labels[i] = dataset_.label(sample);
       if (!options_.augment.empty()) {
         image.pixels.assign(pixels, pixels + size);
+        image.own = lasting_generator(options_.seed, sample);
         Philox random = sample_generator(options_.seed, position.epoch, sample);
         for (const AugmentationPtr& augmentation : options_.augment) augmentation->apply(image, random);
         pixels = image.pixels.data();

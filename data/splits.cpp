@@ -19,7 +19,11 @@ Splits make_splits(const Dataset& train, const Dataset& test, const DataOptions&
   splits.test.set_statistics(splits.train.statistics());
   if (splits.validation) splits.validation->set_statistics(splits.train.statistics());
 
-  splits.training = {.batch_size = options.batch_size, .shuffle = true};
+  if (options.drop_last && splits.train.count() < options.batch_size) {
+    throw ConfigError(fmt::format("drop_last leaves no batch: {} training images are fewer than batch_size {}",
+                                  splits.train.count(), options.batch_size));
+  }
+  splits.training = {.batch_size = options.batch_size, .shuffle = true, .drop_last = options.drop_last};
   for (const auto& augmentation : options.augment) splits.training.augment.push_back(augmentation.create());
   splits.evaluation = {.batch_size = options.batch_size};
   return splits;

@@ -17,6 +17,7 @@ struct DataOptions {
   double validation = 0;
   int64_t split_seed = 0;
   int64_t batch_size = 128;
+  bool drop_last = false;
   std::vector<config::Component<AugmentRegistry>> augment = {};
   std::optional<std::vector<double>> mean = {}, std = {};
 
@@ -25,6 +26,7 @@ struct DataOptions {
       config::at_least(0));
     f("split_seed", &DataOptions::split_seed, "which images are held out", config::at_least(0));
     f("batch_size", &DataOptions::batch_size, "images in a batch", config::at_least(1));
+    f("drop_last", &DataOptions::drop_last, "leave out an epoch's last training batch where it is not full");
     f("augment", &DataOptions::augment, "random changes of training images, in order");
     f("mean", &DataOptions::mean, "per channel, of pixels in [0, 1]; null: computed from the training images");
     f("std", &DataOptions::std, "per channel, likewise", config::more_than(0));

@@ -85,6 +85,23 @@ TEST_CASE("horizontal_flip mirrors each line as often as asked") {
   CHECK(applied(horizontal_flip({.probability = 0}), 5) == numbered());
 }
 
+TEST_CASE("an alternating flip mirrors half of the images, and each of them in every second epoch") {
+  const AugmentationPtr flip = horizontal_flip({.alternate = true});
+  int mirrored = 0;
+  for (uint64_t sample = 0; sample < 4000; ++sample) {
+    std::vector<bool> by_epoch;
+    for (int64_t epoch = 0; epoch < 4; ++epoch) {
+      Image image{1, 1, 2, {7, 9}, {0, 0}, {0}, epoch, Philox(3, sample)};
+      Philox random(5, uint64_t(epoch), sample);
+      flip->apply(image, random);
+      by_epoch.push_back(image.pixels == std::vector<uint8_t>{9, 7});
+    }
+    CHECK(by_epoch == std::vector<bool>{by_epoch[0], !by_epoch[0], by_epoch[0], !by_epoch[0]});
+    mirrored += by_epoch[0];
+  }
+  CHECK(std::abs(mirrored - 2000) < 126);  // four standard deviations
+}
+
 TEST_CASE("cutout fills a square centred on any pixel with the mean colour, clipped at the border") {
   auto count = results(cutout({.size = 3}), 6000);
   CHECK(count.size() == size_t(height * width));

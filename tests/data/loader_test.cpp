@@ -132,6 +132,26 @@ TEST_CASE("a sample is augmented the same wherever it comes in the order, and un
   CHECK(same_epoch < 30);
 }
 
+TEST_CASE("an alternating flip shows each sample both ways in any two epochs, whatever the order, batches and where it resumes") {
+  const auto flipping = [](int64_t batch_size, uint64_t seed) {
+    auto options = shuffled(batch_size, seed);
+    options.augment = {horizontal_flip({.alternate = true})};
+    return Loader(numbered(50), options);
+  };
+  Loader plain(numbered(50), {.batch_size = 50}), loader = flipping(50, 5), resumed = flipping(7, 5), other = flipping(50, 6);
+  Seen whole = run_epoch(plain), first = run_epoch(loader), second = run_epoch(loader), third = run_epoch(loader);
+  resumed.set_epoch(1);
+  CHECK(run_epoch(resumed).image == second.image);
+  CHECK(run_epoch(other).image != first.image);
+  int mirrored = 0;
+  for (int64_t i = 0; i < 50; ++i) {
+    CHECK((first.image[i] == whole.image[i]) != (second.image[i] == whole.image[i]));
+    CHECK(third.image[i] == first.image[i]);
+    mirrored += first.image[i] != whole.image[i];
+  }
+  CHECK(std::abs(mirrored - 25) < 15);
+}
+
 TEST_CASE("augmentations apply in the order given") {
   LoaderOptions options{.batch_size = 4, .augment = {cutout({.size = 9}), horizontal_flip({.probability = 1})}};
   Loader loader(numbered(4), options);

@@ -33,7 +33,8 @@ bool holds(const std::string& text, const std::string& part) { return text.find(
 }  // namespace
 
 TEST_CASE("a config names a data set, its batches, its augmentation and its validation part") {
-  Splits splits = built(R"({"type": "shapes", "train_images": 60, "test_images": 20, "validation": 0.25, "batch_size": 16,
+  Splits splits =
+      built(R"({"type": "shapes", "train_images": 60, "test_images": 20, "validation": 0.25, "batch_size": 16, "drop_last": true,
                             "augment": [{"type": "random_crop", "padding": 2, "mode": "reflect"}, {"type": "horizontal_flip"}, {"type": "cutout"}]})");
   CHECK(splits.train.count() == 45);
   REQUIRE(splits.validation);
@@ -41,9 +42,11 @@ TEST_CASE("a config names a data set, its batches, its augmentation and its vali
   CHECK(splits.test.count() == 20);
   CHECK(splits.training.batch_size == 16);
   CHECK(splits.training.shuffle);
+  CHECK(splits.training.drop_last);
   CHECK(splits.training.augment.size() == 3);
   CHECK(splits.evaluation.batch_size == 16);
   CHECK_FALSE(splits.evaluation.shuffle);
+  CHECK_FALSE(splits.evaluation.drop_last);
   CHECK(splits.evaluation.augment.empty());
 }
 
@@ -100,5 +103,9 @@ TEST_CASE("options of data sets are checked, with their place") {
   CHECK(holds(message(shapes + R"("mean": [0, 0, 0], "std": [1, 0, 1]})"), "data.std.1: must be more than 0"));
   CHECK(holds(message(shapes + R"("augment": [{"type": "vertical_flip"}]})"), "data.augment.0.type"));
   CHECK(holds(message(shapes + R"("augment": [{"type": "random_crop", "mode": "wrap"}]})"), "data.augment.0.mode"));
+  CHECK(holds(message(shapes + R"("augment": [{"type": "horizontal_flip", "alternate": true, "probability": 0.3}]})"),
+              "exp.json:1:69: data.augment.0: alternate mirrors half of the images: leave probability at 0.5"));
+  CHECK(holds(message(shapes + R"("batch_size": 10, "drop_last": true})"),
+              "exp.json:1:1: data: drop_last leaves no batch: 9 training images are fewer than batch_size 10"));
   CHECK(holds(message(R"({"type": "cifar11"})"), "did you mean \"cifar10\"?"));
 }

@@ -12,6 +12,8 @@
 #include "nn/layers/linear.h"
 #include "nn/layers/pooling.h"
 #include "nn/layers/residual.h"
+#include "nn/layers/scale.h"
+#include "nn/layers/whitening.h"
 #include "nn/models/network.h"
 #include "nn/models/resnet.h"
 
@@ -87,6 +89,8 @@ void add_layers() {
   add_by_options<AvgPool2d, Pool2dOptions>("avg_pool2d", "mean of each window");
   add_plain<GlobalAvgPool>("global_avg_pool", "mean of each channel: [n,c,h,w] to [n,c]");
   add_by_options<Dropout, DropoutOptions>("dropout", "zeroes elements at random in training");
+  add_by_options<Scale, ScaleOptions>("scale", "a fixed factor on every element");
+  add_by_channels<Whitening, WhiteningOptions>("whitening", "frozen convolution that makes patches of the training images white");
   add_plain<Flatten>("flatten", "[n,c,h,w] to [n,c*h*w]");
   LayerRegistry::add<SequentialOptions>(
       "sequential", "layers one after the other",

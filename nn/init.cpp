@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "core/autograd.h"
@@ -76,9 +77,26 @@ void constant(const Tensor& tensor, double value) {
 
 void zeros(const Tensor& tensor) { constant(tensor, 0); }
 
+void dirac(const Tensor& weight) {
+  NoGrad no_grad;
+  const Shape& shape = weight.shape();
+  const int64_t row = fans(shape).in;
+  int64_t centre = 0;
+  for (int axis = 2; axis < shape.rank(); ++axis) centre = centre * shape[axis] + shape[axis] / 2;
+  visit(weight.dtype(), [&](auto zero) {
+    using T = decltype(zero);
+    T* values = weight.mutable_data<T>();
+    for (int64_t o = 0; o < std::min(shape[0], shape[1]); ++o) {
+      std::fill_n(values + o * row, row, T(0));
+      values[o * row + o * (row / shape[1]) + centre] = T(1);
+    }
+  });
+}
+
 const std::vector<std::string>& names() {
-  static const std::vector<std::string> all = {
-      "pytorch", "kaiming_normal", "kaiming_normal_fan_out", "kaiming_uniform", "xavier_normal", "xavier_uniform", "zeros"};
+  static const std::vector<std::string> all = {"pytorch",         "kaiming_normal", "kaiming_normal_fan_out",
+                                               "kaiming_uniform", "xavier_normal",  "xavier_uniform",
+                                               "zeros",           "dirac"};
   return all;
 }
 
@@ -97,7 +115,10 @@ void weight(const Tensor& weight, const std::string& name) {
     xavier_uniform(weight);
   else if (name == "zeros")
     zeros(weight);
-  else
+  else if (name == "dirac") {
+    init::weight(weight, "pytorch");
+    dirac(weight);
+  } else
     throw ConfigError(fmt::format("init: no initialiser \"{}\"; there are {}", name, fmt::join(names(), ", ")));
 }
 

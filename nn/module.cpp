@@ -198,6 +198,15 @@ void Module::load(const std::string& file, LoadOptions options) {
   }
 }
 
+Evaluating::Evaluating(Module& root) {
+  for (Module* module : root.modules()) before_.emplace_back(module, module->training());
+  root.eval();
+}
+
+Evaluating::~Evaluating() {
+  for (auto& [module, mode] : before_) module->train(mode);  // parents first, so that each module's own mode comes last
+}
+
 std::string Module::describe() const {
   int status = 0;
   std::unique_ptr<char, decltype(&std::free)> name(abi::__cxa_demangle(typeid(*this).name(), nullptr, nullptr, &status),

@@ -130,6 +130,17 @@ class Module {
   bool training_ = true;
 };
 
+// Has a tree in evaluation mode for as long as it lives; then each module's own mode is back.
+class Evaluating {
+ public:
+  explicit Evaluating(Module& root);
+  ~Evaluating();
+  Evaluating(const Evaluating&) = delete;
+
+ private:
+  std::vector<std::pair<Module*, bool>> before_;
+};
+
 // Base of a concrete module: class Scale : public Layer<Scale> { ... }. Gives it clone(), by its copy constructor.
 template <class Self, class Base = Module> class Layer : public Base {
  public:

@@ -11,18 +11,8 @@ namespace az::nn {
 
 namespace {
 
-// Runs in evaluation mode; the modes are put back whatever happens.
 Tensor run_on_zeros(Module& module, const Shape& input) {
-  struct Modes {
-    explicit Modes(Module& root) {
-      for (Module* m : root.modules()) before.emplace_back(m, m->training());
-      root.eval();
-    }
-    ~Modes() {
-      for (auto& [m, mode] : before) m->train(mode);  // parents first, so that each module's own mode comes last
-    }
-    std::vector<std::pair<Module*, bool>> before;
-  } modes(module);
+  Evaluating evaluating(module);
   NoGrad no_grad;
   auto parameters = module.parameters();
   return module(zeros(input, parameters.empty() ? DType::f32 : parameters.front().tensor.dtype()));

@@ -3,20 +3,44 @@
 #include <cblas.h>
 #include <dnnl.h>
 
+#include <algorithm>
+#include <cmath>
+
 #include "core/error.h"
+
+// OpenBLAS has LAPACK's Fortran functions; the distribution's headers do not declare them.
+extern "C" void dsyev_(const char* jobz, const char* uplo, const int* n, double* a, const int* lda, double* w, double* work,
+                       const int* lwork, int* info);
 
 namespace az {
 
-void gemm(bool transpose_a, bool transpose_b, int64_t m, int64_t n, int64_t k, float alpha, const float* a, int64_t lda, const float* b,
-          int64_t ldb, float beta, float* c, int64_t ldc) {
+void gemm(bool transpose_a, bool transpose_b, int64_t m, int64_t n, int64_t k, float alpha, const float* a, int64_t lda,
+          const float* b, int64_t ldb, float beta, float* c, int64_t ldc) {
   auto status = dnnl_sgemm(transpose_a ? 'T' : 'N', transpose_b ? 'T' : 'N', m, n, k, alpha, a, lda, b, ldb, beta, c, ldc);
   if (status != dnnl_success) fail("matmul: oneDNN refused a product of {} x {} x {} (status {})", m, k, n, int(status));
 }
 
 void gemm(bool transpose_a, bool transpose_b, int64_t m, int64_t n, int64_t k, double alpha, const double* a, int64_t lda,
           const double* b, int64_t ldb, double beta, double* c, int64_t ldc) {
-  cblas_dgemm(CblasRowMajor, transpose_a ? CblasTrans : CblasNoTrans, transpose_b ? CblasTrans : CblasNoTrans, int(m), int(n), int(k),
-              alpha, a, int(lda), b, int(ldb), beta, c, int(ldc));
+  cblas_dgemm(CblasRowMajor, transpose_a ? CblasTrans : CblasNoTrans, transpose_b ? CblasTrans : CblasNoTrans, int(m), int(n),
+              int(k), alpha, a, int(lda), b, int(ldb), beta, c, int(ldc));
+}
+
+Eigen eigh(int64_t n, std::vector<double> a) {
+  if (int64_t(a.size()) != n * n) fail("eigh: {} elements are no matrix of {} x {}", a.size(), n, n);
+  Eigen result{std::vector<double>(size_t(n)), std::move(a)};
+  if (n == 0) return result;
+  const int size = int(n), room = std::max(1, 34 * size);
+  std::vector<double> work(size_t(room), 0.0);
+  int info = 0;
+  // Fortran's columns are our rows: its lower triangle is our upper one, its eigenvector columns our rows.
+  dsyev_("V", "L", &size, result.vectors.data(), &size, result.values.data(), work.data(), &room, &info);
+  if (info != 0) fail("eigh: no eigenvalues of the {} x {} matrix (dsyev gives {})", n, n, info);
+  for (auto row = result.vectors.begin(); row != result.vectors.end(); row += n) {
+    const double largest = *std::max_element(row, row + n, [](double x, double y) { return std::abs(x) < std::abs(y); });
+    if (largest < 0) std::transform(row, row + n, row, [](double x) { return -x; });
+  }
+  return result;
 }
 
 }  // namespace az

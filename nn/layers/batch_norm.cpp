@@ -9,7 +9,8 @@ namespace az::nn {
 
 BatchNorm::BatchNorm(int64_t channels, const BatchNormOptions& options, int rank) : options_(options), rank_(rank) {
   if (channels < 1) fail("BatchNorm: {} channels", channels);
-  add_parameter("weight", options.affine ? full({channels}, options.zero_gamma ? 0 : 1) : Tensor(), ParameterKind::norm);
+  add_parameter("weight", options.affine && options.scale ? full({channels}, options.zero_gamma ? 0 : 1) : Tensor(),
+                ParameterKind::norm);
   add_parameter("bias", options.affine ? zeros({channels}) : Tensor(), ParameterKind::norm);
   add_buffer("running_mean", zeros({channels}));
   add_buffer("running_var", ones({channels}));

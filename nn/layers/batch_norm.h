@@ -8,13 +8,18 @@ namespace az::nn {
 struct BatchNormOptions {
   double momentum = 0.1, eps = 1e-5;
   bool affine = true;
+  bool scale = true;
   bool zero_gamma = false;
   static void fields(auto& f) {
     f("momentum", &BatchNormOptions::momentum, "share of the newest batch in the running statistics", config::at_least(0.0),
       config::at_most(1.0));
     f("eps", &BatchNormOptions::eps, "added to the variance", config::more_than(0.0));
     f("affine", &BatchNormOptions::affine, "learn a scale and a shift per channel");
+    f("scale", &BatchNormOptions::scale, "false: of the two, learn the shift alone");
     f("zero_gamma", &BatchNormOptions::zero_gamma, "start the scale at 0 instead of 1");
+  }
+  void validate() const {
+    if (zero_gamma && !(affine && scale)) config::invalid("zero_gamma starts a scale at 0 that affine or scale switches off");
   }
 };
 

@@ -59,6 +59,26 @@ void check_uniform(const char* name, double bound) {
 
 }  // namespace
 
+TEST_CASE("dirac passes the first channels on, and leaves the others as PyTorch starts them") {
+  for (auto [out, in, kernel] : {std::tuple{5, 3, 3}, std::tuple{2, 4, 3}, std::tuple{3, 3, 1}}) {
+    CAPTURE(out);
+    seed_random(4);
+    nn::Conv2d conv(in, {.out_channels = out, .kernel = kernel, .padding = kernel / 2, .bias = false, .init = "dirac"});
+    seed_random(4);
+    nn::Conv2d pytorch(in, {.out_channels = out, .kernel = kernel, .padding = kernel / 2, .bias = false});
+    Tensor x = randn({2, in, 4, 5});
+    auto y = conv(x).to_vector<double>(), expected = x.to_vector<double>(), free = pytorch(x).to_vector<double>();
+    for (int64_t image = 0; image < 2; ++image) {
+      for (int64_t channel = 0; channel < out; ++channel) {
+        for (int64_t p = 0; p < 20; ++p) {
+          const auto at = size_t((image * out + channel) * 20 + p);
+          CHECK(y[at] == doctest::Approx(channel < in ? expected[size_t((image * in + channel) * 20 + p)] : free[at]));
+        }
+      }
+    }
+  }
+}
+
 TEST_CASE("fans count inputs and outputs of a weight, as PyTorch's _calculate_fan_in_and_fan_out") {
   init::Fans conv = init::fans(shape), linear = init::fans({10, 64});
   CHECK(conv.in == 432);

@@ -40,6 +40,7 @@ const std::vector<Case>& cases() {
       {R"({"type": "conv2d", "out_channels": 2, "kernel": 2, "dilation": 2, "bias": false})", {2, 3, 5, 6}, {2, 2, 3, 4}},
       {R"({"type": "batch_norm"})", {5, 4}, {5, 4}},
       {R"({"type": "batch_norm", "momentum": 0.3})", {3, 4, 3, 2}, {3, 4, 3, 2}},
+      {R"({"type": "batch_norm", "scale": false})", {3, 4, 3, 2}, {3, 4, 3, 2}},
       {R"({"type": "group_norm", "groups": 2})", {2, 6, 3, 3}, {2, 6, 3, 3}},
       {R"({"type": "layer_norm"})", {3, 8}, {3, 8}},
       {R"({"type": "layer_norm"})", {2, 3, 4, 2}, {2, 3, 4, 2}},
@@ -54,6 +55,9 @@ const std::vector<Case>& cases() {
       {R"({"type": "avg_pool2d"})", {2, 3, 6, 5}, {2, 3, 3, 2}},
       {R"({"type": "global_avg_pool"})", {2, 3, 4, 5}, {2, 3}},
       {R"({"type": "dropout", "probability": 0.4})", {4, 9}, {4, 9}},
+      {R"({"type": "scale", "factor": -0.3})", {2, 9}, {2, 9}},
+      {R"({"type": "whitening", "kernel": 3})", {2, 3, 4, 5}, {2, 54, 2, 3}},
+      {R"({"type": "whitening", "train_bias": false})", {2, 1, 4, 5}, {2, 8, 3, 4}},
       {R"({"type": "flatten"})", {2, 3, 4, 5}, {2, 60}},
       {R"({"type": "sequential", "layers": [{"type": "conv2d", "out_channels": 4}, {"type": "batch_norm"}, {"type": "relu"}, {"type": "flatten"}]})",
        {3, 2, 5, 4},
@@ -188,6 +192,8 @@ TEST_CASE("every layer's options and parameters reach its op") {
       {R"({"type": "silu"})", {2, 9}, [](const Tensor& x, const nn::Module&) { return silu(x); }},
       {R"({"type": "tanh"})", {2, 9}, [](const Tensor& x, const nn::Module&) { return tanh(x); }},
       {R"({"type": "sigmoid"})", {2, 9}, [](const Tensor& x, const nn::Module&) { return sigmoid(x); }},
+      {R"({"type": "scale", "factor": -0.3})", {2, 9}, [](const Tensor& x, const nn::Module&) { return x * -0.3; }},
+      {R"({"type": "whitening"})", {2, 3, 5, 5}, [](const Tensor& x, const nn::Module& l) { return conv2d(x, w(l), b(l)); }},
       {R"({"type": "residual", "body": [{"type": "tanh"}]})",
        {2, 9},
        [](const Tensor& x, const nn::Module&) { return relu(tanh(x) + x); }},
@@ -222,6 +228,9 @@ TEST_CASE("batch norm: running statistics as PyTorch's, and what each of its opt
   norm.eval();
   CHECK(norm(x).to_vector<double>()[0] == doctest::Approx((1 - 0.75) / std::sqrt(0.75 + 0.25 * 14.0 / 3 + 1e-5)));
   CHECK(nn::BatchNorm2d(3, {.affine = false}).parameter_count() == 0);
+  const nn::BatchNorm2d shift(3, {.scale = false});
+  CHECK(shift.parameters().size() == 1);
+  CHECK(shift.parameters()[0].name == "bias");
   CHECK(nn::BatchNorm2d(3, {.zero_gamma = true}).parameters()[0].tensor.to_vector<double>() == std::vector<double>(3, 0));
   CHECK_THROWS_WITH(nn::BatchNorm2d(3)(zeros({2, 3})), "BatchNorm2d(3) takes 4 axes, got f32 [2,3]");
 }

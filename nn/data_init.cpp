@@ -1,0 +1,24 @@
+#include "nn/data_init.h"
+
+#include "core/autograd.h"
+
+namespace az::nn {
+
+void initialize_from_data(Module& network, const std::function<Tensor()>& images) {
+  struct Feeder : Observer {
+    std::map<const Module*, DataInit*> waiting;
+    void before(const Module& module, const Tensor& x) override {
+      if (auto layer = waiting.extract(&module)) layer.mapped()->initialize_from(x);
+    }
+  } feeder;
+  for (Module* module : network.modules()) {
+    if (auto* layer = dynamic_cast<DataInit*>(module)) feeder.waiting.emplace(module, layer);
+  }
+  if (feeder.waiting.empty()) return;
+  NoGrad no_grad;
+  Evaluating evaluating(network);
+  Observe observe(feeder);
+  network(images());
+}
+
+}  // namespace az::nn

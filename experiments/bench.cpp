@@ -65,7 +65,7 @@ class Steps {
       : experiment_(experiment),
         batches_(evaluate ? experiment.test : experiment.train, evaluate ? 1 : experiment.config.train.accumulate) {
     experiment.model->train();
-    if (evaluate) evaluation_.emplace(*experiment.model);
+    if (evaluate) evaluation_.emplace(*experiment.model, experiment.config.train.evaluation);
   }
   // Returns the number of images.
   int64_t take() {

@@ -51,6 +51,12 @@ TrainingState state_from_json(const std::string& text) {
 
 }  // namespace
 
+std::map<std::string, Tensor> Checkpoint::weights() const {
+  auto result = average.tensors;
+  result.insert(model.tensors.begin(), model.tensors.end());  // those that have no average
+  return result;
+}
+
 void save_checkpoint(const std::string& folder, const Checkpoint& checkpoint) {
   const std::string fresh = folder + ".new";
   std::error_code error;
@@ -59,6 +65,7 @@ void save_checkpoint(const std::string& folder, const Checkpoint& checkpoint) {
   if (error) fail("cannot make the checkpoint folder {}: {}", fresh, error.message());
   write_safetensors(fresh + "/model.safetensors", checkpoint.model);
   write_safetensors(fresh + "/optimizer.safetensors", checkpoint.optimizer);
+  if (!checkpoint.average.tensors.empty()) write_safetensors(fresh + "/average.safetensors", checkpoint.average);
   write_file(fresh + "/state.json", state_to_json(checkpoint.state));
   replace_folder(fresh, folder);
 }
@@ -76,6 +83,8 @@ Checkpoint load_checkpoint(const std::string& wanted) {
   } catch (const std::exception& error) {
     throw DataError(fmt::format("{}/state.json is damaged: {}", folder, error.what()));
   }
+  if (const std::string average = folder + "/average.safetensors"; fs::exists(average))
+    result.average = read_safetensors(average);
   return result;
 }
 

@@ -6,6 +6,7 @@
 #include "core/config/json_document.h"
 #include "core/random.h"
 #include "experiments/checkpoint.h"
+#include "nn/data_init.h"
 
 namespace az::experiments {
 namespace {
@@ -30,6 +31,7 @@ void register_builtin() {
   nn::register_builtin_models();
   optim::register_builtin_optimizers();
   optim::register_builtin_schedules();
+  optim::register_builtin_averages();
 }
 
 void ExperimentConfig::validate() const {
@@ -81,13 +83,16 @@ Experiment::Experiment(ExperimentConfig given)
       base_lr_(optimizer->lr()) {
   if (config.train.threads) set_thread_count(int(*config.train.threads));
   if (splits.validation) validation.emplace(*splits.validation, splits.evaluation);
+  // A run that is resumed or evaluated overwrites it with what it took then.
+  nn::initialize_from_data(*model, [&] { return (*data::Loader(splits.train, splits.evaluation).begin()).images; });
+  if (config.train.average) average = config.train.average->create(model->state());
 }
 
 int64_t Experiment::steps_per_epoch() const { return (train.batches() + config.train.accumulate - 1) / config.train.accumulate; }
 
-double Experiment::lr_at(int64_t step) const {
+optim::Moment Experiment::moment(int64_t step) const {
   const int64_t epoch = steps_per_epoch();
-  return base_lr_ * schedule_({.step = step, .total_steps = config.train.epochs * epoch, .steps_per_epoch = epoch});
+  return {.step = step, .total_steps = config.train.epochs * epoch, .steps_per_epoch = epoch};
 }
 
 nn::ModulePtr load_run(const std::string& folder) {
@@ -97,7 +102,7 @@ nn::ModulePtr load_run(const std::string& folder) {
   const RandomState before = random_state();
   nn::ModulePtr model = build_model(load_run_config(folder));
   set_random_state(before);
-  model->load_state(checkpoint.model.tensors);
+  model->load_state(checkpoint.weights());
   model->eval();
   return model;
 }

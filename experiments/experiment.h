@@ -13,6 +13,21 @@
 
 namespace az::experiments {
 
+struct EvaluationOptions {
+  int64_t every_epochs = 1;
+  std::string test_time_augmentation = "none";
+
+  static void fields(auto& f) {
+    using namespace config;
+    f("every_epochs", &EvaluationOptions::every_epochs, "epochs between two evaluations; there is always one at the end",
+      at_least(1));
+    f("test_time_augmentation", &EvaluationOptions::test_time_augmentation,
+      "logits are the mean over an image and its mirror image; with translation also over both moved by a pixel to the lower "
+      "right and the upper left, at half the weight",
+      one_of({"none", "flip", "flip_translate"}));
+  }
+};
+
 struct TrainOptions {
   int64_t epochs = 30;
   std::optional<int64_t> max_steps = {};
@@ -24,6 +39,8 @@ struct TrainOptions {
   bool deterministic = false;
   std::optional<int64_t> threads = {};
   int64_t log_every = 50;
+  std::optional<config::Component<optim::AverageRegistry>> average = {};
+  EvaluationOptions evaluation = {};
 
   static void fields(auto& f) {
     using namespace config;
@@ -38,6 +55,8 @@ struct TrainOptions {
     f("deterministic", &TrainOptions::deterministic, "equal runs give equal bits, given equal threads; now always so");
     f("threads", &TrainOptions::threads, "threads to use; null: one a core", at_least(1));
     f("log_every", &TrainOptions::log_every, "steps between two lines of metrics.jsonl", at_least(1));
+    f("average", &TrainOptions::average, "of the weights over the steps: what is evaluated, and what a finished run gives");
+    f("evaluation", &TrainOptions::evaluation, "accuracy on the validation and test part");
   }
 };
 
@@ -113,13 +132,15 @@ struct Experiment {
   ExperimentConfig config;
   nn::ModulePtr model;
   std::unique_ptr<optim::Optimizer> optimizer;
+  std::unique_ptr<optim::WeightAverage> average;  // nullptr: none
   data::Splits splits;
   data::Loader train;
   std::optional<data::Loader> validation;
   data::Loader test;
 
-  // The learning rate of a step, counted from 0.
-  double lr_at(int64_t step) const;
+  // Where in the training a step stands, counted from 0, and its learning rate.
+  optim::Moment moment(int64_t step) const;
+  double lr_at(int64_t step) const { return base_lr_ * schedule_(moment(step)); }
   int64_t steps_per_epoch() const;
 
  private:

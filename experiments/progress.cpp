@@ -44,8 +44,8 @@ std::string epoch_line(const EpochSummary& summary) {
   std::string line = fmt::format("epoch {:>{}}/{}  lr {:.4g}", summary.epoch, digits, summary.epochs, summary.lr);
   line += score_text("train", summary.train);
   if (summary.validation) line += score_text("validation", *summary.validation);
-  return line + score_text("test", summary.test) +
-         fmt::format("  {:.0f} images/s  {} left", summary.images_per_second, duration(summary.seconds_left));
+  if (summary.test) line += score_text("test", *summary.test);
+  return line + fmt::format("  {:.0f} images/s  {} left", summary.images_per_second, duration(summary.seconds_left));
 }
 
 std::string progress_bar(const Progress::Step& now, int width) {

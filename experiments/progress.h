@@ -14,8 +14,8 @@ struct EpochSummary {
   double lr = 0;  // of the last step
   Score train;    // running: measured on each batch before its update
   std::optional<Score> validation = {};
-  Score test = {};
-  double seconds = 0;  // of training, without evaluation
+  std::optional<Score> test = {};  // absent in an epoch without evaluation
+  double seconds = 0;              // of training, without evaluation
   double images_per_second = 0;
   double seconds_left = 0;
 };

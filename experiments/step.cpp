@@ -45,21 +45,26 @@ StepResult train_step(Experiment& experiment, int64_t step, const std::vector<da
   if (options.clip_value) optim::clip_grad_value(optimizer.parameters(), *options.clip_value);
   if (options.clip_norm) optim::clip_grad_norm(optimizer.parameters(), *options.clip_norm);
   optimizer.step();
+  if (experiment.average) experiment.average->update(experiment.moment(step));
   Profile::ended(Phase::optimizer, "update");
   return result;
 }
 
-Evaluation::Evaluation(nn::Module& model) : model_(model), was_training_(model.training()) { model.eval(); }
-Evaluation::~Evaluation() { model_.train(was_training_); }
+Evaluation::Evaluation(nn::Module& model, const EvaluationOptions& options)
+    : model_(model), evaluating_(model), views_(views_of(options.test_time_augmentation)) {}
 
 void Evaluation::add(const data::Batch& batch) {
-  const Tensor logits = model_(batch.images);
+  Tensor logits;
+  for (const View& view : views_) {
+    const Tensor one = model_(seen(batch.images, view));
+    logits = views_.size() == 1 ? one : logits.defined() ? logits + one * view.weight : one * view.weight;
+  }
   score_.add(cross_entropy(logits, batch.labels).item(), logits, batch.labels);
   Profile::ended(Phase::other, "score");
 }
 
-Score evaluate(nn::Module& model, data::Loader& loader) {
-  Evaluation evaluation(model);
+Score evaluate(nn::Module& model, data::Loader& loader, const EvaluationOptions& options) {
+  Evaluation evaluation(model, options);
   loader.set_epoch(0);
   for (const data::Batch& batch : loader) {
     if (InterruptGuard::received() != Exit::done) break;

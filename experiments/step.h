@@ -5,6 +5,7 @@
 #include "core/autograd.h"
 #include "experiments/experiment.h"
 #include "experiments/score.h"
+#include "experiments/views.h"
 
 namespace az::experiments {
 
@@ -21,23 +22,21 @@ struct StepResult {
 // One optimizer step, `step` counted from 0: forward, loss, backward over each batch, clipping, update.
 StepResult train_step(Experiment& experiment, int64_t step, const std::vector<data::Batch>& batches);
 
-// Puts a network in evaluation mode, without gradients, for as long as it lives.
+// Has a network in evaluation mode, without gradients, for as long as it lives, and adds up its score.
 class Evaluation {
  public:
-  explicit Evaluation(nn::Module& model);
-  ~Evaluation();
-  Evaluation(const Evaluation&) = delete;
-
+  explicit Evaluation(nn::Module& model, const EvaluationOptions& options = {});
   void add(const data::Batch& batch);
   const Score& score() const { return score_; }
 
  private:
   nn::Module& model_;
-  bool was_training_;
+  nn::Evaluating evaluating_;
   NoGrad no_grad_;
+  std::vector<View> views_;
   Score score_;
 };
-// Mean loss and accuracies of a network over a set, in evaluation mode, without augmentation or label smoothing.
-Score evaluate(nn::Module& model, data::Loader& loader);
+// Mean loss and accuracies of a network over a set, in evaluation mode, without label smoothing.
+Score evaluate(nn::Module& model, data::Loader& loader, const EvaluationOptions& options = {});
 
 }  // namespace az::experiments

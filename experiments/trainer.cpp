@@ -2,6 +2,7 @@
 
 #include <fmt/core.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cmath>
 
@@ -34,6 +35,7 @@ void Trainer::restore() {
   const Checkpoint checkpoint = load_checkpoint(folder_ + "/checkpoints/last");
   experiment_.model->load_state(checkpoint.model.tensors);
   experiment_.optimizer->load_state(checkpoint.optimizer.tensors);
+  if (experiment_.average) experiment_.average->load_state(checkpoint.average.tensors);
   state_ = checkpoint.state;
   set_random_state(state_.random);
 }
@@ -89,12 +91,14 @@ void Trainer::finish_step(const StepResult& result) {
 
 void Trainer::show_step() {
   if (!progress_) return;
-  const int64_t images = experiment_.train.dataset().count(), epochs_left = config_.train.epochs - state_.epochs;
+  const data::Loader& loader = experiment_.train;
+  const int64_t images = std::min(loader.dataset().count(), loader.batches() * loader.options().batch_size),
+                epochs_left = config_.train.epochs - state_.epochs;
   const double speed = double(state_.train.images) / state_.epoch_seconds;
   progress_->step({.epoch = state_.epochs + 1,
                    .epochs = config_.train.epochs,
                    .batch = state_.batches,
-                   .batches = experiment_.train.batches(),
+                   .batches = loader.batches(),
                    .loss = state_.train.loss(),
                    .images_per_second = speed,
                    .seconds_left = double(epochs_left * images - state_.train.images) / speed});
@@ -109,15 +113,20 @@ void Trainer::finish_epoch() {
                        .train = state_.train,
                        .seconds = state_.epoch_seconds,
                        .images_per_second = double(state_.train.images) / state_.epoch_seconds};
-  if (experiment_.validation) summary.validation = evaluate(*experiment_.model, *experiment_.validation);
-  summary.test = evaluate(*experiment_.model, experiment_.test);
+  const bool last = finished() || summary.epoch == summary.epochs;
+  if (last || summary.epoch % config_.train.evaluation.every_epochs == 0) {
+    const optim::Averaged averaged(experiment_.average.get());
+    const auto measure = [&](data::Loader& loader) { return evaluate(*experiment_.model, loader, config_.train.evaluation); };
+    if (experiment_.validation) summary.validation = measure(*experiment_.validation);
+    summary.test = measure(experiment_.test);
+  }
   if (interrupted()) return;
   summary.seconds_left = double(summary.epochs - summary.epoch) * (summary.seconds + watch.seconds());
 
   MetricFields fields = {{"epoch", summary.epoch}, {"step", summary.step}, {"lr", summary.lr}};
   add_score(fields, "train", summary.train);
   if (summary.validation) add_score(fields, "validation", *summary.validation);
-  add_score(fields, "test", summary.test);
+  if (summary.test) add_score(fields, "test", *summary.test);
   fields.emplace_back("seconds", summary.seconds);
   fields.emplace_back("images_per_second", summary.images_per_second);
   metrics_->write("epoch", fields);
@@ -129,13 +138,12 @@ void Trainer::finish_epoch() {
   state_.batches = 0;
   state_.epoch_seconds = 0;
   state_.train = {};
-  const double accuracy = summary.validation.value_or(summary.test).accuracy();
-  const bool best = !state_.best_accuracy || accuracy > *state_.best_accuracy;
-  if (best) {
-    state_.best_accuracy = accuracy;
+  const std::optional<Score> score = summary.validation ? summary.validation : summary.test;
+  if (score && score->accuracy() > state_.best_accuracy.value_or(-1)) {
+    state_.best_accuracy = score->accuracy();
     state_.best_epoch = state_.epochs;
+    if (config_.checkpoint.keeps("best")) save("best");
   }
-  if (best && config_.checkpoint.keeps("best")) save("best");
   if (finished() || (config_.checkpoint.keeps("last") && state_.epochs % config_.checkpoint.every_epochs == 0)) save("last");
 }
 
@@ -143,8 +151,9 @@ void Trainer::save(const std::string& name) {
   metrics_->sync();
   state_.metrics_bytes = metrics_->bytes();
   state_.random = random_state();
+  const auto averages = experiment_.average ? experiment_.average->state() : std::map<std::string, Tensor>();
   save_checkpoint(folder_ + "/checkpoints/" + name,
-                  {{experiment_.model->state(), {}}, {experiment_.optimizer->state(), {}}, state_});
+                  {{experiment_.model->state(), {}}, {experiment_.optimizer->state(), {}}, state_, {averages, {}}});
 }
 
 void Trainer::fail_diverged(const data::Batch& batch, double loss) {

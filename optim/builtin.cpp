@@ -21,6 +21,12 @@ template <class Options> void add_schedule(const char* name, const char* descrip
   });
 }
 
+template <class Options> void add_average(const char* name, const char* description) {
+  AverageRegistry::add<Options>(name, description, [](const Options& options, const WeightAverage::Tensors& weights) {
+    return std::make_unique<WeightAverage>(options, weights);
+  });
+}
+
 }  // namespace
 
 void register_builtin_optimizers() {
@@ -44,6 +50,15 @@ void register_builtin_schedules() {
     add_schedule<PolynomialSchedule>("polynomial", "(1 - share done)^power");
     add_schedule<ExponentialSchedule>("exponential", "the same factor every epoch");
     add_schedule<OneCycleSchedule>("one_cycle", "up to lr, then far down, as PyTorch's OneCycleLR");
+    return true;
+  }();
+  static_cast<void>(once);
+}
+
+void register_builtin_averages() {
+  static const bool once = [] {
+    add_average<EmaOptions>("ema", "exponential moving average beside the weights, for evaluation");
+    add_average<LookaheadOptions>("lookahead", "average from which the weights go on (Zhang et al. 2019)");
     return true;
   }();
   static_cast<void>(once);

@@ -3,21 +3,26 @@
 #include <memory>
 
 #include "core/config/registry.h"
+#include "optim/average.h"
 #include "optim/optimizer.h"
 #include "optim/schedule.h"
 
 namespace az::optim {
 
-// JSON's optimizers ("sgdp") and learning rate schedules ("cosine").
+// JSON's optimizers ("sgdp"), learning rate schedules ("cosine") and averages of weights ("ema").
 struct OptimizerRegistry : config::Registry<OptimizerRegistry, std::unique_ptr<Optimizer>, const std::vector<Parameter>&> {
   static constexpr const char* kind = "optimizer";
 };
 struct ScheduleRegistry : config::Registry<ScheduleRegistry, Schedule> {
   static constexpr const char* kind = "schedule";
 };
+struct AverageRegistry : config::Registry<AverageRegistry, std::unique_ptr<WeightAverage>, const WeightAverage::Tensors&> {
+  static constexpr const char* kind = "average of weights";
+};
 
 // Registers what this room has; a second call does nothing.
 void register_builtin_optimizers();
 void register_builtin_schedules();
+void register_builtin_averages();
 
 }  // namespace az::optim

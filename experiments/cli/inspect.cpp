@@ -26,8 +26,9 @@ struct Arguments {
 
 // Everything with a name in JSON, by kind.
 std::vector<const config::RegistryBase*> registries() {
-  return {&data::DataRegistry::base(), &data::AugmentRegistry::base(),    &nn::ModelRegistry::base(),
-          &nn::LayerRegistry::base(),  &optim::OptimizerRegistry::base(), &optim::ScheduleRegistry::base()};
+  return {&data::DataRegistry::base(),    &data::AugmentRegistry::base(),    &nn::ModelRegistry::base(),
+          &nn::LayerRegistry::base(),     &optim::OptimizerRegistry::base(), &optim::ScheduleRegistry::base(),
+          &optim::AverageRegistry::base()};
 }
 
 void check(const Arguments& arguments) {

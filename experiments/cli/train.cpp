@@ -30,7 +30,7 @@ void report(const TrainingResult& result, const std::string& folder, bool json) 
     fmt::print(stderr, "azimuth: stopped after step {}, saved; continue with: azimuth resume {}\n", result.step, folder);
     return;
   }
-  std::optional<Score> test = result.last ? std::optional(result.last->test) : std::nullopt;
+  std::optional<Score> test = result.last ? result.last->test : std::nullopt;
   if (json) {
     MetricFields fields = {{"run", folder}, {"epochs", result.epochs}, {"step", result.step}};
     if (test) add_score(fields, "test", *test);
@@ -75,10 +75,10 @@ Exit resume(const Arguments& arguments) {
 Exit evaluate_run(const Arguments& arguments) {
   Experiment experiment(load_run_config(arguments.path));
   const Checkpoint checkpoint = load_checkpoint(arguments.path + "/checkpoints/" + arguments.checkpoint);
-  experiment.model->load_state(checkpoint.model.tensors);
+  experiment.model->load_state(checkpoint.weights());
   MetricFields fields = {{"run", arguments.path}, {"checkpoint", arguments.checkpoint}, {"epochs", checkpoint.state.epochs}};
   const auto show = [&](const std::string& name, data::Loader& loader) {
-    const Score score = evaluate(*experiment.model, loader);
+    const Score score = evaluate(*experiment.model, loader, experiment.config.train.evaluation);
     add_score(fields, name, score);
     if (!arguments.json) {
       fmt::print("{}: loss {:.4f}, accuracy {:.2f} %, top-5 {:.2f} % of {} images\n", name, score.loss(), 100 * score.accuracy(),

@@ -63,6 +63,20 @@ TEST_CASE("config errors name file, line, column, path and remedy") {
         "azimuth: exp.json:15:23: train.epochs: expected an integer, got 2.5\n");
   CHECK(complaint(R"("epochs": 3)", R"("precision": "f16")") ==
         "azimuth: exp.json:15:26: train.precision: must be one of \"f32\", got \"f16\"\n");
+  CHECK(complaint(R"("epochs": 3)", R"("average": {"type": "emma"})") ==
+        "azimuth: exp.json:15:33: train.average.type: unknown average of weights \"emma\"; did you mean \"ema\"? (known: "
+        "\"ema\", \"lookahead\")\n");
+  CHECK(complaint(R"("epochs": 3)", R"("average": {"type": "ema", "decay": 1})") ==
+        "azimuth: exp.json:15:49: train.average.decay: must be less than 1, got 1\n");
+  CHECK(complaint(R"("epochs": 3)", R"("evaluation": {"test_time_augmentation": "flop"})") ==
+        "azimuth: exp.json:15:54: train.evaluation.test_time_augmentation: must be one of \"none\", \"flip\", "
+        "\"flip_translate\", got \"flop\"; did you mean \"flip\"?\n");
+  CHECK(complaint(R"({"type": "batch_norm"})", R"({"type": "batch_norm", "scale": false, "zero_gamma": true})") ==
+        "azimuth: exp.json:7:5: model.layers.1: zero_gamma starts a scale at 0 that affine or scale switches off\n");
+  CHECK(complaint(R"({"type": "batch_norm"})", R"({"type": "whitening", "eps": 0})") ==
+        "azimuth: exp.json:7:34: model.layers.1.eps: must be more than 0, got 0\n");
+  CHECK(complaint(R"({"type": "relu"})", R"({"type": "scale"})") ==
+        "azimuth: exp.json:8:5: model.layers.2.factor: required key is missing\n");
   CHECK(complaint(R"("name": "tiny")", R"("name": "a/b")") ==
         "azimuth: exp.json:1:1: name must be usable as the name of a folder\n");
   CHECK(complaint(R"("name": "tiny",)", R"("name": "tiny")") ==

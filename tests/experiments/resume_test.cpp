@@ -73,6 +73,18 @@ void check_same_run(const std::filesystem::path& a, const std::filesystem::path&
     const std::string name = std::string("checkpoints/") + file + ".safetensors";
     CHECK_MESSAGE(read_file((a / name).string()) == read_file((b / name).string()), name);
   }
+  for (const char* name : {"checkpoints/last/average.safetensors", "checkpoints/best/average.safetensors"}) {
+    CHECK(std::filesystem::exists(a / name) == std::filesystem::exists(b / name));
+    if (std::filesystem::exists(a / name)) CHECK_MESSAGE(read_file((a / name).string()) == read_file((b / name).string()), name);
+  }
+}
+
+// The tiny network behind a layer that starts from the data, with an average of its weights.
+ExperimentConfig averaging(const std::string& average) {
+  std::string text = with_schedule(tiny_config(R"({"epochs": 3, "log_every": 1, "average": )" + average +
+                                               R"(, "evaluation": {"every_epochs": 2, "test_time_augmentation": "flip"}})"));
+  const std::string first = R"("layers": [)";
+  return parse(text.replace(text.find(first), first.size(), first + R"({"type": "whitening"}, )"));
 }
 
 }  // namespace
@@ -110,6 +122,56 @@ TEST_CASE("accumulating runs with a validation split resume likewise") {
   signal_at = -1;
   CHECK(train(config, folder.path / "stopped", true).exit == Exit::done);
   check_same_run(folder.path / "whole", folder.path / "stopped");
+}
+
+TEST_CASE("runs that average their weights, with a layer that started from data, resume likewise") {
+  for (const char* average :
+       {R"({"type": "ema", "decay": 0.8})", R"({"type": "lookahead", "every": 3, "decay": 0.6, "power": 2})"}) {
+    CAPTURE(average);
+    const ExperimentConfig config = averaging(average);
+    TemporaryFolder folder;
+    signal_at = -1;
+    CHECK(train(config, folder.path / "whole", false).step == 12);
+    CHECK(std::filesystem::exists(folder.path / "whole/checkpoints/best/average.safetensors"));
+    for (int64_t step : {2, 3, 7}) {  // within an interval, in an epoch's last step, where one is evaluated
+      CAPTURE(step);
+      const auto stopped = folder.path / ("stopped" + std::to_string(step));
+      signal_at = step;
+      CHECK(train(config, stopped, false).exit == Exit::terminated);
+      signal_at = -1;
+      CHECK(train(config, stopped, true).exit == Exit::done);
+      check_same_run(folder.path / "whole", stopped);
+    }
+  }
+}
+
+TEST_CASE("the average of the weights is what is evaluated, kept as best and loaded from a run") {
+  const ExperimentConfig config = averaging(R"({"type": "ema", "decay": 0.9})");
+  TemporaryFolder folder;
+  signal_at = -1;
+  const TrainingResult result = train(config, folder.path, false);
+  write_file((folder.path / "config.json").string(), to_json(config));
+  std::vector<bool> evaluated;
+  for (const auto& line : metrics(folder.path)) {
+    if (line["kind"] == "epoch") evaluated.push_back(line.contains("test_accuracy"));
+  }
+  CHECK(evaluated == std::vector<bool>{false, true, true});
+
+  Experiment experiment(config);
+  const auto loss_with = [&](const std::map<std::string, Tensor>& weights) {
+    experiment.model->load_state(weights);
+    return evaluate(*experiment.model, experiment.test, config.train.evaluation).loss();
+  };
+  const Checkpoint last = load_checkpoint((folder.path / "checkpoints/last").string());
+  CHECK(loss_with(last.weights()) == result.last->test->loss());
+  CHECK(loss_with(last.model.tensors) != result.last->test->loss());
+  CHECK(last.average.tensors.size() == last.model.tensors.size());
+
+  auto net = load_run(folder.path.string());
+  CHECK(evaluate(*net, experiment.test, config.train.evaluation).accuracy() == *result.best_accuracy);
+  const Checkpoint best = load_checkpoint((folder.path / "checkpoints/best").string());
+  for (const auto& [name, tensor] : net->state())
+    CHECK(tensor.to_vector<double>() == best.average.tensors.at(name).to_vector<double>());
 }
 
 TEST_CASE("resuming drops what was written after the checkpoint") {

@@ -1,0 +1,61 @@
+#include "optim/average.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "core/autograd.h"
+#include "core/error.h"
+
+namespace az::optim {
+
+WeightAverage::WeightAverage(double decay, int64_t every, double power, bool write_back, const Tensors& weights)
+    : decay_(decay), every_(every), power_(power), write_back_(write_back) {
+  for (const auto& [name, weight] : weights) {
+    if (!is_float(weight.dtype())) continue;
+    weights_.emplace(name, weight);
+    averages_.emplace(name, weight.detach().clone());
+  }
+}
+
+WeightAverage::WeightAverage(const EmaOptions& o, const Tensors& weights)
+    : WeightAverage(o.decay, o.every, o.power, false, weights) {}
+
+WeightAverage::WeightAverage(const LookaheadOptions& o, const Tensors& weights)
+    : WeightAverage(o.decay, o.every, o.power, true, weights) {}
+
+void WeightAverage::update(const Moment& moment) {
+  const int64_t done = moment.step + 1;
+  if (done % every_ != 0) return;
+  const double share = std::min(1.0, double(done) / double(moment.total_steps));
+  const double keep = decay_ * std::pow(share, power_);
+  NoGrad no_grad;
+  for (const auto& [name, average] : averages_) {
+    const Tensor& weight = weights_.at(name);
+    average.mul_(keep);
+    average.add_(weight, 1 - keep);
+    if (write_back_) weight.copy_(average);
+  }
+}
+
+void WeightAverage::swap() {
+  NoGrad no_grad;
+  for (const auto& [name, average] : averages_) {
+    const Tensor& weight = weights_.at(name);
+    const Tensor held = weight.clone();
+    weight.copy_(average);
+    average.copy_(held);
+  }
+}
+
+void WeightAverage::load_state(const Tensors& state) {
+  for (const auto& [name, average] : averages_) {
+    const auto found = state.find(name);
+    if (found == state.end() || found->second.shape() != average.shape())
+      fail("weight average: the saved state has no \"{}\" of {}; it is of another model", name, average.shape().str());
+  }
+  if (state.size() != averages_.size())
+    fail("weight average: the saved state has {} tensors, the model {}; it is of another model", state.size(), averages_.size());
+  for (const auto& [name, average] : averages_) average.copy_(state.at(name));
+}
+
+}  // namespace az::optim

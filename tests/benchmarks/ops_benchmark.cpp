@@ -1,4 +1,5 @@
-// Time of single ops at the sizes of a ResNet-20 step, batch 128. Compare figures of one run with one another, not across runs.
+// Time of single ops at the sizes of ResNet-20 steps of 128 images and ResNet-18 steps of 32. Compare figures of one run with one
+// another, not across runs.
 #include <benchmark/benchmark.h>
 
 #include "core/autograd.h"
@@ -10,41 +11,52 @@ namespace {
 
 using Function = std::function<Tensor(const std::vector<Tensor>&)>;
 
-std::vector<Tensor> inputs_of(const std::vector<Shape>& shapes) {
+std::vector<Tensor> inputs_of(const std::vector<Shape>& shapes, DType type) {
   std::vector<Tensor> inputs;
-  for (const Shape& shape : shapes) inputs.push_back(randn(shape));
+  for (const Shape& shape : shapes) inputs.push_back(randn(shape).to(inputs.empty() ? type : DType::f32));
   return inputs;
 }
 
-void forward(benchmark::State& state, const Function& f, const std::vector<Shape>& shapes) {
+void forward(benchmark::State& state, const Function& f, const std::vector<Tensor>& inputs) {
   NoGrad no_grad;
-  auto inputs = inputs_of(shapes);
   for (auto _ : state) benchmark::DoNotOptimize(f(inputs).raw());
 }
 
 // The value and the gradients of every input.
-void step(benchmark::State& state, const Function& f, const std::vector<Shape>& shapes) {
-  auto inputs = inputs_of(shapes);
+void step(benchmark::State& state, const Function& f, const std::vector<Tensor>& inputs) {
   for (const Tensor& input : inputs) input.set_requires_grad();
-  Tensor upstream = randn(f(inputs).shape());
+  const Tensor value = f(inputs), upstream = randn(value.shape()).to(value.dtype());
   for (auto _ : state) {
     f(inputs).backward(upstream);
     for (const Tensor& input : inputs) input.zero_grad();
   }
 }
 
-void add_pair(const std::string& name, const Function& f, const std::vector<Shape>& shapes) {
-  auto add = [](const std::string& full_name, auto run) {
-    benchmark::RegisterBenchmark(full_name.c_str(), run)->UseRealTime()->Unit(benchmark::kMicrosecond);
+// What the processor or an op cannot do is reported as an error, and the next one follows.
+void add_pair(const std::string& name, const Function& f, const std::vector<Shape>& shapes, DType type = DType::f32) {
+  const auto add = [=](const std::string& full_name, auto run) {
+    const auto benchmark = [=](benchmark::State& state) {
+      try {
+        run(state, f, inputs_of(shapes, type));
+      } catch (const Error& error) {
+        state.SkipWithError(error.what());
+      }
+    };
+    benchmark::RegisterBenchmark(full_name.c_str(), benchmark)->UseRealTime()->Unit(benchmark::kMicrosecond);
   };
-  add("forward/" + name, [=](benchmark::State& state) { forward(state, f, shapes); });
-  add("step/" + name, [=](benchmark::State& state) { step(state, f, shapes); });
+  add("forward/" + name, forward);
+  add("step/" + name, step);
 }
 
-// Between two 1x1 convolutions, so that an op meets the layout that it has in a network: subtract step/identity.
-Function in_network(const Function& f) {
-  return [f](const std::vector<Tensor>& in) {
-    static const Tensor kernel = randn({16, 16, 1, 1});
+// Of an image: in f32, and in bf16 with the other inputs in f32.
+void add_image_op(const std::string& name, const Function& f, const std::vector<Shape>& shapes) {
+  add_pair(name, f, shapes);
+  add_pair(name + "/bf16", f, shapes, DType::bf16);
+}
+
+// Between two 1x1 convolutions, so that an op meets the layout that it has in a network: subtract identity_in_network.
+Function in_network(int64_t channels, const Function& f) {
+  return [f, kernel = randn({channels, channels, 1, 1})](const std::vector<Tensor>& in) {
     std::vector<Tensor> inputs = in;
     inputs[0] = conv2d(in[0], kernel, {});
     return conv2d(f(inputs), kernel, {});
@@ -59,9 +71,6 @@ void add_elementwise() {
   add_pair("relu", [](const auto& in) { return relu(in[0]); }, {activation});
   add_pair("gelu", [](const auto& in) { return gelu(in[0]); }, {activation});
   add_pair("exp", [](const auto& in) { return exp(in[0]); }, {activation});
-  add_pair("identity", in_network([](const auto& in) { return in[0]; }), {activation});
-  add_pair("relu_in_network", in_network([](const auto& in) { return relu(in[0]); }), {activation});
-  add_pair("add_relu_in_network", in_network([](const auto& in) { return add_relu(in[0], in[0]); }), {activation});
 }
 
 void add_reductions() {
@@ -81,26 +90,50 @@ void add_products() {
   add_pair("transpose", [](const auto& in) { return transpose(in[0]); }, {{2048, 1024}});
 }
 
-void add_layers() {
+void add_convolutions() {
   struct Layer {
-    int64_t in, out, side, stride;
+    int64_t images, in, out, side, kernel, stride;
   };
-  for (const Layer& l :
-       {Layer{3, 16, 32, 1}, {16, 16, 32, 1}, {16, 32, 32, 2}, {32, 32, 16, 1}, {32, 64, 16, 2}, {64, 64, 8, 1}}) {
-    Conv2dParams params{.stride = l.stride, .padding = 1};
-    std::string name = fmt::format("conv2d/{}x{}x{}to{}", l.in, l.side, l.side, l.out);
-    add_pair(name, [params](const auto& in) { return conv2d(in[0], in[1], {}, params); },
-             {{128, l.in, l.side, l.side}, {l.out, l.in, 3, 3}});
+  for (const Layer& l : {Layer{128, 3, 16, 32, 3, 1},
+                         {128, 16, 16, 32, 3, 1},
+                         {128, 16, 32, 32, 3, 2},
+                         {128, 16, 32, 32, 1, 2},
+                         {128, 32, 32, 16, 3, 1},
+                         {128, 32, 64, 16, 3, 2},
+                         {128, 64, 64, 8, 3, 1},
+                         {32, 64, 64, 32, 3, 1},
+                         {32, 128, 128, 16, 3, 1},
+                         {32, 256, 256, 8, 3, 1},
+                         {32, 512, 512, 4, 3, 1}}) {
+    const Conv2dParams params{.stride = l.stride, .padding = l.kernel / 2};
+    const std::string name = fmt::format("conv2d/{}x{}x{}to{}k{}s{}", l.in, l.side, l.side, l.out, l.kernel, l.stride);
+    add_image_op(name, [params](const auto& in) { return conv2d(in[0], in[1], {}, params); },
+                 {{l.images, l.in, l.side, l.side}, {l.out, l.in, l.kernel, l.kernel}});
   }
-  for (int64_t channels : {16, 32, 64}) {
-    int64_t side = 512 / channels;
-    auto norm = [](const auto& in) { return batch_norm_relu(in[0], in[1], in[2], {}, {}, {}); };
-    add_pair(fmt::format("batch_norm_relu/{}x{}x{}", channels, side, side), norm,
-             {{128, channels, side, side}, {channels}, {channels}});
-  }
-  add_pair("global_avg_pool", [](const auto& in) { return global_avg_pool(in[0]); }, {{128, 64, 8, 8}});
 }
 
-const bool added = (add_elementwise(), add_reductions(), add_products(), add_layers(), true);
+void add_in_network() {
+  for (int64_t channels : {16, 32, 64}) {
+    const int64_t side = 512 / channels;
+    const Shape image{128, channels, side, side};
+    const std::string size = fmt::format("_in_network/{}x{}x{}", channels, side, side);
+    const auto add = [&](const std::string& name, const Function& f, const std::vector<Shape>& more = {}) {
+      std::vector<Shape> shapes{image};
+      shapes.insert(shapes.end(), more.begin(), more.end());
+      add_image_op(name + size, in_network(channels, f), shapes);
+    };
+    add("identity", [](const auto& in) { return in[0]; });
+    add("relu", [](const auto& in) { return relu(in[0]); });
+    add("batch_norm", [](const auto& in) { return batch_norm(in[0], in[1], in[2], {}, {}, {}); }, {{channels}, {channels}});
+    add("batch_norm_relu", [](const auto& in) { return batch_norm_relu(in[0], in[1], in[2], {}, {}, {}); },
+        {{channels}, {channels}});
+    add("add_relu", [](const auto& in) { return add_relu(in[0], in[0]); });
+    add("max_pool2d", [](const auto& in) { return max_pool2d(in[0], {.kernel = 3, .stride = 2, .padding = 1}); });
+    add("subsample_pad", [=](const auto& in) { return subsample_pad(in[0], {.stride = 2, .channels = channels}); });
+  }
+  add_image_op("global_avg_pool", [](const auto& in) { return global_avg_pool(in[0]); }, {{128, 64, 8, 8}});
+}
+
+const bool added = (add_elementwise(), add_reductions(), add_products(), add_convolutions(), add_in_network(), true);
 
 }  // namespace

@@ -81,6 +81,8 @@ class Steps {
     return images;
   }
   void load() { batches_.next(); }
+  // How often a step does what a forward pass does: a backward pass counts twice.
+  int64_t passes() const { return evaluation_ ? evaluation_->passes() : 3; }
 
  private:
   Experiment& experiment_;
@@ -109,8 +111,10 @@ BenchReport bench(Experiment& experiment, const BenchOptions& options) {
                      .parts = {},
                      .layers = {}};
   const double steps = double(options.steps);
+  int64_t passes = 0;
   {
     Steps run(experiment, options.evaluate);
+    passes = run.passes();
     for (int64_t i = 0; i < options.warmup; ++i) run.take();
 
     std::vector<double> seconds;
@@ -142,8 +146,7 @@ BenchReport bench(Experiment& experiment, const BenchOptions& options) {
   // A validation part shares the training part's images.
   report.data_mib = double(experiment.splits.train.bytes() + experiment.splits.test.bytes()) / (1 << 20);
   report.layers = nn::summarize(*experiment.model, input_shape(config));
-  const double operations = 2.0 * (options.evaluate ? 1 : 3) * double(report.layers.multiply_adds);
-  report.gflops = 1e-9 * operations * report.images_per_second;
+  report.gflops = 2e-9 * double(passes * report.layers.multiply_adds) * report.images_per_second;
   report.peak_gflops = 1e-9 * measured_peak_flops(config.train.precision == "bf16" ? DType::bf16 : DType::f32);
   return report;
 }

@@ -34,7 +34,7 @@ struct BenchReport {
   double phase_ms(Phase phase) const;
 
   nn::Summary layers;      // of one image
-  double gflops = 0;       // 1e9 operations a second by the median step: two a multiply-add, three times that in training
+  double gflops = 0;       // 1e9 operations a second by the median step: two a multiply-add; going back takes twice that
   double peak_gflops = 0;  // what a product of matrices reaches here at this precision; 0: unknown
   double data_cpu_ms = 0;  // processor time, of all threads, to load and augment a step's images
   double reorders_per_step = 0;

@@ -44,9 +44,13 @@ StepResult train_step(Experiment& experiment, int64_t step, const std::vector<da
   }
   if (options.clip_value) optim::clip_grad_value(optimizer.parameters(), *options.clip_value);
   if (options.clip_norm) optim::clip_grad_norm(optimizer.parameters(), *options.clip_norm);
+  if (options.clip_value || options.clip_norm) Profile::ended(Phase::optimizer, "clip");
   optimizer.step();
-  if (experiment.average) experiment.average->update(experiment.moment(step));
   Profile::ended(Phase::optimizer, "update");
+  if (experiment.average) {
+    experiment.average->update(experiment.moment(step));
+    Profile::ended(Phase::optimizer, "average");
+  }
   return result;
 }
 

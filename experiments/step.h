@@ -28,6 +28,8 @@ class Evaluation {
   explicit Evaluation(nn::Module& model, const EvaluationOptions& options = {});
   void add(const data::Batch& batch);
   const Score& score() const { return score_; }
+  // Forward passes a batch: one for each view of test-time augmentation.
+  int64_t passes() const { return int64_t(views_.size()); }
 
  private:
   nn::Module& model_;

@@ -132,6 +132,10 @@ TEST_CASE("bench times evaluation, batches that accumulate, and a set of less th
   CHECK(evaluation["gflops"].get<double>() ==
         doctest::Approx(2e-9 * evaluation["multiply_adds"].get<double>() * evaluation["images_per_second"].get<double>()));
 
+  const json two_views = tiny.report({"--eval", "--set", "train.evaluation.test_time_augmentation=flip"});
+  CHECK(two_views["gflops"].get<double>() / two_views["images_per_second"].get<double>() ==
+        doctest::Approx(2 * evaluation["gflops"].get<double>() / evaluation["images_per_second"].get<double>()));
+
   CHECK(tiny.report({"--set", "train.accumulate=2"})["images_per_step"] == 32);
   CHECK(tiny.report({"--set", "data.batch_size=64"})["images_per_step"] == 60);
 }

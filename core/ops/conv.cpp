@@ -2,6 +2,7 @@
 
 #include "core/autograd.h"
 #include "core/backend/backend.h"
+#include "core/profile.h"
 
 namespace az {
 namespace {
@@ -50,6 +51,7 @@ Tensor conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias, const C
                     auto d = backend.conv2d_backward_weights(k.g, input, kernel.shape(), k.needs(2), params);
                     grads[1] = d.weight;
                     grads[2] = d.bias;
+                    Profile::ended(Phase::backward, "conv2d_weights");  // by itself, as it tends to be the slowest
                   }
                   if (k.needs(0)) grads[0] = backend.conv2d_backward_data(k.g, kernel, params, input.shape());
                   return grads;

@@ -1,7 +1,6 @@
 #include "data/catalog.h"
 
-#include <cstdlib>
-
+#include "core/cache_folder.h"
 #include "core/error.h"
 
 namespace az::data {
@@ -33,16 +32,10 @@ const CatalogEntry& catalog_entry(const std::string& name) {
   throw ConfigError(fmt::format("data set \"{}\" cannot be fetched; known: {}", name, known));
 }
 
-// The base directory specification asks to ignore a relative XDG_CACHE_HOME.
 std::filesystem::path datasets_folder() {
-  std::filesystem::path cache;
-  if (const char* given = std::getenv("XDG_CACHE_HOME")) cache = given;
-  if (!cache.is_absolute()) {
-    const char* home = std::getenv("HOME");
-    if (!home || !*home) throw DataError("no place for data sets: set HOME or XDG_CACHE_HOME, or give the data set's \"root\"");
-    cache = std::filesystem::path(home) / ".cache";
-  }
-  return cache / "azimuth" / "datasets";
+  const std::filesystem::path cache = cache_folder();
+  if (cache.empty()) throw DataError("no place for data sets: set HOME or XDG_CACHE_HOME, or give the data set's \"root\"");
+  return cache / "datasets";
 }
 
 }  // namespace az::data

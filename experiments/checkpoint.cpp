@@ -67,6 +67,7 @@ void save_checkpoint(const std::string& folder, const Checkpoint& checkpoint) {
   write_safetensors(fresh + "/optimizer.safetensors", checkpoint.optimizer);
   if (!checkpoint.average.tensors.empty()) write_safetensors(fresh + "/average.safetensors", checkpoint.average);
   write_file(fresh + "/state.json", state_to_json(checkpoint.state));
+  write_file(fresh + "/algorithms.json", to_json(checkpoint.algorithms));
   replace_folder(fresh, folder);
 }
 
@@ -78,10 +79,13 @@ Checkpoint load_checkpoint(const std::string& wanted) {
   const std::string folder = existing_checkpoint(wanted);
   if (!fs::exists(folder)) throw DataError(fmt::format("there is no checkpoint at {}", folder));
   Checkpoint result{read_safetensors(folder + "/model.safetensors"), read_safetensors(folder + "/optimizer.safetensors"), {}};
+  std::string file = folder + "/state.json";
   try {
-    result.state = state_from_json(read_file(folder + "/state.json"));
+    result.state = state_from_json(read_file(file));
+    file = folder + "/algorithms.json";
+    if (fs::exists(file)) result.algorithms = algorithms_from_json(read_file(file));
   } catch (const std::exception& error) {
-    throw DataError(fmt::format("{}/state.json is damaged: {}", folder, error.what()));
+    throw DataError(fmt::format("{} is damaged: {}", file, error.what()));
   }
   if (const std::string average = folder + "/average.safetensors"; fs::exists(average))
     result.average = read_safetensors(average);

@@ -3,6 +3,7 @@
 #include <optional>
 #include <string>
 
+#include "core/backend/tuning.h"
 #include "core/random.h"
 #include "core/safetensors.h"
 #include "experiments/score.h"
@@ -27,13 +28,15 @@ struct TrainingState {
 struct Checkpoint {
   SafeTensors model, optimizer;
   TrainingState state;
-  SafeTensors average = {};  // of the weights; empty where none is taken
+  SafeTensors average = {};    // of the weights; empty where none is taken
+  Algorithms algorithms = {};  // that the training ran with
 
   // What the network is evaluated with: the average where there is one, the model's own tensors otherwise.
   std::map<std::string, Tensor> weights() const;
 };
 
-// Writes <folder>/{model,optimizer,average}.safetensors and state.json beside, flushes them, then puts them in place in one go.
+// Writes <folder>/{model,optimizer,average}.safetensors, state.json and algorithms.json beside, flushes them, then puts them in
+// place in one go.
 void save_checkpoint(const std::string& folder, const Checkpoint& checkpoint);
 // Throws DataError naming the file that is missing or damaged.
 Checkpoint load_checkpoint(const std::string& folder);

@@ -61,6 +61,10 @@ ExperimentConfig load_run_config(const std::string& folder) {
 
 std::string to_json(const ExperimentConfig& config) { return config::dump(config::to_value(config), 2) + "\n"; }
 
+void use_algorithms(const ExperimentConfig& config, Algorithms known) {
+  set_algorithms(config.train.deterministic ? AlgorithmChoice::fixed : AlgorithmChoice::timed, std::move(known));
+}
+
 Shape input_shape(const ExperimentConfig& config) {
   Shape input{1};
   for (int64_t size : config.data.create().image_shape) input.push_back(size);
@@ -82,6 +86,7 @@ Experiment::Experiment(ExperimentConfig given)
       schedule_(config.schedule.create()),
       base_lr_(optimizer->lr()) {
   if (config.train.threads) set_thread_count(int(*config.train.threads));
+  use_algorithms(config);
   if (splits.validation) validation.emplace(*splits.validation, splits.evaluation);
   // A run that is resumed or evaluated overwrites it with what it took then.
   nn::initialize_from_data(*model, [&] { return (*data::Loader(splits.train, splits.evaluation).begin()).images; });

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "core/backend/tuning.h"
 #include "core/config/registry.h"
 #include "data/builtin.h"
 #include "nn/builtin.h"
@@ -52,7 +53,8 @@ struct TrainOptions {
       less_than(1));
     f("clip_norm", &TrainOptions::clip_norm, "scale all gradients so that their norm together is at most this", more_than(0));
     f("clip_value", &TrainOptions::clip_value, "clamp each element of each gradient to plus or minus this", more_than(0));
-    f("deterministic", &TrainOptions::deterministic, "equal runs give equal bits, given equal threads; now always so");
+    f("deterministic", &TrainOptions::deterministic,
+      "choose convolution algorithms by a fixed rule, not by timing: equal bits on like machines, given equal threads");
     f("threads", &TrainOptions::threads, "threads to use; null: one a core", at_least(1));
     f("log_every", &TrainOptions::log_every, "steps between two lines of metrics.jsonl", at_least(1));
     f("average", &TrainOptions::average, "of the weights over the steps: what is evaluated, and what a finished run gives");
@@ -121,6 +123,8 @@ ExperimentConfig load_run_config(const std::string& folder);
 
 // The network of a config, initialised from its seed. Nothing of the data set is read.
 nn::ModulePtr build_model(const ExperimentConfig& config);
+// From here on convolutions choose as the config says, or as `known` to have been chosen before.
+void use_algorithms(const ExperimentConfig& config, Algorithms known = {});
 // One image of the config's data set, [1,c,h,w].
 Shape input_shape(const ExperimentConfig& config);
 

@@ -36,6 +36,7 @@ void Trainer::restore() {
   experiment_.model->load_state(checkpoint.model.tensors);
   experiment_.optimizer->load_state(checkpoint.optimizer.tensors);
   if (experiment_.average) experiment_.average->load_state(checkpoint.average.tensors);
+  use_algorithms(config_, checkpoint.algorithms);
   state_ = checkpoint.state;
   set_random_state(state_.random);
 }
@@ -153,7 +154,7 @@ void Trainer::save(const std::string& name) {
   state_.random = random_state();
   const auto averages = experiment_.average ? experiment_.average->state() : std::map<std::string, Tensor>();
   save_checkpoint(folder_ + "/checkpoints/" + name,
-                  {{experiment_.model->state(), {}}, {experiment_.optimizer->state(), {}}, state_, {averages, {}}});
+                  {{experiment_.model->state(), {}}, {experiment_.optimizer->state(), {}}, state_, {averages, {}}, algorithms()});
 }
 
 void Trainer::fail_diverged(const data::Batch& batch, double loss) {

@@ -1,4 +1,6 @@
+#include <algorithm>
 #include <cstring>
+#include <numeric>
 
 #include "core/backend/onednn_detail.h"
 #include "core/tensor_impl.h"
@@ -113,37 +115,57 @@ const Layout* layout_of(const dnnl::memory::desc& desc) {
 dnnl::memory memory_of(const dnnl::memory::desc& desc, void* data) { return {desc, engine(), data}; }
 dnnl::memory memory_of(const Tensor& tensor) { return memory_of(desc_of(tensor), tensor.raw()); }
 
-Tensor laid_out(const Tensor& x, const dnnl::memory::desc& desc) {
-  const Layout* layout = layout_of(desc);
-  return x.layout() == layout ? x : reorder(x, layout);
+std::string name_of(const Layout* layout) {
+  if (!layout) return "abcd";
+  const dnnl_memory_desc_t& desc = layout->desc.data;
+  const dnnl_blocking_desc_t& blocking = desc.format_desc.blocking;
+  std::vector<int> axes(size_t(desc.ndims));
+  std::iota(axes.begin(), axes.end(), 0);
+  std::stable_sort(axes.begin(), axes.end(), [&](int a, int b) { return blocking.strides[a] > blocking.strides[b]; });
+  std::string outer, inner;
+  for (int axis : axes) outer += char('a' + axis);
+  for (int i = 0; i < blocking.inner_nblks; ++i) {
+    const auto axis = size_t(blocking.inner_idxs[i]);
+    inner += fmt::format("{}{}", blocking.inner_blks[i], char('a' + axis));
+    outer[outer.find_first_of({char('a' + axis), char('A' + axis)})] = char('A' + axis);
+  }
+  return outer + inner;
 }
 
-Tensor packed(const Tensor& weight, const dnnl::memory::desc& desc) {
-  struct Entry {
-    std::weak_ptr<Storage> storage;
+Tensor laid_out(const Tensor& x, const Layout* layout) { return x.layout() == layout ? x : reorder(x, layout); }
+
+Tensor packed(const Tensor& weight, const Layout* layout, DType type) {
+  struct Form {
     uint64_t version = 0;
     Tensor packed;
   };
+  struct Forms {
+    std::weak_ptr<Storage> weight;
+    std::map<std::pair<const Layout*, DType>, Form> by_layout;
+  };
   static std::mutex mutex;
-  static auto* entries = new std::map<std::tuple<uint64_t, const Layout*, DType>, Entry>;
-  const Layout* layout = layout_of(desc);
-  DType type = type_of(desc);
+  static auto* all = new std::map<uint64_t, Forms>;
   if (layout == weight.layout() && type == weight.dtype()) return weight;
   std::lock_guard lock(mutex);
-  auto [at, is_new] = entries->try_emplace({weight.storage()->id(), layout, type});
-  Entry& entry = at->second;
+  auto [at, is_new] = all->try_emplace(weight.storage()->id());
+  Forms& forms = at->second;
   if (is_new) {
-    entry.storage = weight.storage();
-    std::erase_if(*entries, [](const auto& item) { return item.second.storage.expired(); });
+    forms.weight = weight.storage();
+    std::erase_if(*all, [](const auto& item) { return item.second.weight.expired(); });
   }
-  if (!entry.packed.defined()) {
-    entry.packed = Tensor::empty(weight.shape(), type, layout);
-  } else if (entry.version == weight.storage()->version()) {
-    return entry.packed;
+  Form& form = forms.by_layout[{layout, type}];
+  const uint64_t version = weight.storage()->version(), before = form.version;
+  if (!form.packed.defined()) {
+    form.packed = Tensor::empty(weight.shape(), type, layout);
+  } else if (before == version) {
+    return form.packed;
+  } else {
+    // Forms that went unused since the change before are not coming back.
+    std::erase_if(forms.by_layout, [&](const auto& item) { return item.second.version < before; });
   }
-  reorder_into(weight, entry.packed);
-  entry.version = weight.storage()->version();
-  return entry.packed;
+  reorder_into(weight, form.packed);
+  form.version = version;
+  return form.packed;
 }
 
 dnnl::primitive_attr lent_scratchpad() {
@@ -152,12 +174,17 @@ dnnl::primitive_attr lent_scratchpad() {
   return attributes;
 }
 
+namespace {
+thread_local std::unique_ptr<Storage> arena;
+}
+
+void drop_scratchpad() { arena.reset(); }
+
 void execute(const dnnl::primitive& primitive, const dnnl::memory::desc& scratchpad, std::unordered_map<int, dnnl::memory> args) {
-  static thread_local std::shared_ptr<Storage> arena;
   if (size_t bytes = scratchpad.get_size()) {
     if (!arena || arena->bytes() < bytes) {
       arena.reset();
-      arena = std::make_shared<Storage>(bytes);
+      arena = std::make_unique<Storage>(bytes);
     }
     args.insert({DNNL_ARG_SCRATCHPAD, memory_of(scratchpad, arena->data())});
   }

@@ -32,17 +32,21 @@ dnnl::memory::desc any_desc(const Shape& shape, DType type);
 dnnl::memory::desc desc_of(const Tensor& tensor);
 // The one Layout of that descriptor; nullptr when it is row-major.
 const Layout* layout_of(const dnnl::memory::desc& desc);
+// "abcd" for row-major, "acdb" for channels last, "aBcd16b" for blocks of 16 channels: oneDNN's own names.
+std::string name_of(const Layout* layout);
 // oneDNN's handle on a tensor's elements, or on raw memory.
 dnnl::memory memory_of(const Tensor& tensor);
 dnnl::memory memory_of(const dnnl::memory::desc& desc, void* data);
 
-// x itself when it already lies as desc says, else a reordered copy.
-Tensor laid_out(const Tensor& x, const dnnl::memory::desc& desc);
+// x itself when it already lies so, else a reordered copy.
+Tensor laid_out(const Tensor& x, const Layout* layout);
 // A weight in the form and number type a primitive wants, cached until the weight changes.
-Tensor packed(const Tensor& weight, const dnnl::memory::desc& desc);
+Tensor packed(const Tensor& weight, const Layout* layout, DType type);
 
 // Runs a primitive to its end, lending it this thread's scratchpad arena.
 void execute(const dnnl::primitive& primitive, const dnnl::memory::desc& scratchpad, std::unordered_map<int, dnnl::memory> args);
+// Frees the arena of the thread that calls.
+void drop_scratchpad();
 // Attributes for a primitive that takes its scratchpad from execute().
 dnnl::primitive_attr lent_scratchpad();
 

@@ -77,7 +77,7 @@ BatchNormGradients OneDnn::batch_norm_backward(const Tensor& g, const Tensor& x,
         forward_of(x, eps, false, with_relu).desc);
     return Backward{desc, dnnl::batch_normalization_backward(desc)};
   });
-  Tensor upstream = laid_out(g, desc_of(x));
+  Tensor upstream = laid_out(g, x.layout());
   BatchNormGradients result{Tensor::empty(x.shape(), x.dtype(), x.layout()), Tensor::empty(gamma.shape()),
                             Tensor::empty(beta.shape())};
   std::unordered_map<int, dnnl::memory> args{{DNNL_ARG_SRC, memory_of(x)},

@@ -76,7 +76,7 @@ Tensor OneDnn::pool2d_backward(Pool kind, const Tensor& g, const PoolResult& for
         hint);
     return Backward{desc, dnnl::pooling_backward(desc)};
   });
-  Tensor upstream = laid_out(g, made.desc.diff_dst_desc());
+  Tensor upstream = laid_out(g, layout_of(made.desc.diff_dst_desc()));
   Tensor dx = Tensor::empty(x.shape, x.dtype, x.layout);
   std::unordered_map<int, dnnl::memory> args{{DNNL_ARG_DIFF_DST, memory_of(upstream)}, {DNNL_ARG_DIFF_SRC, memory_of(dx)}};
   if (kind == Pool::max) args.insert({DNNL_ARG_WORKSPACE, memory_of(made.desc.workspace_desc(), forward.indices.raw())});

@@ -10,9 +10,11 @@
 
 #include "core/backend/info.h"
 #include "core/backend/threads.h"
+#include "core/backend/tuning.h"
 #include "core/config/json_document.h"
 #include "data/catalog.h"
 #include "experiments/cli/commands.h"
+#include "experiments/files.h"
 
 namespace az::cli {
 namespace {
@@ -23,6 +25,18 @@ struct Finding {
 };
 
 bool has(const std::string& text, const char* word) { return text.find(word) != std::string::npos; }
+
+// The choices of convolution algorithms that are remembered for this machine.
+Finding tuning() {
+  const std::string file = tuning_file();
+  if (!std::filesystem::exists(file)) return {"algorithms", "none timed yet"};
+  try {
+    const size_t count = algorithms_from_json(experiments::read_file(file)).size();
+    return {"algorithms", fmt::format("{} timed, in {}", count, file)};
+  } catch (const Error&) {
+    return {"algorithms", file, "damaged: delete it"};
+  }
+}
 
 std::vector<Finding> examine() {
   const BackendInfo info = backend_info();
@@ -45,6 +59,7 @@ std::vector<Finding> examine() {
   while (!std::filesystem::exists(existing) && existing.has_parent_path()) existing = existing.parent_path();
   findings.push_back({"cache", cache.string(),
                       ::access(existing.c_str(), W_OK) == 0 ? "" : "cannot write there: set XDG_CACHE_HOME to a folder you own"});
+  findings.push_back(tuning());
   for (const data::CatalogEntry& entry : data::catalog()) {
     const bool here = std::filesystem::exists(cache / entry.folder);
     findings.push_back({entry.name, here ? (cache / entry.folder).string() : "not here",

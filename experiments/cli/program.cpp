@@ -58,6 +58,7 @@ Exit run_command(int argc, char** argv) {
   } catch (const CLI::ParseError& error) {
     throw ConfigError(fmt::format("{}; see azimuth --help", error.what()));
   }
+  if (const std::string note = tuning_note(); !note.empty()) fmt::print(stderr, "azimuth: note: {}\n", note);
   return outcome.exit;
 }
 

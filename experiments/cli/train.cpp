@@ -76,6 +76,7 @@ Exit evaluate_run(const Arguments& arguments) {
   Experiment experiment(load_run_config(arguments.path));
   const Checkpoint checkpoint = load_checkpoint(arguments.path + "/checkpoints/" + arguments.checkpoint);
   experiment.model->load_state(checkpoint.weights());
+  use_algorithms(experiment.config, checkpoint.algorithms);
   MetricFields fields = {{"run", arguments.path}, {"checkpoint", arguments.checkpoint}, {"epochs", checkpoint.state.epochs}};
   const auto show = [&](const std::string& name, data::Loader& loader) {
     const Score score = evaluate(*experiment.model, loader, experiment.config.train.evaluation);

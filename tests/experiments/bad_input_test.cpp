@@ -198,9 +198,14 @@ TEST_CASE("damaged checkpoints") {
   const std::string config = (folder.path / "exp.json").string(), run = (folder.path / "run").string();
   write_file(config, tiny_config(R"({"epochs": 1})"));
   REQUIRE(run_azimuth({"train", config, "--run", run}).exit == 0);
+  const std::string algorithms = run + "/checkpoints/last/algorithms.json";
   const std::string state = run + "/checkpoints/last/state.json", model = run + "/checkpoints/last/model.safetensors";
-  fs::resize_file(state, 20);
+  fs::resize_file(algorithms, 20);
   CommandResult result = run_azimuth({"resume", run});
+  CHECK(result.exit == 3);
+  CHECK(result.err.find("azimuth: " + algorithms + " is damaged: ") == 0);
+  fs::resize_file(state, 20);
+  result = run_azimuth({"resume", run});
   CHECK(result.exit == 3);
   CHECK(result.err.find("azimuth: " + state + " is damaged: ") == 0);
   fs::resize_file(model, 100);

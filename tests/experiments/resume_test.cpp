@@ -190,6 +190,28 @@ TEST_CASE("resuming drops what was written after the checkpoint") {
   check_same_run(folder.path / "whole", folder.path / "killed");
 }
 
+TEST_CASE("a resumed run keeps to the algorithms that its checkpoint names") {
+  std::string text = with_schedule(tiny_config(R"({"epochs": 3, "deterministic": true})"));
+  const std::string first = R"({"type": "conv2d", "out_channels": 8, "stride": 4, "padding": 1})";
+  text.replace(
+      text.find(first), first.size(),
+      R"({"type": "conv2d", "out_channels": 32, "stride": 4, "padding": 1}, {"type": "conv2d", "out_channels": 32, "padding": 1})");
+  const ExperimentConfig config = parse(text);
+  TemporaryFolder folder;
+  signal_at = 5;
+  train(config, folder.path, false);
+  signal_at = -1;
+  const std::string file = (folder.path / "checkpoints/last/algorithms.json").string();
+  Algorithms other = algorithms_from_json(read_file(file));
+  for (auto& [problem, name] : other) {
+    CHECK(name.find("wino") != std::string::npos);
+    name = "jit:avx512_core";
+  }
+  write_file(file, to_json(other));
+  CHECK(train(config, folder.path, true).step == 12);
+  CHECK(algorithms_from_json(read_file(file)) == other);
+}
+
 TEST_CASE("resuming a finished run changes nothing") {
   const ExperimentConfig config = parse(tiny_config(R"({"epochs": 1})"));
   TemporaryFolder folder;

@@ -1,0 +1,51 @@
+#include "core/backend/onednn_conv_choice.h"
+
+#include <bit>
+
+namespace az::onednn {
+
+std::vector<int64_t> ConvProblem::key() const {
+  const Conv2dParams& p = params;
+  std::vector<int64_t> key{int64_t(type), bias,         p.stride.h,   p.stride.w, p.padding.h,
+                           p.padding.w,   p.dilation.h, p.dilation.w, p.groups};
+  for (const Layout* layout : given) key.push_back(int64_t(reinterpret_cast<intptr_t>(layout)));
+  for (const Shape& shape : {x, weight}) key.insert(key.end(), shape.begin(), shape.end());
+  return key;
+}
+
+std::string ConvProblem::str() const {
+  Shape batch = x;
+  batch[0] = int64_t(std::bit_ceil(uint64_t(x[0])));
+  auto both = [](const Size2& size) { return fmt::format("{}x{}", size.h, size.w); };
+  std::string text = fmt::format("{} {} {} * {}", direction, az::name_of(type), batch.str(), weight.str());
+  text += fmt::format(" stride {} padding {} dilation {} groups {}", both(params.stride), both(params.padding),
+                      both(params.dilation), params.groups);
+  if (bias) text += " bias";
+  for (const Layout* layout : given) text += " " + name_of(layout);
+  return text;
+}
+
+bool ConvProblem::winograd_by_rule() const {
+  return type == DType::f32 && weight[2] == 3 && weight[3] == 3 && params.stride.h == 1 && params.stride.w == 1 &&
+         params.dilation.h == 1 && params.dilation.w == 1 && params.groups == 1 && weight[0] >= 32 && weight[1] >= 32;
+}
+
+ConvLayouts layouts_of(const dnnl::convolution_forward::primitive_desc& desc) {
+  const Layout* y = layout_of(desc.dst_desc());
+  return {layout_of(desc.src_desc()), layout_of(desc.weights_desc()), y, y};
+}
+ConvLayouts layouts_of(const dnnl::convolution_backward_data::primitive_desc& desc) {
+  const Layout* x = layout_of(desc.diff_src_desc());
+  return {x, layout_of(desc.weights_desc()), layout_of(desc.diff_dst_desc()), x};
+}
+ConvLayouts layouts_of(const dnnl::convolution_backward_weights::primitive_desc& desc) {
+  return {layout_of(desc.src_desc()), layout_of(desc.diff_weights_desc()), layout_of(desc.diff_dst_desc()), nullptr};
+}
+
+bool may_compete(const std::string& name, const std::string& first) {
+  auto has = [](const std::string& text, const char* word) { return text.find(word) != std::string::npos; };
+  auto width = [&](const std::string& text) { return has(text, "avx512") ? 3 : has(text, "avx") ? 2 : has(text, "sse") ? 1 : 0; };
+  return !has(name, "ref") && !has(name, "gemm") && width(name) >= width(first);
+}
+
+}  // namespace az::onednn

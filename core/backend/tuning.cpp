@@ -1,0 +1,203 @@
+#include "core/backend/tuning.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <mutex>
+#include <nlohmann/json.hpp>
+#include <optional>
+
+#include "core/backend/info.h"
+#include "core/backend/threads.h"
+#include "core/cache_folder.h"
+#include "core/error.h"
+
+namespace az {
+namespace {
+
+namespace fs = std::filesystem;
+using Json = nlohmann::ordered_json;
+
+struct Machine {
+  std::string processor, instruction_set, onednn;
+  bool operator==(const Machine&) const = default;
+};
+
+Machine this_machine() {
+  const BackendInfo info = backend_info();
+  return {info.processor, info.onednn_isa, info.onednn};
+}
+
+Machine machine_of(const Json& json) { return {json.at("processor"), json.at("instruction_set"), json.at("onednn")}; }
+
+std::string read(const fs::path& file) {
+  std::ifstream in(file, std::ios::binary);
+  return {std::istreambuf_iterator<char>(in), {}};
+}
+
+// Written beside and renamed, so that a reader finds the old or the new whole. False when it cannot be.
+bool replace_file(const fs::path& file, const std::string& text) {
+  std::error_code error;
+  fs::create_directories(file.parent_path(), error);
+  const fs::path beside = file.string() + "." + std::to_string(::getpid());
+  std::ofstream out(beside, std::ios::binary);
+  out << text;
+  out.close();
+  if (out) fs::rename(beside, file, error);
+  if (!out || error) fs::remove(beside, error);
+  return out && !error;
+}
+
+// The least of several times of each, taken by turns so that what disturbs the machine disturbs all alike. The first, which is
+// what the library itself would take, stays unless another is clearly faster.
+size_t fastest(size_t count, const std::function<void(size_t)>& run) {
+  using Clock = std::chrono::steady_clock;
+  using Seconds = std::chrono::duration<double>;
+  constexpr int least_rounds = 3, most_rounds = 8;
+  constexpr double enough = 0.03, hopeless = 2, clearly = 0.97;
+  std::vector<double> best(count, INFINITY);
+  const Clock::time_point start = Clock::now();
+  run(0);  // touches the memory that all of them use
+  for (int round = 0; round < most_rounds; ++round) {
+    if (round >= least_rounds && Seconds(Clock::now() - start).count() > enough) break;
+    const double limit = hopeless * *std::min_element(best.begin(), best.end());
+    for (size_t i = 0; i < count; ++i) {
+      if (round > 0 && best[i] > limit) continue;
+      const Clock::time_point before = Clock::now();
+      run(i);
+      best[i] = std::min(best[i], Seconds(Clock::now() - before).count());
+    }
+  }
+  const size_t winner = size_t(std::min_element(best.begin(), best.end()) - best.begin());
+  return best[winner] < clearly * best[0] ? winner : 0;
+}
+
+std::optional<size_t> find(const Algorithms& choices, const std::string& problem, const std::vector<std::string>& names) {
+  const auto choice = choices.find(problem);
+  if (choice == choices.end()) return {};
+  const auto at = std::find(names.begin(), names.end(), choice->second);
+  if (at == names.end()) return {};
+  return size_t(at - names.begin());
+}
+
+class Tuner {
+ public:
+  void reset(AlgorithmChoice choice, Algorithms known) {
+    std::lock_guard lock(mutex_);
+    choice_ = choice;
+    chosen_ = std::move(known);
+    remembered_.reset();
+    ++generation_;
+  }
+
+  size_t choose(const Candidates& c) {
+    if (c.names.size() == 1) return 0;
+    if (!c.worth_timing) return c.by_rule;
+    std::lock_guard lock(mutex_);
+    const std::string problem = fmt::format("{}, {} threads", c.problem, thread_count());
+    std::optional<size_t> index = find(chosen_, problem, c.names);
+    if (!index && choice_ == AlgorithmChoice::fixed) index = c.by_rule;
+    if (!index) {
+      if (!remembered_) remembered_ = recall();
+      index = find(*remembered_, problem, c.names);
+    }
+    if (!index) {
+      index = fastest(c.names.size(), c.run);
+      remember(problem, c.names[*index]);
+    }
+    chosen_[problem] = c.names[*index];
+    return *index;
+  }
+
+  Algorithms chosen() {
+    std::lock_guard lock(mutex_);
+    return chosen_;
+  }
+  std::string note() {
+    std::lock_guard lock(mutex_);
+    return note_;
+  }
+  uint64_t generation() const { return generation_; }
+
+ private:
+  // What the file holds for this machine.
+  Algorithms recall() {
+    const fs::path file = tuning_file();
+    std::error_code error;
+    if (file.empty() || !fs::exists(file, error)) return {};
+    const std::string text = read(file);
+    try {
+      if (machine_of(Json::parse(text)) == this_machine()) return algorithms_from_json(text);
+      note_ = fmt::format("the tuning cache {} is another machine's; convolutions are timed anew", file.string());
+    } catch (const std::exception&) {
+      note_ = fmt::format("the tuning cache {} is damaged; convolutions are timed anew", file.string());
+    }
+    return {};
+  }
+
+  // Reads the file again first: another process may have added to it.
+  void remember(const std::string& problem, const std::string& name) {
+    const fs::path file = tuning_file();
+    Algorithms all = recall();
+    all[problem] = name;
+    if (file.empty()) {
+      note_ = "no place for the tuning cache: set HOME or XDG_CACHE_HOME; until then each run times convolutions anew";
+    } else if (!replace_file(file, to_json(all))) {
+      note_ =
+          fmt::format("cannot write the tuning cache {}; until that is mended each run times convolutions anew", file.string());
+    }
+  }
+
+  std::mutex mutex_;
+  AlgorithmChoice choice_ = AlgorithmChoice::timed;
+  Algorithms chosen_;
+  std::optional<Algorithms> remembered_;
+  std::string note_;
+  std::atomic<uint64_t> generation_ = 1;
+};
+
+Tuner& tuner() {
+  static Tuner instance;
+  return instance;
+}
+
+}  // namespace
+
+void set_algorithms(AlgorithmChoice choice, Algorithms known) { tuner().reset(choice, std::move(known)); }
+Algorithms algorithms() { return tuner().chosen(); }
+std::string tuning_note() { return tuner().note(); }
+size_t choose(const Candidates& candidates) { return tuner().choose(candidates); }
+uint64_t algorithms_generation() { return tuner().generation(); }
+
+std::string tuning_file() {
+  if (cache_folder().empty()) return "";
+  const Machine machine = this_machine();
+  std::string name = machine.processor + " " + machine.instruction_set + " oneDNN " + machine.onednn;
+  std::replace_if(
+      name.begin(), name.end(), [](unsigned char c) { return !std::isalnum(c) && c != '.'; }, '_');
+  return (cache_folder() / "tuning" / (name + ".json")).string();
+}
+
+std::string to_json(const Algorithms& algorithms) {
+  const Machine machine = this_machine();
+  const Json json = {{"processor", machine.processor},
+                     {"instruction_set", machine.instruction_set},
+                     {"onednn", machine.onednn},
+                     {"algorithms", algorithms}};
+  return json.dump(2) + "\n";
+}
+
+Algorithms algorithms_from_json(const std::string& text) {
+  try {
+    return Json::parse(text).at("algorithms").get<Algorithms>();
+  } catch (const nlohmann::json::exception& error) {
+    fail("not a table of algorithms: {}", error.what());
+  }
+}
+
+}  // namespace az

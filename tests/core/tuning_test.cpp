@@ -1,0 +1,198 @@
+#include "core/backend/tuning.h"
+
+#include <doctest/doctest.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+
+#include "core/error.h"
+#include "core/ops/conv.h"
+#include "core/ops/create.h"
+#include "core/random.h"
+#include "tests/compare.h"
+
+namespace az::test {
+namespace {
+
+namespace fs = std::filesystem;
+
+// An empty cache folder of its own; afterwards the fixed choice of the other tests again.
+struct OwnCache {
+  OwnCache() {
+    if (const char* given = std::getenv("XDG_CACHE_HOME")) before = given;
+    folder = (fs::temp_directory_path() / "azimuth_tuning_XXXXXX").string();
+    REQUIRE(::mkdtemp(folder.data()));
+    ::setenv("XDG_CACHE_HOME", folder.c_str(), 1);
+  }
+  ~OwnCache() {
+    if (before.empty())
+      ::unsetenv("XDG_CACHE_HOME");
+    else
+      ::setenv("XDG_CACHE_HOME", before.c_str(), 1);
+    fs::remove_all(folder);
+    set_algorithms(AlgorithmChoice::fixed);
+  }
+  std::string before, folder;
+};
+
+void write(const std::string& file, const std::string& text) {
+  fs::create_directories(fs::path(file).parent_path());
+  std::ofstream(file) << text;
+}
+
+// Three ways to solve a problem, of which "quick" takes no time.
+struct Problem {
+  int runs = 0;
+  Candidates candidates{
+      .problem = "a problem", .names = {"slow", "quick", "slower"}, .by_rule = 2, .run = [this](size_t i) {
+        ++runs;
+        const auto end = std::chrono::steady_clock::now() + std::chrono::milliseconds(i == 0 ? 2 : i == 2 ? 20 : 0);
+        while (std::chrono::steady_clock::now() < end) continue;
+      }};
+  std::string solve() { return candidates.names[choose(candidates)]; }
+};
+
+std::string only_choice() {
+  const Algorithms all = algorithms();
+  return all.size() == 1 ? all.begin()->second : "";
+}
+
+}  // namespace
+
+TEST_CASE("tuning: the fastest is chosen by timing, once, and remembered") {
+  OwnCache cache;
+  set_algorithms(AlgorithmChoice::timed);
+  Problem problem;
+  CHECK(problem.solve() == "quick");
+  CHECK(only_choice() == "quick");
+  const int timed = problem.runs;
+  CHECK(timed > 3);
+  CHECK(problem.solve() == "quick");
+  set_algorithms(AlgorithmChoice::timed);
+  CHECK(algorithms().empty());
+  CHECK(problem.solve() == "quick");
+  CHECK(only_choice() == "quick");
+  CHECK(problem.runs == timed);
+  CHECK(tuning_note() == "");
+
+  Problem other;
+  other.candidates.problem = "another problem";
+  CHECK(other.solve() == "quick");
+  std::ifstream in(tuning_file());
+  CHECK(algorithms_from_json({std::istreambuf_iterator<char>(in), {}}).size() == 2);
+  CHECK(std::distance(fs::directory_iterator(fs::path(tuning_file()).parent_path()), {}) == 1);
+}
+
+TEST_CASE("tuning: what is known is taken, unless there is no such implementation") {
+  OwnCache cache;
+  set_algorithms(AlgorithmChoice::timed);
+  Problem problem;
+  problem.solve();
+  Algorithms known = algorithms();
+  const int timed = problem.runs;
+  known.begin()->second = "slower";
+  set_algorithms(AlgorithmChoice::timed, known);
+  CHECK(problem.solve() == "slower");
+  set_algorithms(AlgorithmChoice::fixed, known);
+  CHECK(problem.solve() == "slower");
+  known.begin()->second = "of another processor";
+  set_algorithms(AlgorithmChoice::timed, known);
+  CHECK(problem.solve() == "quick");  // from the file
+  CHECK(only_choice() == "quick");
+  CHECK(problem.runs == timed);
+}
+
+TEST_CASE("tuning: the fixed choice follows the rule, times nothing and leaves no file") {
+  OwnCache cache;
+  set_algorithms(AlgorithmChoice::fixed);
+  Problem problem;
+  CHECK(problem.solve() == "slower");
+  CHECK(only_choice() == "slower");
+  set_algorithms(AlgorithmChoice::timed);
+  problem.candidates.worth_timing = false;
+  CHECK(problem.solve() == "slower");
+  CHECK(algorithms().empty());
+  CHECK(problem.runs == 0);
+  CHECK(fs::is_empty(cache.folder));
+}
+
+TEST_CASE("tuning: a cache that is damaged, another machine's or cannot be written is told of and harms nothing") {
+  OwnCache cache;
+  const std::string file = tuning_file();
+  auto solved = [] {
+    set_algorithms(AlgorithmChoice::timed);
+    Problem problem;
+    CHECK(problem.solve() == "quick");
+    return problem.runs > 0;
+  };
+  for (const char* text : {"", "{", "[]", "{}", R"({"processor": 3})", "\xff\xfe"}) {
+    CAPTURE(text);
+    write(file, text);
+    CHECK(solved());
+    CHECK(tuning_note() == "the tuning cache " + file + " is damaged; convolutions are timed anew");
+    CHECK_FALSE(solved());  // mended
+  }
+  std::string text = to_json({{"a problem", "slow"}});
+  const std::string here = R"("instruction_set": ")";
+  text.insert(text.find(here) + here.size(), "other ");
+  write(file, text);
+  CHECK(solved());
+  CHECK(tuning_note() == "the tuning cache " + file + " is another machine's; convolutions are timed anew");
+
+  ::setenv("XDG_CACHE_HOME", "/proc/none", 1);
+  CHECK(solved());
+  CHECK(tuning_note().find("cannot write the tuning cache /proc/none/azimuth/tuning/") == 0);
+}
+
+TEST_CASE("tuning: a table of algorithms reads back, and a damaged one says so") {
+  const Algorithms table = {{"a", "x"}, {"b", "y"}};
+  CHECK(algorithms_from_json(to_json(table)) == table);
+  CHECK_THROWS_AS(algorithms_from_json("{"), Error);
+  CHECK_THROWS_AS(algorithms_from_json(R"({"algorithms": {"a": 1}})"), Error);
+}
+
+TEST_CASE("tuning: convolutions run by the table they are given, equal tables to equal bits, every table to the same numbers") {
+  OwnCache cache;
+  Philox generator(5);
+  const Tensor weight = uniform({48, 32, 3, 3}, {.low = -1, .high = 1}, generator);
+  const Tensor x = uniform({8, 32, 9, 8}, {.low = -1, .high = 1}, generator),
+               g = uniform({8, 48, 9, 8}, {.low = -1, .high = 1}, generator);
+  auto solve = [&](DType type) {
+    Tensor leaf = x.to(type).clone().set_requires_grad(), w = weight.to(type).clone().set_requires_grad();
+    Tensor y = conv2d(leaf, w, {}, {.padding = 1});
+    y.backward(g.to(type));
+    return std::vector<Tensor>{y.detach(), leaf.grad(), w.grad()};
+  };
+  const auto wanted = solve(DType::f64);
+  set_algorithms(AlgorithmChoice::fixed);
+  const auto fixed = solve(DType::f32);
+  const Algorithms by_rule = algorithms();
+  set_algorithms(AlgorithmChoice::timed);
+  const auto timed = solve(DType::f32);
+  const Algorithms by_timing = algorithms();
+  CHECK(by_timing.size() == by_rule.size());
+  bool winograd = false;
+  for (const auto& [problem, name] : by_rule) winograd |= name.find("wino") != std::string::npos;
+  CHECK(winograd == !by_rule.empty());  // processors without AVX-512 have one implementation only
+  set_algorithms(AlgorithmChoice::timed, by_rule);
+  const auto again = solve(DType::f32);
+  CHECK(algorithms() == by_rule);
+  for (size_t i = 0; i < wanted.size(); ++i) {
+    CAPTURE(i);
+    CHECK(fixed[i].to_vector<float>() == again[i].to_vector<float>());
+    CHECK(distance(fixed[i], wanted[i]) <= 1e-4);
+    CHECK(distance(timed[i], wanted[i]) <= 1e-4);
+  }
+  // The table decides: another implementation rounds otherwise.
+  Algorithms direct = by_rule;
+  for (auto& [problem, name] : direct) name = "jit:avx512_core";
+  set_algorithms(AlgorithmChoice::fixed, direct);
+  const auto other = solve(DType::f32);
+  CHECK(algorithms() == direct);
+  for (size_t i = 0; i < wanted.size() && !direct.empty(); ++i) CHECK(other[i].to_vector<float>() != fixed[i].to_vector<float>());
+}
+
+}  // namespace az::test

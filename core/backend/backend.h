@@ -1,5 +1,6 @@
 #pragma once
 
+#include "core/ops/conv.h"
 #include "core/ops/norm.h"
 #include "core/ops/pool.h"
 
@@ -35,7 +36,7 @@ class Backend {
   virtual ~Backend() = default;
 
   virtual Tensor conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias, const Conv2dParams& params,
-                        const Shape& result) = 0;
+                        const Conv2dThen& then, const Shape& result) = 0;
   virtual Tensor conv2d_backward_data(const Tensor& g, const Tensor& weight, const Conv2dParams& params, const Shape& x) = 0;
   virtual ConvWeightGradients conv2d_backward_weights(const Tensor& g, const Tensor& x, const Shape& weight, bool with_bias,
                                                       const Conv2dParams& params) = 0;

@@ -3,6 +3,7 @@
 #include <numeric>
 
 #include "core/backend/onednn_detail.h"
+#include "core/backend/threads.h"
 #include "core/tensor_impl.h"
 
 namespace az {
@@ -49,7 +50,10 @@ Tensor reorder(const Tensor& x, const Layout* layout) {
 
 void reorder_into(const Tensor& x, const Tensor& into) {
   if (x.layout() == into.layout() && x.dtype() == into.dtype()) {
-    std::memcpy(into.raw(), x.raw(), x.storage()->bytes());
+    auto* to = static_cast<char*>(into.raw());
+    const auto* from = static_cast<const char*>(x.raw());
+    parallel_for(int64_t(x.storage()->bytes()), 1 << 18,
+                 [=](int64_t begin, int64_t end) { std::memcpy(to + begin, from + begin, size_t(end - begin)); });
     return;
   }
   reorder_memory(onednn::desc_of(x), x.raw(), onednn::desc_of(into), into.raw());

@@ -8,7 +8,7 @@ namespace az {
 class OneDnn final : public Backend {
  public:
   virtual Tensor conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias, const Conv2dParams& params,
-                        const Shape& result) override;
+                        const Conv2dThen& then, const Shape& result) override;
   Tensor conv2d_backward_data(const Tensor& g, const Tensor& weight, const Conv2dParams& params, const Shape& x) override;
   ConvWeightGradients conv2d_backward_weights(const Tensor& g, const Tensor& x, const Shape& weight, bool with_bias,
                                               const Conv2dParams& params) override;

@@ -40,6 +40,17 @@ dnnl::convolution_forward::primitive_desc forward_hint(const ConvProblem& p) {
   return {forward_desc(p, algorithm::convolution_direct), lent_scratchpad(), engine()};
 }
 
+// The residual is read beside the result; Winograd's can only add to what it finds in the result's place.
+dnnl::primitive_attr forward_attributes(const ConvProblem& p, algorithm algo) {
+  dnnl::post_ops then;
+  if (p.residual && algo == algorithm::convolution_winograd) then.append_sum();
+  if (p.residual && algo == algorithm::convolution_direct) then.append_binary(algorithm::binary_add, forward_hint(p).dst_desc());
+  if (p.relu) then.append_eltwise(1, algorithm::eltwise_relu, 0, 0);
+  dnnl::primitive_attr attributes = lent_scratchpad();
+  attributes.set_post_ops(then);
+  return attributes;
+}
+
 // The weight with its groups as an axis of its own, sharing storage (and so the cache of packed forms).
 Tensor grouped(const Tensor& weight, const ConvProblem& p) {
   if (p.params.groups == 1) return weight.detach();
@@ -50,18 +61,28 @@ Tensor grouped(const Tensor& weight, const ConvProblem& p) {
 }  // namespace
 
 Tensor OneDnn::conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias, const Conv2dParams& params,
-                      const Shape& result) {
-  ConvProblem p{"forward", x.shape(), weight.shape(), result, x.dtype(), params, bias.defined(), {x.layout()}};
+                      const Conv2dThen& then, const Shape& result) {
+  ConvProblem p{"forward", x.shape(), weight.shape(), result, x.dtype(), params};
+  p.bias = bias.defined();
+  p.residual = then.residual.defined();
+  p.relu = then.relu;
+  p.given = {x.layout()};
   auto describe = [&](algorithm algo, auto visit) {
     auto op = forward_desc(p, algo);
-    visit({op, lent_scratchpad(), engine()});
+    visit({op, forward_attributes(p, algo), engine()});
   };
   auto solve = [&](const Convolution<dnnl::convolution_forward>& c) {
     Tensor source = laid_out(x, c.layout.x), w = packed(grouped(weight, p), c.layout.weight, p.type);
-    Tensor y = Tensor::empty(result, p.type, c.layout.y);
+    Tensor y = Tensor::empty(result, p.type, c.layout.y), residual;
     std::unordered_map<int, dnnl::memory> args{
         {DNNL_ARG_SRC, memory_of(source)}, {DNNL_ARG_WEIGHTS, memory_of(w)}, {DNNL_ARG_DST, memory_of(y)}};
     if (bias.defined()) args.insert({DNNL_ARG_BIAS, memory_of(bias)});
+    if (p.residual && is_winograd(c.desc.impl_info_str())) {
+      reorder_into(then.residual, y);
+    } else if (p.residual) {
+      residual = laid_out(then.residual, c.layout.y);
+      args.insert({DNNL_ARG_ATTR_MULTIPLE_POST_OP(0) | DNNL_ARG_SRC_1, memory_of(residual)});
+    }
     execute(c.primitive, c.desc.scratchpad_desc(), std::move(args));
     return y;
   };
@@ -69,7 +90,8 @@ Tensor OneDnn::conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias,
 }
 
 Tensor OneDnn::conv2d_backward_data(const Tensor& g, const Tensor& weight, const Conv2dParams& params, const Shape& x) {
-  ConvProblem p{"backward_data", x, weight.shape(), g.shape(), g.dtype(), params, false, {g.layout()}};
+  ConvProblem p{"backward_data", x, weight.shape(), g.shape(), g.dtype(), params};
+  p.given = {g.layout()};
   auto describe = [&](algorithm algo, auto visit) {
     auto hint = forward_hint(p);
     dnnl::convolution_backward_data::desc op(algo, any_desc(p.x, p.type), any_desc(grouped_weight(p), p.type),
@@ -89,7 +111,9 @@ Tensor OneDnn::conv2d_backward_data(const Tensor& g, const Tensor& weight, const
 
 ConvWeightGradients OneDnn::conv2d_backward_weights(const Tensor& g, const Tensor& x, const Shape& weight, bool with_bias,
                                                     const Conv2dParams& params) {
-  ConvProblem p{"backward_weights", x.shape(), weight, g.shape(), g.dtype(), params, with_bias, {x.layout(), g.layout()}};
+  ConvProblem p{"backward_weights", x.shape(), weight, g.shape(), g.dtype(), params};
+  p.bias = with_bias;
+  p.given = {x.layout(), g.layout()};
   auto describe = [&](algorithm algo, auto visit) {
     using Desc = dnnl::convolution_backward_weights::desc;
     auto hint = forward_hint(p);

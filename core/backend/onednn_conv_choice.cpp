@@ -6,8 +6,8 @@ namespace az::onednn {
 
 std::vector<int64_t> ConvProblem::key() const {
   const Conv2dParams& p = params;
-  std::vector<int64_t> key{int64_t(type), bias,         p.stride.h,   p.stride.w, p.padding.h,
-                           p.padding.w,   p.dilation.h, p.dilation.w, p.groups};
+  std::vector<int64_t> key{int64_t(type), bias,        residual,     relu,         p.stride.h, p.stride.w,
+                           p.padding.h,   p.padding.w, p.dilation.h, p.dilation.w, p.groups};
   for (const Layout* layout : given) key.push_back(int64_t(reinterpret_cast<intptr_t>(layout)));
   for (const Shape& shape : {x, weight}) key.insert(key.end(), shape.begin(), shape.end());
   return key;
@@ -21,6 +21,8 @@ std::string ConvProblem::str() const {
   text += fmt::format(" stride {} padding {} dilation {} groups {}", both(params.stride), both(params.padding),
                       both(params.dilation), params.groups);
   if (bias) text += " bias";
+  if (residual) text += " residual";
+  if (relu) text += " relu";
   for (const Layout* layout : given) text += " " + name_of(layout);
   return text;
 }
@@ -41,6 +43,8 @@ ConvLayouts layouts_of(const dnnl::convolution_backward_data::primitive_desc& de
 ConvLayouts layouts_of(const dnnl::convolution_backward_weights::primitive_desc& desc) {
   return {layout_of(desc.src_desc()), layout_of(desc.diff_weights_desc()), layout_of(desc.diff_dst_desc()), nullptr};
 }
+
+bool is_winograd(const std::string& name) { return name.find("wino") != std::string::npos; }
 
 bool may_compete(const std::string& name, const std::string& first) {
   auto has = [](const std::string& text, const char* word) { return text.find(word) != std::string::npos; };

@@ -15,7 +15,7 @@ struct ConvProblem {
   Shape x, weight, y;
   DType type;  // of x and y
   const Conv2dParams& params;
-  bool bias = false;
+  bool bias = false, residual = false, relu = false;
   std::vector<const Layout*> given = {};  // how the operands lie that are not weights
 
   std::vector<int64_t> key() const;
@@ -43,6 +43,7 @@ template <class P> struct Convolution {
   explicit Convolution(const Desc& d) : desc(d), primitive(d), layout(layouts_of(d)) {}
 };
 
+bool is_winograd(const std::string& name);
 // Whether implementation `name` may be faster than `first`, the one that oneDNN prefers: neither a plain fall-back nor for
 // shorter vectors.
 bool may_compete(const std::string& name, const std::string& first);
@@ -84,8 +85,7 @@ template <class P, class Describe, class Solve> auto solve_by_choice(const ConvP
     Candidates candidates{.problem = problem.str(), .worth_timing = problem.worth_timing()};
     for (const auto& desc : descs) {
       candidates.names.push_back(desc.impl_info_str());
-      const bool winograd = candidates.names.back().find("wino") != std::string::npos;
-      if (winograd && problem.winograd_by_rule()) candidates.by_rule = candidates.names.size() - 1;
+      if (is_winograd(desc.impl_info_str()) && problem.winograd_by_rule()) candidates.by_rule = candidates.names.size() - 1;
     }
     std::vector<Pointer> tried(descs.size());
     candidates.run = [&](size_t i) {

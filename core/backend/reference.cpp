@@ -60,7 +60,7 @@ template <class Body> void each_channel(const Shape& x, Body body) {
 }  // namespace
 
 Tensor Reference::conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias, const Conv2dParams& params,
-                         const Shape& result) {
+                         const Conv2dThen& then, const Shape& result) {
   Tensor y = Tensor::empty(result, DType::f64);
   Windows win = windows(x.shape(), weight.shape(), result, params);
   int64_t outputs = weight.size(0) / params.groups, in_size = win.channels * win.h * win.w;
@@ -80,6 +80,8 @@ Tensor Reference::conv2d(const Tensor& x, const Tensor& weight, const Tensor& bi
       }
     });
   }
+  if (then.residual.defined()) y.add_(then.residual);
+  for (int64_t i = 0; then.relu && i < y.numel(); ++i) out[i] = out[i] < 0 ? 0 : out[i];  // NaN stays
   return y;
 }
 

@@ -2,6 +2,8 @@
 
 #include "core/autograd.h"
 #include "core/backend/backend.h"
+#include "core/ops/elementwise.h"
+#include "core/ops/norm.h"
 #include "core/profile.h"
 
 namespace az {
@@ -40,10 +42,19 @@ Shape conv2d_shape(const Tensor& x, const Tensor& weight, const Tensor& bias, co
 }  // namespace
 
 // dx: the transposed convolution of g with the weight. dweight: the correlation of x with g. dbias: g summed over n, h, w.
-Tensor conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias, const Conv2dParams& params) {
+Tensor conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias, const Conv2dParams& params, const Conv2dThen& then) {
   Shape shape = conv2d_shape(x, weight, bias, params);
+  const Tensor& residual = then.residual;
+  if (residual.defined() && (residual.shape() != shape || residual.dtype() != x.dtype())) {
+    fail("conv2d: the result is {} {}, the residual {}", name_of(x.dtype()), shape.str(), describe(residual));
+  }
+  if ((residual.defined() || then.relu) && needs_grad({x, weight, bias, residual})) {
+    Tensor y = conv2d(x, weight, bias, params);
+    if (residual.defined()) return then.relu ? add_relu(y, residual) : y + residual;
+    return relu(y);
+  }
   Backend& backend = backend_for(x.dtype(), "conv2d");
-  return record("conv2d", backend.conv2d(x, weight, bias, params, shape), {x, weight, bias}, saved(x, weight),
+  return record("conv2d", backend.conv2d(x, weight, bias, params, then, shape), {x, weight, bias}, saved(x, weight),
                 ByKernel{[params, &backend](const Back& k) {
                   const Tensor &input = k.saved[0], &kernel = k.saved[1];
                   Grads grads(3);

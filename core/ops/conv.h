@@ -15,8 +15,13 @@ struct Conv2dParams {
   Size2 stride = 1, padding = 0, dilation = 1;
   int64_t groups = 1;
 };
+struct Conv2dThen {
+  Tensor residual = {};  // of the result's shape and number type
+  bool relu = false;
+};
 // x [n,c,h,w], weight [o,c/groups,kh,kw], bias [o] or undefined -> [n,o,h',w'],
 // h' = (h + 2 padding - dilation (kh - 1) - 1) / stride + 1. One number type, or x and the result bf16, weight and bias f32.
-Tensor conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias, const Conv2dParams& params = {});
+// then: relu(conv2d + residual), each where asked for; in one pass where no gradient is needed (and NaN may then become 0 in relu).
+Tensor conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias, const Conv2dParams& params = {}, const Conv2dThen& then = {});
 
 }  // namespace az

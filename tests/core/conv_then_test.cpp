@@ -1,0 +1,114 @@
+#include <doctest/doctest.h>
+
+#include "core/autograd.h"
+#include "core/backend/info.h"
+#include "core/ops/conv.h"
+#include "core/ops/create.h"
+#include "core/ops/elementwise.h"
+#include "core/random.h"
+#include "tests/compare.h"
+
+// Convolution with what follows in the same pass, as evaluation runs it.
+namespace az::test {
+namespace {
+
+struct Case {
+  const char* name;
+  Shape x, weight;
+  Conv2dParams params;
+};
+
+const std::vector<Case>& cases() {
+  static const std::vector<Case> all = {
+      {"direct", {2, 16, 9, 8}, {16, 16, 3, 3}, {.padding = 1}},
+      {"winograd", {2, 32, 9, 8}, {48, 32, 3, 3}, {.padding = 1}},
+      {"image", {2, 3, 9, 8}, {16, 3, 3, 3}, {.padding = 1}},
+      {"pointwise, strided", {2, 16, 9, 8}, {32, 16, 1, 1}, {.stride = 2}},
+      {"channels that do not fill a block", {2, 20, 5, 7}, {20, 20, 3, 3}, {.stride = 2, .padding = 1}},
+      {"groups", {2, 64, 6, 6}, {64, 16, 3, 3}, {.padding = 1, .groups = 4}},
+      {"depthwise", {2, 32, 6, 6}, {32, 1, 3, 3}, {.padding = 1, .groups = 32}},
+  };
+  return all;
+}
+
+Tensor random(const Shape& shape, DType type, uint64_t seed) {
+  Philox generator(seed);
+  return uniform(shape, {.low = -1, .high = 1}, generator).to(type).to(DType::f64);
+}
+
+// As a convolution would lay it out.
+Tensor blocked(const Tensor& x) {
+  const int64_t channels = x.size(1);
+  Tensor eye = zeros({channels, channels, 1, 1});
+  for (int64_t i = 0; i < channels; ++i) eye.mutable_data<float>()[i * channels + i] = 1;
+  return conv2d(x, eye, {});
+}
+
+void check(DType type, double tolerance) {
+  for (const Case& c : cases()) {
+    CAPTURE(c.name);
+    const Tensor x = random(c.x, type, 1), weight = random(c.weight, DType::f32, 2), bias = random({c.weight[0]}, DType::f32, 3);
+    const Tensor sum = conv2d(x, weight, {}, c.params), other = random(sum.shape(), type, 4);
+    for (int form = 0; form < 16; ++form) {
+      const bool with_bias = form & 1, with_relu = form & 2, with_residual = form & 4, is_blocked = form & 8;
+      CAPTURE(form);
+      if (is_blocked && !with_residual) continue;
+      Tensor wanted = conv2d(x, weight, with_bias ? bias : Tensor(), c.params);
+      if (with_residual) wanted = wanted + other;
+      if (with_relu) wanted = relu(wanted);
+      Tensor residual = with_residual ? other.to(type) : Tensor();
+      if (is_blocked) residual = blocked(residual);
+      const Tensor found = conv2d(x.to(type), weight.to(DType::f32), with_bias ? bias.to(DType::f32) : Tensor(), c.params,
+                                  {.residual = residual, .relu = with_relu});
+      CHECK(found.dtype() == type);
+      CHECK(distance(found, wanted) <= tolerance);
+      if (with_residual) CHECK(distance(residual, other) == 0);
+    }
+  }
+}
+
+}  // namespace
+
+TEST_CASE("conv2d, then: residual and relu in one pass, in f32, for every kind of convolution") { check(DType::f32, 1e-5); }
+
+TEST_CASE("conv2d, then: likewise in bf16") {
+  if (has_bf16()) check(DType::bf16, 4e-3);
+}
+
+TEST_CASE("conv2d, then: the input may be the residual, and stays as it is") {
+  for (int64_t channels : {16, 32}) {
+    const Tensor x = random({2, channels, 8, 8}, DType::f32, 1), weight = random({channels, channels, 3, 3}, DType::f32, 2);
+    Tensor fed = blocked(x.to(DType::f32));
+    const Tensor found = conv2d(fed, weight.to(DType::f32), {}, {.padding = 1}, {.residual = fed, .relu = true});
+    CHECK(distance(found, relu(conv2d(x, weight, {}, {.padding = 1}) + x)) <= 1e-5);
+    CHECK(distance(fed, x) == 0);
+  }
+}
+
+TEST_CASE("conv2d, then: where a gradient is needed it is that of the separate ops") {
+  const Tensor x = random({2, 16, 6, 6}, DType::f32, 1), weight = random({16, 16, 3, 3}, DType::f32, 2);
+  const Tensor residual = random({2, 16, 6, 6}, DType::f32, 3), g = random({2, 16, 6, 6}, DType::f32, 4);
+  auto gradients = [&](auto function) {
+    std::vector<Tensor> leaves;
+    for (const Tensor& t : {x, weight, residual}) leaves.push_back(t.clone().set_requires_grad());
+    return grad(function(leaves), leaves, {.gradient = g});
+  };
+  for (bool with_relu : {false, true}) {
+    const auto found = gradients([&](const auto& t) { return conv2d(t[0], t[1], {}, {.padding = 1}, {t[2], with_relu}); });
+    const auto wanted = gradients([&](const auto& t) {
+      Tensor y = conv2d(t[0], t[1], {}, {.padding = 1}) + t[2];
+      return with_relu ? relu(y) : y;
+    });
+    for (size_t i = 0; i < wanted.size(); ++i) CHECK(distance(found[i], wanted[i]) <= 1e-12);
+  }
+}
+
+TEST_CASE("conv2d, then: a residual of another shape or number type is refused") {
+  const Tensor x = zeros({2, 16, 6, 6}), weight = zeros({16, 16, 3, 3});
+  CHECK_THROWS_WITH_AS(conv2d(x, weight, {}, {}, {.residual = x}),
+                       "conv2d: the result is f32 [2,16,4,4], the residual f32 [2,16,6,6]", Error);
+  CHECK_THROWS_WITH_AS(conv2d(x, weight, {}, {}, {.residual = zeros({2, 16, 4, 4}, DType::f64)}),
+                       "conv2d: the result is f32 [2,16,4,4], the residual f64 [2,16,4,4]", Error);
+}
+
+}  // namespace az::test

@@ -24,9 +24,9 @@ template <class T> void softmax_rows(const T* x, T* y, int64_t rows, int64_t n, 
       for (int64_t i = 1; i < n; ++i) top = C(in[i]) > top ? C(in[i]) : top;
       double total = 0;
       for (int64_t i = 0; i < n; ++i) total += double(std::exp(C(in[i]) - top));
-      C shift = top + C(std::log(total)), factor = C(1 / total);
-      if (in_logs)
-        for (int64_t i = 0; i < n; ++i) out[i] = T(C(in[i]) - shift);
+      C log_total = C(std::log(total)), factor = C(1 / total);
+      if (in_logs)  // top taken off first: its digits are larger than those of the result
+        for (int64_t i = 0; i < n; ++i) out[i] = T((C(in[i]) - top) - log_total);
       else
         for (int64_t i = 0; i < n; ++i) out[i] = T(std::exp(C(in[i]) - top) * factor);
     }

@@ -2,6 +2,8 @@
 
 // Everything a program needs, in one include.
 #include "core/autograd.h"
+#include "core/backend/startup.h"
+#include "core/backend/threads.h"
 #include "core/gradcheck.h"
 #include "core/ops/conv.h"
 #include "core/ops/create.h"

@@ -85,7 +85,7 @@ Experiment::Experiment(ExperimentConfig given)
       test(splits.test, splits.evaluation),
       schedule_(config.schedule.create()),
       base_lr_(optimizer->lr()) {
-  if (config.train.threads) set_thread_count(int(*config.train.threads));
+  if (config.train.threads) set_thread_count(int(*config.train.threads), "train.threads");
   use_algorithms(config);
   if (splits.validation) validation.emplace(*splits.validation, splits.evaluation);
   // A run that is resumed or evaluated overwrites it with what it took then.

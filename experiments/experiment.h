@@ -55,7 +55,8 @@ struct TrainOptions {
     f("clip_value", &TrainOptions::clip_value, "clamp each element of each gradient to plus or minus this", more_than(0));
     f("deterministic", &TrainOptions::deterministic,
       "choose convolution algorithms by a fixed rule, not by timing: equal bits on like machines, given equal threads");
-    f("threads", &TrainOptions::threads, "threads to use; null: one a core", at_least(1));
+    f("threads", &TrainOptions::threads, "threads to use; null: OMP_NUM_THREADS, or as many as there are cores to use",
+      at_least(1));
     f("log_every", &TrainOptions::log_every, "steps between two lines of metrics.jsonl", at_least(1));
     f("average", &TrainOptions::average, "of the weights over the steps: what is evaluated, and what a finished run gives");
     f("evaluation", &TrainOptions::evaluation, "accuracy on the validation and test part");

@@ -72,8 +72,11 @@ std::string environment_json(const std::string& command) {
       {"processor", info.processor},
       {"instruction_sets", info.instruction_sets},
       {"threads", thread_count()},
+      {"threads_by", thread_count_origin()},
       {"onednn", info.onednn},
+      {"onednn_isa", info.onednn_isa},
       {"openblas", info.openblas},
+      {"openblas_kernels", info.openblas_core},
       {"compiler", info.compiler},
   };
   return result.dump(2) + "\n";

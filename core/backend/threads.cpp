@@ -1,49 +1,53 @@
 #include "core/backend/threads.h"
 
+#include <fmt/core.h>
 #include <omp.h>
-#include <sched.h>
 
 #include <algorithm>
-#include <fstream>
-#include <string>
+#include <cstdlib>
+
+#include "core/backend/cores.h"
 
 namespace az {
 namespace {
 
-// Whole processors that the control group grants (version 2, then 1), or a large number.
-int cgroup_quota() {
-  std::string quota;
-  double period = 0;
-  if (std::ifstream file("/sys/fs/cgroup/cpu.max"); file >> quota >> period) {
-    return quota == "max" || period <= 0 ? 1 << 20 : std::max(1, int(std::stod(quota) / period));
+struct ThreadCount {
+  int value;
+  std::string origin;
+
+  // oneDNN and OpenBLAS ask OpenMP, which must not give them fewer threads than it promised: their kernels wait for all.
+  void apply() {
+    omp_set_dynamic(0);
+    if (const int limit = omp_get_thread_limit(); value > limit) *this = {limit, "OMP_THREAD_LIMIT"};
+    omp_set_num_threads(value);
   }
-  double granted = 0;
-  std::ifstream quota_file("/sys/fs/cgroup/cpu/cpu.cfs_quota_us"), period_file("/sys/fs/cgroup/cpu/cpu.cfs_period_us");
-  if (quota_file >> granted && period_file >> period && granted > 0 && period > 0) return std::max(1, int(granted / period));
-  return 1 << 20;
+};
+
+ThreadCount default_count() {
+  if (std::getenv("OMP_NUM_THREADS")) return {omp_get_max_threads(), "OMP_NUM_THREADS"};
+  const Cores c = cores();
+  const int count = c.threads();
+  if (c.granted < c.allowed) return {count, fmt::format("control group: {:.3g} of {} cores", c.granted, c.online)};
+  if (c.allowed < c.online) return {count, fmt::format("affinity: {} of {} cores", c.allowed, c.online)};
+  return {count, fmt::format("{} core{}", c.online, c.online == 1 ? "" : "s")};
 }
 
-int default_thread_count() {
-  cpu_set_t set;
-  int allowed = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : omp_get_num_procs();
-  return std::max(1, std::min(allowed, cgroup_quota()));
-}
-
-int& count() {
-  static int value = default_thread_count();
+ThreadCount& count() {
+  static ThreadCount value = default_count();
   return value;
 }
 
-// OpenMP alone would overlook the quota; oneDNN and OpenBLAS ask OpenMP.
-[[maybe_unused]] const bool applied_at_start = (omp_set_num_threads(count()), true);
+// OpenMP alone would overlook a control group's limit.
+[[maybe_unused]] const bool applied_at_start = (count().apply(), true);
 
 }  // namespace
 
-int thread_count() { return count(); }
+int thread_count() { return count().value; }
+std::string thread_count_origin() { return count().origin; }
 
-void set_thread_count(int wanted) {
-  count() = std::max(1, wanted);
-  omp_set_num_threads(count());
+void set_thread_count(int wanted, const std::string& origin) {
+  count() = {std::max(1, wanted), origin};
+  count().apply();
 }
 
 void parallel_for(int64_t total, int64_t grain, const std::function<void(int64_t, int64_t)>& body) {

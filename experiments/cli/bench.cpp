@@ -139,6 +139,7 @@ void run_bench(const Arguments& arguments) {
   ExperimentConfig config = load_config(arguments.config, arguments.overrides);
   if (!arguments.flame.empty()) write_file(arguments.flame, "");  // better to fail now than after the measurement
   Experiment experiment(std::move(config));
+  print_machine_notes();
   const BenchReport report = bench(experiment, arguments.options);
   if (!arguments.flame.empty()) {
     write_file(arguments.flame, flame_svg(report));

@@ -13,6 +13,9 @@ struct Outcome {
   std::string command_line;  // as typed, for a run's environment.json
 };
 
+// On stderr, a line for each thing that makes training on this machine slower than it could be.
+void print_machine_notes();
+
 // Each adds its commands to `app`; the commands write to `outcome`.
 void add_train_commands(CLI::App& app, Outcome& outcome);    // train, resume, eval
 void add_inspect_commands(CLI::App& app, Outcome& outcome);  // check, describe, schema

@@ -1,30 +1,19 @@
 #include "experiments/cli/program.h"
 
 #include <fmt/core.h>
-#include <unistd.h>
 
 #include <CLI/App.hpp>
 #include <CLI/Config.hpp>
 #include <CLI/Formatter.hpp>
-#include <cstdlib>
-#include <filesystem>
 #include <vector>
 
+#include "core/backend/startup.h"
 #include "core/config/nearest.h"
 #include "experiments/cli/commands.h"
 #include "experiments/experiment.h"
 
 namespace az::cli {
 namespace {
-
-// libgomp reads its wait policy when it is loaded, and busy waiting makes two programs at once crawl: start again with it set.
-void restart_with_passive_waiting(char** argv) {
-  if (std::getenv("OMP_WAIT_POLICY")) return;
-  std::error_code error;
-  const std::string self = std::filesystem::read_symlink("/proc/self/exe", error).string();
-  if (error || ::setenv("OMP_WAIT_POLICY", "passive", 1) != 0) return;
-  ::execv(self.c_str(), argv);
-}
 
 void check_command_name(const CLI::App& app, int argc, char** argv) {
   if (argc < 2) throw ConfigError("a command is missing; see azimuth --help");
@@ -65,7 +54,7 @@ Exit run_command(int argc, char** argv) {
 }  // namespace
 
 int run(int argc, char** argv) {
-  restart_with_passive_waiting(argv);
+  restart_with_startup_variables(argv);
   try {
     return int(run_command(argc, argv));
   } catch (const Error& error) {

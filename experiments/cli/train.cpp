@@ -58,6 +58,7 @@ Exit train(const Arguments& arguments, const std::string& command_line) {
   write_file(folder + "/environment.json", environment_json(command_line));
   if (!experiment.config.description.empty()) fmt::print(stderr, "{}\n", experiment.config.description);
   fmt::print(stderr, "run folder {}\n", folder);
+  print_machine_notes();
   const TrainingResult result = Trainer(experiment, folder).run();
   report(result, folder, arguments.json);
   return result.exit;
@@ -67,6 +68,7 @@ Exit resume(const Arguments& arguments) {
   Experiment experiment(load_run_config(arguments.path));
   Trainer trainer(experiment, arguments.path);
   trainer.restore();
+  print_machine_notes();
   const TrainingResult result = trainer.run();
   report(result, arguments.path, arguments.json);
   return result.exit;

@@ -24,11 +24,12 @@ void redirect(int target, const std::string& file) {
 
 }  // namespace
 
-RunningCommand::RunningCommand(const std::vector<std::string>& arguments) {
+RunningCommand::RunningCommand(const std::vector<std::string>& arguments, const std::vector<std::string>& launcher) {
   folder_ = (std::filesystem::temp_directory_path() / "azimuth_command_XXXXXX").string();
   ::mkdtemp(folder_.data());
-  std::vector<std::string> words = arguments;
-  words.insert(words.begin(), program());
+  std::vector<std::string> words = launcher;
+  words.push_back(program());
+  words.insert(words.end(), arguments.begin(), arguments.end());
   std::vector<char*> argv;
   for (std::string& word : words) argv.push_back(word.data());
   argv.push_back(nullptr);
@@ -37,7 +38,7 @@ RunningCommand::RunningCommand(const std::vector<std::string>& arguments) {
   if (process_ == 0) {
     redirect(STDOUT_FILENO, out);
     redirect(STDERR_FILENO, err);
-    ::execv(argv[0], argv.data());
+    ::execvp(argv[0], argv.data());
     ::_exit(127);
   }
 }
@@ -54,3 +55,7 @@ CommandResult RunningCommand::wait() {
 }
 
 CommandResult run_azimuth(const std::vector<std::string>& arguments) { return RunningCommand(arguments).wait(); }
+
+CommandResult run_through(const std::vector<std::string>& launcher, const std::vector<std::string>& arguments) {
+  return RunningCommand(arguments, launcher).wait();
+}

@@ -11,11 +11,13 @@ struct CommandResult {
   std::string out, err;
 };
 CommandResult run_azimuth(const std::vector<std::string>& arguments);
+// The same through another program, found on the path: run_through({"taskset", "-c", "0"}, {"doctor"}).
+CommandResult run_through(const std::vector<std::string>& launcher, const std::vector<std::string>& arguments);
 
 // The same, left running; wait() gives its result.
 class RunningCommand {
  public:
-  explicit RunningCommand(const std::vector<std::string>& arguments);
+  explicit RunningCommand(const std::vector<std::string>& arguments, const std::vector<std::string>& launcher = {});
   ~RunningCommand();
   RunningCommand(const RunningCommand&) = delete;
   void signal(int number);

@@ -1,0 +1,71 @@
+#include "core/backend/startup.h"
+
+#include <cblas.h>
+#include <omp.h>
+#include <sys/auxv.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <filesystem>
+
+namespace az {
+namespace {
+
+enum class Vectors { narrow, avx2, avx512 };
+
+Vectors vectors_of_processor() {
+#if defined(__x86_64__)
+  const bool avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
+                      __builtin_cpu_supports("avx512cd") && __builtin_cpu_supports("avx512bw") &&
+                      __builtin_cpu_supports("avx512vl");
+  if (avx512) return Vectors::avx512;
+  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return Vectors::avx2;
+#endif
+  return Vectors::narrow;
+}
+
+Vectors vectors_of_openblas() {
+  const std::string kernels = openblas_get_corename();
+  for (const char* name : {"SkylakeX", "Cooperlake", "SapphireRapids"}) {
+    if (kernels == name) return Vectors::avx512;
+  }
+  return kernels == "Haswell" || kernels == "Zen" ? Vectors::avx2 : Vectors::narrow;
+}
+
+}  // namespace
+
+// The spin count: measured. libgomp's own, 300000, makes a second busy program cost both several milliseconds at each barrier;
+// none at all costs a training that runs alone a tenth of its speed.
+std::vector<StartupVariable> startup_variables() {
+  std::vector<StartupVariable> wanted;
+  if (!std::getenv("OMP_WAIT_POLICY") && !std::getenv("GOMP_SPINCOUNT")) wanted.push_back({"GOMP_SPINCOUNT", "10000"});
+  // OpenBLAS knows processors by their model number and takes old kernels for those that are newer than itself.
+  const Vectors vectors = vectors_of_processor();
+  if (!std::getenv("OPENBLAS_CORETYPE") && vectors > vectors_of_openblas())
+    wanted.push_back({"OPENBLAS_CORETYPE", vectors == Vectors::avx512 ? "SKYLAKEX" : "HASWELL"});
+  return wanted;
+}
+
+void restart_with_startup_variables(char** argv) {
+  const std::vector<StartupVariable> wanted = startup_variables();
+  if (wanted.empty()) return;
+  // Without a base address the kernel loaded no dynamic linker beside the program: either /proc/self/exe is the linker itself,
+  // which would take the arguments for its own, or nothing is loaded before main.
+  if (::getauxval(AT_BASE) == 0) return;
+  // OpenMP has bound this thread to a core (OMP_PROC_BIND): the program started again would see no other.
+  if (omp_get_proc_bind() != omp_proc_bind_false) return;
+  std::error_code error;
+  const std::string self = std::filesystem::read_symlink("/proc/self/exe", error).string();
+  if (error) return;
+  // The process's own environment stays as it is, in case exec fails. Afterwards every wanted variable is set: there is no third
+  // start.
+  std::vector<std::string> settings;
+  for (const StartupVariable& variable : wanted) settings.push_back(variable.name + "=" + variable.value);
+  std::vector<char*> environment;
+  for (char** at = environ; *at; ++at) environment.push_back(*at);
+  for (std::string& setting : settings) environment.push_back(setting.data());
+  environment.push_back(nullptr);
+  ::execve(self.c_str(), argv, environment.data());
+}
+
+}  // namespace az

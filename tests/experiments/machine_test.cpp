@@ -1,0 +1,177 @@
+// The program on odd machines, and what it makes of the variables that count only from its start.
+#include <doctest/doctest.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "core/backend/cores.h"
+#include "experiments/files.h"
+#include "tests/data/temporary_folder.h"
+#include "tests/experiments/command.h"
+#include "tests/experiments/tiny.h"
+
+using az::experiments::read_file;
+using az::experiments::write_file;
+using nlohmann::json;
+namespace fs = std::filesystem;
+
+namespace {
+
+using Words = std::vector<std::string>;
+
+// Starts a program without any of the variables that these tests are about, but those given.
+Words with(const Words& settings) {
+  Words launcher = {"env"};
+  for (const char* name : {"OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "OPENBLAS_CORETYPE", "OMP_NUM_THREADS"}) {
+    launcher.push_back("-u");
+    launcher.push_back(name);
+  }
+  launcher.insert(launcher.end(), settings.begin(), settings.end());
+  return launcher;
+}
+
+// The doctor's findings by subject.
+json doctor(const Words& launcher) {
+  const CommandResult result = run_through(launcher, {"doctor", "--json"});
+  INFO(result.err);
+  REQUIRE(result.exit == 0);
+  json findings;
+  for (const json& finding : json::parse(result.out)) findings[finding["subject"].get<std::string>()] = finding;
+  return findings;
+}
+
+std::string state(const Words& launcher, const char* subject) { return doctor(launcher)[subject]["state"]; }
+bool has(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
+
+struct Training {
+  std::string notes;
+  json environment, last_epoch;
+};
+
+// A small training, which must succeed.
+Training train(const Words& launcher, const Words& options = {}) {
+  TemporaryFolder folder;
+  const std::string config = (folder.path / "exp.json").string(), run = (folder.path / "run").string();
+  write_file(config, tiny_config());
+  Words words = {"train", config, "--run", run};
+  words.insert(words.end(), options.begin(), options.end());
+  const CommandResult result = run_through(launcher, words);
+  INFO(result.err);
+  REQUIRE(result.exit == 0);
+  const std::string log = read_file(run + "/metrics.jsonl");
+  return {result.err, json::parse(read_file(run + "/environment.json")),
+          json::parse(log.substr(log.rfind("{\"kind\":\"epoch\"")))};
+}
+
+std::string first_allowed_core() {
+  std::ifstream status("/proc/self/status");
+  for (std::string word; status >> word;) {
+    if (word == "Cpus_allowed_list:" && status >> word) return word.substr(0, word.find_first_of(",-"));
+  }
+  return "0";
+}
+
+// A control group that grants half a core, where this process may make one.
+struct HalfCore {
+  HalfCore() {
+    for (const char* mount : {"/sys/fs/cgroup/cpu", "/sys/fs/cgroup"}) {
+      folder = std::string(mount) + "/azimuth_test_" + std::to_string(::getpid());
+      std::error_code error;
+      if (!fs::create_directory(folder, error)) continue;
+      if (fs::exists(folder + "/cpu.max")) std::ofstream(folder + "/cpu.max") << "50000 100000";
+      if (fs::exists(folder + "/cpu.cfs_quota_us")) std::ofstream(folder + "/cpu.cfs_quota_us") << "50000";
+      made = fs::exists(folder + "/cpu.max") || fs::exists(folder + "/cpu.cfs_quota_us");
+      if (made) return;
+      fs::remove(folder, error);
+    }
+  }
+  ~HalfCore() {
+    if (made) ::rmdir(folder.c_str());
+  }
+  Words launcher() const { return {"sh", "-c", "echo $$ > " + folder + "/cgroup.procs && exec \"$@\"", "sh"}; }
+  std::string folder;
+  bool made = false;
+};
+
+}  // namespace
+
+TEST_CASE("the program starts again with the variables that serve it, and leaves those alone that are set") {
+  CHECK(state(with({}), "waiting") == "GOMP_SPINCOUNT=10000");
+  CHECK(state(with({"GOMP_SPINCOUNT=77"}), "waiting") == "GOMP_SPINCOUNT=77");
+  CHECK(state(with({"OMP_WAIT_POLICY=PASSIVE"}), "waiting") == "OMP_WAIT_POLICY=PASSIVE");
+  const json active = doctor(with({"OMP_WAIT_POLICY=active"}));
+  CHECK(active["waiting"]["state"] == "OMP_WAIT_POLICY=active");
+  CHECK(active["waiting"]["remedy"] == "unset OMP_WAIT_POLICY and set GOMP_SPINCOUNT=10000");
+  CHECK(has(state(with({"OPENBLAS_CORETYPE=Nehalem"}), "OpenBLAS"), "Nehalem kernels"));
+  CHECK(doctor(with({}))["OpenBLAS"]["slower"] == "");
+  CHECK(doctor(with({}))["thread pool"]["ok"] == true);
+}
+
+TEST_CASE("starting again changes neither arguments nor exit code") {
+  const CommandResult result = run_through(with({}), {"describe", "no such \"thing\""});
+  CHECK(result.exit == 2);
+  CHECK(has(result.err, "nothing is called \"no such \"thing\"\""));
+  // Run by the dynamic linker, /proc/self/exe is the linker.
+  const char* linker = "/lib64/ld-linux-x86-64.so.2";
+  if (fs::exists(linker)) {
+    Words launcher = with({});
+    launcher.push_back(linker);
+    CHECK(run_through(launcher, {"--version"}).out == run_azimuth({"--version"}).out);
+  }
+}
+
+TEST_CASE("one core: one thread, and a note") {
+  Words launcher = with({"taskset", "-c", first_allowed_core()});
+  const Training training = train(launcher);
+  CHECK(training.environment["threads"] == 1);
+  if (az::cores().online > 1) {
+    CHECK(has(training.environment["threads_by"], "affinity: 1 of "));
+    CHECK(has(training.notes, "azimuth: note: one thread does all the work (affinity: 1 of "));
+  }
+}
+
+TEST_CASE("a control group of half a core: one thread, and a note") {
+  const HalfCore group;
+  if (!group.made) {
+    MESSAGE("skipped: no control group can be made here");
+    return;
+  }
+  Words launcher = group.launcher();
+  for (const std::string& word : with({})) launcher.push_back(word);
+  const Training training = train(launcher);
+  CHECK(training.environment["threads"] == 1);
+  CHECK(has(training.environment["threads_by"], "control group: 0.5 of "));
+  CHECK(has(training.notes, "azimuth: note: training stands still part of the time (control group: 0.5 of "));
+}
+
+TEST_CASE("a number of threads that was given is taken, with a note where there are fewer cores") {
+  const Training given = train(with({}), {"--set", "train.threads=1"});
+  CHECK(given.environment["threads"] == 1);
+  CHECK(given.environment["threads_by"] == "train.threads");
+  const std::string many = std::to_string(az::cores().threads() + 3);
+  const Training variable = train(with({"OMP_NUM_THREADS=" + many}));
+  CHECK(std::to_string(variable.environment["threads"].get<int>()) == many);
+  CHECK(variable.environment["threads_by"] == "OMP_NUM_THREADS");
+  CHECK(has(variable.notes, "azimuth: note: " + many + " threads (OMP_NUM_THREADS) take turns on "));
+  const Training both = train(with({"OMP_NUM_THREADS=1"}), {"--set", "train.threads=" + many});
+  CHECK(both.environment["threads_by"] == "train.threads");
+  CHECK(both.last_epoch["train_loss"].get<double>() ==
+        doctest::Approx(given.last_epoch["train_loss"].get<double>()).epsilon(1e-3));
+}
+
+TEST_CASE("OpenMP gives every thread that it promised, whatever the environment allows it") {
+  CHECK(state(with({"OMP_THREAD_LIMIT=1", "OMP_NUM_THREADS=4"}), "threads") == "1 (OMP_THREAD_LIMIT)");
+  CHECK(train(with({"OMP_DYNAMIC=true", "OMP_NUM_THREADS=4"})).environment["threads"] == 4);
+  if (az::cores().threads() > 1) CHECK(train(with({"OMP_PROC_BIND=true"})).environment["threads"] == az::cores().threads());
+}
+
+TEST_CASE("oneDNN held to narrower vectors: the same numbers up to rounding, and a note") {
+  const double loss = train(with({})).last_epoch["train_loss"];
+  for (const auto& [set, note] : {std::pair{"AVX2", "without AVX-512, "}, std::pair{"SSE41", "with no more than SSE4.1, "}}) {
+    const Training training = train(with({std::string("ONEDNN_MAX_CPU_ISA=") + set}));
+    CHECK(training.last_epoch["train_loss"].get<double>() == doctest::Approx(loss).epsilon(1e-3));
+    CHECK(has(training.notes, std::string("azimuth: note: ") + note));
+  }
+}

@@ -1,3 +1,5 @@
+#include <omp.h>
+
 #include <algorithm>
 #include <cstring>
 #include <numeric>
@@ -26,8 +28,13 @@ void reorder_memory(const dnnl::memory::desc& from, void* source, const dnnl::me
     return int64_t(known.size() - 1);
   };
   auto& [primitive, scratchpad] = cache.get({id(from), id(to)}, [&] {
+    // Most weights are moved in less time than it takes to wake another thread; a primitive keeps to those it was made with.
+    constexpr size_t worth_waking = 1 << 20;
+    if (from.get_size() < worth_waking) omp_set_num_threads(1);
     dnnl::reorder::primitive_desc pd(onednn::engine(), from, onednn::engine(), to, onednn::lent_scratchpad());
-    return Reorder{dnnl::reorder(pd), pd.scratchpad_desc()};
+    Reorder made{dnnl::reorder(pd), pd.scratchpad_desc()};
+    omp_set_num_threads(thread_count());
+    return made;
   });
   ++reorders;
   onednn::execute(primitive, scratchpad,

@@ -2,12 +2,14 @@
 
 #include <bit>
 
+#include "core/backend/threads.h"
+
 namespace az::onednn {
 
 std::vector<int64_t> ConvProblem::key() const {
   const Conv2dParams& p = params;
   std::vector<int64_t> key{int64_t(type), bias,        residual,     relu,         p.stride.h, p.stride.w,
-                           p.padding.h,   p.padding.w, p.dilation.h, p.dilation.w, p.groups};
+                           p.padding.h,   p.padding.w, p.dilation.h, p.dilation.w, p.groups,   thread_count()};
   for (const Layout* layout : given) key.push_back(int64_t(reinterpret_cast<intptr_t>(layout)));
   for (const Shape& shape : {x, weight}) key.insert(key.end(), shape.begin(), shape.end());
   return key;

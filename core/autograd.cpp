@@ -54,8 +54,7 @@ class Arrived {
 
  private:
   Tensor total(Tensor have, Tensor more) const {
-    bool owned = have.impl().use_count() == 1 && have.storage().use_count() == 1;
-    if (create_graph_ || !owned) return have + more;
+    if (create_graph_ || !have.is_unshared()) return have + more;
     have.add_(more);
     return have;
   }
@@ -115,10 +114,7 @@ Tensor checked(const Node& node, size_t i, Tensor gradient) {
 }
 
 // A leaf's gradient is changed in place later, so it shares its elements with nothing.
-Tensor owned(Tensor gradient) {
-  bool shared = gradient.impl().use_count() > 1 || gradient.storage().use_count() > 1;
-  return shared ? gradient.clone() : gradient;
-}
+Tensor owned(Tensor gradient) { return gradient.is_unshared() ? gradient : gradient.clone(); }
 
 struct PassRunning {
   PassRunning() { ++passes_running; }

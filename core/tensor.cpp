@@ -181,6 +181,7 @@ const Tensor& Tensor::mul_(double factor) const {
 }
 
 bool Tensor::requires_grad() const { return get(impl_).requires_grad || impl_->node; }
+bool Tensor::is_unshared() const { return storage().use_count() == 1 && impl_.use_count() == 1; }
 bool Tensor::is_leaf() const { return !get(impl_).node; }
 
 const Tensor& Tensor::set_requires_grad(bool on) const {

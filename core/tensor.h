@@ -86,6 +86,8 @@ class Tensor {
   // Called with the whole gradient of this tensor in each backward pass; what it returns, if defined, replaces the gradient.
   void register_hook(Hook hook) const;
 
+  // Whether no other tensor has these elements, nor another handle this tensor: they may be changed without anybody noticing.
+  bool is_unshared() const;
   // Identity, not equality of elements.
   bool same(const Tensor& other) const { return impl_ == other.impl_; }
   const std::shared_ptr<TensorImpl>& impl() const { return impl_; }

@@ -9,12 +9,17 @@ namespace az {
 struct ConvWeightGradients {
   Tensor weight, bias;  // bias undefined unless asked for
 };
+// y = (x - mean) / sqrt(variance + eps) * gamma + beta, then + the residual where there is one, then max(y, 0) if relu.
+struct BatchNormParams {
+  Tensor gamma, beta;  // [c]
+  double eps = 1e-5;
+  bool relu = false;
+};
 struct BatchNormResult {
-  Tensor y, mean, variance;  // the batch's statistics (variance biased), or the running ones given
-  Tensor relu_mask;          // when with_relu, over batch statistics; its form is the back end's own
+  Tensor y, mean, variance;  // the batch's statistics, f64 [c] (variance biased), or those given
 };
 struct BatchNormGradients {
-  Tensor x, gamma, beta;
+  Tensor x, gamma, beta, residual;  // residual undefined where there was none
 };
 // All of a tensor but its elements.
 struct TensorForm {
@@ -41,12 +46,13 @@ class Backend {
   virtual ConvWeightGradients conv2d_backward_weights(const Tensor& g, const Tensor& x, const Shape& weight, bool with_bias,
                                                       const Conv2dParams& params) = 0;
 
-  // x [n,c,h,w]. Uses the statistics given when `mean` is defined, else takes them over the batch.
-  virtual BatchNormResult batch_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta, const Tensor& mean,
-                                     const Tensor& variance, double eps, bool with_relu) = 0;
-  // Gradients of a batch_norm over batch statistics.
-  virtual BatchNormGradients batch_norm_backward(const Tensor& g, const Tensor& x, const Tensor& gamma, const Tensor& beta,
-                                                 const BatchNormResult& forward, double eps) = 0;
+  // x and residual [n,c,h,w]. Uses the statistics given when `mean` is defined, else takes them over the batch.
+  virtual BatchNormResult batch_norm(const Tensor& x, const Tensor& residual, const BatchNormParams& params, const Tensor& mean,
+                                     const Tensor& variance) = 0;
+  // Gradients of a batch_norm over batch statistics; `forward` has y only where there was a residual. The gradient of y is g, or
+  // g + more where that is defined; their memory is written over where nobody else holds it.
+  virtual BatchNormGradients batch_norm_backward(const Tensor& g, const Tensor& more, const Tensor& x,
+                                                 const BatchNormParams& params, const BatchNormResult& forward) = 0;
 
   virtual PoolResult pool2d(Pool kind, const Tensor& x, const Pool2dParams& params, const Shape& result) = 0;
   virtual Tensor pool2d_backward(Pool kind, const Tensor& g, const PoolResult& forward, const TensorForm& x,

@@ -9,8 +9,14 @@ size_t layout_bytes(const Shape& shape, DType type, const Layout* layout);
 
 // A copy of x with its elements laid out as in `layout` (nullptr: row-major). Not recorded for autograd.
 Tensor reorder(const Tensor& x, const Layout* layout);
+// x itself when its elements already lie as in `layout`, else such a copy.
+Tensor laid_out(const Tensor& x, const Layout* layout);
 // Copies x's elements into `into` (same shape and number type), whatever the two layouts.
 void reorder_into(const Tensor& x, const Tensor& into);
+
+// How many neighbours in memory belong to one pixel of an [n,c,h,w] laid out as [n, blocks of channels, h, w, channels of a block],
+// the last block padded: 1 is row-major. 0 for a layout of another kind.
+int64_t channel_block(const Tensor& x);
 
 // Reorders of activations and weights done since the program started.
 uint64_t reorder_count();

@@ -55,6 +55,16 @@ Tensor reorder(const Tensor& x, const Layout* layout) {
   return result;
 }
 
+Tensor laid_out(const Tensor& x, const Layout* layout) { return x.layout() == layout ? x : reorder(x, layout); }
+
+int64_t channel_block(const Tensor& x) {
+  if (!x.layout()) return 1;
+  const dnnl::memory::desc& desc = x.layout()->desc;
+  auto is = [&](dnnl::memory::format_tag tag) { return desc == dnnl::memory::desc(desc.dims(), desc.data_type(), tag); };
+  if (x.rank() != 4) return 0;
+  return is(dnnl::memory::format_tag::nChw16c) ? 16 : is(dnnl::memory::format_tag::nChw8c) ? 8 : 0;
+}
+
 void reorder_into(const Tensor& x, const Tensor& into) {
   if (x.layout() == into.layout() && x.dtype() == into.dtype()) {
     auto* to = static_cast<char*>(into.raw());
@@ -142,8 +152,6 @@ std::string name_of(const Layout* layout) {
   }
   return outer + inner;
 }
-
-Tensor laid_out(const Tensor& x, const Layout* layout) { return x.layout() == layout ? x : reorder(x, layout); }
 
 Tensor packed(const Tensor& weight, const Layout* layout, DType type) {
   struct Form {

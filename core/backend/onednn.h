@@ -4,7 +4,7 @@
 
 namespace az {
 
-// oneDNN 2.x, f32. Implemented in onednn_conv, onednn_norm and onednn_pool.
+// oneDNN 2.x in onednn_conv and onednn_pool, kernels of our own in batch_norm; f32.
 class OneDnn final : public Backend {
  public:
   virtual Tensor conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias, const Conv2dParams& params,
@@ -12,10 +12,10 @@ class OneDnn final : public Backend {
   Tensor conv2d_backward_data(const Tensor& g, const Tensor& weight, const Conv2dParams& params, const Shape& x) override;
   ConvWeightGradients conv2d_backward_weights(const Tensor& g, const Tensor& x, const Shape& weight, bool with_bias,
                                               const Conv2dParams& params) override;
-  BatchNormResult batch_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta, const Tensor& mean, const Tensor& variance,
-                             double eps, bool with_relu) override;
-  BatchNormGradients batch_norm_backward(const Tensor& g, const Tensor& x, const Tensor& gamma, const Tensor& beta,
-                                         const BatchNormResult& forward, double eps) override;
+  BatchNormResult batch_norm(const Tensor& x, const Tensor& residual, const BatchNormParams& params, const Tensor& mean,
+                             const Tensor& variance) override;
+  BatchNormGradients batch_norm_backward(const Tensor& g, const Tensor& more, const Tensor& x, const BatchNormParams& params,
+                                         const BatchNormResult& forward) override;
   PoolResult pool2d(Pool kind, const Tensor& x, const Pool2dParams& params, const Shape& result) override;
   Tensor pool2d_backward(Pool kind, const Tensor& g, const PoolResult& forward, const TensorForm& x,
                          const Pool2dParams& params) override;

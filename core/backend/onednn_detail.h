@@ -38,8 +38,6 @@ std::string name_of(const Layout* layout);
 dnnl::memory memory_of(const Tensor& tensor);
 dnnl::memory memory_of(const dnnl::memory::desc& desc, void* data);
 
-// x itself when it already lies so, else a reordered copy.
-Tensor laid_out(const Tensor& x, const Layout* layout);
 // A weight in the form and number type a primitive wants, cached until the weight changes.
 Tensor packed(const Tensor& weight, const Layout* layout, DType type);
 

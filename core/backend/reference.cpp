@@ -132,15 +132,13 @@ ConvWeightGradients Reference::conv2d_backward_weights(const Tensor& given, cons
   return d;
 }
 
-BatchNormResult Reference::batch_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta, const Tensor& mean,
-                                      const Tensor& variance, double eps, bool with_relu) {
+BatchNormResult Reference::batch_norm(const Tensor& x, const Tensor& residual, const BatchNormParams& params, const Tensor& mean,
+                                      const Tensor& variance) {
   bool given = mean.defined();
   Shape channels{x.size(1)};
-  BatchNormResult r{Tensor::empty(x.shape(), DType::f64),
-                    given ? mean : Tensor::empty(channels, DType::f64),
-                    given ? variance : Tensor::empty(channels, DType::f64),
-                    {}};
-  const double* in = x.data<double>();
+  BatchNormResult r{Tensor::empty(x.shape(), DType::f64), given ? mean : Tensor::empty(channels, DType::f64),
+                    given ? variance : Tensor::empty(channels, DType::f64)};
+  const double *in = x.data<double>(), *added = residual.defined() ? residual.data<double>() : nullptr;
   double* out = r.y.mutable_data<double>();
   int64_t images = x.size(0), plane_size = x.size(2) * x.size(3);
   double count = double(images * plane_size);
@@ -159,47 +157,51 @@ BatchNormResult Reference::batch_norm(const Tensor& x, const Tensor& gamma, cons
       static_cast<double*>(r.mean.raw())[c] = m;
       static_cast<double*>(r.variance.raw())[c] = v;
     }
-    double scale = gamma.data<double>()[c] / std::sqrt(v + eps), shift = beta.data<double>()[c] - m * scale;
+    double scale = params.gamma.data<double>()[c] / std::sqrt(v + params.eps), shift = params.beta.data<double>()[c] - m * scale;
     for (int64_t n = 0; n < images; ++n) {
       for (int64_t i = plane(n); i < plane(n) + plane_size; ++i) {
-        double y = in[i] * scale + shift;
-        out[i] = with_relu && y < 0 ? 0 : y;
+        double y = in[i] * scale + shift + (added ? added[i] : 0);
+        out[i] = params.relu && y < 0 ? 0 : y;
       }
     }
   });
-  if (with_relu) r.relu_mask = r.y;
   return r;
 }
 
-BatchNormGradients Reference::batch_norm_backward(const Tensor& given, const Tensor& x, const Tensor& gamma, const Tensor&,
-                                                  const BatchNormResult& forward, double eps) {
-  Tensor g = given.plain();
-  BatchNormGradients d{Tensor::empty(x.shape(), DType::f64), Tensor::empty(gamma.shape(), DType::f64),
-                       Tensor::empty(gamma.shape(), DType::f64)};
+BatchNormGradients Reference::batch_norm_backward(const Tensor& first, const Tensor& more, const Tensor& x,
+                                                  const BatchNormParams& params, const BatchNormResult& forward) {
+  Tensor g = first.plain().clone();
+  if (more.defined()) g.add_(more);
+  if (params.relu) {
+    Tensor y = forward.y.defined() ? forward.y : batch_norm(x, {}, params, forward.mean, forward.variance).y;
+    const double* result = y.data<double>();
+    double* passed = g.mutable_data<double>();
+    for (int64_t i = 0; i < g.numel(); ++i) passed[i] = result[i] > 0 ? passed[i] : 0;
+  }
+  Tensor dx = Tensor::empty(x.shape(), DType::f64), dgamma = Tensor::empty(params.gamma.shape(), DType::f64),
+         dbeta = Tensor::empty(params.gamma.shape(), DType::f64);
   const double *in = x.data<double>(), *up = g.data<double>();
-  const double* mask = forward.relu_mask.defined() ? forward.relu_mask.data<double>() : nullptr;
-  double* out = d.x.mutable_data<double>();
+  double* out = dx.mutable_data<double>();
   int64_t images = x.size(0), plane_size = x.size(2) * x.size(3);
   double count = double(images * plane_size);
   each_channel(x.shape(), [&](int64_t c, auto plane) {
-    double m = forward.mean.data<double>()[c], rstd = 1 / std::sqrt(forward.variance.data<double>()[c] + eps);
-    auto upstream = [&](int64_t i) { return mask && !(mask[i] > 0) ? 0.0 : up[i]; };
-    double dbeta = 0, dgamma = 0;
+    double m = forward.mean.data<double>()[c], rstd = 1 / std::sqrt(forward.variance.data<double>()[c] + params.eps);
+    double sum = 0, product = 0;
     for (int64_t n = 0; n < images; ++n) {
       for (int64_t i = plane(n); i < plane(n) + plane_size; ++i) {
-        dbeta += upstream(i);
-        dgamma += upstream(i) * (in[i] - m) * rstd;
+        sum += up[i];
+        product += up[i] * (in[i] - m) * rstd;
       }
     }
     for (int64_t n = 0; n < images; ++n) {
       for (int64_t i = plane(n); i < plane(n) + plane_size; ++i) {
-        out[i] = gamma.data<double>()[c] * rstd * (upstream(i) - (dbeta + (in[i] - m) * rstd * dgamma) / count);
+        out[i] = params.gamma.data<double>()[c] * rstd * (up[i] - (sum + (in[i] - m) * rstd * product) / count);
       }
     }
-    static_cast<double*>(d.gamma.raw())[c] = dgamma;
-    static_cast<double*>(d.beta.raw())[c] = dbeta;
+    static_cast<double*>(dgamma.raw())[c] = product;
+    static_cast<double*>(dbeta.raw())[c] = sum;
   });
-  return d;
+  return {dx, dgamma, dbeta, forward.y.defined() ? g : Tensor()};
 }
 
 namespace {

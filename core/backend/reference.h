@@ -12,10 +12,10 @@ class Reference final : public Backend {
   Tensor conv2d_backward_data(const Tensor& g, const Tensor& weight, const Conv2dParams& params, const Shape& x) override;
   ConvWeightGradients conv2d_backward_weights(const Tensor& g, const Tensor& x, const Shape& weight, bool with_bias,
                                               const Conv2dParams& params) override;
-  BatchNormResult batch_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta, const Tensor& mean, const Tensor& variance,
-                             double eps, bool with_relu) override;
-  BatchNormGradients batch_norm_backward(const Tensor& g, const Tensor& x, const Tensor& gamma, const Tensor& beta,
-                                         const BatchNormResult& forward, double eps) override;
+  BatchNormResult batch_norm(const Tensor& x, const Tensor& residual, const BatchNormParams& params, const Tensor& mean,
+                             const Tensor& variance) override;
+  BatchNormGradients batch_norm_backward(const Tensor& g, const Tensor& more, const Tensor& x, const BatchNormParams& params,
+                                         const BatchNormResult& forward) override;
   PoolResult pool2d(Pool kind, const Tensor& x, const Pool2dParams& params, const Shape& result) override;
   Tensor pool2d_backward(Pool kind, const Tensor& g, const PoolResult& forward, const TensorForm& x,
                          const Pool2dParams& params) override;

@@ -24,3 +24,6 @@ void parallel_for(int64_t count, int64_t grain, const std::function<void(int64_t
 #else
 #define AZ_MULTIVERSION
 #endif
+// For what such a loop calls: only what is inlined is compiled for its instruction set. AZ_INLINED goes on lambdas.
+#define AZ_INLINED __attribute__((always_inline))
+#define AZ_INLINE inline AZ_INLINED

@@ -1,5 +1,4 @@
 #include <algorithm>
-#include <cmath>
 
 #include "core/autograd.h"
 #include "core/backend/backend.h"
@@ -12,25 +11,25 @@
 namespace az {
 namespace {
 
-void check_batch_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta, const Tensor& mean, const Tensor& var,
-                      bool training) {
-  if (x.rank() != 2 && x.rank() != 4) fail("batch_norm: input is [n,c] or [n,c,h,w], not {}", x.shape().str());
+void check_batch_norm(const char* name, const Tensor& x, const Tensor& gamma, const Tensor& beta, const Tensor& mean,
+                      const Tensor& var, bool training) {
+  if (x.rank() != 2 && x.rank() != 4) fail("{}: input is [n,c] or [n,c,h,w], not {}", name, x.shape().str());
   for (const Tensor& t : {gamma, beta, mean, var}) {
     if (t.defined() && t.shape() != Shape{x.size(1)}) {
-      fail("batch_norm: input {} has {} channels, a parameter or statistic is {}", x.shape().str(), x.size(1), t.shape().str());
+      fail("{}: input {} has {} channels, a parameter or statistic is {}", name, x.shape().str(), x.size(1), t.shape().str());
     }
   }
   if (training && x.numel() / std::max<int64_t>(x.size(1), 1) < 2) {
-    fail("batch_norm: needs more than one value a channel to take statistics over, got input {}", x.shape().str());
+    fail("{}: needs more than one value a channel to take statistics over, got input {}", name, x.shape().str());
   }
-  if (!training && (!mean.defined() || !var.defined())) fail("batch_norm: evaluation needs running statistics");
+  if (!training && (!mean.defined() || !var.defined())) fail("{}: evaluation needs running statistics", name);
 }
 
 // running = (1 - momentum) running + momentum batch; the variance of `count` values made unbiased first.
 template <class T> void update_running(const Tensor& running, const Tensor& batch, double momentum, double factor) {
   T* r = running.mutable_data<T>();
-  const T* b = batch.data<T>();
-  for (int64_t i = 0; i < running.numel(); ++i) r[i] = T((1 - momentum) * double(r[i]) + momentum * factor * double(b[i]));
+  const double* b = batch.data<double>();
+  for (int64_t i = 0; i < running.numel(); ++i) r[i] = T((1 - momentum) * double(r[i]) + momentum * factor * b[i]);
 }
 
 void update_running(const Tensor& running, const Tensor& batch, double momentum, double factor) {
@@ -41,51 +40,52 @@ void update_running(const Tensor& running, const Tensor& batch, double momentum,
     update_running<float>(running, batch, momentum, factor);
 }
 
-bool all_finite(const Tensor& statistics) {
-  const std::vector<double> values = statistics.to_vector<double>();
-  return std::all_of(values.begin(), values.end(), [](double v) { return std::isfinite(v); });
-}
+// What follows the normalisation in the same pass.
+struct Then {
+  bool relu = false;
+  Tensor residual = {};
+};
 
 // With statistics that are constants the layer is x * scale + shift, made of ops.
-Tensor by_running_statistics(const Tensor& x, const Tensor& gamma, const Tensor& beta, const Tensor& mean, const Tensor& var,
-                             const BatchNormOptions& options, bool with_relu) {
+Tensor by_running_statistics(const Tensor& x, const BatchNormParams& params, const Tensor& mean, const Tensor& var,
+                             const Then& then) {
   auto channels = [&](const Tensor& t) { return t.reshape({1, -1, 1, 1}); };
-  Tensor scale = gamma / sqrt(var + options.eps);
-  Tensor y = x * channels(scale) + channels(beta - mean * scale);
-  return with_relu ? relu(y) : y;
+  Tensor scale = params.gamma / sqrt(var + params.eps);
+  Tensor y = x * channels(scale) + channels(params.beta - mean * scale);
+  if (then.residual.defined()) return add_relu(y, then.residual);
+  return then.relu ? relu(y) : y;
 }
 
-// With xhat = (x - mean) / sqrt(var + eps), over the m values of a channel:
-// dbeta = sum g, dgamma = sum g xhat, dx = gamma / sqrt(var + eps) (g - (dbeta + xhat dgamma) / m); ReLU first zeroes g where y =
-// 0.
 Tensor batch_norm_op(const char* name, const Tensor& x, const Tensor& given_gamma, const Tensor& given_beta,
-                     const Tensor& running_mean, const Tensor& running_var, const BatchNormOptions& options, bool with_relu) {
-  check_batch_norm(x, given_gamma, given_beta, running_mean, running_var, options.training);
+                     const Tensor& running_mean, const Tensor& running_var, const BatchNormOptions& options,
+                     const Then& then = {}) {
+  check_batch_norm(name, x, given_gamma, given_beta, running_mean, running_var, options.training);
   if (x.rank() == 2) {
-    Tensor image = x.reshape({x.size(0), x.size(1), 1, 1});
-    return batch_norm_op(name, image, given_gamma, given_beta, running_mean, running_var, options, with_relu)
+    auto image = [](const Tensor& t) { return t.defined() ? t.reshape({t.size(0), t.size(1), 1, 1}) : t; };
+    return batch_norm_op(name, image(x), given_gamma, given_beta, running_mean, running_var, options,
+                         {then.relu, image(then.residual)})
         .reshape({x.size(0), x.size(1)});
   }
   Tensor gamma = given_gamma.defined() ? given_gamma : ones({x.size(1)}, x.dtype());
   Tensor beta = given_beta.defined() ? given_beta : zeros({x.size(1)}, x.dtype());
+  const BatchNormParams params{gamma, beta, options.eps, then.relu};
+  const std::vector<Tensor> inputs{x, gamma, beta, then.residual};
   Backend& backend = backend_for(x.dtype(), name);
-  if (!options.training) {
-    if (needs_grad({x, gamma, beta})) return by_running_statistics(x, gamma, beta, running_mean, running_var, options, with_relu);
-    return backend.batch_norm(x, gamma, beta, running_mean, running_var, options.eps, with_relu).y;
+  if (!options.training && needs_grad(inputs)) return by_running_statistics(x, params, running_mean, running_var, then);
+  BatchNormResult r = options.training ? backend.batch_norm(x, then.residual, params, {}, {})
+                                       : backend.batch_norm(x, then.residual, params, running_mean, running_var);
+  if (options.training) {
+    double count = double(x.numel() / x.size(1));
+    update_running(running_mean, r.mean, options.momentum, 1);
+    update_running(running_var, r.variance, options.momentum, count / (count - 1));
   }
-  BatchNormResult r = backend.batch_norm(x, gamma, beta, {}, {}, options.eps, with_relu);
-  // A fused ReLU may turn NaN into 0, which would hide a training that has diverged.
-  if (with_relu && !all_finite(r.variance)) {
-    return relu(batch_norm_op(name, x, gamma, beta, running_mean, running_var, options, false));
-  }
-  double count = double(x.numel() / x.size(1));
-  update_running(running_mean, r.mean, options.momentum, 1);
-  update_running(running_var, r.variance, options.momentum, count / (count - 1));
-  return record(name, r.y, {x, gamma, beta}, saved(x, gamma, beta, r.mean, r.variance, r.relu_mask),
-                ByKernel{[eps = options.eps, &backend](const Back& k) {
-                  BatchNormResult forward{{}, k.saved[3], k.saved[4], k.saved[5]};
-                  auto d = backend.batch_norm_backward(k.g, k.saved[0], k.saved[1], k.saved[2], forward, eps);
-                  return Grads{d.x, d.gamma, d.beta};
+  // The result tells what passed the ReLU; without a residual it is computed again from x, and need not be kept.
+  Saved kept = saved(x, gamma, beta, r.mean, r.variance);
+  if (then.residual.defined()) kept = std::move(kept).and_result();
+  return record(name, r.y, inputs, std::move(kept), ByKernel{[eps = options.eps, relu = then.relu, &backend](const Back& k) {
+                  auto d = backend.batch_norm_backward(k.g, {}, k.saved[0], {k.saved[1], k.saved[2], eps, relu},
+                                                       {k.result, k.saved[3], k.saved[4]});
+                  return Grads{d.x, d.gamma, d.beta, d.residual};
                 }});
 }
 
@@ -93,12 +93,21 @@ Tensor batch_norm_op(const char* name, const Tensor& x, const Tensor& given_gamm
 
 Tensor batch_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta, const Tensor& running_mean, const Tensor& running_var,
                   const BatchNormOptions& options) {
-  return batch_norm_op("batch_norm", x, gamma, beta, running_mean, running_var, options, false);
+  return batch_norm_op("batch_norm", x, gamma, beta, running_mean, running_var, options);
 }
 
 Tensor batch_norm_relu(const Tensor& x, const Tensor& gamma, const Tensor& beta, const Tensor& running_mean,
                        const Tensor& running_var, const BatchNormOptions& options) {
-  return batch_norm_op("batch_norm_relu", x, gamma, beta, running_mean, running_var, options, true);
+  return batch_norm_op("batch_norm_relu", x, gamma, beta, running_mean, running_var, options, {.relu = true});
+}
+
+Tensor batch_norm_add_relu(const Tensor& x, const Tensor& gamma, const Tensor& beta, const Tensor& running_mean,
+                           const Tensor& running_var, const Tensor& residual, const BatchNormOptions& options) {
+  if (residual.shape() != x.shape() || residual.dtype() != x.dtype()) {
+    fail("batch_norm_add_relu: input {} and residual {} differ", describe(x), describe(residual));
+  }
+  return batch_norm_op("batch_norm_add_relu", x, gamma, beta, running_mean, running_var, options,
+                       {.relu = true, .residual = residual});
 }
 
 // Where the result is positive the gradient passes to both inputs, elsewhere to neither.

@@ -16,6 +16,9 @@ Tensor batch_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta, cons
 // relu(batch_norm(x)), in one pass.
 Tensor batch_norm_relu(const Tensor& x, const Tensor& gamma, const Tensor& beta, const Tensor& running_mean, const Tensor& running_var,
                        const BatchNormOptions& options);
+// relu(batch_norm(x) + residual), in one pass; residual of x's shape.
+Tensor batch_norm_add_relu(const Tensor& x, const Tensor& gamma, const Tensor& beta, const Tensor& running_mean, const Tensor& running_var,
+                           const Tensor& residual, const BatchNormOptions& options);
 // relu(a + b), same shapes, in one pass.
 Tensor add_relu(const Tensor& a, const Tensor& b);
 

@@ -16,17 +16,20 @@ BatchNorm::BatchNorm(int64_t channels, const BatchNormOptions& options, int rank
   add_buffer("running_var", ones({channels}));
 }
 
-Tensor BatchNorm::normalise(const Tensor& x, bool relu) const {
+template <class Op, class... More> Tensor BatchNorm::normalise(Op op, const Tensor& x, const More&... more) const {
   if (x.rank() != rank_) fail("{} takes {} axes, got {}", describe(), rank_, az::describe(x));
   az::BatchNormOptions options{.training = training(), .momentum = options_.momentum, .eps = options_.eps};
-  auto* op = relu ? batch_norm_relu : batch_norm;
-  return op(x, parameter("weight"), parameter("bias"), buffer("running_mean"), buffer("running_var"), options);
+  return op(x, parameter("weight"), parameter("bias"), buffer("running_mean"), buffer("running_var"), more..., options);
 }
 
-Tensor BatchNorm::forward(const Tensor& x) { return normalise(x, false); }
+Tensor BatchNorm::forward(const Tensor& x) { return normalise(batch_norm, x); }
 
 Tensor BatchNorm::then_relu(const Tensor& x) {
-  return enter(x, [&] { return normalise(x, true); });
+  return enter(x, [&] { return normalise(batch_norm_relu, x); });
+}
+
+Tensor BatchNorm::then_add_relu(const Tensor& x, const Tensor& residual) {
+  return enter(x, [&] { return normalise(batch_norm_add_relu, x, residual); });
 }
 
 std::string BatchNorm::describe() const {

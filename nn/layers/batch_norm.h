@@ -29,6 +29,8 @@ class BatchNorm : public Module {
  public:
   // relu of the result, in one pass.
   Tensor then_relu(const Tensor& x);
+  // relu of the result + residual, in one pass.
+  Tensor then_add_relu(const Tensor& x, const Tensor& residual);
   std::string describe() const override;
 
  protected:
@@ -36,7 +38,8 @@ class BatchNorm : public Module {
   Tensor forward(const Tensor& x) override;
 
  private:
-  Tensor normalise(const Tensor& x, bool relu) const;
+  // op(x, this layer's parameters and statistics, more...)
+  template <class Op, class... More> Tensor normalise(Op op, const Tensor& x, const More&... more) const;
 
   BatchNormOptions options_;
   int rank_;

@@ -11,7 +11,10 @@ Residual::Residual(Sequential body, Sequential shortcut, bool relu) : relu_(relu
 }
 
 Tensor Residual::forward(const Tensor& x) {
-  Tensor body = child("body")(x), shortcut = child("shortcut")(x);
+  auto& layers = child<Sequential>("body");
+  Tensor shortcut = child("shortcut")(x);
+  if (relu_ && layers.ends_in_batch_norm()) return layers.then_add_relu(x, shortcut);
+  Tensor body = layers(x);
   if (!(body.shape() == shortcut.shape())) {
     fail("residual: body and shortcut give {} and {}", az::describe(body), az::describe(shortcut));
   }

@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 
-#include "core/ops/norm.h"
 #include "core/ops/pool.h"
 #include "nn/layers/batch_norm.h"
 #include "nn/layers/conv2d.h"
@@ -66,8 +65,8 @@ class Block : public nn::Layer<Block> {
   Tensor forward(const Tensor& x) override {
     Tensor y = child<BatchNorm2d>("bn1").then_relu(child("conv1")(x));
     if (depth_ == 3) y = child<BatchNorm2d>("bn2").then_relu(child("conv2")(y));
-    y = depth_ == 3 ? child("bn3")(child("conv3")(y)) : child("bn2")(child("conv2")(y));
-    return add_relu(y, shortcut(x));
+    y = child(depth_ == 3 ? "conv3" : "conv2")(y);
+    return child<BatchNorm2d>(depth_ == 3 ? "bn3" : "bn2").then_add_relu(y, shortcut(x));
   }
 
  private:

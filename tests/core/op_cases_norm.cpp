@@ -18,6 +18,17 @@ OpCase batch_norm_row(const std::string& name, const std::string& op, BatchNorm 
           {.images = images, .by_kernel = training ? op : ""}};
 }
 
+// The same of op(x, gamma, beta, running mean, running variance, residual), the residual being the second input.
+OpCase batch_norm_add_row(const std::string& name, bool training, int images = 2) {
+  return {name,
+          "batch_norm_add_relu",
+          [=](const Inputs& x) {
+            return batch_norm_add_relu(x[0], x[2], x[3], x[4].detach().clone(), x[5].detach().clone(), x[1],
+                                       {.training = training});
+          },
+          {.images = images, .by_kernel = training ? "batch_norm_add_relu" : ""}};
+}
+
 // What becomes of the running statistics.
 OpCase running_row(const std::string& name, int images = 1) {
   return {name,
@@ -42,6 +53,9 @@ std::vector<OpCase> norm_cases() {
       batch_norm_row("batch_norm_eval_one_pixel", "batch_norm", batch_norm, false),
       batch_norm_row("batch_norm_relu", "batch_norm_relu", batch_norm_relu, true),
       batch_norm_row("batch_norm_relu_eval", "batch_norm_relu", batch_norm_relu, false),
+      batch_norm_add_row("batch_norm_add_relu", true),
+      batch_norm_add_row("batch_norm_add_relu_rows", true, 0),
+      batch_norm_add_row("batch_norm_add_relu_eval", false),
       running_row("batch_norm_running"),
       running_row("batch_norm_running_rows", 0),
       running_row("batch_norm_running_one_pixel"),

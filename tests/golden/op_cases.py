@@ -244,10 +244,25 @@ def creation():
     case("arange", [], lambda: torch.arange(1, 4, 0.5).double())
 
 
+def fused():
+    """Drawn apart, so that the cases above keep their numbers."""
+    def norm(training):
+        return lambda x, r, g, b, mean, var: F.batch_norm(x, mean.clone(), var.clone(), g, b, training, 0.1, 1e-5) + r
+
+    with torch.random.fork_rng():
+        torch.manual_seed(2)
+        for name, shape, training in [("", (3, 20, 4, 3), True), ("_rows", (6, 5), True), ("_eval", (3, 20, 4, 3), False)]:
+            def make(s=shape):
+                return [rand(*s), rand(*s), rand(s[1], low=0.5, high=1.5), rand(s[1]), rand(s[1]), rand(s[1], low=0.5, high=2)]
+            function = norm(training)
+            inputs = seeded_until(make, lambda *i, f=function: f(*i).abs().min() > 1e-3)
+            case("batch_norm_add_relu" + name, inputs, lambda *i, f=function: torch.relu(f(*i)), constants=(4, 5))
+
+
 def run():
     """The tensors of every case: NAME/input0.., NAME/value and, where differentiable, NAME/upstream and NAME/gradient0.. ."""
     torch.manual_seed(1)
-    for family in [arithmetic, pointwise, reductions, moving, products, convolutions, normalisations, losses, creation]:
+    for family in [arithmetic, pointwise, reductions, moving, products, convolutions, normalisations, losses, creation, fused]:
         family()
     tensors = {}
     for name, (inputs, function, constants) in CASES.items():

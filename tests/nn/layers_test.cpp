@@ -20,7 +20,9 @@
 #include "nn/layers/activations.h"
 #include "nn/layers/batch_norm.h"
 #include "nn/layers/dropout.h"
+#include "nn/layers/pooling.h"
 #include "nn/layers/residual.h"
+#include "tests/compare.h"
 
 using namespace az;
 
@@ -259,6 +261,23 @@ TEST_CASE("a batch norm and a relu behind it run as one op, with the same values
   CHECK(fused(x).to_vector<double>() == relu(norm(x)).to_vector<double>());
   nn::Sequential apart(nn::ReLU(), nn::BatchNorm2d(3), nn::Tanh(), nn::ReLU());
   CHECK(op_names(apart, x.clone().detach().set_requires_grad()) == "0:relu 1:batch_norm 2:tanh 3:relu :relu ");
+}
+
+TEST_CASE("a residual whose body ends in a batch norm adds and bends in that norm's op, with the same values") {
+  seed_random(5);
+  nn::Residual fused(nn::Sequential(nn::Tanh(), nn::BatchNorm2d(3)), nn::Sequential(nn::Sigmoid()));
+  nn::Residual last_is_none(nn::Sequential(nn::BatchNorm2d(3), nn::Tanh()));
+  nn::Tanh body;
+  nn::BatchNorm2d norm(3);
+  nn::Sigmoid shortcut;
+  Tensor x = randn({4, 3, 5, 5}).set_requires_grad();
+  CHECK(op_names(fused, x) ==
+        "shortcut.0:sigmoid shortcut:sigmoid body.0:tanh body.1:batch_norm_add_relu body:batch_norm_add_relu "
+        ":batch_norm_add_relu ");
+  CHECK(test::distance(fused(x), add_relu(norm(body(x)), shortcut(x))) < 1e-6);
+  CHECK(op_names(last_is_none, x) == "shortcut: body.0:batch_norm body.1:tanh body:tanh :add_relu ");
+  CHECK_THROWS_WITH(nn::Residual(nn::Sequential(nn::BatchNorm2d(3)), nn::Sequential(nn::MaxPool2d()))(x),
+                    doctest::Contains("batch_norm_add_relu: input f32 [4,3,5,5] and residual f32 [4,3,2,2] differ"));
 }
 
 TEST_CASE("residual: relu(body + shortcut), the input itself where there is no shortcut") {

@@ -1,0 +1,342 @@
+#include <algorithm>
+#include <cmath>
+#include <vector>
+
+#include "core/backend/lanes.h"
+#include "core/backend/layout.h"
+#include "core/backend/onednn.h"
+
+// Two passes over memory each way: sums, then elements; residual, ReLU and the sum of two gradients are taken along. The second
+// pass runs backwards, so that it begins with what the first has left in the cache.
+namespace az {
+namespace {
+
+// An [n,c,h,w] as it lies: planes, each of one image and block of channels; a plane's element i is of the block's channel i %
+// block.
+struct Planes {
+  int64_t pixels, block, blocks, size, count;
+
+  explicit Planes(const Tensor& x) : pixels(x.size(2) * x.size(3)), block(channel_block(x)) {
+    // Single pixels in rows lie as in blocks of any width.
+    while (pixels == 1 && block < lane_count && x.size(1) % (2 * block) == 0) block *= 2;
+    blocks = (x.size(1) + block - 1) / block;
+    size = pixels * block;
+    count = x.size(0) * blocks;
+  }
+  int64_t channels() const { return blocks * block; }  // padding included
+  int64_t channel_of(int64_t plane) const { return plane % blocks * block; }
+};
+
+// The planes in slices that the number of threads has no part in: sums are always taken in the same order.
+struct Slices {
+  struct Range {
+    int64_t begin, end;
+  };
+  static constexpr int64_t least_elements = 1 << 15, most = 64;
+
+  explicit Slices(const Planes& planes) : planes_(planes.count) {
+    auto parts = [](int64_t whole, int64_t part) { return (whole + part - 1) / std::max<int64_t>(part, 1); };
+    each_ = std::max({int64_t(1), parts(least_elements, planes.size), parts(planes_, most)});
+    count = parts(planes_, each_);
+  }
+  Range operator[](int64_t slice) const { return {slice * each_, std::min(planes_, (slice + 1) * each_)}; }
+
+  int64_t count;
+
+ private:
+  int64_t planes_, each_;
+};
+
+// Sums are kept in f32 over so many elements (rows of lanes), in f64 beyond.
+constexpr int64_t run_length = 64 * lane_count;
+
+template <class F> AZ_INLINE void each_run(int64_t size, F f) {
+  for (int64_t first = 0; first < size; first += run_length) f(first, std::min(run_length, size - first));
+}
+
+// A block's values, one a channel, for the lanes that they belong to.
+AZ_INLINE Lanes spread(const float* values, int64_t block) {
+  if (block == lane_count) return load(values);
+  Lanes v{};
+  for (int64_t lane = 0; lane < lane_count; ++lane) v[lane] = values[lane & (block - 1)];
+  return v;
+}
+
+// The reverse: adds each lane to its channel.
+AZ_INLINE void add_lanes(double* sums, const Lanes& v, int64_t block) {
+  if (block == lane_count) {
+    WideLanes total;
+    std::memcpy(&total, sums, sizeof total);
+    total += __builtin_convertvector(v, WideLanes);
+    std::memcpy(sums, &total, sizeof total);
+    return;
+  }
+  for (int64_t lane = 0; lane < lane_count; ++lane) sums[lane & (block - 1)] += double(v[lane]);
+}
+
+// What a slice knows of each channel: of `count` values x, the sums of x - centre and of its square. A centre near the values
+// keeps the digits of a small variance about a large mean.
+struct Moments {
+  std::vector<double> count, sum, squares;
+  std::vector<float> centre;
+
+  explicit Moments(int64_t channels = 0)
+      : count(size_t(channels)), sum(size_t(channels)), squares(size_t(channels)), centre(size_t(channels)) {}
+};
+
+template <class T> AZ_INLINE void choose_centre(const T* plane, const Planes& p, float* centre) {
+  const int64_t count = std::min(p.size, run_length);
+  Lanes total{};
+  each_lanes(count, [&](int64_t i, auto part) AZ_INLINED { total += load(plane + i, part); });
+  std::vector<double> sums(size_t(p.block), 0);
+  add_lanes(sums.data(), total, p.block);
+  for (int64_t c = 0; c < p.block; ++c) centre[c] = float(sums[size_t(c)] / double(count / p.block));
+}
+
+template <class T> AZ_MULTIVERSION void add_moments(const T* x, const Planes& p, Slices::Range slice, Moments& moments) {
+  for (int64_t plane = slice.begin; plane < slice.end; ++plane) {
+    const T* at = x + plane * p.size;
+    const auto channel = size_t(p.channel_of(plane));
+    if (plane < slice.begin + p.blocks) choose_centre(at, p, &moments.centre[channel]);
+    const Lanes centre = spread(&moments.centre[channel], p.block);
+    each_run(p.size, [&](int64_t first, int64_t count) AZ_INLINED {
+      Lanes sum{}, squares{};
+      each_lanes(count, [&](int64_t i, auto part) AZ_INLINED {
+        Lanes d = load(at + first + i, part, centre) - centre;
+        sum += d;
+        squares += d * d;
+      });
+      add_lanes(&moments.sum[channel], sum, p.block);
+      add_lanes(&moments.squares[channel], squares, p.block);
+    });
+    for (size_t c = 0; c < size_t(p.block); ++c) moments.count[channel + c] += double(p.pixels);
+  }
+}
+
+// y = (x - centre) * scale + shift, by channel, padding included (where all are 0).
+struct Affine {
+  std::vector<float> centre, scale, shift;
+  explicit Affine(int64_t channels) : centre(size_t(channels)), scale(size_t(channels)), shift(size_t(channels)) {}
+
+  struct Block {
+    Lanes centre, scale, shift;
+    AZ_INLINE Lanes operator()(const Lanes& x) const { return (x - centre) * scale + shift; }
+  };
+  AZ_INLINE Block of(int64_t channel, int64_t block) const {
+    const auto c = size_t(channel);
+    return {spread(&centre[c], block), spread(&scale[c], block), spread(&shift[c], block)};
+  }
+};
+
+// The centre is the mean as f32 has it; what that lacks goes into the shift.
+Affine affine_of(const Planes& p, const BatchNormParams& params, const Tensor& mean, const Tensor& variance) {
+  Affine affine(p.channels());
+  const auto means = mean.to_vector<double>(), variances = variance.to_vector<double>();
+  const auto gamma = params.gamma.to_vector<double>(), beta = params.beta.to_vector<double>();
+  for (size_t c = 0; c < means.size(); ++c) {
+    const double scale = gamma[c] / std::sqrt(variances[c] + params.eps);
+    affine.centre[c] = float(means[c]);
+    affine.scale[c] = float(scale);
+    affine.shift[c] = float(beta[c] - (means[c] - double(affine.centre[c])) * scale);
+  }
+  return affine;
+}
+
+template <class T> struct Normalisation {
+  const T *x, *residual;  // residual may be null
+  T* y;
+  bool relu;
+};
+
+template <class T>
+AZ_MULTIVERSION void normalise(const Normalisation<T>& n, const Planes& p, Slices::Range slice, const Affine& affine) {
+  for (int64_t plane = slice.end - 1; plane >= slice.begin; --plane) {
+    const int64_t first = plane * p.size;
+    const Affine::Block f = affine.of(p.channel_of(plane), p.block);
+    each_lanes(p.size, [&](int64_t i, auto part) AZ_INLINED {
+      Lanes v = f(load(n.x + first + i, part));
+      if (n.residual) v += load(n.residual + first + i, part);
+      store(n.y + first + i, part, n.relu ? positive_part(v) : v);
+    });
+  }
+}
+
+// The gradient of y as it arrives, and what passes the ReLU of it.
+template <class T> struct Upstream {
+  const T *g, *more;  // their sum; more may be null
+  const T *x, *y;     // y: the result, where there was a residual
+  bool relu;
+  T* passed;  // where to write what passes; may be g's or more's own memory, or null
+
+  AZ_INLINE Lanes passing(int64_t i, auto part, const Lanes& value, const Affine::Block& affine) const {
+    Lanes v = load(g + i, part);
+    if (more) v += load(more + i, part);
+    if (!relu) return v;
+    return (y ? load(y + i, part) : affine(value)) > 0 ? v : Lanes{};
+  }
+};
+
+// By channel, of the gradient g that passes: the sums of g and of g (x - centre).
+struct GradientSums {
+  std::vector<double> g, product;
+  explicit GradientSums(int64_t channels = 0) : g(size_t(channels)), product(size_t(channels)) {}
+};
+
+template <class T> AZ_MULTIVERSION void add_gradients(const Upstream<T>& up, const Planes& p, Slices::Range slice,
+                                                      const Affine& affine, GradientSums& sums) {
+  for (int64_t plane = slice.begin; plane < slice.end; ++plane) {
+    const int64_t channel = p.channel_of(plane);
+    const Affine::Block f = affine.of(channel, p.block);
+    each_run(p.size, [&](int64_t first, int64_t count) AZ_INLINED {
+      Lanes sum{}, product{};
+      each_lanes(count, [&](int64_t k, auto part) AZ_INLINED {
+        const int64_t i = plane * p.size + first + k;
+        const Lanes x = load(up.x + i, part, f.centre), g = up.passing(i, part, x, f);
+        if (up.passed) store(up.passed + i, part, g);
+        sum += g;
+        product += g * (x - f.centre);
+      });
+      add_lanes(&sums.g[size_t(channel)], sum, p.block);
+      add_lanes(&sums.product[size_t(channel)], product, p.block);
+    });
+  }
+}
+
+// dx = g * to_g + (x - centre) * scale + shift
+template <class T> AZ_MULTIVERSION void differentiate(const Upstream<T>& up, T* dx, const Planes& p, Slices::Range slice,
+                                                      const Affine& forward, const std::vector<float>& to_g,
+                                                      const Affine& backward) {
+  for (int64_t plane = slice.end - 1; plane >= slice.begin; --plane) {
+    const int64_t channel = p.channel_of(plane);
+    const Affine::Block f = forward.of(channel, p.block), b = backward.of(channel, p.block);
+    const Lanes factor = spread(&to_g[size_t(channel)], p.block);
+    each_lanes(p.size, [&](int64_t k, auto part) AZ_INLINED {
+      const int64_t i = plane * p.size + k;
+      const Lanes x = load(up.x + i, part);
+      store(dx + i, part, up.passing(i, part, x, f) * factor + b(x));
+    });
+  }
+}
+
+// Calls f(slice) for each, in parallel; each thread from its last to its first when `reverse`.
+template <class F> void each_slice(const Slices& slices, bool reverse, F f) {
+  parallel_for(slices.count, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) f(reverse ? begin + end - 1 - i : i);
+  });
+}
+
+// Mean and biased variance by channel, f64 [c].
+template <class T> std::pair<Tensor, Tensor> statistics_of(const Tensor& x, const Planes& p) {
+  const Slices slices(p);
+  std::vector<Moments> moments(size_t(slices.count), Moments(p.channels()));
+  each_slice(slices, false, [&](int64_t i) { add_moments(static_cast<const T*>(x.raw()), p, slices[i], moments[size_t(i)]); });
+  const int64_t channels = x.size(1);
+  const double count = double(x.size(0) * p.pixels);
+  std::vector<double> mean(size_t(channels), 0), variance(size_t(channels), 0);
+  for (const Moments& m : moments) {
+    for (size_t c = 0; c < mean.size(); ++c) mean[c] += (m.sum[c] + m.count[c] * double(m.centre[c])) / count;
+  }
+  for (const Moments& m : moments) {
+    for (size_t c = 0; c < mean.size(); ++c) {
+      const double off = double(m.centre[c]) - mean[c];
+      variance[c] += (m.squares[c] + off * (2 * m.sum[c] + off * m.count[c])) / count;
+    }
+  }
+  for (double& v : variance) v = v < 0 ? 0 : v;
+  return {Tensor::of<double>({channels}, mean), Tensor::of<double>({channels}, variance)};
+}
+
+template <class T>
+BatchNormResult forward(const Tensor& x, const Tensor& residual, const BatchNormParams& params, Tensor mean, Tensor variance) {
+  const Planes p(x);
+  const Slices slices(p);
+  if (!mean.defined()) std::tie(mean, variance) = statistics_of<T>(x, p);
+  const Affine affine = affine_of(p, params, mean, variance);
+  BatchNormResult result{Tensor::empty(x.shape(), x.dtype(), x.layout()), mean, variance};
+  const Tensor added = residual.defined() ? laid_out(residual, x.layout()) : Tensor();
+  const Normalisation<T> n{static_cast<const T*>(x.raw()), added.defined() ? static_cast<const T*>(added.raw()) : nullptr,
+                           static_cast<T*>(result.y.raw()), params.relu};
+  each_slice(slices, true, [&](int64_t i) { normalise(n, p, slices[i], affine); });
+  return result;
+}
+
+// A part of the gradient in the layout of x, and whether its memory may be written over.
+struct Addend {
+  Tensor tensor;
+  bool free = false;
+  Addend(const Tensor& g, const Layout* layout) {
+    if (!g.defined()) return;
+    free = g.is_unshared() || g.layout() != layout;
+    tensor = laid_out(g, layout);
+  }
+};
+
+// With xhat = (x - mean) / sqrt(var + eps), over the m values of a channel, g being what passes the ReLU:
+// dbeta = sum g, dgamma = sum g xhat, dx = gamma / sqrt(var + eps) (g - (dbeta + xhat dgamma) / m), dresidual = g.
+template <class T> BatchNormGradients backward(const Tensor& g, const Tensor& more, const Tensor& x,
+                                               const BatchNormParams& params, const BatchNormResult& forward) {
+  const Planes p(x);
+  const Slices slices(p);
+  const Addend first(g, x.layout()), second(more, x.layout());
+  const bool with_residual = forward.y.defined(), writes = with_residual || second.tensor.defined();
+  Tensor passed = first.tensor, none = Tensor();
+  auto fresh = [&] { return Tensor::empty(x.shape(), x.dtype(), x.layout()); };
+  if (writes && !first.free) passed = second.free ? second.tensor : fresh();
+  Tensor dx;
+  if (with_residual)
+    dx = second.free && !second.tensor.same(passed) ? second.tensor : fresh();
+  else
+    dx = writes || first.free ? passed : fresh();
+
+  auto raw = [](const Tensor& t) { return t.defined() ? static_cast<T*>(t.raw()) : nullptr; };
+  Upstream<T> up{raw(first.tensor), raw(second.tensor), raw(x), raw(forward.y), params.relu, writes ? raw(passed) : nullptr};
+  const Affine affine = affine_of(p, params, forward.mean, forward.variance);
+  std::vector<GradientSums> parts(size_t(slices.count), GradientSums(p.channels()));
+  each_slice(slices, false, [&](int64_t i) { add_gradients(up, p, slices[i], affine, parts[size_t(i)]); });
+  GradientSums sums(p.channels());
+  for (const GradientSums& part : parts) {
+    for (size_t c = 0; c < sums.g.size(); ++c) {
+      sums.g[c] += part.g[c];
+      sums.product[c] += part.product[c];
+    }
+  }
+
+  Affine to_x(p.channels());
+  to_x.centre = affine.centre;
+  std::vector<float> to_g(size_t(p.channels()), 0);
+  const int64_t channels = x.size(1);
+  const double count = double(x.size(0) * p.pixels);
+  const auto means = forward.mean.to_vector<double>(), variances = forward.variance.to_vector<double>();
+  const auto gamma = params.gamma.to_vector<double>();
+  BatchNormGradients result{dx, Tensor::empty({channels}), Tensor::empty({channels}), with_residual ? passed : Tensor()};
+  for (size_t c = 0; c < size_t(channels); ++c) {
+    const double rstd = 1 / std::sqrt(variances[c] + params.eps), off = means[c] - double(affine.centre[c]);
+    const double dgamma = rstd * (sums.product[c] - off * sums.g[c]), factor = gamma[c] * rstd;
+    const double slope = -factor * rstd * dgamma / count;
+    to_g[c] = float(factor);
+    to_x.scale[c] = float(slope);
+    to_x.shift[c] = float(-factor * sums.g[c] / count - slope * off);
+    static_cast<float*>(result.gamma.raw())[c] = float(dgamma);
+    static_cast<float*>(result.beta.raw())[c] = float(sums.g[c]);
+  }
+  if (writes) up = {raw(passed), nullptr, raw(x), nullptr, false, nullptr};
+  each_slice(slices, true, [&](int64_t i) { differentiate(up, raw(dx), p, slices[i], affine, to_g, to_x); });
+  return result;
+}
+
+// x where its layout is one that the passes know, else row-major.
+Tensor walkable(const Tensor& x) { return channel_block(x) ? x : laid_out(x, nullptr); }
+
+}  // namespace
+
+BatchNormResult OneDnn::batch_norm(const Tensor& x, const Tensor& residual, const BatchNormParams& params, const Tensor& mean,
+                                   const Tensor& variance) {
+  return forward<float>(walkable(x), residual, params, mean, variance);
+}
+
+BatchNormGradients OneDnn::batch_norm_backward(const Tensor& g, const Tensor& more, const Tensor& x,
+                                               const BatchNormParams& params, const BatchNormResult& forward) {
+  return backward<float>(g, more, walkable(x), params, forward);
+}
+
+}  // namespace az

@@ -1,0 +1,134 @@
+#include <doctest/doctest.h>
+
+#include <cstring>
+
+#include "core/autograd.h"
+#include "core/backend/threads.h"
+#include "core/ops.h"
+#include "core/random.h"
+#include "tests/compare.h"
+
+using namespace az;
+using az::test::distance;
+
+namespace {
+
+Tensor drawn(const Shape& shape, uint64_t seed) {
+  Philox generator(seed);
+  return uniform(shape, {.low = -1, .high = 1}, generator);
+}
+
+// Of either sign, from `gap` to gap + 0.5 away from 0: nothing comes near the kink of a ReLU, where rounding moves gradients.
+Tensor away(const Shape& shape, double gap, uint64_t seed) {
+  Tensor x = drawn(shape, seed);
+  float* p = x.mutable_data<float>();
+  for (int64_t i = 0; i < x.numel(); ++i) p[i] = p[i] / 2 + float(p[i] < 0 ? -gap : gap);
+  return x;
+}
+
+// The pixels pass unchanged, in the layout that a convolution likes.
+Tensor through_identity(const Tensor& x) {
+  const int64_t channels = x.size(1);
+  Tensor eye = zeros({channels, channels, 1, 1});
+  for (int64_t i = 0; i < channels; ++i) eye.mutable_data<float>()[i * channels + i] = 1;
+  return conv2d(x, eye.to(x.dtype()), {});
+}
+
+// relu(batch_norm(x) + residual) and its gradients with respect to x, gamma, beta and the residual; without the last where the
+// residual is undefined.
+std::vector<Tensor> outcome(const Tensor& x, const Tensor& residual, bool blocked, DType type = DType::f32) {
+  const Shape channels{x.size(1)};
+  std::vector<Tensor> leaves{x, away(channels, 0.5, 2), drawn(channels, 3) * 0.1};
+  if (residual.defined()) leaves.push_back(residual);
+  for (Tensor& leaf : leaves) leaf = leaf.to(type).clone().set_requires_grad();
+  auto fed = [&](const Tensor& t) { return blocked ? through_identity(t) : t; };
+  Tensor y = residual.defined() ? batch_norm_add_relu(fed(leaves[0]), leaves[1], leaves[2], {}, {}, fed(leaves[3]), {})
+                                : batch_norm_relu(fed(leaves[0]), leaves[1], leaves[2], {}, {}, {});
+  std::vector<Tensor> found = grad(y, leaves, {.gradient = drawn(y.shape(), 4).to(type)});
+  found.push_back(y.plain());
+  return found;
+}
+
+// Sizes that make one slice and many, whole planes and parts of them, padded blocks and rows.
+const std::vector<Shape> shapes{{2, 3, 5, 7},    {1, 16, 64, 64}, {70, 16, 32, 32},
+                                {128, 40, 4, 4}, {9, 64, 16, 15}, {300, 48, 1, 1}};
+
+}  // namespace
+
+TEST_CASE("batch_norm: statistics keep the digits of a small variance about a large mean, whatever comes first") {
+  for (const Shape& shape : shapes) {
+    for (bool outlier : {false, true}) {
+      CAPTURE(shape.str());
+      CAPTURE(outlier);
+      Tensor x = drawn(shape, 1) * 0.01 + 100.0;
+      if (outlier) {
+        if (shape[0] < 3) continue;
+        std::fill_n(x.mutable_data<float>(), shape.numel() / shape[0], 0.0f);
+      }
+      Tensor mean = zeros({shape[1]}), variance = ones({shape[1]});
+      batch_norm(x, {}, {}, mean, variance, {.momentum = 1});
+      Tensor mean64 = zeros({shape[1]}, DType::f64), variance64 = ones({shape[1]}, DType::f64);
+      batch_norm(x.to(DType::f64), {}, {}, mean64, variance64, {.momentum = 1});
+      CHECK(distance(mean, mean64) < 1e-7);
+      CHECK(distance(variance, variance64) < 1e-6);
+      CHECK(distance(batch_norm(x, {}, {}, {}, {}, {}), batch_norm(x.to(DType::f64), {}, {}, {}, {}, {})) < 1e-6);
+    }
+  }
+}
+
+TEST_CASE("batch_norm: values and gradients of every size and layout are the reference's, with ReLU and residual") {
+  for (const Shape& shape : shapes) {
+    const Tensor x = away(shape, 0.5, 5), residual = away(shape, 2.5, 6);
+    for (const Tensor& added : {Tensor(), residual}) {
+      auto wanted = outcome(x, added, false, DType::f64);
+      for (bool blocked : {false, true}) {
+        CAPTURE(shape.str());
+        CAPTURE(added.defined());
+        CAPTURE(blocked);
+        auto found = outcome(x, added, blocked);
+        for (size_t i = 0; i + 1 < found.size(); ++i) CHECK(distance(found[i], wanted[i]) < 3e-6);
+        CHECK(distance(found.back(), wanted.back()) < 1e-6);
+      }
+    }
+  }
+}
+
+TEST_CASE("batch_norm: the number of threads does not change a bit") {
+  const int before = thread_count();
+  for (const Shape& shape : shapes) {
+    const Tensor x = drawn(shape, 5), residual = drawn(shape, 6);
+    for (bool blocked : {false, true}) {
+      set_thread_count(1);
+      const auto one = outcome(x, residual, blocked);
+      for (int threads : {2, 3, 8}) {
+        set_thread_count(threads);
+        const auto many = outcome(x, residual, blocked);
+        for (size_t i = 0; i < one.size(); ++i) {
+          CAPTURE(shape.str());
+          CHECK(std::memcmp(one[i].raw(), many[i].raw(), size_t(one[i].numel()) * sizeof(float)) == 0);
+        }
+      }
+    }
+  }
+  set_thread_count(before);
+}
+
+TEST_CASE("batch_norm: a gradient that somebody holds is left as it was") {
+  const Shape shape{4, 16, 3, 3};
+  Tensor x = drawn(shape, 7).set_requires_grad(), r = drawn(shape, 8).set_requires_grad(), gamma = ones({16}), beta = zeros({16});
+  Tensor upstream = drawn(shape, 9), copy = upstream.clone(), seen, copy_of_seen;
+  Tensor y = batch_norm_add_relu(x, gamma, beta, {}, {}, r, {});
+  Tensor z = y * 2.0;
+  y.register_hook([&](const Tensor& g) {
+    seen = g;
+    copy_of_seen = g.clone();
+    return Tensor();
+  });
+  z.backward(upstream, {.retain_graph = true});
+  CHECK(upstream.to_vector<float>() == copy.to_vector<float>());
+  CHECK(seen.to_vector<float>() == copy_of_seen.to_vector<float>());
+  const auto first = x.grad().to_vector<float>();
+  x.zero_grad();
+  y.backward(upstream * 2.0);
+  CHECK(x.grad().to_vector<float>() == first);
+}

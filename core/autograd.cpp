@@ -38,29 +38,42 @@ class Arrived {
  public:
   explicit Arrived(bool create_graph) : create_graph_(create_graph) {}
 
-  void add(const void* key, Tensor gradient) {
-    auto [at, is_new] = gradients_.try_emplace(key, std::move(gradient));
-    if (is_new) return;
-    at->second = total(std::move(at->second), std::move(gradient));
-    Profile::ended(Phase::backward, "accumulate");
+  // One gradient, or two that are still to be summed.
+  struct Parts {
+    Tensor first, second;
+  };
+
+  // Sums what arrives, but keeps two apart when `in_parts`.
+  void add(const void* key, Tensor gradient, bool in_parts = false) {
+    auto [at, is_new] = gradients_.try_emplace(key);
+    Parts& parts = at->second;
+    if (is_new)
+      parts.first = std::move(gradient);
+    else if (in_parts && !parts.second.defined())
+      parts.second = std::move(gradient);
+    else
+      parts.first = total(std::move(parts.first), std::move(gradient));
   }
 
-  Tensor take(const void* key) {
-    auto at = gradients_.find(key);
-    Tensor gradient = std::move(at->second);
-    gradients_.erase(at);
-    return gradient;
+  Parts take(const void* key) { return std::move(gradients_.extract(key).mapped()); }
+
+  Tensor take_total(const void* key) {
+    Parts parts = take(key);
+    return parts.second.defined() ? total(std::move(parts.first), std::move(parts.second)) : parts.first;
   }
 
  private:
   Tensor total(Tensor have, Tensor more) const {
-    if (create_graph_ || !have.is_unshared()) return have + more;
-    have.add_(more);
+    if (create_graph_ || !have.is_unshared())
+      have = have + more;
+    else
+      have.add_(more);
+    Profile::ended(Phase::backward, "accumulate");
     return have;
   }
 
   bool create_graph_;
-  std::unordered_map<const void*, Tensor> gradients_;
+  std::unordered_map<const void*, Parts> gradients_;
 };
 
 struct Older {
@@ -75,9 +88,10 @@ Tensor restored(const Node& node, const Node::SavedTensor& saved) {
   return saved.tensor;
 }
 
-Back inputs_of_gradient(Node& node, const Tensor& g) {
+Back inputs_of_gradient(Node& node, Arrived::Parts g) {
   Back back;
-  back.g = g;
+  back.g = std::move(g.first);
+  back.g_more = std::move(g.second);
   for (const auto& saved : node.saved) back.saved.push_back(restored(node, saved));
   if (node.result) {
     const auto& r = *node.result;
@@ -126,6 +140,13 @@ struct Pass {
   // grad() only: the tensors asked for, by node or leaf, and the ops that lead to one of them.
   const std::unordered_map<const void*, Tensor*>* wanted = nullptr;
   std::unordered_map<const Node*, bool> relevant = {};
+
+  // Where the gradient of a node's result is to be put; nullptr when nobody asked for it.
+  Tensor* asked_for(const void* node) const {
+    if (!wanted) return nullptr;
+    auto at = wanted->find(node);
+    return at == wanted->end() ? nullptr : at->second;
+  }
 };
 
 std::vector<std::shared_ptr<Node>> reachable(const std::shared_ptr<Node>& root) {
@@ -187,7 +208,7 @@ void run(const Tensor& output, const Tensor& gradient, const Pass& pass) {
 
   auto send = [&](const std::shared_ptr<Node>& node, const std::shared_ptr<TensorImpl>& leaf, Tensor g) {
     if (node) {
-      arrived.add(node.get(), std::move(g));
+      arrived.add(node.get(), std::move(g), node->gradient.in_parts);
       if (queued.insert(node.get()).second) queue.push(node);
     } else {
       if (queued.insert(leaf.get()).second) leaves.push_back(leaf);
@@ -200,15 +221,17 @@ void run(const Tensor& output, const Tensor& gradient, const Pass& pass) {
     std::shared_ptr<Node> node = queue.top();
     queue.pop();
     Scope scope(node->scope);
-    Tensor g = through_hooks(node->hooks, arrived.take(node.get()), node->shape);
-    if (pass.wanted) {
-      if (auto at = pass.wanted->find(node.get()); at != pass.wanted->end()) *at->second = g;
-      if (!pass.relevant.at(node.get())) continue;
-    }
+    Tensor* asked_for = pass.asked_for(node.get());
+    Arrived::Parts g;
+    if (node->hooks.empty() && !asked_for)
+      g = arrived.take(node.get());
+    else
+      g.first = through_hooks(node->hooks, arrived.take_total(node.get()), node->shape);
+    if (asked_for) *asked_for = g.first;
+    if (pass.wanted && !pass.relevant.at(node.get())) continue;
     check_usable(*node, pass.create_graph);
-    Back back = inputs_of_gradient(*node, g);
+    Back back = inputs_of_gradient(*node, std::move(g));
     for (const auto& edge : node->inputs) back.needed.push_back(leads_to_wanted(pass, edge));
-    g = {};
     Grads gradients;
     if (pass.retain_graph || pass.create_graph) {
       gradients = node->gradient.function(back);
@@ -233,7 +256,7 @@ void run(const Tensor& output, const Tensor& gradient, const Pass& pass) {
   }
 
   for (const auto& leaf : leaves) {
-    Tensor g = through_hooks(leaf->hooks, arrived.take(leaf.get()).plain(), leaf->shape);
+    Tensor g = through_hooks(leaf->hooks, arrived.take_total(leaf.get()).plain(), leaf->shape);
     if (pass.wanted) {
       *pass.wanted->at(leaf.get()) = g;
     } else if (!leaf->grad.defined()) {

@@ -22,6 +22,7 @@ using Grads = std::vector<Tensor>;  // one per input, undefined where none is ne
 // What an op's gradient gets.
 struct Back {
   Tensor g;                   // gradient of the result, in whatever layout
+  Tensor g_more;              // of an op that takes_parts(): the gradient is g + g_more where this is defined
   std::vector<Tensor> saved;  // in the order given to saved()
   Tensor result;              // the op's own result; defined only after saved(...).and_result()
   std::vector<bool> needed;
@@ -48,13 +49,18 @@ template <class... Tensors> Saved saved(const Tensors&... tensors) { return Save
 // How a gradient is made. ByOps: out of ops, so it can be differentiated again. ByKernel: directly; create_graph throws, naming the op.
 struct Gradient {
   std::function<Grads(const Back&)> function;
-  bool by_ops = false;
+  bool by_ops = false, in_parts = false;
 };
 struct ByOps : Gradient {
   explicit ByOps(std::function<Grads(const Back&)> f) : Gradient{std::move(f), true} {}
 };
 struct ByKernel : Gradient {
   explicit ByKernel(std::function<Grads(const Back&)> f) : Gradient{std::move(f), false} {}
+  // The kernel adds two gradients on its way: a result that is used twice need not have them summed first.
+  ByKernel takes_parts() && {
+    in_parts = true;
+    return std::move(*this);
+  }
 };
 
 // Marks `value` as the result of op `name` (a string literal) on `inputs`. Returns value untouched when no input needs a gradient.

@@ -83,10 +83,11 @@ Tensor batch_norm_op(const char* name, const Tensor& x, const Tensor& given_gamm
   Saved kept = saved(x, gamma, beta, r.mean, r.variance);
   if (then.residual.defined()) kept = std::move(kept).and_result();
   return record(name, r.y, inputs, std::move(kept), ByKernel{[eps = options.eps, relu = then.relu, &backend](const Back& k) {
-                  auto d = backend.batch_norm_backward(k.g, {}, k.saved[0], {k.saved[1], k.saved[2], eps, relu},
-                                                       {k.result, k.saved[3], k.saved[4]});
-                  return Grads{d.x, d.gamma, d.beta, d.residual};
-                }});
+                                                      auto d = backend.batch_norm_backward(k.g, k.g_more, k.saved[0],
+                                                                                           {k.saved[1], k.saved[2], eps, relu},
+                                                                                           {k.result, k.saved[3], k.saved[4]});
+                                                      return Grads{d.x, d.gamma, d.beta, d.residual};
+                                                    }}.takes_parts());
 }
 
 }  // namespace

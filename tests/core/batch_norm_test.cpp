@@ -5,6 +5,7 @@
 #include "core/autograd.h"
 #include "core/backend/threads.h"
 #include "core/ops.h"
+#include "core/profile.h"
 #include "core/random.h"
 #include "tests/compare.h"
 
@@ -131,4 +132,35 @@ TEST_CASE("batch_norm: a gradient that somebody holds is left as it was") {
   x.zero_grad();
   y.backward(upstream * 2.0);
   CHECK(x.grad().to_vector<float>() == first);
+}
+
+TEST_CASE("batch_norm: a result used more than once gets two gradients unsummed, unless somebody wants to see the whole") {
+  const Shape shape{4, 16, 3, 3};
+  const Tensor x = drawn(shape, 7), r = drawn(shape, 8), gamma = ones({16}), beta = zeros({16});
+  struct Found {
+    std::vector<std::vector<float>> gradients;
+    int64_t sums = 0;
+  };
+  auto run = [&](int uses, bool with_residual, bool watched) {
+    const Tensor in = x.clone().set_requires_grad(), added = r.clone().set_requires_grad();
+    Tensor y =
+        with_residual ? batch_norm_add_relu(in, gamma, beta, {}, {}, added, {}) : batch_norm_relu(in, gamma, beta, {}, {}, {});
+    if (watched) y.register_hook([](const Tensor&) { return Tensor(); });
+    Tensor z = tanh(y);
+    for (int i = 1; i < uses; ++i) z = z + y * double(i);
+    Profile profile;
+    z.backward(drawn(shape, 9));
+    Found found{{in.grad().to_vector<float>()}, 0};
+    if (with_residual) found.gradients.push_back(added.grad().to_vector<float>());
+    for (const auto& entry : profile.entries()) found.sums += std::string(entry.op) == "accumulate" ? entry.calls : 0;
+    return found;
+  };
+  for (bool with_residual : {false, true}) {
+    for (int uses : {1, 2, 3}) {
+      const Found apart = run(uses, with_residual, false), whole = run(uses, with_residual, true);
+      CHECK(apart.sums == std::max(0, uses - 2));
+      CHECK(whole.sums == uses - 1);
+      CHECK(apart.gradients == whole.gradients);
+    }
+  }
 }

@@ -6,8 +6,8 @@
 #include "core/backend/layout.h"
 #include "core/backend/onednn.h"
 
-// Two passes over memory each way: sums, then elements; residual, ReLU and the sum of two gradients are taken along. The second
-// pass runs backwards, so that it begins with what the first has left in the cache.
+// Two passes over memory each way: sums, then elements; residual, ReLU and the sum of two gradients are taken along. They run as
+// fast as memory does (measured: neither prefetching nor more accumulators nor streaming stores nor another order is faster).
 namespace az {
 namespace {
 
@@ -150,7 +150,7 @@ template <class T> struct Normalisation {
 
 template <class T>
 AZ_MULTIVERSION void normalise(const Normalisation<T>& n, const Planes& p, Slices::Range slice, const Affine& affine) {
-  for (int64_t plane = slice.end - 1; plane >= slice.begin; --plane) {
+  for (int64_t plane = slice.begin; plane < slice.end; ++plane) {
     const int64_t first = plane * p.size;
     const Affine::Block f = affine.of(p.channel_of(plane), p.block);
     each_lanes(p.size, [&](int64_t i, auto part) AZ_INLINED {
@@ -206,7 +206,7 @@ template <class T> AZ_MULTIVERSION void add_gradients(const Upstream<T>& up, con
 template <class T> AZ_MULTIVERSION void differentiate(const Upstream<T>& up, T* dx, const Planes& p, Slices::Range slice,
                                                       const Affine& forward, const std::vector<float>& to_g,
                                                       const Affine& backward) {
-  for (int64_t plane = slice.end - 1; plane >= slice.begin; --plane) {
+  for (int64_t plane = slice.begin; plane < slice.end; ++plane) {
     const int64_t channel = p.channel_of(plane);
     const Affine::Block f = forward.of(channel, p.block), b = backward.of(channel, p.block);
     const Lanes factor = spread(&to_g[size_t(channel)], p.block);
@@ -218,10 +218,10 @@ template <class T> AZ_MULTIVERSION void differentiate(const Upstream<T>& up, T* 
   }
 }
 
-// Calls f(slice) for each, in parallel; each thread from its last to its first when `reverse`.
-template <class F> void each_slice(const Slices& slices, bool reverse, F f) {
+// Calls f(slice) for each, in parallel.
+template <class F> void each_slice(const Slices& slices, F f) {
   parallel_for(slices.count, 1, [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) f(reverse ? begin + end - 1 - i : i);
+    for (int64_t i = begin; i < end; ++i) f(i);
   });
 }
 
@@ -229,7 +229,7 @@ template <class F> void each_slice(const Slices& slices, bool reverse, F f) {
 template <class T> std::pair<Tensor, Tensor> statistics_of(const Tensor& x, const Planes& p) {
   const Slices slices(p);
   std::vector<Moments> moments(size_t(slices.count), Moments(p.channels()));
-  each_slice(slices, false, [&](int64_t i) { add_moments(static_cast<const T*>(x.raw()), p, slices[i], moments[size_t(i)]); });
+  each_slice(slices, [&](int64_t i) { add_moments(static_cast<const T*>(x.raw()), p, slices[i], moments[size_t(i)]); });
   const int64_t channels = x.size(1);
   const double count = double(x.size(0) * p.pixels);
   std::vector<double> mean(size_t(channels), 0), variance(size_t(channels), 0);
@@ -256,7 +256,7 @@ BatchNormResult forward(const Tensor& x, const Tensor& residual, const BatchNorm
   const Tensor added = residual.defined() ? laid_out(residual, x.layout()) : Tensor();
   const Normalisation<T> n{static_cast<const T*>(x.raw()), added.defined() ? static_cast<const T*>(added.raw()) : nullptr,
                            static_cast<T*>(result.y.raw()), params.relu};
-  each_slice(slices, true, [&](int64_t i) { normalise(n, p, slices[i], affine); });
+  each_slice(slices, [&](int64_t i) { normalise(n, p, slices[i], affine); });
   return result;
 }
 
@@ -279,7 +279,7 @@ template <class T> BatchNormGradients backward(const Tensor& g, const Tensor& mo
   const Slices slices(p);
   const Addend first(g, x.layout()), second(more, x.layout());
   const bool with_residual = forward.y.defined(), writes = with_residual || second.tensor.defined();
-  Tensor passed = first.tensor, none = Tensor();
+  Tensor passed = first.tensor;
   auto fresh = [&] { return Tensor::empty(x.shape(), x.dtype(), x.layout()); };
   if (writes && !first.free) passed = second.free ? second.tensor : fresh();
   Tensor dx;
@@ -292,7 +292,7 @@ template <class T> BatchNormGradients backward(const Tensor& g, const Tensor& mo
   Upstream<T> up{raw(first.tensor), raw(second.tensor), raw(x), raw(forward.y), params.relu, writes ? raw(passed) : nullptr};
   const Affine affine = affine_of(p, params, forward.mean, forward.variance);
   std::vector<GradientSums> parts(size_t(slices.count), GradientSums(p.channels()));
-  each_slice(slices, false, [&](int64_t i) { add_gradients(up, p, slices[i], affine, parts[size_t(i)]); });
+  each_slice(slices, [&](int64_t i) { add_gradients(up, p, slices[i], affine, parts[size_t(i)]); });
   GradientSums sums(p.channels());
   for (const GradientSums& part : parts) {
     for (size_t c = 0; c < sums.g.size(); ++c) {
@@ -320,7 +320,7 @@ template <class T> BatchNormGradients backward(const Tensor& g, const Tensor& mo
     static_cast<float*>(result.beta.raw())[c] = float(sums.g[c]);
   }
   if (writes) up = {raw(passed), nullptr, raw(x), nullptr, false, nullptr};
-  each_slice(slices, true, [&](int64_t i) { differentiate(up, raw(dx), p, slices[i], affine, to_g, to_x); });
+  each_slice(slices, [&](int64_t i) { differentiate(up, raw(dx), p, slices[i], affine, to_g, to_x); });
   return result;
 }
 

@@ -11,20 +11,60 @@
 namespace az {
 namespace {
 
-// An [n,c,h,w] as it lies: planes, each of one image and block of channels; a plane's element i is of the block's channel i %
-// block.
-struct Planes {
-  int64_t pixels, block, blocks, size, count;
+// Sums are kept in f32 over so many vectors, in f64 beyond.
+constexpr int64_t run_length = 64;
 
-  explicit Planes(const Tensor& x) : pixels(x.size(2) * x.size(3)), block(channel_block(x)) {
-    // Single pixels in rows lie as in blocks of any width.
-    while (pixels == 1 && block < lane_count && x.size(1) % (2 * block) == 0) block *= 2;
-    blocks = (x.size(1) + block - 1) / block;
-    size = pixels * block;
-    count = x.size(0) * blocks;
+// Vectors of lanes that belong to the same channels: `whole` ones, then `parts` of which the first `rest` lanes count. They begin
+// at element `first` and come every `stride` elements.
+struct Plane {
+  int64_t first, stride, whole, parts, rest;
+  int64_t channel;  // of lane 0
+  int64_t values;   // of each channel
+
+  // Calls f(first element, Whole or Part) for vectors [begin, end).
+  template <class F> AZ_INLINE void each(int64_t begin, int64_t end, F f) const {
+    for (int64_t v = begin; v < std::min(whole, end); ++v) f(first + v * stride, Whole{});
+    for (int64_t v = std::max(whole, begin); v < end; ++v) f(first + v * stride, Part{rest});
   }
-  int64_t channels() const { return blocks * block; }  // padding included
-  int64_t channel_of(int64_t plane) const { return plane % blocks * block; }
+  template <class F> AZ_INLINE void each(F f) const { each(0, whole + parts, f); }
+  // Calls f(begin, end) for runs of vectors.
+  template <class F> AZ_INLINE void each_run(F f) const {
+    for (int64_t v = 0; v < whole + parts; v += run_length) f(v, std::min(whole + parts, v + run_length));
+  }
+};
+
+// An [n,c,h,w] as it lies, as a row of planes. In blocks of channels, a plane is one image's block, its lane i the block's
+// channel i % block. Channels last, and single pixels in rows, it is a run of pixels of 16 channels.
+struct Planes {
+  int64_t block, blocks, count;
+
+  explicit Planes(const Tensor& x) : pixels_(x.size(2) * x.size(3)), channels_(x.size(1)) {
+    block = channel_block(x);
+    if (block == 1 && pixels_ == 1) block = channels_;
+    in_rows_ = block != 1 && block != 8 && block != lane_count;
+    if (in_rows_) block = lane_count;
+    blocks = (channels_ + block - 1) / block;
+    rows_ = x.size(0) * pixels_;
+    count = blocks * (in_rows_ ? (rows_ + run_length - 1) / run_length : x.size(0));
+  }
+  int64_t channels() const { return blocks * block; }                             // padding included
+  int64_t elements() const { return (in_rows_ ? run_length : pixels_) * block; }  // of a plane, at the most
+
+  AZ_INLINE Plane operator[](int64_t i) const {
+    const int64_t channel = i % blocks * block;
+    if (in_rows_) {
+      const int64_t row = i / blocks * run_length, rows = std::min(run_length, rows_ - row);
+      const int64_t width = std::min(lane_count, channels_ - channel);
+      const bool full = width == lane_count;
+      return {row * channels_ + channel, channels_, full ? rows : 0, full ? 0 : rows, width, channel, rows};
+    }
+    const int64_t size = pixels_ * block, rest = size % lane_count;
+    return {i * size, lane_count, size / lane_count, rest > 0, rest, channel, pixels_};
+  }
+
+ private:
+  int64_t pixels_, channels_, rows_;
+  bool in_rows_;
 };
 
 // The planes in slices that the number of threads has no part in: sums are always taken in the same order.
@@ -36,7 +76,7 @@ struct Slices {
 
   explicit Slices(const Planes& planes) : planes_(planes.count) {
     auto parts = [](int64_t whole, int64_t part) { return (whole + part - 1) / std::max<int64_t>(part, 1); };
-    each_ = std::max({int64_t(1), parts(least_elements, planes.size), parts(planes_, most)});
+    each_ = std::max({int64_t(1), parts(least_elements, planes.elements()), parts(planes_, most)});
     count = parts(planes_, each_);
   }
   Range operator[](int64_t slice) const { return {slice * each_, std::min(planes_, (slice + 1) * each_)}; }
@@ -46,13 +86,6 @@ struct Slices {
  private:
   int64_t planes_, each_;
 };
-
-// Sums are kept in f32 over so many elements (rows of lanes), in f64 beyond.
-constexpr int64_t run_length = 64 * lane_count;
-
-template <class F> AZ_INLINE void each_run(int64_t size, F f) {
-  for (int64_t first = 0; first < size; first += run_length) f(first, std::min(run_length, size - first));
-}
 
 // A block's values, one a channel, for the lanes that they belong to.
 AZ_INLINE Lanes spread(const float* values, int64_t block) {
@@ -84,32 +117,34 @@ struct Moments {
       : count(size_t(channels)), sum(size_t(channels)), squares(size_t(channels)), centre(size_t(channels)) {}
 };
 
-template <class T> AZ_INLINE void choose_centre(const T* plane, const Planes& p, float* centre) {
-  const int64_t count = std::min(p.size, run_length);
+// About the mean of the first run.
+template <class T> AZ_INLINE void choose_centre(const T* x, const Plane& plane, int64_t block, float* centre) {
+  const int64_t end = std::min(run_length, plane.whole + plane.parts);
   Lanes total{};
-  each_lanes(count, [&](int64_t i, auto part) AZ_INLINED { total += load(plane + i, part); });
-  std::vector<double> sums(size_t(p.block), 0);
-  add_lanes(sums.data(), total, p.block);
-  for (int64_t c = 0; c < p.block; ++c) centre[c] = float(sums[size_t(c)] / double(count / p.block));
+  plane.each(0, end, [&](int64_t i, auto part) AZ_INLINED { total += load(x + i, part); });
+  double sums[lane_count] = {};
+  add_lanes(sums, total, block);
+  const int64_t values = end <= plane.whole ? end * lane_count / block : plane.values;
+  for (int64_t c = 0; c < block; ++c) centre[c] = float(sums[c] / double(values));
 }
 
 template <class T> AZ_MULTIVERSION void add_moments(const T* x, const Planes& p, Slices::Range slice, Moments& moments) {
-  for (int64_t plane = slice.begin; plane < slice.end; ++plane) {
-    const T* at = x + plane * p.size;
-    const auto channel = size_t(p.channel_of(plane));
-    if (plane < slice.begin + p.blocks) choose_centre(at, p, &moments.centre[channel]);
+  for (int64_t i = slice.begin; i < slice.end; ++i) {
+    const Plane plane = p[i];
+    const auto channel = size_t(plane.channel);
+    if (i < slice.begin + p.blocks) choose_centre(x, plane, p.block, &moments.centre[channel]);
     const Lanes centre = spread(&moments.centre[channel], p.block);
-    each_run(p.size, [&](int64_t first, int64_t count) AZ_INLINED {
+    plane.each_run([&](int64_t begin, int64_t end) AZ_INLINED {
       Lanes sum{}, squares{};
-      each_lanes(count, [&](int64_t i, auto part) AZ_INLINED {
-        Lanes d = load(at + first + i, part, centre) - centre;
+      plane.each(begin, end, [&](int64_t k, auto part) AZ_INLINED {
+        Lanes d = load(x + k, part, centre) - centre;
         sum += d;
         squares += d * d;
       });
       add_lanes(&moments.sum[channel], sum, p.block);
       add_lanes(&moments.squares[channel], squares, p.block);
     });
-    for (size_t c = 0; c < size_t(p.block); ++c) moments.count[channel + c] += double(p.pixels);
+    for (size_t c = 0; c < size_t(p.block); ++c) moments.count[channel + c] += double(plane.values);
   }
 }
 
@@ -150,13 +185,13 @@ template <class T> struct Normalisation {
 
 template <class T>
 AZ_MULTIVERSION void normalise(const Normalisation<T>& n, const Planes& p, Slices::Range slice, const Affine& affine) {
-  for (int64_t plane = slice.begin; plane < slice.end; ++plane) {
-    const int64_t first = plane * p.size;
-    const Affine::Block f = affine.of(p.channel_of(plane), p.block);
-    each_lanes(p.size, [&](int64_t i, auto part) AZ_INLINED {
-      Lanes v = f(load(n.x + first + i, part));
-      if (n.residual) v += load(n.residual + first + i, part);
-      store(n.y + first + i, part, n.relu ? positive_part(v) : v);
+  for (int64_t i = slice.begin; i < slice.end; ++i) {
+    const Plane plane = p[i];
+    const Affine::Block f = affine.of(plane.channel, p.block);
+    plane.each([&](int64_t k, auto part) AZ_INLINED {
+      Lanes v = f(load(n.x + k, part));
+      if (n.residual) v += load(n.residual + k, part);
+      store(n.y + k, part, n.relu ? positive_part(v) : v);
     });
   }
 }
@@ -184,20 +219,19 @@ struct GradientSums {
 
 template <class T> AZ_MULTIVERSION void add_gradients(const Upstream<T>& up, const Planes& p, Slices::Range slice,
                                                       const Affine& affine, GradientSums& sums) {
-  for (int64_t plane = slice.begin; plane < slice.end; ++plane) {
-    const int64_t channel = p.channel_of(plane);
-    const Affine::Block f = affine.of(channel, p.block);
-    each_run(p.size, [&](int64_t first, int64_t count) AZ_INLINED {
+  for (int64_t i = slice.begin; i < slice.end; ++i) {
+    const Plane plane = p[i];
+    const Affine::Block f = affine.of(plane.channel, p.block);
+    plane.each_run([&](int64_t begin, int64_t end) AZ_INLINED {
       Lanes sum{}, product{};
-      each_lanes(count, [&](int64_t k, auto part) AZ_INLINED {
-        const int64_t i = plane * p.size + first + k;
-        const Lanes x = load(up.x + i, part, f.centre), g = up.passing(i, part, x, f);
-        if (up.passed) store(up.passed + i, part, g);
+      plane.each(begin, end, [&](int64_t k, auto part) AZ_INLINED {
+        const Lanes x = load(up.x + k, part, f.centre), g = up.passing(k, part, x, f);
+        if (up.passed) store(up.passed + k, part, g);
         sum += g;
         product += g * (x - f.centre);
       });
-      add_lanes(&sums.g[size_t(channel)], sum, p.block);
-      add_lanes(&sums.product[size_t(channel)], product, p.block);
+      add_lanes(&sums.g[size_t(plane.channel)], sum, p.block);
+      add_lanes(&sums.product[size_t(plane.channel)], product, p.block);
     });
   }
 }
@@ -206,14 +240,13 @@ template <class T> AZ_MULTIVERSION void add_gradients(const Upstream<T>& up, con
 template <class T> AZ_MULTIVERSION void differentiate(const Upstream<T>& up, T* dx, const Planes& p, Slices::Range slice,
                                                       const Affine& forward, const std::vector<float>& to_g,
                                                       const Affine& backward) {
-  for (int64_t plane = slice.begin; plane < slice.end; ++plane) {
-    const int64_t channel = p.channel_of(plane);
-    const Affine::Block f = forward.of(channel, p.block), b = backward.of(channel, p.block);
-    const Lanes factor = spread(&to_g[size_t(channel)], p.block);
-    each_lanes(p.size, [&](int64_t k, auto part) AZ_INLINED {
-      const int64_t i = plane * p.size + k;
-      const Lanes x = load(up.x + i, part);
-      store(dx + i, part, up.passing(i, part, x, f) * factor + b(x));
+  for (int64_t i = slice.begin; i < slice.end; ++i) {
+    const Plane plane = p[i];
+    const Affine::Block f = forward.of(plane.channel, p.block), b = backward.of(plane.channel, p.block);
+    const Lanes factor = spread(&to_g[size_t(plane.channel)], p.block);
+    plane.each([&](int64_t k, auto part) AZ_INLINED {
+      const Lanes x = load(up.x + k, part);
+      store(dx + k, part, up.passing(k, part, x, f) * factor + b(x));
     });
   }
 }
@@ -231,7 +264,7 @@ template <class T> std::pair<Tensor, Tensor> statistics_of(const Tensor& x, cons
   std::vector<Moments> moments(size_t(slices.count), Moments(p.channels()));
   each_slice(slices, [&](int64_t i) { add_moments(static_cast<const T*>(x.raw()), p, slices[i], moments[size_t(i)]); });
   const int64_t channels = x.size(1);
-  const double count = double(x.size(0) * p.pixels);
+  const double count = double(x.numel() / channels);
   std::vector<double> mean(size_t(channels), 0), variance(size_t(channels), 0);
   for (const Moments& m : moments) {
     for (size_t c = 0; c < mean.size(); ++c) mean[c] += (m.sum[c] + m.count[c] * double(m.centre[c])) / count;
@@ -305,7 +338,7 @@ template <class T> BatchNormGradients backward(const Tensor& g, const Tensor& mo
   to_x.centre = affine.centre;
   std::vector<float> to_g(size_t(p.channels()), 0);
   const int64_t channels = x.size(1);
-  const double count = double(x.size(0) * p.pixels);
+  const double count = double(x.numel() / channels);
   const auto means = forward.mean.to_vector<double>(), variances = forward.variance.to_vector<double>();
   const auto gamma = params.gamma.to_vector<double>();
   BatchNormGradients result{dx, Tensor::empty({channels}), Tensor::empty({channels}), with_residual ? passed : Tensor()};

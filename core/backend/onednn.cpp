@@ -58,11 +58,19 @@ Tensor reorder(const Tensor& x, const Layout* layout) {
 Tensor laid_out(const Tensor& x, const Layout* layout) { return x.layout() == layout ? x : reorder(x, layout); }
 
 int64_t channel_block(const Tensor& x) {
+  using Tag = dnnl::memory::format_tag;
   if (!x.layout()) return 1;
-  const dnnl::memory::desc& desc = x.layout()->desc;
-  auto is = [&](dnnl::memory::format_tag tag) { return desc == dnnl::memory::desc(desc.dims(), desc.data_type(), tag); };
   if (x.rank() != 4) return 0;
-  return is(dnnl::memory::format_tag::nChw16c) ? 16 : is(dnnl::memory::format_tag::nChw8c) ? 8 : 0;
+  const dnnl::memory::desc& desc = x.layout()->desc;
+  auto is = [&](Tag tag) { return desc == dnnl::memory::desc(desc.dims(), desc.data_type(), tag); };
+  return is(Tag::nChw16c) ? 16 : is(Tag::nChw8c) ? 8 : is(Tag::nhwc) ? x.size(1) : 0;
+}
+
+const Layout* blocked_layout(const Shape& shape, DType type, int64_t block) {
+  using Tag = dnnl::memory::format_tag;
+  if (block == 1) return nullptr;
+  const Tag tag = block == 16 ? Tag::nChw16c : block == 8 ? Tag::nChw8c : Tag::nhwc;
+  return onednn::layout_of({onednn::dims_of(shape), onednn::type_of(type), tag});
 }
 
 void reorder_into(const Tensor& x, const Tensor& into) {

@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "core/autograd.h"
+#include "core/backend/layout.h"
 #include "core/backend/threads.h"
 #include "core/ops.h"
 #include "core/profile.h"
@@ -27,32 +28,33 @@ Tensor away(const Shape& shape, double gap, uint64_t seed) {
   return x;
 }
 
-// The pixels pass unchanged, in the layout that a convolution likes.
-Tensor through_identity(const Tensor& x) {
-  const int64_t channels = x.size(1);
-  Tensor eye = zeros({channels, channels, 1, 1});
-  for (int64_t i = 0; i < channels; ++i) eye.mutable_data<float>()[i * channels + i] = 1;
-  return conv2d(x, eye.to(x.dtype()), {});
-}
+// x in blocks of so many channels, see channel_block().
+Tensor in_blocks(const Tensor& x, int64_t block) { return reorder(x, blocked_layout(x.shape(), x.dtype(), block)); }
+
+// Row-major, blocks of 8 and 16, channels last.
+std::vector<int64_t> blocks_of(const Shape& shape) { return {1, 8, 16, shape[1]}; }
 
 // relu(batch_norm(x) + residual) and its gradients with respect to x, gamma, beta and the residual; without the last where the
 // residual is undefined.
-std::vector<Tensor> outcome(const Tensor& x, const Tensor& residual, bool blocked, DType type = DType::f32) {
+std::vector<Tensor> outcome(const Tensor& x, const Tensor& residual, int64_t block, DType type = DType::f32) {
   const Shape channels{x.size(1)};
   std::vector<Tensor> leaves{x, away(channels, 0.5, 2), drawn(channels, 3) * 0.1};
   if (residual.defined()) leaves.push_back(residual);
-  for (Tensor& leaf : leaves) leaf = leaf.to(type).clone().set_requires_grad();
-  auto fed = [&](const Tensor& t) { return blocked ? through_identity(t) : t; };
-  Tensor y = residual.defined() ? batch_norm_add_relu(fed(leaves[0]), leaves[1], leaves[2], {}, {}, fed(leaves[3]), {})
-                                : batch_norm_relu(fed(leaves[0]), leaves[1], leaves[2], {}, {}, {});
+  for (Tensor& leaf : leaves) {
+    leaf = leaf.to(type).clone();
+    if (leaf.rank() == 4) leaf = in_blocks(leaf, block);
+    leaf.set_requires_grad();
+  }
+  Tensor y = residual.defined() ? batch_norm_add_relu(leaves[0], leaves[1], leaves[2], {}, {}, leaves[3], {})
+                                : batch_norm_relu(leaves[0], leaves[1], leaves[2], {}, {}, {});
   std::vector<Tensor> found = grad(y, leaves, {.gradient = drawn(y.shape(), 4).to(type)});
   found.push_back(y.plain());
   return found;
 }
 
 // Sizes that make one slice and many, whole planes and parts of them, padded blocks and rows.
-const std::vector<Shape> shapes{{2, 3, 5, 7},    {1, 16, 64, 64}, {70, 16, 32, 32},
-                                {128, 40, 4, 4}, {9, 64, 16, 15}, {300, 48, 1, 1}};
+const std::vector<Shape> shapes{{2, 3, 5, 7},    {1, 16, 64, 64}, {70, 16, 32, 32}, {128, 40, 4, 4},
+                                {9, 64, 16, 15}, {4, 2, 41, 25},  {300, 48, 1, 1},  {70, 10, 1, 1}};
 
 }  // namespace
 
@@ -66,13 +68,16 @@ TEST_CASE("batch_norm: statistics keep the digits of a small variance about a la
         if (shape[0] < 3) continue;
         std::fill_n(x.mutable_data<float>(), shape.numel() / shape[0], 0.0f);
       }
-      Tensor mean = zeros({shape[1]}), variance = ones({shape[1]});
-      batch_norm(x, {}, {}, mean, variance, {.momentum = 1});
       Tensor mean64 = zeros({shape[1]}, DType::f64), variance64 = ones({shape[1]}, DType::f64);
       batch_norm(x.to(DType::f64), {}, {}, mean64, variance64, {.momentum = 1});
-      CHECK(distance(mean, mean64) < 1e-7);
-      CHECK(distance(variance, variance64) < 1e-6);
-      CHECK(distance(batch_norm(x, {}, {}, {}, {}, {}), batch_norm(x.to(DType::f64), {}, {}, {}, {}, {})) < 1e-6);
+      for (int64_t block : blocks_of(shape)) {
+        CAPTURE(block);
+        Tensor mean = zeros({shape[1]}), variance = ones({shape[1]});
+        Tensor y = batch_norm(in_blocks(x, block), {}, {}, mean, variance, {.momentum = 1});
+        CHECK(distance(mean, mean64) < 1e-7);
+        CHECK(distance(variance, variance64) < 1e-6);
+        CHECK(distance(y, batch_norm(x.to(DType::f64), {}, {}, {}, {}, {})) < 1e-6);
+      }
     }
   }
 }
@@ -81,12 +86,12 @@ TEST_CASE("batch_norm: values and gradients of every size and layout are the ref
   for (const Shape& shape : shapes) {
     const Tensor x = away(shape, 0.5, 5), residual = away(shape, 2.5, 6);
     for (const Tensor& added : {Tensor(), residual}) {
-      auto wanted = outcome(x, added, false, DType::f64);
-      for (bool blocked : {false, true}) {
+      auto wanted = outcome(x, added, 1, DType::f64);
+      for (int64_t block : blocks_of(shape)) {
         CAPTURE(shape.str());
         CAPTURE(added.defined());
-        CAPTURE(blocked);
-        auto found = outcome(x, added, blocked);
+        CAPTURE(block);
+        auto found = outcome(x, added, block);
         for (size_t i = 0; i + 1 < found.size(); ++i) CHECK(distance(found[i], wanted[i]) < 3e-6);
         CHECK(distance(found.back(), wanted.back()) < 1e-6);
       }
@@ -98,12 +103,12 @@ TEST_CASE("batch_norm: the number of threads does not change a bit") {
   const int before = thread_count();
   for (const Shape& shape : shapes) {
     const Tensor x = drawn(shape, 5), residual = drawn(shape, 6);
-    for (bool blocked : {false, true}) {
+    for (int64_t block : blocks_of(shape)) {
       set_thread_count(1);
-      const auto one = outcome(x, residual, blocked);
+      const auto one = outcome(x, residual, block);
       for (int threads : {2, 3, 8}) {
         set_thread_count(threads);
-        const auto many = outcome(x, residual, blocked);
+        const auto many = outcome(x, residual, block);
         for (size_t i = 0; i < one.size(); ++i) {
           CAPTURE(shape.str());
           CHECK(std::memcmp(one[i].raw(), many[i].raw(), size_t(one[i].numel()) * sizeof(float)) == 0);

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <exception>
 
 #include "core/backend/cores.h"
 
@@ -53,7 +54,8 @@ void set_thread_count(int wanted, const std::string& origin) {
 void parallel_for(int64_t total, int64_t grain, const std::function<void(int64_t, int64_t)>& body) {
   if (total <= 0) return;
   if (total <= grain || omp_in_parallel() || omp_get_max_threads() == 1) return body(0, total);
-    // Always the whole team: libgomp ends threads when a smaller one is asked for.
+  std::exception_ptr error;  // may not leave the team's region itself
+  // Always the whole team: libgomp ends threads when a smaller one is asked for.
 #pragma omp parallel
   {
     int64_t team = omp_get_num_threads();
@@ -61,8 +63,14 @@ void parallel_for(int64_t total, int64_t grain, const std::function<void(int64_t
     int64_t share = std::max(grain, (total + team - 1) / team), unit = std::clamp<int64_t>(grain, 1, 64);
     share = (share + unit - 1) / unit * unit;
     int64_t begin = omp_get_thread_num() * share;
-    if (begin < total) body(begin, std::min(total, begin + share));
+    try {
+      if (begin < total) body(begin, std::min(total, begin + share));
+    } catch (...) {
+#pragma omp critical(parallel_for_error)
+      if (!error) error = std::current_exception();
+    }
   }
+  if (error) std::rethrow_exception(error);
 }
 
 }  // namespace az

@@ -13,7 +13,8 @@ void set_thread_count(int count, const std::string& origin = "the program");
 // Where thread_count() comes from: "OMP_NUM_THREADS", "control group: 0.5 of 2 cores".
 std::string thread_count_origin();
 
-// Calls body(begin, end) on disjoint ranges that cover [0, count), of `grain` elements or more each, on the OpenMP pool.
+// Calls body(begin, end) on disjoint ranges that cover [0, count), of `grain` elements or more each, on the OpenMP pool. When
+// calls throw, throws what the first of them threw, after all have ended.
 void parallel_for(int64_t count, int64_t grain, const std::function<void(int64_t, int64_t)>& body);
 
 }  // namespace az

@@ -27,10 +27,15 @@ struct FiniteObserver : nn::Observer {
 
 }  // namespace
 
-std::string first_bad_layer(nn::Module& model, const Tensor& images) {
+std::string first_bad_parameter(const nn::Module& model) {
   for (const Parameter& p : model.parameters()) {
     if (!finite(p.tensor)) return "in " + p.name;
   }
+  return "";
+}
+
+std::string first_bad_layer(nn::Module& model, const Tensor& images) {
+  if (const std::string bad = first_bad_parameter(model); !bad.empty()) return bad;
   if (!finite(images)) return "in the images";
   FiniteObserver observer;
   NoGrad no_grad;

@@ -50,8 +50,9 @@ TrainingResult Trainer::run() {
   InterruptGuard guard;
   metrics_.emplace(folder_ + "/metrics.jsonl", state_.metrics_bytes);
   if (state_.step == 0) save("last");
-  while (!finished() && !interrupted()) {
-    train_epoch();
+  // A stop after the last step leaves its epoch to be measured.
+  while (!interrupted() && (!finished() || state_.batches > 0)) {
+    if (!finished()) train_epoch();
     if (!interrupted()) finish_epoch();
   }
   if (interrupted()) save("last");
@@ -82,12 +83,12 @@ void Trainer::train_epoch() {
 
 void Trainer::finish_step(const StepResult& result) {
   state_.lr = result.lr;
-  if (result.diverged) fail_diverged(*result.diverged, result.loss);
-  state_.train.add(result.score);
   ++state_.step;
-  if (state_.step % config_.train.log_every == 0) {
+  if (result.diverged || state_.step % config_.train.log_every == 0) {
     metrics_->write("step", {{"step", state_.step}, {"epoch", state_.epochs + 1}, {"lr", state_.lr}, {"loss", result.loss}});
   }
+  if (result.diverged) fail_diverged("the loss", result.loss, result.diverged->images);
+  state_.train.add(result.score);
 }
 
 void Trainer::show_step() {
@@ -105,7 +106,7 @@ void Trainer::show_step() {
                    .seconds_left = double(epochs_left * images - state_.train.images) / speed});
 }
 
-void Trainer::finish_epoch() {
+std::optional<EpochSummary> Trainer::measure_epoch() {
   const Stopwatch watch;
   EpochSummary summary{.epoch = state_.epochs + 1,
                        .epochs = config_.train.epochs,
@@ -115,13 +116,14 @@ void Trainer::finish_epoch() {
                        .seconds = state_.epoch_seconds,
                        .images_per_second = double(state_.train.images) / state_.epoch_seconds};
   const bool last = finished() || summary.epoch == summary.epochs;
-  if (last || summary.epoch % config_.train.evaluation.every_epochs == 0) {
-    const optim::Averaged averaged(experiment_.average.get());
+  const bool evaluates = last || summary.epoch % config_.train.evaluation.every_epochs == 0;
+  const optim::Averaged averaged(evaluates ? experiment_.average.get() : nullptr);
+  if (evaluates) {
     const auto measure = [&](data::Loader& loader) { return evaluate(*experiment_.model, loader, config_.train.evaluation); };
     if (experiment_.validation) summary.validation = measure(*experiment_.validation);
     summary.test = measure(experiment_.test);
   }
-  if (interrupted()) return;
+  if (interrupted()) return {};
   summary.seconds_left = double(summary.epochs - summary.epoch) * (summary.seconds + watch.seconds());
 
   MetricFields fields = {{"epoch", summary.epoch}, {"step", summary.step}, {"lr", summary.lr}};
@@ -132,6 +134,15 @@ void Trainer::finish_epoch() {
   fields.emplace_back("images_per_second", summary.images_per_second);
   metrics_->write("epoch", fields);
   if (progress_) progress_->epoch(summary);
+  if (summary.validation) check_finite("the validation loss", *summary.validation, *experiment_.validation);
+  if (summary.test) check_finite("the test loss", *summary.test, experiment_.test);
+  return summary;
+}
+
+void Trainer::finish_epoch() {
+  const std::optional<EpochSummary> summary = measure_epoch();
+  if (!summary) return;
+  if (!first_bad_parameter(*experiment_.model).empty()) fail_diverged("a weight", NAN, {});
   last_ = summary;
 
   state_.seconds += state_.epoch_seconds;
@@ -139,7 +150,7 @@ void Trainer::finish_epoch() {
   state_.batches = 0;
   state_.epoch_seconds = 0;
   state_.train = {};
-  const std::optional<Score> score = summary.validation ? summary.validation : summary.test;
+  const std::optional<Score> score = summary->validation ? summary->validation : summary->test;
   if (score && score->accuracy() > state_.best_accuracy.value_or(-1)) {
     state_.best_accuracy = score->accuracy();
     state_.best_epoch = state_.epochs;
@@ -157,15 +168,20 @@ void Trainer::save(const std::string& name) {
                   {{experiment_.model->state(), {}}, {experiment_.optimizer->state(), {}}, state_, {averages, {}}, algorithms()});
 }
 
-void Trainer::fail_diverged(const data::Batch& batch, double loss) {
-  metrics_->write("step", {{"step", state_.step + 1}, {"epoch", state_.epochs + 1}, {"lr", state_.lr}, {"loss", loss}});
+void Trainer::check_finite(const char* name, const Score& score, data::Loader& loader) {
+  if (std::isfinite(score.loss())) return;
+  const Evaluation evaluation(*experiment_.model);
+  loader.set_epoch(0);
+  fail_diverged(name, score.loss(), (*loader.begin()).images);
+}
+
+void Trainer::fail_diverged(const char* what, double value, const Tensor& images) {
   const std::string kept = existing_checkpoint(folder_ + "/checkpoints/last");
   throw DivergedError(fmt::format(
-      "training diverged at step {} (epoch {}, learning rate {:.6g}): the loss is {}; the first number that is not finite is {}; "
+      "training diverged at step {} (epoch {}, learning rate {:.6g}): {} is {}; the first number that is not finite is {}; "
       "lower optimizer.lr, warm up for longer or set train.clip_norm{}",
-      state_.step + 1, state_.epochs + 1, state_.lr, std::isnan(loss) ? "not a number" : "infinite",
-      first_bad_layer(*experiment_.model, batch.images),
-      state_.epochs > 0 ? "; the checkpoint at " + kept + " is from before" : ""));
+      state_.step, state_.epochs + 1, state_.lr, what, std::isnan(value) ? "not a number" : "infinite",
+      first_bad_layer(*experiment_.model, images), state_.epochs > 0 ? "; the checkpoint at " + kept + " is from before" : ""));
 }
 
 }  // namespace az::experiments

@@ -40,9 +40,12 @@ class Trainer {
   void train_epoch();
   void finish_step(const StepResult& result);
   void show_step();
+  // Evaluates and logs; nothing when a signal comes first.
+  std::optional<EpochSummary> measure_epoch();
   void finish_epoch();
   void save(const std::string& name);
-  [[noreturn]] void fail_diverged(const data::Batch& batch, double loss);
+  void check_finite(const char* name, const Score& score, data::Loader& loader);
+  [[noreturn]] void fail_diverged(const char* what, double value, const Tensor& images);
 
   Experiment& experiment_;
   const ExperimentConfig& config_;

@@ -16,20 +16,22 @@ using namespace az::experiments;
 
 namespace {
 
-int64_t signal_at = -1;  // the step (from 0) in which a SIGTERM arrives
+int64_t signal_at = -1;   // the step (from 0) in which a SIGTERM arrives
+int64_t explode_at = -1;  // the step with this learning rate, which ruins the weights
+double explosion = 1e37;
 
 struct SignallingOptions {
   static void fields(auto&) {}
 };
 
-// A falling learning rate, and the signal: a schedule is asked exactly once a step.
+// A falling learning rate, the signal and the explosion: a schedule is asked exactly once a step.
 void register_signalling_schedule() {
   register_builtin();
   static const bool once = [] {
     optim::ScheduleRegistry::add<SignallingOptions>("signalling", "for tests", [](const SignallingOptions&) -> optim::Schedule {
       return [](const optim::Moment& moment) {
         if (moment.step == signal_at) std::raise(SIGTERM);
-        return 1.0 / double(1 + moment.step);
+        return moment.step == explode_at ? 10 * explosion : 1.0 / double(1 + moment.step);
       };
     });
     return true;
@@ -172,6 +174,57 @@ TEST_CASE("the average of the weights is what is evaluated, kept as best and loa
   const Checkpoint best = load_checkpoint((folder.path / "checkpoints/best").string());
   for (const auto& [name, tensor] : net->state())
     CHECK(tensor.to_vector<double>() == best.average.tensors.at(name).to_vector<double>());
+}
+
+TEST_CASE("a run that ends with max_steps and is stopped in its last step has that epoch measured on resuming") {
+  const ExperimentConfig config = parse(with_schedule(tiny_config(R"({"epochs": 3, "max_steps": 6, "log_every": 1})")));
+  TemporaryFolder folder;
+  signal_at = -1;
+  CHECK(train(config, folder.path / "whole", false).epochs == 2);
+  signal_at = 5;
+  CHECK(train(config, folder.path / "stopped", false).exit == Exit::terminated);
+  signal_at = -1;
+  const TrainingResult rest = train(config, folder.path / "stopped", true);
+  CHECK(rest.exit == Exit::done);
+  CHECK(rest.step == 6);
+  CHECK(rest.epochs == 2);
+  check_same_run(folder.path / "whole", folder.path / "stopped");
+}
+
+TEST_CASE("an epoch that ruined the weights replaces no checkpoint") {
+  std::string text = with_schedule(tiny_config(R"({"epochs": 4, "log_every": 1, "evaluation": {"every_epochs": 2}})"));
+  std::string names = "the test loss is ";
+  int64_t epoch = 2;
+  explosion = 1e37;
+  SUBCASE("noticed on the test images") {}
+  SUBCASE("noticed on the validation images") {
+    names = "the validation loss is ";
+    text.replace(text.find(R"("batch_size")"), 0, R"("validation": 12, )");
+  }
+  SUBCASE("noticed in the weights, where nothing is evaluated") {
+    names = "a weight is not a number; the first number that is not finite is in 0.weight; ";
+    epoch = 3;
+    explosion = 1e300;
+  }
+  const ExperimentConfig config = parse(text);
+  const int64_t steps = Experiment(config).steps_per_epoch();
+  TemporaryFolder folder;
+  train(config, folder.path / "whole", false);
+  explode_at = epoch * steps - 1;
+  const std::string place =
+      fmt::format("training diverged at step {} (epoch {}, learning rate {:.6g}): ", epoch * steps, epoch, explosion);
+  try {
+    train(config, folder.path / "ruined", false);
+    FAIL("did not diverge");
+  } catch (const DivergedError& error) {
+    const std::string message = error.what();
+    CHECK(message.find(place + names) == 0);
+    CHECK(message.find("; the checkpoint at " + (folder.path / "ruined/checkpoints/last").string() + " is from before") !=
+          std::string::npos);
+  }
+  explode_at = -1;
+  CHECK(train(config, folder.path / "ruined", true).exit == Exit::done);
+  check_same_run(folder.path / "whole", folder.path / "ruined");
 }
 
 TEST_CASE("resuming drops what was written after the checkpoint") {

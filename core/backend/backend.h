@@ -14,6 +14,7 @@ struct BatchNormParams {
   Tensor gamma, beta;  // [c]
   double eps = 1e-5;
   bool relu = false;
+  bool constant_statistics = false;  // given, so that no gradient flows through them
 };
 struct BatchNormResult {
   Tensor y, mean, variance;  // the batch's statistics, f64 [c] (variance biased), or those given
@@ -49,7 +50,7 @@ class Backend {
   // x and residual [n,c,h,w]. Uses the statistics given when `mean` is defined, else takes them over the batch.
   virtual BatchNormResult batch_norm(const Tensor& x, const Tensor& residual, const BatchNormParams& params, const Tensor& mean,
                                      const Tensor& variance) = 0;
-  // Gradients of a batch_norm over batch statistics; `forward` has y only where there was a residual. The gradient of y is g, or
+  // Gradients of a batch_norm; `forward` has y only where there was a residual. The gradient of y is g, or
   // g + more where that is defined; their memory is written over where nobody else holds it.
   virtual BatchNormGradients batch_norm_backward(const Tensor& g, const Tensor& more, const Tensor& x,
                                                  const BatchNormParams& params, const BatchNormResult& forward) = 0;

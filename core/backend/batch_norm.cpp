@@ -306,6 +306,7 @@ struct Addend {
 
 // With xhat = (x - mean) / sqrt(var + eps), over the m values of a channel, g being what passes the ReLU:
 // dbeta = sum g, dgamma = sum g xhat, dx = gamma / sqrt(var + eps) (g - (dbeta + xhat dgamma) / m), dresidual = g.
+// By constant statistics, what is divided by m is not there.
 template <class T> BatchNormGradients backward(const Tensor& g, const Tensor& more, const Tensor& x,
                                                const BatchNormParams& params, const BatchNormResult& forward) {
   const Planes p(x);
@@ -338,17 +339,17 @@ template <class T> BatchNormGradients backward(const Tensor& g, const Tensor& mo
   to_x.centre = affine.centre;
   std::vector<float> to_g(size_t(p.channels()), 0);
   const int64_t channels = x.size(1);
-  const double count = double(x.numel() / channels);
+  const double flows = params.constant_statistics ? 0 : 1 / double(x.numel() / channels);
   const auto means = forward.mean.to_vector<double>(), variances = forward.variance.to_vector<double>();
   const auto gamma = params.gamma.to_vector<double>();
   BatchNormGradients result{dx, Tensor::empty({channels}), Tensor::empty({channels}), with_residual ? passed : Tensor()};
   for (size_t c = 0; c < size_t(channels); ++c) {
     const double rstd = 1 / std::sqrt(variances[c] + params.eps), off = means[c] - double(affine.centre[c]);
     const double dgamma = rstd * (sums.product[c] - off * sums.g[c]), factor = gamma[c] * rstd;
-    const double slope = -factor * rstd * dgamma / count;
+    const double slope = -factor * rstd * dgamma * flows;
     to_g[c] = float(factor);
     to_x.scale[c] = float(slope);
-    to_x.shift[c] = float(-factor * sums.g[c] / count - slope * off);
+    to_x.shift[c] = float(-factor * sums.g[c] * flows - slope * off);
     static_cast<float*>(result.gamma.raw())[c] = float(dgamma);
     static_cast<float*>(result.beta.raw())[c] = float(sums.g[c]);
   }
@@ -364,12 +365,16 @@ Tensor walkable(const Tensor& x) { return channel_block(x) ? x : laid_out(x, nul
 
 BatchNormResult OneDnn::batch_norm(const Tensor& x, const Tensor& residual, const BatchNormParams& params, const Tensor& mean,
                                    const Tensor& variance) {
-  return forward<float>(walkable(x), residual, params, mean, variance);
+  const Tensor source = walkable(x);
+  if (x.dtype() == DType::bf16) return forward<bf16>(source, residual, params, mean, variance);
+  return forward<float>(source, residual, params, mean, variance);
 }
 
 BatchNormGradients OneDnn::batch_norm_backward(const Tensor& g, const Tensor& more, const Tensor& x,
                                                const BatchNormParams& params, const BatchNormResult& forward) {
-  return backward<float>(g, more, walkable(x), params, forward);
+  const Tensor source = walkable(x);
+  if (x.dtype() == DType::bf16) return backward<bf16>(g, more, source, params, forward);
+  return backward<float>(g, more, source, params, forward);
 }
 
 }  // namespace az

@@ -195,7 +195,8 @@ BatchNormGradients Reference::batch_norm_backward(const Tensor& first, const Ten
     }
     for (int64_t n = 0; n < images; ++n) {
       for (int64_t i = plane(n); i < plane(n) + plane_size; ++i) {
-        out[i] = params.gamma.data<double>()[c] * rstd * (up[i] - (sum + (in[i] - m) * rstd * product) / count);
+        const double through = params.constant_statistics ? 0 : (sum + (in[i] - m) * rstd * product) / count;
+        out[i] = params.gamma.data<double>()[c] * rstd * (up[i] - through);
       }
     }
     static_cast<double*>(dgamma.raw())[c] = product;

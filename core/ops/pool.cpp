@@ -13,6 +13,7 @@ Shape pooled_shape(const char* name, const Tensor& x, const Pool2dParams& p) {
       2 * p.padding.h > p.kernel.h || 2 * p.padding.w > p.kernel.w) {
     fail("{}: kernel and stride are at least 1, padding from 0 to half the kernel", name);
   }
+  if (x.size(2) < 1 || x.size(3) < 1) fail("{}: the images of {} have no pixels", name, x.shape().str());
   int64_t h = x.size(2) + 2 * p.padding.h - p.kernel.h, w = x.size(3) + 2 * p.padding.w - p.kernel.w;
   if (h < 0 || w < 0)
     fail("{}: the window [{},{}] is larger than the padded input {}", name, p.kernel.h, p.kernel.w, x.shape().str());

@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "core/autograd.h"
+#include "core/backend/info.h"
 #include "core/backend/layout.h"
 #include "core/backend/threads.h"
 #include "core/ops.h"
@@ -36,7 +37,9 @@ std::vector<int64_t> blocks_of(const Shape& shape) { return {1, 8, 16, shape[1]}
 
 // relu(batch_norm(x) + residual) and its gradients with respect to x, gamma, beta and the residual; without the last where the
 // residual is undefined.
-std::vector<Tensor> outcome(const Tensor& x, const Tensor& residual, int64_t block, DType type = DType::f32) {
+// By the batch's statistics, or by given ones.
+std::vector<Tensor> outcome(const Tensor& x, const Tensor& residual, int64_t block, DType type = DType::f32,
+                            bool training = true) {
   const Shape channels{x.size(1)};
   std::vector<Tensor> leaves{x, away(channels, 0.5, 2), drawn(channels, 3) * 0.1};
   if (residual.defined()) leaves.push_back(residual);
@@ -45,8 +48,12 @@ std::vector<Tensor> outcome(const Tensor& x, const Tensor& residual, int64_t blo
     if (leaf.rank() == 4) leaf = in_blocks(leaf, block);
     leaf.set_requires_grad();
   }
-  Tensor y = residual.defined() ? batch_norm_add_relu(leaves[0], leaves[1], leaves[2], {}, {}, leaves[3], {})
-                                : batch_norm_relu(leaves[0], leaves[1], leaves[2], {}, {}, {});
+  const BatchNormOptions options{.training = training};
+  const Tensor mean = training ? Tensor() : (drawn(channels, 10) * 0.1).to(type);
+  const Tensor variance = training ? Tensor() : (drawn(channels, 11) * 0.5 + 1.0).to(type);
+  Tensor y = residual.defined() ? batch_norm_add_relu(leaves[0], leaves[1], leaves[2], mean, variance, leaves[3], options)
+                                : batch_norm_relu(leaves[0], leaves[1], leaves[2], mean, variance, options);
+  CHECK(y.layout() == leaves[0].layout());
   std::vector<Tensor> found = grad(y, leaves, {.gradient = drawn(y.shape(), 4).to(type)});
   found.push_back(y.plain());
   return found;
@@ -85,18 +92,52 @@ TEST_CASE("batch_norm: statistics keep the digits of a small variance about a la
 TEST_CASE("batch_norm: values and gradients of every size and layout are the reference's, with ReLU and residual") {
   for (const Shape& shape : shapes) {
     const Tensor x = away(shape, 0.5, 5), residual = away(shape, 2.5, 6);
-    for (const Tensor& added : {Tensor(), residual}) {
-      auto wanted = outcome(x, added, 1, DType::f64);
-      for (int64_t block : blocks_of(shape)) {
-        CAPTURE(shape.str());
-        CAPTURE(added.defined());
-        CAPTURE(block);
-        auto found = outcome(x, added, block);
-        for (size_t i = 0; i + 1 < found.size(); ++i) CHECK(distance(found[i], wanted[i]) < 3e-6);
-        CHECK(distance(found.back(), wanted.back()) < 1e-6);
+    for (bool training : {true, false}) {
+      for (const Tensor& added : {Tensor(), residual}) {
+        auto wanted = outcome(x, added, 1, DType::f64, training);
+        for (int64_t block : blocks_of(shape)) {
+          CAPTURE(shape.str());
+          CAPTURE(training);
+          CAPTURE(added.defined());
+          CAPTURE(block);
+          auto found = outcome(x, added, block, DType::f32, training);
+          for (size_t i = 0; i + 1 < found.size(); ++i) CHECK(distance(found[i], wanted[i]) < 3e-6);
+          CHECK(distance(found.back(), wanted.back()) < 1e-6);
+        }
       }
     }
   }
+}
+
+TEST_CASE("batch_norm: bf16 activations with or without f32 parameters, by the batch's statistics or given ones") {
+  if (!has_bf16()) return;
+  const Shape shape{4, 20, 5, 3};
+  const Tensor x = away(shape, 0.5, 5).to(DType::bf16), upstream = drawn(shape, 6).to(DType::bf16);
+  for (bool training : {true, false}) {
+    for (bool affine : {true, false}) {
+      auto run = [&](DType type) {
+        const DType activations = type == DType::f32 ? DType::bf16 : type;
+        const Tensor in = x.to(activations).clone().set_requires_grad();
+        const Tensor gamma = affine ? drawn({20}, 2).to(type) : Tensor(), beta = affine ? drawn({20}, 3).to(type) : Tensor();
+        const Tensor mean = drawn({20}, 4).to(type), variance = (drawn({20}, 5) + 1.5).to(type);
+        const Tensor y = batch_norm(in, gamma, beta, mean, variance, {.training = training});
+        CHECK(y.dtype() == activations);
+        std::vector<Tensor> found = grad(y, {in}, {.gradient = upstream.to(activations)});
+        found.insert(found.end(), {y, mean, variance});
+        return found;
+      };
+      const auto found = run(DType::f32), wanted = run(DType::f64);
+      for (size_t i = 0; i < found.size(); ++i) CHECK(distance(found[i], wanted[i]) < (i < 2 ? 4e-3 : 1e-6));
+    }
+  }
+}
+
+TEST_CASE("batch_norm: given statistics may change between the value and its gradient") {
+  const Tensor x = drawn({4, 16, 3, 3}, 7).set_requires_grad(), mean = zeros({16}), variance = ones({16});
+  const Tensor y = batch_norm(x, {}, {}, mean, variance, {.training = false});
+  variance.fill_(4);
+  y.backward(ones(y.shape()));
+  CHECK(distance(x.grad(), ones(y.shape())) < 1e-5);
 }
 
 TEST_CASE("batch_norm: the number of threads does not change a bit") {

@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "core/backend/layout.h"
+#include "core/backend/strided.h"
 #include "core/backend/vector.h"
 #include "core/tensor_impl.h"
 
@@ -23,7 +24,10 @@ Tensor with(const Shape& shape, DType type, const Layout* layout, std::shared_pt
   return Tensor(std::move(impl));
 }
 
+template <class T> constexpr bool is_lane = std::is_same_v<T, float> || std::is_same_v<T, bf16>;
+
 template <class To, class From> void convert(int64_t count, const From* from, To* to) {
+  if constexpr (is_lane<From> && is_lane<To> && !std::is_same_v<From, To>) return convert_lanes(count, from, to);
   for (int64_t i = 0; i < count; ++i) {
     if constexpr (std::is_same_v<From, bf16>)
       to[i] = To(float(from[i]));
@@ -157,26 +161,22 @@ const Tensor& Tensor::add_(const Tensor& other, double factor) const {
   if (other.shape() != shape() || other.dtype() != dtype()) fail("add_: {} and {}", describe(*this), describe(other));
   storage()->bump_version();
   Tensor addend = other.layout() == layout() ? other : reorder(other, layout());
-  int64_t count = int64_t(storage()->bytes() / size_of(dtype()));
-  if (dtype() == DType::f32)
-    axpy(count, float(factor), static_cast<const float*>(addend.raw()), static_cast<float*>(raw()));
-  else if (dtype() == DType::f64)
-    axpy(count, factor, static_cast<const double*>(addend.raw()), static_cast<double*>(raw()));
-  else
-    fail("add_: only f32 and f64 are added in place, not {}", name_of(dtype()));
+  if (!is_float(dtype())) fail("add_: only floating types are added in place, not {}", name_of(dtype()));
+  visit_float(dtype(), [&](auto zero) {
+    using T = decltype(zero);
+    axpy(int64_t(storage()->bytes() / sizeof(T)), factor, static_cast<const T*>(addend.raw()), static_cast<T*>(raw()));
+  });
   return *this;
 }
 
 const Tensor& Tensor::mul_(double factor) const {
   check_in_place("mul_", *this);
   storage()->bump_version();
-  int64_t count = int64_t(storage()->bytes() / size_of(dtype()));
-  if (dtype() == DType::f32)
-    scale(count, float(factor), static_cast<float*>(raw()));
-  else if (dtype() == DType::f64)
-    scale(count, factor, static_cast<double*>(raw()));
-  else
-    fail("mul_: only f32 and f64 are scaled in place, not {}", name_of(dtype()));
+  if (!is_float(dtype())) fail("mul_: only floating types are scaled in place, not {}", name_of(dtype()));
+  visit_float(dtype(), [&](auto zero) {
+    using T = decltype(zero);
+    scale(int64_t(storage()->bytes() / sizeof(T)), factor, static_cast<T*>(raw()));
+  });
   return *this;
 }
 

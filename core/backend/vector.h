@@ -2,15 +2,17 @@
 
 #include <cstdint>
 
-// Loops over contiguous memory, in parallel and for the widest instruction set of the processor.
+#include "core/dtype.h"
+
+// Loops over contiguous memory, in parallel and for the widest instruction set of the processor. T is float or bf16, of axpy and
+// scale also double; bf16 is computed in f32 and rounded once.
 namespace az {
 
-void axpy(int64_t count, float scale, const float* x, float* y);  // y += scale * x
-void axpy(int64_t count, double scale, const double* x, double* y);
-void scale(int64_t count, float factor, float* x);  // x *= factor
-void scale(int64_t count, double factor, double* x);
-void add(int64_t count, const float* a, const float* b, float* y);              // y = a + b
-void add_relu(int64_t count, const float* a, const float* b, float* y);         // y = max(a + b, 0)
-void relu_backward(int64_t count, const float* y, const float* dy, float* dx);  // dx = y > 0 ? dy : 0
+template <class T> void axpy(int64_t count, double scale, const T* x, T* y);              // y += scale * x
+template <class T> void scale(int64_t count, double factor, T* x);                        // x *= factor
+template <class T> void add(int64_t count, const T* a, const T* b, T* y);                 // y = a + b
+template <class T> void add_relu(int64_t count, const T* a, const T* b, T* y);            // y = max(a + b, 0), NaN kept
+template <class T> void relu_backward(int64_t count, const T* y, const T* dy, T* dx);     // dx = y > 0 ? dy : 0
+template <class From, class To> void convert_lanes(int64_t count, const From* x, To* y);  // y = x, between float and bf16
 
 }  // namespace az

@@ -3,6 +3,7 @@
 #include "core/autograd.h"
 #include "core/backend/backend.h"
 #include "core/backend/layout.h"
+#include "core/backend/strided.h"
 #include "core/backend/vector.h"
 #include "core/ops/create.h"
 #include "core/ops/elementwise.h"
@@ -134,18 +135,23 @@ Tensor batch_norm_add_relu(const Tensor& x, const Tensor& gamma, const Tensor& b
 // Where the result is positive the gradient passes to both inputs, elsewhere to neither.
 Tensor add_relu(const Tensor& a, const Tensor& b) {
   if (a.shape() != b.shape() || a.dtype() != b.dtype()) fail("add_relu: {} and {} differ", describe(a), describe(b));
-  if (a.dtype() != DType::f32) return relu(a + b);
+  if (!in_lanes(a.dtype())) return relu(a + b);
   const Layout* layout = a.layout() ? a.layout() : b.layout();
   Tensor left = a.layout() == layout ? a : reorder(a, layout), right = b.layout() == layout ? b : reorder(b, layout);
   Tensor y = Tensor::empty(a.shape(), a.dtype(), layout);
-  int64_t count = int64_t(y.storage()->bytes() / sizeof(float));
-  add_relu(count, static_cast<const float*>(left.raw()), static_cast<const float*>(right.raw()), static_cast<float*>(y.raw()));
+  visit_lanes(a.dtype(), [&](auto zero) {
+    using T = decltype(zero);
+    add_relu(int64_t(y.storage()->bytes() / sizeof(T)), static_cast<const T*>(left.raw()), static_cast<const T*>(right.raw()),
+             static_cast<T*>(y.raw()));
+  });
   return record("add_relu", y, {a, b}, saved().and_result(), ByKernel{[](const Back& k) {
                   Tensor g = k.g.layout() == k.result.layout() ? k.g : reorder(k.g, k.result.layout());
                   Tensor dx = Tensor::empty(g.shape(), g.dtype(), g.layout());
-                  int64_t n = int64_t(dx.storage()->bytes() / sizeof(float));
-                  relu_backward(n, static_cast<const float*>(k.result.raw()), static_cast<const float*>(g.raw()),
-                                static_cast<float*>(dx.raw()));
+                  visit_lanes(g.dtype(), [&](auto zero) {
+                    using T = decltype(zero);
+                    relu_backward(int64_t(dx.storage()->bytes() / sizeof(T)), static_cast<const T*>(k.result.raw()),
+                                  static_cast<const T*>(g.raw()), static_cast<T*>(dx.raw()));
+                  });
                   return Grads{dx, dx};
                 }});
 }

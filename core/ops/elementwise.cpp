@@ -77,10 +77,12 @@ Tensor share(const Tensor& a, const Tensor& b, DType type) {
 
 Tensor add(const Tensor& a, const Tensor& b) {
   Tensor value;
-  if (a.dtype() == DType::f32 && b.dtype() == DType::f32 && alike(a, b)) {
-    value = Tensor::empty(a.shape(), DType::f32, a.layout());
-    add(elements_held(a), static_cast<const float*>(a.raw()), static_cast<const float*>(b.raw()),
-        static_cast<float*>(value.raw()));
+  if (in_lanes(a.dtype()) && b.dtype() == a.dtype() && alike(a, b)) {
+    value = Tensor::empty(a.shape(), a.dtype(), a.layout());
+    visit_lanes(a.dtype(), [&](auto zero) {
+      using T = decltype(zero);
+      add(elements_held(a), static_cast<const T*>(a.raw()), static_cast<const T*>(b.raw()), static_cast<T*>(value.raw()));
+    });
   } else {
     value = arithmetic("add", a, b, [](auto x, auto y) { return x + y; });
   }

@@ -55,7 +55,7 @@ Tensor bend(const Tensor& g, const Tensor& y, double slope) {
     const T *on = static_cast<const T*>(gate.raw()), *in = static_cast<const T*>(from.raw());
     T* out = static_cast<T*>(value.raw());
     int64_t count = int64_t(value.storage()->bytes() / sizeof(T));
-    if constexpr (std::is_same_v<T, float>) {
+    if constexpr (!std::is_same_v<T, double>) {
       if (slope == 0) return relu_backward(count, on, in, out);
     }
     parallel_for(count, grain, [=](int64_t begin, int64_t end) {

@@ -60,6 +60,7 @@ void check(const char* op, const Tensor& x, const Tensor& part, const char* name
 }  // namespace
 
 Tensor group_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta, const GroupNormOptions& options) {
+  if (x.dtype() == DType::bf16) return group_norm(x.to(DType::f32), gamma, beta, options).to(DType::bf16);
   if (x.rank() < 2) fail("group_norm: needs [n,c,...], got {}", describe(x));
   int64_t channels = x.size(1);
   if (options.groups < 1 || channels % options.groups)
@@ -76,6 +77,7 @@ Tensor group_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta, cons
 }
 
 Tensor layer_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta, double eps) {
+  if (x.dtype() == DType::bf16) return layer_norm(x.to(DType::f32), gamma, beta, eps).to(DType::bf16);
   int axes = gamma.defined() ? gamma.rank() : beta.defined() ? beta.rank() : 1;
   if (axes < 1 || axes > x.rank()) fail("layer_norm: {} axes to normalise in input {}", axes, describe(x));
   Shape normalized(x.shape().end() - axes, x.shape().end()), outer(x.shape().begin(), x.shape().end() - axes);
@@ -93,10 +95,11 @@ Tensor dropout(const Tensor& x, double probability) {
   Philox generator = next_generator();
   visit_float(x.dtype(), [&](auto zero) {
     using T = decltype(zero);
-    T *keep = mask.mutable_data<T>(), scale = T(1 / (1 - probability));
-    for (int64_t i = 0, n = x.numel(); i < n; ++i) keep[i] = generator.bernoulli(probability) ? T(0) : scale;
+    T* keep = mask.mutable_data<T>();
+    for (int64_t i = 0, n = x.numel(); i < n; ++i) keep[i] = T(generator.bernoulli(probability) ? 0 : 1);
   });
-  return x * mask;
+  // Not in the mask: bf16 would round it.
+  return x * mask * (probability < 1 ? 1 / (1 - probability) : 1);
 }
 
 }  // namespace az

@@ -2,7 +2,7 @@
 
 #include "core/tensor.h"
 
-// gamma and beta scale and shift per channel, [c]; undefined: 1 and 0.
+// gamma and beta scale and shift per channel, [c]; undefined: 1 and 0. With x and the result bf16, they and the statistics are f32.
 namespace az {
 
 struct BatchNormOptions {

@@ -15,7 +15,7 @@ OpCase batch_norm_row(const std::string& name, const std::string& op, BatchNorm 
           [=](const Inputs& x) {
             return norm(x[0], x[1], x[2], x[3].detach().clone(), x[4].detach().clone(), {.training = training});
           },
-          {.images = images, .by_kernel = training ? op : ""}};
+          {.images = images, .by_kernel = training ? op : "", .bf16_inputs = 1}};
 }
 
 // The same of op(x, gamma, beta, running mean, running variance, residual), the residual being the second input.
@@ -26,7 +26,7 @@ OpCase batch_norm_add_row(const std::string& name, bool training, int images = 2
             return batch_norm_add_relu(x[0], x[2], x[3], x[4].detach().clone(), x[5].detach().clone(), x[1],
                                        {.training = training});
           },
-          {.images = images, .by_kernel = training ? "batch_norm_add_relu" : ""}};
+          {.images = images, .by_kernel = training ? "batch_norm_add_relu" : "", .bf16_inputs = 3}};
 }
 
 // What becomes of the running statistics.
@@ -38,7 +38,7 @@ OpCase running_row(const std::string& name, int images = 1) {
             batch_norm(x[0], {}, {}, mean, variance, {.momentum = 0.3});
             return concat({mean, variance}, 0);
           },
-          {.images = images}};
+          {.images = images, .bf16_inputs = 1, .bf16_gives = DType::f32}};
 }
 
 }  // namespace
@@ -62,16 +62,19 @@ std::vector<OpCase> norm_cases() {
       {"batch_norm_plain",
        "batch_norm",
        [](const Inputs& x) { return batch_norm(x[0], {}, {}, x[1].detach().clone(), x[2].detach().clone(), {}); },
-       {.by_kernel = "batch_norm"}},
+       {.by_kernel = "batch_norm", .bf16_inputs = 1}},
       {"add_relu", "add_relu", [](const Inputs& x) { return add_relu(x[0], x[1]); }, {.images = 2}},
-      {"group_norm", "group_norm", [](const Inputs& x) { return group_norm(x[0], x[1], x[2], {.groups = 3}); }},
+      {"group_norm",
+       "group_norm",
+       [](const Inputs& x) { return group_norm(x[0], x[1], x[2], {.groups = 3}); },
+       {.bf16_inputs = 1}},
       {"group_norm_images",
        "group_norm",
        [](const Inputs& x) { return group_norm(x[0], x[1], x[2], {.eps = 1e-3}); },
-       {.images = 1}},
+       {.images = 1, .bf16_inputs = 1}},
       {"group_norm_plain", "group_norm", [](const Inputs& x) { return group_norm(x[0], {}, {}, {.groups = 2}); }},
-      {"layer_norm", "layer_norm", [](const Inputs& x) { return layer_norm(x[0], x[1], x[2]); }},
-      {"layer_norm_axes", "layer_norm", [](const Inputs& x) { return layer_norm(x[0], x[1], x[2], 1e-3); }},
+      {"layer_norm", "layer_norm", [](const Inputs& x) { return layer_norm(x[0], x[1], x[2]); }, {.bf16_inputs = 1}},
+      {"layer_norm_axes", "layer_norm", [](const Inputs& x) { return layer_norm(x[0], x[1], x[2], 1e-3); }, {.bf16_inputs = 1}},
       {"dropout",
        "dropout",
        [](const Inputs& x) {

@@ -65,35 +65,44 @@ std::vector<OpCase> shape_cases() {
       {"gather", "gather", [](const Inputs& x) { return gather(x[0], x[1], 1); }},
       {"gather_first_axis", "gather", [](const Inputs& x) { return gather(x[0], x[1], 0); }},
 
-      {"zeros", "zeros",
+      {"zeros",
+       "zeros",
        [](const Inputs& x) {
          return zeros({2, 3}, x.type);
-       }},
-      {"ones", "ones",
+       },
+       {.bf16_inputs = 0}},
+      {"ones",
+       "ones",
        [](const Inputs& x) {
          return ones({2, 3}, x.type);
-       }},
-      {"full", "full",
+       },
+       {.bf16_inputs = 0}},
+      {"full",
+       "full",
        [](const Inputs& x) {
          return full({2, 3}, -1.5, x.type);
-       }},
+       },
+       {.bf16_inputs = 0}},
       {"zeros_like", "zeros_like", [](const Inputs& x) { return zeros_like(x[0]); }, {.images = 1}},
       {"ones_like", "ones_like", [](const Inputs& x) { return ones_like(x[0]); }, {.images = 1}},
-      {"arange", "arange", [](const Inputs& x) { return arange({.start = 1, .end = 4, .step = 0.5}, x.type); }},
+      {"arange",
+       "arange",
+       [](const Inputs& x) { return arange({.start = 1, .end = 4, .step = 0.5}, x.type); },
+       {.bf16_inputs = 0}},
       {"randn_times",
        "randn",
        [](const Inputs& x) {
          Philox generator(5);
          return x[0] * randn({20}, generator, x.type);
        },
-       {.random_inputs = {{20}}}},
+       {.bf16_inputs = 0, .random_inputs = {{20}}}},
       {"uniform_times",
        "uniform",
        [](const Inputs& x) {
          Philox generator(5);
          return x[0] * uniform({20}, {.low = 1, .high = 2}, generator, x.type);
        },
-       {.random_inputs = {{20}}}},
+       {.bf16_inputs = 0, .random_inputs = {{20}}}},
   };
 }
 

@@ -15,4 +15,9 @@ template <class T> void add_relu(int64_t count, const T* a, const T* b, T* y);  
 template <class T> void relu_backward(int64_t count, const T* y, const T* dy, T* dx);     // dx = y > 0 ? dy : 0
 template <class From, class To> void convert_lanes(int64_t count, const From* x, To* y);  // y = x, between float and bf16
 
+// y = x Phi(x) and dx = dy (Phi(x) + x phi(x)), Phi and phi being the standard normal distribution's function and density; each
+// factor within a few roundings (bf16: before the last one). T: float, bf16 or double.
+template <class T> void gelu(int64_t count, const T* x, T* y);
+template <class T> void gelu_backward(int64_t count, const T* x, const T* dy, T* dx);
+
 }  // namespace az

@@ -16,7 +16,7 @@
   [[gnu::simd("notinbranch")]] double name(double) noexcept; \
   [[gnu::simd("notinbranch")]] float name##f(float) noexcept;
 extern "C" {
-AZ_VECTOR(exp) AZ_VECTOR(log) AZ_VECTOR(sin) AZ_VECTOR(cos) AZ_VECTOR(tanh) AZ_VECTOR(erfc)
+AZ_VECTOR(exp) AZ_VECTOR(log) AZ_VECTOR(sin) AZ_VECTOR(cos) AZ_VECTOR(tanh)
 }
 #endif
 #endif
@@ -66,12 +66,19 @@ Tensor bend(const Tensor& g, const Tensor& y, double slope) {
                 ByOps{[slope](const Back& k) { return Grads{bend(k.g, k.saved[0], slope)}; }});
 }
 
-// The standard normal distribution's function and density.
-Tensor normal_density(const Tensor& x) { return exp(x * x * -0.5) * (std::numbers::inv_sqrtpi / std::numbers::sqrt2); }
-Tensor normal_cdf(const Tensor& x) {
-  Tensor value = map("normal_cdf", x, Zero::moved,
-                     [](auto v) { return decltype(v)(0.5) * std::erfc(-v / decltype(v)(std::numbers::sqrt2)); });
-  return record("normal_cdf", value, {x}, saved(x), ByOps{[](const Back& k) { return Grads{k.g * normal_density(k.saved[0])}; }});
+// g (Phi(x) + x phi(x)): how the gradient passes gelu(x) = x Phi(x). Its own derivative by x is g phi(x) (2 - x^2).
+Tensor gelu_gradient(const Tensor& g, const Tensor& x) {
+  const bool alike = x.layout() == g.layout();
+  Tensor at = alike ? x : x.plain(), from = alike ? g : g.plain(), value = Tensor::empty(x.shape(), x.dtype(), at.layout());
+  visit_float(at.dtype(), [&](auto zero) {
+    using T = decltype(zero);
+    gelu_backward(int64_t(value.storage()->bytes() / sizeof(T)), static_cast<const T*>(at.raw()),
+                  static_cast<const T*>(from.raw()), static_cast<T*>(value.raw()));
+  });
+  return record("gelu_gradient", value, {from, at}, saved(from, at), ByOps{[](const Back& k) {
+                  const Tensor &v = k.saved[1], density = exp(v * v * -0.5) * (std::numbers::inv_sqrtpi / std::numbers::sqrt2);
+                  return Grads{gelu_gradient(k.g, v), k.g * k.saved[0] * density * (2 - v * v)};
+                }});
 }
 
 template <class T> T logistic(T v) { return 1 / (1 + std::exp(-v)); }
@@ -174,16 +181,14 @@ Tensor leaky_relu(const Tensor& x, double slope) {
                 ByOps{[slope](const Back& k) { return Grads{bend(k.g, k.saved[0], slope)}; }});
 }
 
-// (x Phi(x))' = Phi(x) + x phi(x)
 Tensor gelu(const Tensor& x) {
-  Tensor value = map("gelu", x, Zero::kept, [](auto v) {
-    using T = decltype(v);
-    return T(0.5) * v * std::erfc(-v / T(std::numbers::sqrt2));
+  if (!is_float(x.dtype())) fail("gelu: needs a floating type, got {}; convert with to()", describe(x));
+  Tensor value = Tensor::empty(x.shape(), x.dtype(), x.layout());
+  visit_float(x.dtype(), [&](auto zero) {
+    using T = decltype(zero);
+    gelu(int64_t(value.storage()->bytes() / sizeof(T)), static_cast<const T*>(x.raw()), static_cast<T*>(value.raw()));
   });
-  return record("gelu", value, {x}, saved(x), ByOps{[](const Back& k) {
-                  const Tensor& v = k.saved[0];
-                  return Grads{k.g * (normal_cdf(v) + v * normal_density(v))};
-                }});
+  return record("gelu", value, {x}, saved(x), ByOps{[](const Back& k) { return Grads{gelu_gradient(k.g, k.saved[0])}; }});
 }
 
 // (x s)' = s + x s (1 - s) = s + y (1 - s)

@@ -159,3 +159,22 @@ TEST_CASE("dropout: zeroes a share, scales the rest, and its gradient uses the s
   CHECK(sum(dropout(x, 1)).item() == 0);
   CHECK(dropout(x, 0).same(x));
 }
+
+TEST_CASE("gelu: every element is right to rounding, in the tails and beyond, and NaN stays") {
+  Values points;
+  for (double x = -12.9; x < 13; x += 0.0137) points.push_back(float(x));
+  const Tensor x = row(points), x32 = x.to(DType::f32);
+  const Values value = values(gelu(x32).to(DType::f64)), slope = values(gradient_of(x32, gelu).to(DType::f64));
+  for (size_t i = 0; i < points.size(); ++i) {
+    const double v = points[i], below = std::erfc(-v / std::sqrt(2.0)) / 2, density = std::exp(-v * v / 2) * 0.3989422804014327;
+    CAPTURE(v);
+    CHECK(std::abs(value[i] - v * below) <= 1e-6 * std::abs(v * below));
+    CHECK(std::abs(slope[i] - (below + v * density)) <= 1e-6 * (below + std::abs(v) * density));
+  }
+  const Tensor far = row({-1e6, -20, 20, 1e6, nan_value}).to(DType::f32);
+  const Values ends = values(gelu(far).to(DType::f64)), slopes = values(gradient_of(far, gelu).to(DType::f64));
+  CHECK(Values(ends.begin(), ends.end() - 1) == Values{0, 0, 20, 1e6});
+  CHECK(Values(slopes.begin(), slopes.end() - 1) == Values{0, 0, 1, 1});
+  CHECK(std::isnan(ends.back()));
+  CHECK(std::isnan(slopes.back()));
+}

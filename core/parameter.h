@@ -17,6 +17,12 @@ struct Parameter {
   ParameterKind kind = ParameterKind::weight;
 };
 
+// Stops its training: it gets no further gradient, and the one it has is dropped.
+inline void freeze(const Parameter& parameter) {
+  parameter.tensor.set_requires_grad(false);
+  parameter.tensor.zero_grad();
+}
+
 // "weight", "bias" or "norm"
 const char* name_of(ParameterKind kind);
 

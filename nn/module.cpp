@@ -145,7 +145,7 @@ void Module::freeze(const std::string& pattern) {
   bool matched = false;
   for (const Parameter& p : parameters()) {
     if (fnmatch(pattern.c_str(), p.name.c_str(), 0) != 0) continue;
-    p.tensor.set_requires_grad(false);
+    az::freeze(p);
     matched = true;
   }
   if (!matched) throw ConfigError(fmt::format("freeze: no parameter matches \"{}\"; print the module to see its names", pattern));

@@ -70,7 +70,7 @@ class Module {
 
   // Converts parameters and floating buffers. Optimizers made before keep the old ones.
   void to(DType type);
-  // Stops gradients to the parameters whose path matches ("layer1.*", with * and ?). Throws when none does.
+  // Freezes the parameters whose path matches ("layer1.*", with * and ?): no gradient, no update. Throws when none does.
   void freeze(const std::string& pattern);
 
   // Parameters and buffers by path: the tensors themselves, not copies.

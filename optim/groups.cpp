@@ -2,6 +2,8 @@
 
 #include <fnmatch.h>
 
+#include <algorithm>
+
 #include "core/error.h"
 
 namespace az::optim {
@@ -25,7 +27,8 @@ std::string selectors(const GroupOptions& group) {
 
 void GroupOptions::validate() const {
   if (!kind && !dims && !pattern) config::invalid("selects by nothing; give it a kind, dims or pattern");
-  if (!weight_decay && !lr_factor) config::invalid("changes nothing; give it a weight_decay or lr_factor");
+  if (!weight_decay && !lr_factor && !frozen)
+    config::invalid("changes nothing; give it a weight_decay, lr_factor or \"frozen\": true");
 }
 
 std::vector<Group> resolve_groups(const std::vector<Parameter>& parameters, const std::vector<GroupOptions>& groups,
@@ -39,12 +42,15 @@ std::vector<Group> resolve_groups(const std::vector<Parameter>& parameters, cons
       matched = true;
       if (group.weight_decay) resolved[j].weight_decay = *group.weight_decay;
       if (group.lr_factor) resolved[j].lr = *group.lr_factor;
+      if (group.frozen) resolved[j].frozen = *group.frozen;
     }
     if (matched) continue;
     std::string example = parameters.empty() ? "" : fmt::format(" (the first is \"{}\")", parameters[0].name);
     throw ConfigError(fmt::format("groups[{}]: none of the {} parameters{} fits{}; correct it or remove it", i, parameters.size(),
                                   example, selectors(group)));
   }
+  if (!resolved.empty() && std::all_of(resolved.begin(), resolved.end(), [](const Group& group) { return group.frozen; }))
+    throw ConfigError(fmt::format("groups freeze all {} parameters; leave some to train", parameters.size()));
   return resolved;
 }
 

@@ -17,6 +17,7 @@ struct GroupOptions {
   std::optional<std::string> pattern = {};  // of the whole name, as a shell matches files: "fc.*"
   std::optional<double> weight_decay = {};
   std::optional<double> lr_factor = {};
+  std::optional<bool> frozen = {};
 
   static void fields(auto& f) {
     f("kind", &GroupOptions::kind, "selects by what the parameter does", config::one_of({"weight", "bias", "norm"}));
@@ -24,6 +25,7 @@ struct GroupOptions {
     f("pattern", &GroupOptions::pattern, "selects by name, with * and ? (\"fc.*\")");
     f("weight_decay", &GroupOptions::weight_decay, "weight decay of these parameters", config::at_least(0));
     f("lr_factor", &GroupOptions::lr_factor, "multiplies the learning rate of these parameters", config::at_least(0));
+    f("frozen", &GroupOptions::frozen, "keeps these parameters as they are: no gradient, no update");
   }
   void validate() const;  // a group states a selector and an option
 };
@@ -32,9 +34,10 @@ struct GroupOptions {
 struct Group {
   double lr = 0;  // lr_factor once resolved; the learning rate itself when handed to an update
   double weight_decay = 0;
+  bool frozen = false;
 };
 
-// One Group a parameter. Throws ConfigError on a group that selects nothing.
+// One Group a parameter. Throws ConfigError on a group that selects nothing, and where none is left to train.
 std::vector<Group> resolve_groups(const std::vector<Parameter>& parameters, const std::vector<GroupOptions>& groups,
                                   double weight_decay);
 

@@ -40,6 +40,9 @@ Optimizer::Optimizer(const char* name, std::vector<Parameter> parameters, double
       fail("{}: \"{}\" is {}; parameters are f32 or f64", name_, parameter.name, az::name_of(type));
     }
   }
+  for (size_t i = 0; i < parameters_.size(); ++i) {
+    if (groups_[i].frozen) freeze(parameters_[i]);
+  }
 }
 
 void Optimizer::step(StepObserver* observer) {

@@ -43,7 +43,7 @@ class Optimizer {
   Optimizer(const Optimizer&) = delete;
   Optimizer& operator=(const Optimizer&) = delete;
 
-  // Moves every parameter that has a gradient; the others are skipped. Never changes a gradient.
+  // Moves every parameter that has a gradient; the others, such as frozen ones, are skipped. Never changes a gradient.
   void step(StepObserver* observer = nullptr);
   // Forgets all gradients. Without it, further backward passes add to them.
   void zero_grad();
@@ -60,7 +60,8 @@ class Optimizer {
   void load_state(const std::map<std::string, Tensor>& state);
 
  protected:
-  // `name` is for messages; `slots` names the tensors kept for each parameter. Parameters are f32 or f64.
+  // `name` is for messages; `slots` names the tensors kept for each parameter. Parameters are f32 or f64. Those whose group says
+  // so are frozen at once.
   Optimizer(const char* name, std::vector<Parameter> parameters, double lr, double weight_decay,
             const std::vector<GroupOptions>& groups, std::vector<std::string> slots);
 

@@ -155,6 +155,8 @@ TEST_CASE("freezing stops gradients, and a pattern that matches nothing is an er
   std::string message = error_of([&] { net.freeze("frist.*"); });
   CHECK(has(message, "no parameter matches \"frist.*\""));
   CHECK_THROWS_AS(net.freeze("frist.*"), ConfigError);
+  net.freeze("second.*");
+  for (const Parameter& p : net.module("second").parameters()) CHECK_FALSE(p.tensor.grad().defined());
 }
 
 TEST_CASE("to() converts parameters and floating buffers and keeps freezing") {

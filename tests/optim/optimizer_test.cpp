@@ -1,5 +1,7 @@
 #include "core/backend/threads.h"
 #include "core/config/json_document.h"
+#include "core/ops/elementwise.h"
+#include "core/ops/reduce.h"
 #include "optim/builtin.h"
 #include "optim/clip.h"
 #include "optim/sgd.h"
@@ -99,8 +101,61 @@ TEST_CASE("A group that matches nothing, selects by nothing or changes nothing i
         "\"head.*\"; correct it or remove it");
   CHECK(error(R"([{"kind": "norm", "dims": 4, "lr_factor": 2}])").find("fits kind \"norm\" dims 4") != std::string::npos);
   CHECK(error(R"([{"lr_factor": 2}])").find("give it a kind, dims or pattern") != std::string::npos);
-  CHECK(error(R"([{"kind": "norm"}])").find("give it a weight_decay or lr_factor") != std::string::npos);
+  CHECK(error(R"([{"kind": "norm"}])").find("give it a weight_decay, lr_factor or \"frozen\": true") != std::string::npos);
   CHECK(error(R"([{"kind": "normal", "lr_factor": 2}])").find("norm") != std::string::npos);
+}
+
+TEST_CASE("A frozen group gets no gradient and no update; a later group may except some of it") {
+  auto list = parameters();
+  set_gradients(list, 1);  // those of frozen parameters are dropped
+  std::vector<std::vector<float>> before;
+  for (const Parameter& parameter : list) before.push_back(parameter.tensor.to_vector<float>());
+  const char* const text = R"({"type": "sgdp", "lr": 0.1, "momentum": 0.9, "weight_decay": 0.1, "groups": [
+    {"pattern": "*1.*", "frozen": true}, {"kind": "norm", "pattern": "*.bias", "frozen": false}]})";
+  const auto optimizer = from_json(text, list);
+  optimizer->step();
+  const std::vector<bool> frozen = {true, true, false, false, false};
+  for (size_t i = 0; i < list.size(); ++i) {
+    CAPTURE(list[i].name);
+    CHECK(list[i].tensor.requires_grad() != frozen[i]);
+    CHECK((list[i].tensor.to_vector<float>() == before[i]) == frozen[i]);
+  }
+  optimizer->zero_grad();
+  sum(list[0].tensor * 2 + sum(list[3].tensor)).backward();
+  CHECK_FALSE(list[0].tensor.grad().defined());
+  CHECK(list[3].tensor.grad().defined());
+  CHECK(error_of([&] { from_json(R"({"type": "adam", "groups": [{"pattern": "*", "frozen": true}]})", parameters()); },
+                 Exit::config) == "test.json:1:1: optimizer: groups freeze all 5 parameters; leave some to train");
+  CHECK(error_of([&] { from_json(R"({"type": "adam", "groups": [{"pattern": "head*", "frozen": true}]})", parameters()); },
+                 Exit::config)
+            .find("fits pattern \"head*\"") != std::string::npos);
+}
+
+TEST_CASE("Every optimizer takes learning rate and decay from the group, and the rate that is set") {
+  register_builtin_optimizers();
+  const std::map<std::string, std::string> more = {
+      {"sgd", ", \"momentum\": 0.9"}, {"sgdp", ", \"momentum\": 0.9"}, {"adam", ""}, {"adamw", ""}, {"adamp", ""}};
+  for (const std::string& type : OptimizerRegistry::names()) {
+    CAPTURE(type);
+    const auto moved = [&](double lr, double decay, const std::string& groups, double set) {
+      auto list = parameters();
+      const auto optimizer = from_json(fmt::format(R"({{"type": "{}", "lr": {}, "weight_decay": {}, "groups": [{}]{}}})", type,
+                                                   lr, decay, groups, more.at(type)),
+                                       list);
+      CHECK(optimizer->lr() == lr);
+      if (set > 0) optimizer->set_lr(set);
+      for (int step = 0; step < 3; ++step) {
+        set_gradients(list, step);
+        optimizer->step();
+      }
+      return values(list);
+    };
+    const auto plain = moved(0.25, 0.125, "", 0);
+    CHECK(moved(1, 0.5, R"({"pattern": "*", "lr_factor": 0.25, "weight_decay": 0.125})", 0) == plain);
+    CHECK(moved(1, 0.125, "", 0.25) == plain);
+    CHECK(moved(1, 0.125, "", 0) != plain);
+    CHECK(moved(0.25, 0.5, "", 0) != plain);
+  }
 }
 
 TEST_CASE("Options given in C++ are held to the same rules as JSON's") {

@@ -21,6 +21,19 @@ TEST_CASE("Warm-up is linear and ends at the schedule's own value") {
   CHECK(lr_factor(ConstantSchedule{}, at(0)) == 1);
 }
 
+TEST_CASE("Every schedule warms up over epochs and steps together, to the value it has then") {
+  register_builtin_schedules();
+  for (const std::string& name : ScheduleRegistry::names()) {
+    CAPTURE(name);
+    const std::string milestones = name == "multistep" ? ", \"milestones\": [1, 8]" : "";
+    const std::string text = "{\"type\": \"" + name + "\", \"warmup_epochs\": 1.2, \"warmup_steps\": 4" + milestones + "}";
+    const auto schedule = config::parse<config::Component<ScheduleRegistry>>(config::parse_text(text, "test.json")).create();
+    for (int64_t step = 0; step < 16; ++step)
+      CHECK(schedule(at(step)) == doctest::Approx(double(step + 1) / 16 * schedule(at(16))));
+    CHECK(schedule(at(16)) > 0);
+  }
+}
+
 TEST_CASE("Milestones count from the start of training; the others start where warm-up ends") {
   const StepSchedule step{.every_epochs = 3, .gamma = 0.5, .warmup_epochs = 2};
   CHECK(lr_factor(step, at(29)) == 1);

@@ -5,10 +5,9 @@
 #include <openssl/evp.h>
 
 #include <array>
+#include <cstring>
 #include <fstream>
 #include <memory>
-
-#include "core/error.h"
 
 namespace az::data {
 namespace {
@@ -47,18 +46,25 @@ std::string sha256_of(const std::filesystem::path& file) {
   return text;
 }
 
-void unpack(const std::filesystem::path& path, const std::filesystem::path& folder) {
+DataError cannot_write(const std::filesystem::path& path, const std::string& reason) {
+  return DataError(fmt::format("cannot write {}: {}; make room there, or set XDG_CACHE_HOME to a folder on another disk",
+                               path.string(), reason));
+}
+
+void unpack(const std::filesystem::path& path, const std::filesystem::path& folder, const std::function<bool()>& go_on) {
   std::unique_ptr<archive, Closer<archive_read_free>> reader(archive_read_new());
   std::unique_ptr<archive, Closer<archive_write_free>> writer(archive_write_disk_new());
   auto check = [&](archive* handle, int status) {
     if (status == ARCHIVE_OK) return;
     const char* reason = archive_error_string(handle);
+    if (handle == writer.get() && archive_errno(handle) > 0) throw cannot_write(folder, std::strerror(archive_errno(handle)));
     throw DataError(fmt::format("cannot unpack {}: {}", path.string(), reason ? reason : "damaged archive"));
   };
   archive_read_support_filter_all(reader.get());
   archive_read_support_format_tar(reader.get());
   archive_write_disk_set_options(writer.get(), ARCHIVE_EXTRACT_SECURE_SYMLINKS | ARCHIVE_EXTRACT_SECURE_NODOTDOT);
   check(reader.get(), archive_read_open_filename(reader.get(), path.c_str(), 1 << 16));
+  const std::filesystem::path root = std::filesystem::canonical(folder);  // or the writer would refuse a symbolic link in it
   archive_entry* entry = nullptr;
   int status = ARCHIVE_OK;
   while ((status = archive_read_next_header(reader.get(), &entry)) == ARCHIVE_OK) {
@@ -69,13 +75,14 @@ void unpack(const std::filesystem::path& path, const std::filesystem::path& fold
       throw DataError(fmt::format("{}: refused the entry \"{}\": not a file or folder inside the archive's own", path.string(),
                                   name ? name : ""));
     }
-    archive_entry_set_pathname(entry, (folder / name).c_str());
+    archive_entry_set_pathname(entry, (root / name).c_str());
     check(writer.get(), archive_write_header(writer.get(), entry));
     const void* block = nullptr;
     size_t size = 0;
     la_int64_t offset = 0;
     while ((status = archive_read_data_block(reader.get(), &block, &size, &offset)) == ARCHIVE_OK) {
       if (archive_write_data_block(writer.get(), block, size, offset) < 0) check(writer.get(), ARCHIVE_FATAL);
+      if (go_on && !go_on()) throw DataError(fmt::format("unpacking {} was stopped", path.string()));
     }
     if (status != ARCHIVE_EOF) check(reader.get(), status);
     check(writer.get(), archive_write_finish_entry(writer.get()));

@@ -28,7 +28,9 @@ struct ShapesConfig : DataOptions {
 
 template <class Set, int64_t classes> DataSource cifar(const CifarConfig& config) {
   return {{3, 32, 32}, classes, [config] {
-            return make_splits(Set({.root = config.root, .train = true}), Set({.root = config.root, .train = false}), config);
+            const Set train({.root = config.root, .train = true});
+            const Set test({.root = config.root, .train = false, .statistics = train.statistics()});
+            return make_splits(train, test, config);
           }};
 }
 

@@ -2,8 +2,18 @@
 
 #include "core/cache_folder.h"
 #include "core/error.h"
+#include "data/cifar.h"
 
 namespace az::data {
+namespace {
+
+auto examiner(const CifarFormat& (*format)()) {
+  return [format](const std::filesystem::path& folder) {
+    for (bool train : {true, false}) read_cifar(format(), folder, train);
+  };
+}
+
+}  // namespace
 
 const std::vector<CatalogEntry>& catalog() {
   static const std::vector<CatalogEntry> entries = {
@@ -12,13 +22,15 @@ const std::vector<CatalogEntry>& catalog() {
        .archive = "cifar-10-binary.tar.gz",
        .base_url = "https://www.cs.toronto.edu/~kriz",
        .sha256 = "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd",
-       .bytes = 170052171},
+       .bytes = 170052171,
+       .examine = examiner(cifar10_format)},
       {.name = "cifar100",
        .folder = "cifar-100-binary",
        .archive = "cifar-100-binary.tar.gz",
        .base_url = "https://www.cs.toronto.edu/~kriz",
        .sha256 = "58a81ae192c23a4be8b1804d68e518ed807d710a4eb253b1f2a199162a40d8ec",
-       .bytes = 168513733},
+       .bytes = 168513733,
+       .examine = examiner(cifar100_format)},
   };
   return entries;
 }
@@ -30,6 +42,15 @@ const CatalogEntry& catalog_entry(const std::string& name) {
     known += (known.empty() ? "" : ", ") + entry.name;
   }
   throw ConfigError(fmt::format("data set \"{}\" cannot be fetched; known: {}", name, known));
+}
+
+std::string damage_of(const CatalogEntry& entry, const std::filesystem::path& folder) {
+  try {
+    entry.examine(folder);
+  } catch (const DataError& error) {
+    return error.what();
+  }
+  return "";
 }
 
 std::filesystem::path datasets_folder() {

@@ -9,23 +9,15 @@
 namespace az::data {
 namespace {
 
-std::string missing(const CifarFormat& format) {
-  return fmt::format("run `azimuth data get {}`, or give the folder of its .bin files as the data set's \"root\"", format.name);
-}
-
-std::string damaged(const CifarFormat& format) {
-  return fmt::format("delete its folder and run `azimuth data get {}`", format.name);
-}
-
 void read_file(const CifarFormat& format, const std::filesystem::path& path, int64_t records, DatasetContent& content) {
   std::ifstream file(path, std::ios::binary);
   std::error_code error;
   int64_t size = int64_t(std::filesystem::file_size(path, error)), expected = records * format.record_bytes();
-  if (!file || error) throw DataError(fmt::format("{}: cannot read {}; {}", format.name, path.string(), missing(format)));
+  if (!file || error) throw DataError(fmt::format("{}: cannot read {}", format.name, path.string()));
   if (size != expected) {
     std::string what = size < expected ? fmt::format("ends in record {}", size / format.record_bytes()) : "is too long";
-    throw DataError(fmt::format("{}: {} {}: {} bytes, expected {} ({} records of {} bytes); {}", format.name, path.string(), what,
-                                size, expected, records, format.record_bytes(), damaged(format)));
+    throw DataError(fmt::format("{}: {} {}: {} bytes, expected {} ({} records of {} bytes)", format.name, path.string(), what,
+                                size, expected, records, format.record_bytes()));
   }
   constexpr int64_t records_at_once = 500;
   std::vector<uint8_t> buffer(size_t(records_at_once * format.record_bytes()));
@@ -46,15 +38,28 @@ std::vector<std::string> read_names(const CifarFormat& format, const std::filesy
     if (!line.empty()) names.push_back(line);
   }
   if (!names.empty() && int64_t(names.size()) != format.class_count) {
-    throw DataError(fmt::format("{}: {} has {} class names, expected {}; {}", format.name, path.string(), names.size(),
-                                format.class_count, damaged(format)));
+    throw DataError(
+        fmt::format("{}: {} has {} class names, expected {}", format.name, path.string(), names.size(), format.class_count));
   }
   return names;
 }
 
 DatasetContent read(const CifarFormat& format, const CifarOptions& options) {
+  const std::string get = fmt::format("`azimuth data get {}`", format.name);
+  const std::string remedy = options.root ? fmt::format("give \"root\" the folder of whole .bin files, such as {} gets", get)
+                                          : fmt::format("run {}, or give the folder of its .bin files as \"root\"", get);
   auto folder = options.root ? std::filesystem::path(*options.root) : datasets_folder() / catalog_entry(format.name).folder;
-  return read_cifar(format, folder, options.train);
+  try {
+    return read_cifar(format, folder, options.train);
+  } catch (const DataError& error) {
+    throw DataError(fmt::format("{}; {}", error.what(), remedy));
+  }
+}
+
+// A training set computes its own.
+std::optional<Statistics> training_statistics(const CifarFormat& format, const CifarOptions& options) {
+  if (options.statistics || options.train) return options.statistics;
+  return Dataset(read(format, {.root = options.root, .train = true})).statistics();
 }
 
 }  // namespace
@@ -90,15 +95,14 @@ void parse_cifar(const CifarFormat& format, const std::string& file, int64_t fir
   for (size_t begin = 0; begin < bytes.size(); begin += record_bytes) {
     int64_t record = first_record + int64_t(begin / record_bytes);
     if (bytes.size() - begin < record_bytes) {
-      throw DataError(fmt::format("{}: {}: record {} is cut short after {} of {} bytes; {}", format.name, file, record,
-                                  bytes.size() - begin, record_bytes, damaged(format)));
+      throw DataError(fmt::format("{}: {}: record {} is cut short after {} of {} bytes", format.name, file, record,
+                                  bytes.size() - begin, record_bytes));
     }
     auto fields = bytes.subspan(begin, record_bytes);
     int64_t label = fields[size_t(format.label_bytes - 1)];
     if (label >= format.class_count) {
-      throw DataError(fmt::format("{}: {}: record {} (byte {}) has label {}, expected 0 to {}; {}", format.name, file, record,
-                                  record * format.record_bytes() + format.label_bytes - 1, label, format.class_count - 1,
-                                  damaged(format)));
+      throw DataError(fmt::format("{}: {}: record {} (byte {}) has label {}, expected 0 to {}", format.name, file, record,
+                                  record * format.record_bytes() + format.label_bytes - 1, label, format.class_count - 1));
     }
     auto image = fields.subspan(size_t(format.label_bytes));
     content.labels.push_back(label);
@@ -119,11 +123,9 @@ DatasetContent read_cifar(const CifarFormat& format, const std::filesystem::path
 }
 
 Cifar10::Cifar10(const CifarOptions& options)
-    : Dataset(read(cifar10_format(), options),
-              Statistics{.mean = {0.49139968, 0.48215841, 0.44653091}, .std = {0.24703223, 0.24348513, 0.26158784}}) {}
+    : Dataset(read(cifar10_format(), options), training_statistics(cifar10_format(), options)) {}
 
 Cifar100::Cifar100(const CifarOptions& options)
-    : Dataset(read(cifar100_format(), options),
-              Statistics{.mean = {0.50707516, 0.48654887, 0.44091784}, .std = {0.26733429, 0.25643846, 0.27615047}}) {}
+    : Dataset(read(cifar100_format(), options), training_statistics(cifar100_format(), options)) {}
 
 }  // namespace az::data

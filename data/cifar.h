@@ -36,8 +36,9 @@ DatasetContent read_cifar(const CifarFormat& format, const std::filesystem::path
 struct CifarOptions {
   std::optional<std::string> root = {};  // the folder of the .bin files; by default where `azimuth data get` puts it
   bool train = true;                     // the 50,000 training images, or the 10,000 test images
+  // What loaders normalise with; by default those of the training images, which a test set reads for them.
+  std::optional<Statistics> statistics = {};
 };
-// Both carry the statistics of their training images.
 struct Cifar10 : Dataset {
   explicit Cifar10(const CifarOptions& options = {});
 };

@@ -1,7 +1,10 @@
 #include "data/download.h"
 
 #include <curl/curl.h>
+#include <fcntl.h>
 #include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <cstdio>
@@ -34,21 +37,60 @@ struct Temporary {
 
 // Opens a file to write for this process alone.
 File open_alone(const path& where) {
-  File file(std::fopen(where.c_str(), "ab"));
-  if (!file) throw DataError(fmt::format("cannot write {}: {}", where.string(), std::strerror(errno)));
-  if (flock(fileno(file.get()), LOCK_EX | LOCK_NB) != 0) {
-    throw DataError(fmt::format("{} is being downloaded by another process; wait for it to finish", where.string()));
+  while (true) {
+    File file(std::fopen(where.c_str(), "ab"));
+    if (!file) throw cannot_write(where, std::strerror(errno));
+    if (flock(fileno(file.get()), LOCK_EX | LOCK_NB) != 0) {
+      throw DataError(fmt::format("{} is being downloaded by another process; wait for it to finish", where.string()));
+    }
+    // Another process may have finished, and deleted the file, after it was opened here.
+    struct stat opened, named;
+    if (fstat(fileno(file.get()), &opened) != 0 || stat(where.c_str(), &named) != 0 || opened.st_ino != named.st_ino) continue;
+    if (ftruncate(fileno(file.get()), 0) != 0) throw cannot_write(where, std::strerror(errno));
+    return file;
   }
-  if (ftruncate(fileno(file.get()), 0) != 0)
-    throw DataError(fmt::format("cannot write {}: {}", where.string(), std::strerror(errno)));
-  return file;
 }
 
-void fetch(const std::string& url, std::FILE* file, const Progress& progress) {
+void sync(const path& where) {
+  const int file = ::open(where.c_str(), O_RDONLY);
+  const bool done = file >= 0 && ::fsync(file) == 0;
+  const int error = errno;
+  if (file >= 0) ::close(file);
+  if (!done) throw cannot_write(where, std::strerror(error));
+}
+
+void sync_tree(const path& root) {
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(root)) sync(entry.path());
+  sync(root);
+}
+
+// Puts folder `fresh` in the place of whatever is at `target`, which goes to `aside`.
+void replace(const path& fresh, const path& target, const path& aside) {
+  sync_tree(fresh);
+  if (std::filesystem::exists(std::filesystem::symlink_status(target))) std::filesystem::rename(target, aside);
+  std::filesystem::rename(fresh, target);
+  sync(target.parent_path());
+}
+
+struct Sink {
+  std::FILE* file;
+  int error = 0;
+  size_t write(const char* bytes, size_t count) {
+    const size_t written = std::fwrite(bytes, 1, count, file);
+    if (written != count) error = errno;
+    return written;
+  }
+};
+
+void fetch(const std::string& url, const path& where, std::FILE* file, const Progress& progress) {
   static const CURLcode started = curl_global_init(CURL_GLOBAL_DEFAULT);
   std::unique_ptr<CURL, Close> curl(started == CURLE_OK ? curl_easy_init() : nullptr);
   if (!curl) throw DataError("cannot start libcurl");
   char reason[CURL_ERROR_SIZE] = "";
+  Sink sink{file};
+  curl_write_callback write = [](char* bytes, size_t size, size_t count, void* to) {
+    return static_cast<Sink*>(to)->write(bytes, size * count);
+  };
   curl_xferinfo_callback report = [](void* context, curl_off_t total, curl_off_t done, curl_off_t, curl_off_t) {
     auto& callback = *static_cast<const Progress*>(context);
     return callback && !callback(done, total) ? 1 : 0;
@@ -64,29 +106,33 @@ void fetch(const std::string& url, std::FILE* file, const Progress& progress) {
   curl_easy_setopt(curl.get(), CURLOPT_LOW_SPEED_TIME, 60L);
   curl_easy_setopt(curl.get(), CURLOPT_USERAGENT, "azimuth");
   curl_easy_setopt(curl.get(), CURLOPT_ERRORBUFFER, reason);
-  curl_easy_setopt(curl.get(), CURLOPT_WRITEDATA, file);
+  curl_easy_setopt(curl.get(), CURLOPT_WRITEFUNCTION, write);
+  curl_easy_setopt(curl.get(), CURLOPT_WRITEDATA, &sink);
   curl_easy_setopt(curl.get(), CURLOPT_NOPROGRESS, 0L);
   curl_easy_setopt(curl.get(), CURLOPT_XFERINFOFUNCTION, report);
   curl_easy_setopt(curl.get(), CURLOPT_XFERINFODATA, &progress);
   CURLcode code = curl_easy_perform(curl.get());
   if (code == CURLE_ABORTED_BY_CALLBACK) throw DataError(fmt::format("the download of {} was stopped", url));
+  if (code == CURLE_OK && std::fflush(file) != 0) sink.error = errno;
+  if (sink.error) throw cannot_write(where, std::strerror(sink.error));
   if (code != CURLE_OK) {
     throw DataError(fmt::format("cannot download {}: {}; check the network and the address, and try again", url,
                                 *reason ? reason : curl_easy_strerror(code)));
   }
-  if (std::fflush(file) != 0) throw DataError(fmt::format("cannot store the download of {}: {}", url, std::strerror(errno)));
 }
 
 path download_into(const path& folder, const CatalogEntry& entry, const DownloadOptions& options) {
   std::filesystem::create_directories(folder);
   const path target = folder / entry.folder;
-  if (std::filesystem::exists(target)) return target;
+  const auto is_there = [&] { return std::filesystem::exists(target) && damage_of(entry, target).empty(); };
+  if (is_there()) return target;
 
   const path part = folder / (entry.archive + ".part");
   File file = open_alone(part);
   const Temporary archive{part}, unpacked{folder / (entry.folder + ".part")};
+  if (is_there()) return target;  // another process got it meanwhile
   const std::string url = (options.base_url.empty() ? entry.base_url : options.base_url) + "/" + entry.archive;
-  fetch(url, file.get(), options.progress);
+  fetch(url, part, file.get(), options.progress);
 
   const std::string sha256 = sha256_of(part);
   if (sha256 != entry.sha256) {
@@ -95,11 +141,12 @@ path download_into(const path& folder, const CatalogEntry& entry, const Download
   }
   std::filesystem::remove_all(unpacked.where);
   std::filesystem::create_directory(unpacked.where);
-  unpack(part, unpacked.where);
-  if (!std::filesystem::is_directory(unpacked.where / entry.folder)) {
-    throw DataError(fmt::format("{} holds no folder {}", url, entry.folder));
-  }
-  std::filesystem::rename(unpacked.where / entry.folder, target);
+  const auto bytes = int64_t(std::filesystem::file_size(part));
+  unpack(part, unpacked.where, [&] { return !options.progress || options.progress(bytes, bytes); });
+  const path fresh = unpacked.where / entry.folder;
+  if (!std::filesystem::is_directory(fresh)) throw DataError(fmt::format("{} holds no folder {}", url, entry.folder));
+  entry.examine(fresh);
+  replace(fresh, target, unpacked.where / "replaced");
   return target;
 }
 

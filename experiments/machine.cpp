@@ -68,7 +68,9 @@ Finding bf16(const BackendInfo& info) {
 }
 
 Finding openblas(const BackendInfo& info) {
-  Finding finding{"OpenBLAS", fmt::format("{}, {} kernels", info.openblas, info.openblas_core)};
+  const char* given = std::getenv("OPENBLAS_CORETYPE");
+  const std::string by = given ? fmt::format(" (OPENBLAS_CORETYPE={})", given) : "";
+  Finding finding{"OpenBLAS", fmt::format("{}, {} kernels{}", info.openblas, info.openblas_core, by)};
   for (const StartupVariable& variable : startup_variables()) {
     if (variable.name != "OPENBLAS_CORETYPE") continue;
     finding.slower = "these kernels use half of the processor's vectors or less, which slows down products in f64";

@@ -47,11 +47,16 @@ Exit get(const Arguments& arguments) {
 void list(bool json) {
   config::Value::Array sets;
   for (const data::CatalogEntry& entry : data::catalog()) {
-    const bool here = std::filesystem::exists(folder_of(entry));
-    if (!json)
+    const std::string folder = folder_of(entry).string(), get = "azimuth data get " + entry.name;
+    const bool here = std::filesystem::exists(folder);
+    const std::string damage = here ? data::damage_of(entry, folder) : "";
+    if (!json) {
       fmt::print("{:<10} {}\n", entry.name,
-                 here ? folder_of(entry).string() : "not here; get it with: azimuth data get " + entry.name);
-    sets.emplace_back(config::Value::Object{{"name", entry.name}, {"path", folder_of(entry).string()}, {"present", here}});
+                 !here            ? "not here; get it with: " + get
+                 : damage.empty() ? folder
+                                  : "damaged: " + damage + "; replace it with: " + get);
+    }
+    sets.emplace_back(config::Value::Object{{"name", entry.name}, {"path", folder}, {"present", here}, {"damage", damage}});
   }
   if (json) fmt::print("{}\n", config::dump(sets, 2));
 }

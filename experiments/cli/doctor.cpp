@@ -39,9 +39,15 @@ std::vector<Finding> examine() {
   findings.push_back({"cache", cache.string(), "", writable ? "" : "cannot write there: set XDG_CACHE_HOME to a folder you own"});
   findings.push_back(tuning());
   for (const data::CatalogEntry& entry : data::catalog()) {
-    const bool here = std::filesystem::exists(cache / entry.folder);
-    findings.push_back({entry.name, here ? (cache / entry.folder).string() : "not here", "",
-                        here ? "" : "get it with: azimuth data get " + entry.name});
+    const auto folder = cache / entry.folder;
+    const std::string get = "azimuth data get " + entry.name;
+    if (!std::filesystem::exists(folder)) {
+      findings.push_back({entry.name, "not here", "", "get it with: " + get});
+    } else if (const std::string damage = data::damage_of(entry, folder); !damage.empty()) {
+      findings.push_back({entry.name, "damaged: " + damage, "", "replace it with: " + get});
+    } else {
+      findings.push_back({entry.name, folder.string()});
+    }
   }
   return findings;
 }

@@ -2,11 +2,13 @@
 
 #include <doctest/doctest.h>
 
+#include <cmath>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
 
 #include "core/error.h"
+#include "data/catalog.h"
 #include "tests/data/temporary_folder.h"
 
 using namespace az;
@@ -102,18 +104,14 @@ TEST_CASE("a missing, short, long or wrong file is named with the place and what
 
   SUBCASE("missing") {
     std::filesystem::remove(third);
-    CHECK(message(format, folder.path) ==
-          "cifar10: cannot read " + third.string() +
-              "; run `azimuth data get cifar10`, or give the folder of its .bin files as the data set's \"root\"");
+    CHECK(message(format, folder.path) == "cifar10: cannot read " + third.string());
     std::filesystem::create_directory(third);
     CHECK(holds(message(format, folder.path), "cannot read " + third.string()));
   }
   SUBCASE("truncated") {
     write(third, bytes.substr(0, 3073 + 100));
     CHECK(message(format, folder.path) ==
-          "cifar10: " + third.string() +
-              " ends in record 1: 3173 bytes, expected 9219 (3 records of 3073 bytes); delete its "
-              "folder and run `azimuth data get cifar10`");
+          "cifar10: " + third.string() + " ends in record 1: 3173 bytes, expected 9219 (3 records of 3073 bytes)");
     write(third, bytes.substr(0, 2 * 3073));
     CHECK(holds(message(format, folder.path), "ends in record 2: 6146 bytes"));
     write(third, "");
@@ -127,7 +125,7 @@ TEST_CASE("a missing, short, long or wrong file is named with the place and what
     std::string bad = bytes;
     bad[2 * 3073] = char(10);
     write(third, bad);
-    CHECK(holds(message(format, folder.path), third.string() + ": record 2 (byte 6146) has label 10, expected 0 to 9;"));
+    CHECK(holds(message(format, folder.path), third.string() + ": record 2 (byte 6146) has label 10, expected 0 to 9"));
     CHECK(message(format, folder.path, false) == "no error");
   }
 }
@@ -140,6 +138,47 @@ TEST_CASE("the fine label of CIFAR-100 is checked") {
   bad[3074 + 1] = char(100);
   write(folder.path / "train.bin", bad);
   CHECK(holds(message(format, folder.path), "record 1 (byte 3075) has label 100, expected 0 to 99"));
+}
+
+TEST_CASE("a set of one's own is never said to be azimuth's to replace or delete") {
+  TemporaryFolder cache;
+  setenv("XDG_CACHE_HOME", cache.path.c_str(), 1);
+  const auto said = [](const CifarOptions& options) {
+    try {
+      Cifar100 set(options);
+    } catch (const DataError& error) {
+      return std::string(error.what());
+    }
+    return std::string();
+  };
+  const std::string own = (cache.path / "mine").string(), fetched = (datasets_folder() / "cifar-100-binary").string();
+  CHECK(said({.root = own}) ==
+        "cifar100: cannot read " + own +
+            "/train.bin; give \"root\" the folder of whole .bin files, such as `azimuth data get cifar100` gets");
+  CHECK(said({}) == "cifar100: cannot read " + fetched +
+                        "/train.bin; run `azimuth data get cifar100`, or give the folder of its .bin files as \"root\"");
+  unsetenv("XDG_CACHE_HOME");
+}
+
+TEST_CASE("CIFAR-100 is normalised with the statistics of its training images, the test set too") {
+  TemporaryFolder folder;
+  // 40 % of the training images are black, 60 % grey: mean 0.6 * 100 / 255, deviation sqrt(0.6 * 0.4) * 100 / 255.
+  const auto write_images = [&](const char* name, int count, int black) {
+    std::string bytes;
+    for (int i = 0; i < count; ++i) bytes += std::string(2, '\0') + std::string(3072, i < black ? '\0' : 'd');
+    write(folder.path / name, bytes);
+  };
+  write_images("train.bin", 50000, 20000);
+  write_images("test.bin", 10000, 0);
+  for (bool train : {true, false}) {
+    const Statistics statistics = Cifar100({.root = folder.path.string(), .train = train}).statistics();
+    for (size_t channel = 0; channel < 3; ++channel) {
+      CHECK(std::abs(statistics.mean[channel] - 60.0 / 255) < 1e-12);
+      CHECK(std::abs(statistics.std[channel] - std::sqrt(0.24) * 100 / 255) < 1e-12);
+    }
+  }
+  const Statistics given{.mean = {1, 2, 3}, .std = {4, 5, 6}};
+  CHECK(Cifar100({.root = folder.path.string(), .train = false, .statistics = given}).statistics().std == given.std);
 }
 
 TEST_CASE("bytes that end inside a record are refused") {

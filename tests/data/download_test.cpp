@@ -3,7 +3,10 @@
 #include <archive.h>
 #include <archive_entry.h>
 #include <doctest/doctest.h>
+#include <sys/resource.h>
 
+#include <algorithm>
+#include <csignal>
 #include <cstdlib>
 #include <fstream>
 #include <iterator>
@@ -15,6 +18,18 @@
 
 using namespace az;
 using namespace az::data;
+
+namespace {
+
+std::vector<std::string> flushed;  // what fsync was called on, in order
+
+}  // namespace
+
+// Stands in for the C library's.
+extern "C" int fsync(int file) {
+  flushed.push_back(std::filesystem::read_symlink("/proc/self/fd/" + std::to_string(file)).string());
+  return 0;
+}
 
 namespace {
 
@@ -78,7 +93,10 @@ struct Fixture {
               .archive = "set.tar.gz",
               .base_url = server.url(),
               .sha256 = sha256(expected),
-              .bytes = 0} {
+              .bytes = 0,
+              .examine = [](const std::filesystem::path& where) {
+                if (read(where / "a.bin") != noise()) throw DataError("a.bin is damaged");
+              }} {
     options.folder = folder.path / "datasets";
   }
   std::string message() {
@@ -134,6 +152,97 @@ TEST_CASE("a good archive ends up unpacked in its place, and nothing else does")
     download(fixture.entry, fixture.options);
     CHECK(read(fixture.options.folder / "set" / "b.txt") == "names");
   }
+}
+
+TEST_CASE("a damaged set is replaced; a link to a folder elsewhere is, but not what is there") {
+  TemporaryFolder elsewhere;
+  Fixture fixture({good_archive()});
+  const auto set = fixture.options.folder / "set";
+  std::filesystem::create_directories(fixture.options.folder);
+  SUBCASE("a folder") { std::filesystem::create_directory(set); }
+  SUBCASE("a link to a folder") { std::filesystem::create_directory_symlink(elsewhere.path, set); }
+  SUBCASE("a link to nowhere") { std::filesystem::create_directory_symlink(elsewhere.path / "none", set); }
+  std::ofstream(set / "a.bin") << "short";
+  const bool kept = std::filesystem::exists(elsewhere.path / "a.bin");
+  CHECK(download(fixture.entry, fixture.options) == set);
+  CHECK(read(set / "a.bin") == noise());
+  CHECK_FALSE(std::filesystem::is_symlink(set));
+  CHECK(std::distance(std::filesystem::directory_iterator(fixture.options.folder), {}) == 1);
+  if (kept) CHECK(read(elsewhere.path / "a.bin") == "short");
+}
+
+TEST_CASE("a damaged set stays as it is when it cannot be replaced") {
+  Fixture fixture({good_archive(), 404});
+  std::filesystem::create_directories(fixture.options.folder / "set");
+  std::ofstream(fixture.options.folder / "set" / "a.bin") << "short";
+  CHECK(holds(fixture.message(), "404"));
+  CHECK(read(fixture.options.folder / "set" / "a.bin") == "short");
+}
+
+TEST_CASE("the folder of data sets may be a link") {
+  TemporaryFolder elsewhere;
+  Fixture fixture({good_archive()});
+  std::filesystem::create_directory_symlink(elsewhere.path, fixture.options.folder);
+  CHECK(download(fixture.entry, fixture.options) == fixture.options.folder / "set");
+  CHECK(read(elsewhere.path / "set" / "a.bin") == noise());
+}
+
+TEST_CASE("a stop while unpacking leaves nothing") {
+  Fixture fixture({good_archive()});
+  const auto part = fixture.options.folder / "set.part";
+  fixture.options.progress = [&](int64_t, int64_t) { return !std::filesystem::exists(part / "set" / "a.bin"); };
+  CHECK(holds(fixture.message(), "unpacking " + (fixture.options.folder / "set.tar.gz.part").string() + " was stopped"));
+  CHECK(fixture.nothing_left());
+}
+
+TEST_CASE("of two downloads at once the second is told, and the first goes on") {
+  Fixture fixture({good_archive()});
+  std::string second;
+  fixture.options.progress = [&](int64_t, int64_t) {
+    if (!second.empty()) return true;
+    try {
+      download(fixture.entry, {.folder = fixture.options.folder});
+      second = "no error";
+    } catch (const DataError& error) {
+      second = error.what();
+    }
+    return true;
+  };
+  CHECK(download(fixture.entry, fixture.options) == fixture.options.folder / "set");
+  CHECK(holds(second, "set.tar.gz.part is being downloaded by another process; wait for it to finish"));
+  CHECK(read(fixture.options.folder / "set" / "a.bin") == noise());
+}
+
+// A limit on the size of files stands for the full disk.
+TEST_CASE("a full disk is told of as such, while downloading and while unpacking") {
+  const auto previous = std::signal(SIGXFSZ, SIG_IGN);
+  rlimit before;
+  getrlimit(RLIMIT_FSIZE, &before);
+  // Zeros take less room packed than unpacked.
+  const std::string zeros = tar_gz({{"set/a.bin", std::string(200000, '\0')}});
+  for (const auto& [bytes, file] : {std::pair{good_archive(), "set.tar.gz.part"}, std::pair{zeros, "set.part"}}) {
+    Fixture fixture({bytes}, bytes);
+    const rlimit small{50000, before.rlim_max};
+    setrlimit(RLIMIT_FSIZE, &small);
+    const std::string said = fixture.message();
+    setrlimit(RLIMIT_FSIZE, &before);
+    CHECK(said == "cannot write " + (fixture.options.folder / file).string() +
+                      ": File too large; make room there, or set XDG_CACHE_HOME to a folder on another disk");
+    CHECK(fixture.nothing_left());
+  }
+  std::signal(SIGXFSZ, previous);
+}
+
+TEST_CASE("what was unpacked is on the disk before it is moved into place, and so is the move") {
+  Fixture fixture({good_archive()});
+  flushed.clear();
+  download(fixture.entry, fixture.options);
+  const std::string folder = fixture.options.folder.string(), part = folder + "/set.part/set";
+  const std::vector<std::string> files = {part + "/a.bin", part + "/b.txt"};
+  REQUIRE(flushed.size() == 4);
+  CHECK(std::is_permutation(files.begin(), files.end(), flushed.begin()));
+  CHECK(flushed[2] == part);
+  CHECK(flushed[3] == folder);
 }
 
 TEST_CASE("what is left of a killed download does no harm") {

@@ -139,22 +139,20 @@ TEST_CASE("missing, truncated and corrupt data") {
     CHECK_FALSE(fs::exists(run));
     return result.err;
   };
-  CHECK(say() == "azimuth: cifar10: cannot read " + (root / "test_batch.bin").string() +
-                     "; run `azimuth data get cifar10`, or give the folder of its .bin files as the data set's \"root\"\n");
+  const std::string remedy = "; give \"root\" the folder of whole .bin files, such as `azimuth data get cifar10` gets\n";
+  CHECK(say() == "azimuth: cifar10: cannot read " + (root / "data_batch_1.bin").string() + remedy);
   write_cifar(root);
   fs::resize_file(root / "data_batch_3.bin", 12345);
   CHECK(say() == "azimuth: cifar10: " + (root / "data_batch_3.bin").string() +
-                     " ends in record 4: 12345 bytes, expected 30730000 (10000 records of 3073 bytes); delete its folder and run "
-                     "`azimuth data get cifar10`\n");
+                     " ends in record 4: 12345 bytes, expected 30730000 (10000 records of 3073 bytes)" + remedy);
   write_cifar(root);
   {
     std::fstream file(root / "test_batch.bin", std::ios::binary | std::ios::in | std::ios::out);
     file.seekp(3073 * 7);
     file.put(char(10));
   }
-  CHECK(say() ==
-        "azimuth: cifar10: " + (root / "test_batch.bin").string() +
-            ": record 7 (byte 21511) has label 10, expected 0 to 9; delete its folder and run `azimuth data get cifar10`\n");
+  CHECK(say() == "azimuth: cifar10: " + (root / "test_batch.bin").string() +
+                     ": record 7 (byte 21511) has label 10, expected 0 to 9" + remedy);
 }
 
 TEST_CASE("run folders") {

@@ -156,3 +156,29 @@ TEST_CASE("help, version, doctor and data") {
   for (const json& set : output_of({"data", "list", "--json"})) CHECK(set["present"] == false);
   ::unsetenv("XDG_CACHE_HOME");
 }
+
+TEST_CASE("a damaged data set is listed as damaged, by doctor too") {
+  TemporaryFolder cache;
+  const fs::path set = cache.path / "azimuth" / "datasets" / "cifar-100-binary";
+  fs::create_directories(set);
+  write_file((set / "train.bin").string(), "too short");
+  ::setenv("XDG_CACHE_HOME", cache.path.c_str(), 1);
+  const json list = output_of({"data", "list", "--json"}), findings = output_of({"doctor", "--json"});
+  const std::string text = run_azimuth({"data", "list"}).out;
+  ::unsetenv("XDG_CACHE_HOME");
+  const std::string damage = "cifar100: " + (set / "train.bin").string() + " ends in record 0: 9 bytes";
+  CHECK(list[0]["damage"] == "");
+  CHECK(list[1]["present"] == true);
+  CHECK(list[1]["damage"].get<std::string>().find(damage) == 0);
+  CHECK(text.find("cifar100   damaged: " + damage) != std::string::npos);
+  CHECK(text.find("; replace it with: azimuth data get cifar100\n") != std::string::npos);
+  bool found = false;
+  for (const json& finding : findings) {
+    if (finding["subject"] != "cifar100") continue;
+    found = true;
+    CHECK(finding["ok"] == false);
+    CHECK(finding["state"].get<std::string>().find("damaged: " + damage) == 0);
+    CHECK(finding["remedy"] == "replace it with: azimuth data get cifar100");
+  }
+  CHECK(found);
+}

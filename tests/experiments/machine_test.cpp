@@ -104,7 +104,7 @@ TEST_CASE("the program starts again with the variables that serve it, and leaves
   const json active = doctor(with({"OMP_WAIT_POLICY=active"}));
   CHECK(active["waiting"]["state"] == "OMP_WAIT_POLICY=active");
   CHECK(active["waiting"]["remedy"] == "unset OMP_WAIT_POLICY and set GOMP_SPINCOUNT=10000");
-  CHECK(has(state(with({"OPENBLAS_CORETYPE=Nehalem"}), "OpenBLAS"), "Nehalem kernels"));
+  CHECK(has(state(with({"OPENBLAS_CORETYPE=Nehalem"}), "OpenBLAS"), "Nehalem kernels (OPENBLAS_CORETYPE=Nehalem)"));
   CHECK(doctor(with({}))["OpenBLAS"]["slower"] == "");
   CHECK(doctor(with({}))["thread pool"]["ok"] == true);
 }

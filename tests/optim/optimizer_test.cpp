@@ -132,16 +132,13 @@ TEST_CASE("A frozen group gets no gradient and no update; a later group may exce
 }
 
 TEST_CASE("Every optimizer takes learning rate and decay from the group, and the rate that is set") {
-  register_builtin_optimizers();
-  const std::map<std::string, std::string> more = {
-      {"sgd", ", \"momentum\": 0.9"}, {"sgdp", ", \"momentum\": 0.9"}, {"adam", ""}, {"adamw", ""}, {"adamp", ""}};
-  for (const std::string& type : OptimizerRegistry::names()) {
+  for (const char* type : {R"("sgd", "momentum": 0.9)", R"("sgd", "decoupled": true)", R"("sgdp", "momentum": 0.9)", R"("adam")",
+                           R"("adamw")", R"("adamp")"}) {
     CAPTURE(type);
     const auto moved = [&](double lr, double decay, const std::string& groups, double set) {
       auto list = parameters();
-      const auto optimizer = from_json(fmt::format(R"({{"type": "{}", "lr": {}, "weight_decay": {}, "groups": [{}]{}}})", type,
-                                                   lr, decay, groups, more.at(type)),
-                                       list);
+      const auto optimizer = from_json(
+          fmt::format(R"({{"type": {}, "lr": {}, "weight_decay": {}, "groups": [{}]}})", type, lr, decay, groups), list);
       CHECK(optimizer->lr() == lr);
       if (set > 0) optimizer->set_lr(set);
       for (int step = 0; step < 3; ++step) {

@@ -7,6 +7,8 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <thread>
+#include <utility>
 
 #include "core/error.h"
 #include "core/ops/conv.h"
@@ -84,6 +86,18 @@ TEST_CASE("tuning: the fastest is chosen by timing, once, and remembered") {
   std::ifstream in(tuning_file());
   CHECK(algorithms_from_json({std::istreambuf_iterator<char>(in), {}}).size() == 2);
   CHECK(std::distance(fs::directory_iterator(fs::path(tuning_file()).parent_path()), {}) == 1);
+}
+
+TEST_CASE("tuning: one that is slow the first time only, as where its memory is new, is chosen all the same") {
+  OwnCache cache;
+  set_algorithms(AlgorithmChoice::timed);
+  Problem problem;
+  problem.candidates.names[1] = "late";
+  problem.candidates.run = [run = problem.candidates.run, first = true](size_t i) mutable {
+    if (i == 1 && std::exchange(first, false)) std::this_thread::sleep_for(std::chrono::milliseconds(200));
+    run(i);
+  };
+  CHECK(problem.solve() == "late");
 }
 
 TEST_CASE("tuning: what is known is taken, unless there is no such implementation") {

@@ -18,19 +18,27 @@ Philox sample_generator(uint64_t seed, int64_t epoch, int64_t sample) {
 }
 Philox lasting_generator(uint64_t seed, int64_t sample) { return Philox(seed, first_stream - 1, uint64_t(sample)); }
 
+// Pixels [channels][plane] by a table [channels][256].
+template <class T> void normalise(const uint8_t* pixels, int64_t plane, int64_t channels, const T* table, T* to) {
+  for (int64_t channel = 0; channel < channels; ++channel, table += 256)
+    for (int64_t p = 0; p < plane; ++p) *to++ = table[*pixels++];
+}
+
 }  // namespace
 
 Loader::Loader(Dataset dataset, LoaderOptions options) : dataset_(std::move(dataset)), options_(std::move(options)) {
   if (options_.batch_size < 1) fail("loader: batch_size must be at least 1 (got {})", options_.batch_size);
   if (batches() == 0) fail("loader: {} samples make no batch of {}", dataset_.count(), options_.batch_size);
+  if (!is_float(options_.type)) fail("loader: images are of a floating type, not {}", name_of(options_.type));
   const Statistics& statistics = dataset_.statistics();
+  std::vector<float> table;
   for (size_t channel = 0; channel < statistics.mean.size(); ++channel) {
-    auto& table = normalised_.emplace_back();
-    for (size_t byte = 0; byte < 256; ++byte) {
-      table[byte] = float((double(byte) / 255 - statistics.mean[channel]) / statistics.std[channel]);
+    for (int byte = 0; byte < 256; ++byte) {
+      table.push_back(float((double(byte) / 255 - statistics.mean[channel]) / statistics.std[channel]));
     }
     mean_.push_back(uint8_t(std::lround(std::clamp(255 * statistics.mean[channel], 0.0, 255.0))));
   }
+  normalised_ = Tensor::of<float>({int64_t(mean_.size()), 256}, table).to(options_.type);
 }
 
 int64_t Loader::batches() const {
@@ -58,8 +66,7 @@ Batch Loader::fill(const std::vector<int64_t>& order, Position position) const {
   const int64_t first = position.batch * options_.batch_size, count = std::min(options_.batch_size, dataset_.count() - first);
   const Shape& shape = dataset_.image_shape();
   const int64_t plane = shape[1] * shape[2], size = shape.numel();
-  Batch batch{Tensor::empty({count, shape[0], shape[1], shape[2]}), Tensor::empty({count}, DType::i64)};
-  float* images = batch.images.mutable_data<float>();
+  Batch batch{Tensor::empty({count, shape[0], shape[1], shape[2]}, options_.type), Tensor::empty({count}, DType::i64)};
   int64_t* labels = batch.labels.mutable_data<int64_t>();
   parallel_for(count, 16, [&](int64_t begin, int64_t end) {
     Image image{shape[0], shape[1], shape[2], {}, {}, mean_, position.epoch};
@@ -75,12 +82,10 @@ Batch Loader::fill(const std::vector<int64_t>& order, Position position) const {
         for (const AugmentationPtr& augmentation : options_.augment) augmentation->apply(image, random);
         pixels = image.pixels.data();
       }
-      for (int64_t channel = 0; channel < shape[0]; ++channel) {
-        const auto& table = normalised_[size_t(channel)];
-        float* to = images + i * size + channel * plane;
-        const uint8_t* from = pixels + channel * plane;
-        for (int64_t p = 0; p < plane; ++p) to[p] = table[from[p]];
-      }
+      visit(options_.type, [&](auto zero) {
+        using T = decltype(zero);
+        normalise(pixels, plane, shape[0], normalised_.data<T>(), static_cast<T*>(batch.images.raw()) + i * size);
+      });
     }
   });
   return batch;

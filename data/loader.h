@@ -1,6 +1,5 @@
 #pragma once
 
-#include <array>
 #include <memory>
 #include <vector>
 
@@ -11,7 +10,7 @@
 namespace az::data {
 
 struct Batch {
-  Tensor images;  // f32 [n,c,h,w], normalised with the set's statistics
+  Tensor images;  // [n,c,h,w], normalised with the set's statistics
   Tensor labels;  // i64 [n]
 };
 
@@ -21,6 +20,7 @@ struct LoaderOptions {
   bool drop_last = false;  // leave out a last batch that is not full
   uint64_t seed = 0;
   std::vector<AugmentationPtr> augment = {};  // applied in this order
+  DType type = DType::f32;                    // of the images; layers pass it on, so that bf16 here is mixed precision
 };
 
 // Gives each sample of a set once an epoch, in batches: `for (const auto& [images, labels] : loader)`. Order and augmentation
@@ -73,7 +73,7 @@ class Loader {
   Dataset dataset_;
   LoaderOptions options_;
   Position next_;
-  std::vector<std::array<float, 256>> normalised_;  // of each byte, per channel
+  Tensor normalised_;  // [c,256], of each byte per channel
   std::vector<uint8_t> mean_;
 };
 

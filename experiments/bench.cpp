@@ -104,7 +104,7 @@ BenchReport bench(Experiment& experiment, const BenchOptions& options) {
   if (options.warmup < 0) throw ConfigError(fmt::format("bench: warmup must be at least 0 (got {})", options.warmup));
   const ExperimentConfig& config = experiment.config;
   BenchReport report{.name = config.name,
-                     .precision = config.train.precision,
+                     .precision = name_of(experiment.precision()),
                      .evaluation = options.evaluate,
                      .steps = options.steps,
                      .threads = thread_count(),
@@ -147,7 +147,7 @@ BenchReport bench(Experiment& experiment, const BenchOptions& options) {
   report.data_mib = double(experiment.splits.train.bytes() + experiment.splits.test.bytes()) / (1 << 20);
   report.layers = nn::summarize(*experiment.model, input_shape(config));
   report.gflops = 2e-9 * double(passes * report.layers.multiply_adds) * report.images_per_second;
-  report.peak_gflops = 1e-9 * measured_peak_flops(config.train.precision == "bf16" ? DType::bf16 : DType::f32);
+  report.peak_gflops = 1e-9 * measured_peak_flops(experiment.precision());
   return report;
 }
 

@@ -23,6 +23,7 @@ std::string state_to_json(const TrainingState& s) {
       {"seconds", s.seconds},
       {"random", {{"seed", s.random.seed}, {"draws", s.random.draws}}},
       {"lr", s.lr},
+      {"precision", s.precision},
       {"best_accuracy", nullptr},
       {"best_epoch", s.best_epoch},
       {"metrics_bytes", s.metrics_bytes},
@@ -43,6 +44,7 @@ TrainingState state_from_json(const std::string& text) {
   s.seconds = json.at("seconds");
   s.random = {json.at("random").at("seed"), json.at("random").at("draws")};
   s.lr = json.at("lr");
+  s.precision = json.value("precision", s.precision);
   if (!json.at("best_accuracy").is_null()) s.best_accuracy = json.at("best_accuracy").get<double>();
   s.best_epoch = json.at("best_epoch");
   s.metrics_bytes = json.at("metrics_bytes");

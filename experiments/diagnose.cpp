@@ -11,7 +11,7 @@ namespace az::experiments {
 namespace {
 
 bool finite(const Tensor& tensor) {
-  const Tensor values = tensor.detach().plain();
+  const Tensor values = tensor.detach().to(DType::f32).plain();
   const float* x = values.data<float>();
   return std::all_of(x, x + values.numel(), [](float v) { return std::isfinite(v); });
 }

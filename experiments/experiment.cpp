@@ -6,6 +6,7 @@
 #include "core/config/json_document.h"
 #include "core/random.h"
 #include "experiments/checkpoint.h"
+#include "experiments/precision.h"
 #include "nn/data_init.h"
 
 namespace az::experiments {
@@ -13,14 +14,10 @@ namespace {
 
 namespace fs = std::filesystem;
 
-data::LoaderOptions training_options(const data::Splits& splits, int64_t seed) {
-  data::LoaderOptions options = splits.training;
-  options.seed = uint64_t(seed);
-  return options;
-}
-
 data::Splits load_data(const ExperimentConfig& config) {
-  return config.data.placed([&] { return config.data.create().load(); });
+  data::Splits splits = config.data.placed([&] { return config.data.create().load(); });
+  splits.training.seed = uint64_t(config.seed);
+  return splits;
 }
 
 }  // namespace
@@ -81,16 +78,26 @@ Experiment::Experiment(ExperimentConfig given)
       model(build_model(config)),
       optimizer(config.optimizer.create(model->parameters())),
       splits(load_data(config)),
-      train(splits.train, training_options(splits, config.seed)),
+      train(splits.train, splits.training),
       test(splits.test, splits.evaluation),
       schedule_(config.schedule.create()),
       base_lr_(optimizer->lr()) {
   if (config.train.threads) set_thread_count(int(*config.train.threads), "train.threads");
   use_algorithms(config);
-  if (splits.validation) validation.emplace(*splits.validation, splits.evaluation);
+  use_precision(precision_of(config.train.precision));
   // A run that is resumed or evaluated overwrites it with what it took then.
   nn::initialize_from_data(*model, [&] { return (*data::Loader(splits.train, splits.evaluation).begin()).images; });
   if (config.train.average) average = config.train.average->create(model->state());
+}
+
+void Experiment::use_precision(DType wanted) {
+  const auto loader = [type = available_precision(wanted)](const data::Dataset& set, data::LoaderOptions options) {
+    options.type = type;
+    return data::Loader(set, std::move(options));
+  };
+  train = loader(splits.train, splits.training);
+  if (splits.validation) validation = loader(*splits.validation, splits.evaluation);
+  test = loader(splits.test, splits.evaluation);
 }
 
 int64_t Experiment::steps_per_epoch() const { return (train.batches() + config.train.accumulate - 1) / config.train.accumulate; }

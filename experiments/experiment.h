@@ -48,7 +48,11 @@ struct TrainOptions {
     f("epochs", &TrainOptions::epochs, "passes over the training set", at_least(1));
     f("max_steps", &TrainOptions::max_steps, "stop after so many optimizer steps", at_least(1));
     f("accumulate", &TrainOptions::accumulate, "batches whose gradients make one step", at_least(1));
-    f("precision", &TrainOptions::precision, "number type of activations", one_of({"f32"}));
+    f("precision", &TrainOptions::precision,
+      "number type of activations; with bf16, weights, their gradients, statistics and the loss stay f32, and where the "
+      "processor "
+      "has no bf16 arithmetic everything does",
+      one_of({"f32", "bf16"}));
     f("label_smoothing", &TrainOptions::label_smoothing, "share of each label spread over all classes", at_least(0),
       less_than(1));
     f("clip_norm", &TrainOptions::clip_norm, "scale all gradients so that their norm together is at most this", more_than(0));
@@ -147,6 +151,11 @@ struct Experiment {
   optim::Moment moment(int64_t step) const;
   double lr_at(int64_t step) const { return base_lr_ * schedule_(moment(step)); }
   int64_t steps_per_epoch() const;
+
+  // The number type of activations: that of the images which the loaders give. At first what train.precision says, or f32 where
+  // the processor has no bf16 arithmetic; use_precision() falls back likewise, and no loop over a loader may be under way.
+  DType precision() const { return train.options().type; }
+  void use_precision(DType wanted);
 
  private:
   optim::Schedule schedule_;

@@ -63,8 +63,8 @@ Finding onednn(const BackendInfo& info) {
 }
 
 Finding bf16(const BackendInfo& info) {
-  if (has_bf16()) return {"bf16", has(info.onednn_isa, "AMX") ? "AMX and AVX-512" : "AVX-512"};
-  return {"bf16", "no arithmetic for it here: precision f32 only"};
+  if (has_bf16()) return {"bf16", has(info.onednn_isa, "AMX") ? "native, by AMX and AVX-512" : "native, by AVX-512"};
+  return {"bf16", "not native: train.precision bf16 runs in f32"};
 }
 
 Finding openblas(const BackendInfo& info) {

@@ -63,7 +63,7 @@ std::string create_run_folder(const std::string& name, const std::string& wanted
   return path;
 }
 
-std::string environment_json(const std::string& command) {
+std::string environment_json(const std::string& command, DType precision) {
   const BackendInfo info = backend_info();
   const nlohmann::ordered_json result = {
       {"command", command},
@@ -73,6 +73,7 @@ std::string environment_json(const std::string& command) {
       {"instruction_sets", info.instruction_sets},
       {"threads", thread_count()},
       {"threads_by", thread_count_origin()},
+      {"precision", name_of(precision)},
       {"onednn", info.onednn},
       {"onednn_isa", info.onednn_isa},
       {"openblas", info.openblas},

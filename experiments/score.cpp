@@ -3,7 +3,7 @@
 namespace az::experiments {
 
 void Score::add(double loss, const Tensor& logits, const Tensor& labels) {
-  const Tensor rows = logits.detach().plain();
+  const Tensor rows = logits.detach().to(DType::f32).plain();
   const int64_t count = rows.size(0), classes = rows.size(1);
   const float* row = rows.data<float>();
   const int64_t* label = labels.data<int64_t>();

@@ -13,7 +13,7 @@ struct Score {
   int64_t top5 = 0;
   int64_t images = 0;
 
-  // loss: mean over the batch; logits f32 [n,c], labels i64 [n]. A label's rank counts ties and NaN against it.
+  // loss: mean over the batch; logits [n,c], labels i64 [n]. A label's rank counts ties and NaN against it.
   void add(double loss, const Tensor& logits, const Tensor& labels);
   void add(const Score& other);
 

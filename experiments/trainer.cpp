@@ -8,6 +8,7 @@
 
 #include "experiments/diagnose.h"
 #include "experiments/interrupt.h"
+#include "experiments/precision.h"
 
 namespace az::experiments {
 namespace {
@@ -31,14 +32,16 @@ Trainer::Trainer(Experiment& experiment, std::string folder, TrainerOptions opti
   if (options.show_progress) progress_.emplace();
 }
 
-void Trainer::restore() {
+DType Trainer::restore() {
   const Checkpoint checkpoint = load_checkpoint(folder_ + "/checkpoints/last");
   experiment_.model->load_state(checkpoint.model.tensors);
   experiment_.optimizer->load_state(checkpoint.optimizer.tensors);
   if (experiment_.average) experiment_.average->load_state(checkpoint.average.tensors);
   use_algorithms(config_, checkpoint.algorithms);
   state_ = checkpoint.state;
+  experiment_.use_precision(precision_of(state_.precision));
   set_random_state(state_.random);
+  return precision_of(state_.precision);
 }
 
 bool Trainer::finished() const {
@@ -163,6 +166,7 @@ void Trainer::save(const std::string& name) {
   metrics_->sync();
   state_.metrics_bytes = metrics_->bytes();
   state_.random = random_state();
+  state_.precision = name_of(experiment_.precision());
   const auto averages = experiment_.average ? experiment_.average->state() : std::map<std::string, Tensor>();
   save_checkpoint(folder_ + "/checkpoints/" + name,
                   {{experiment_.model->state(), {}}, {experiment_.optimizer->state(), {}}, state_, {averages, {}}, algorithms()});

@@ -30,8 +30,8 @@ class Trainer {
  public:
   Trainer(Experiment& experiment, std::string folder, TrainerOptions options = {});
 
-  // Continues from checkpoints/last, bit for bit.
-  void restore();
+  // Continues from checkpoints/last, bit for bit where the machine has the precision that the run had. Returns what it had.
+  DType restore();
   // Until the last epoch or step, or a signal. Throws DivergedError on a loss that is not finite; what was saved stays.
   TrainingResult run();
 

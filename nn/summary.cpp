@@ -11,11 +11,11 @@ namespace az::nn {
 
 namespace {
 
-Tensor run_on_zeros(Module& module, const Shape& input) {
+Tensor run_on_zeros(Module& module, const Shape& input, std::optional<DType> type = {}) {
   Evaluating evaluating(module);
   NoGrad no_grad;
   auto parameters = module.parameters();
-  return module(zeros(input, parameters.empty() ? DType::f32 : parameters.front().tensor.dtype()));
+  return module(zeros(input, type.value_or(parameters.empty() ? DType::f32 : parameters.front().tensor.dtype())));
 }
 
 int64_t own_parameters(const Module& module) {
@@ -47,11 +47,11 @@ class Recorder : public Observer {
 
 }  // namespace
 
-Summary summarize(Module& module, const Shape& input) {
+Summary summarize(Module& module, const Shape& input, std::optional<DType> type) {
   Recorder recorder;
   {
     Observe observe(recorder);
-    run_on_zeros(module, input);
+    run_on_zeros(module, input, type);
   }
   Summary result{.rows = std::move(recorder.rows), .parameters = module.parameter_count()};
   for (const Summary::Row& row : result.rows) result.multiply_adds += row.multiply_adds;

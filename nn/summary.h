@@ -1,5 +1,6 @@
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -22,8 +23,9 @@ struct Summary {
   std::string table() const;
 };
 
-// Runs the module on zeros of `input` ([1,3,32,32]), in evaluation mode and without gradients. Leaves the modes as they were.
-Summary summarize(Module& module, const Shape& input);
+// Runs the module on zeros of `input` ([1,3,32,32]), in evaluation mode and without gradients; of its parameters' number type
+// unless given. Leaves the modes as they were.
+Summary summarize(Module& module, const Shape& input, std::optional<DType> type = {});
 // The shape module(x) has, found in the same way.
 Shape output_shape(Module& module, const Shape& input);
 

@@ -1,9 +1,12 @@
 #pragma once
 
 #include <CLI/App.hpp>
+#include <optional>
 #include <string>
 
+#include "core/dtype.h"
 #include "core/error.h"
+#include "experiments/experiment.h"
 
 namespace az::cli {
 
@@ -15,6 +18,8 @@ struct Outcome {
 
 // On stderr, a line for each thing that makes training on this machine slower than it could be.
 void print_machine_notes();
+// Likewise, where activations are not of the number type that the config wants, or that they had in the checkpoint.
+void print_precision_note(const experiments::Experiment& experiment, std::optional<DType> before = {});
 
 // Each adds its commands to `app`; the commands write to `outcome`.
 void add_train_commands(CLI::App& app, Outcome& outcome);    // train, resume, eval

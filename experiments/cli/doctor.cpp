@@ -12,6 +12,7 @@
 #include "experiments/cli/commands.h"
 #include "experiments/files.h"
 #include "experiments/machine.h"
+#include "experiments/precision.h"
 
 namespace az::cli {
 namespace {
@@ -72,6 +73,12 @@ void print_machine_notes() {
   for (const auto& [subject, state, slower, remedy] : experiments::examine_machine()) {
     if (!slower.empty()) fmt::print(stderr, "azimuth: note: {}{}{}\n", slower, remedy.empty() ? "" : "; ", remedy);
   }
+}
+
+void print_precision_note(const experiments::Experiment& experiment, std::optional<DType> before) {
+  const DType wanted = experiments::precision_of(experiment.config.train.precision);
+  const std::string note = experiments::precision_note({.wanted = wanted, .now = experiment.precision(), .before = before});
+  if (!note.empty()) fmt::print(stderr, "azimuth: note: {}\n", note);
 }
 
 void add_doctor_command(CLI::App& app, Outcome&) {

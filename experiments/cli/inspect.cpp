@@ -9,6 +9,7 @@
 #include "core/config/nearest.h"
 #include "experiments/cli/commands.h"
 #include "experiments/experiment.h"
+#include "experiments/precision.h"
 #include "nn/registry.h"
 #include "nn/summary.h"
 
@@ -35,7 +36,8 @@ void check(const Arguments& arguments) {
   const ExperimentConfig config = load_config(arguments.config, arguments.overrides);
   const nn::ModulePtr model = build_model(config);
   config.optimizer.create(model->parameters());
-  const nn::Summary summary = nn::summarize(*model, input_shape(config));
+  const DType type = available_precision(precision_of(config.train.precision));
+  const nn::Summary summary = nn::summarize(*model, input_shape(config), type);
   if (!arguments.json) {
     fmt::print("{}", summary.table());
     fmt::print(stderr, "{}: ok\n", arguments.config);

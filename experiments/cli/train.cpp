@@ -8,6 +8,7 @@
 
 #include "experiments/cli/commands.h"
 #include "experiments/files.h"
+#include "experiments/precision.h"
 #include "experiments/run_folder.h"
 #include "experiments/trainer.h"
 
@@ -55,10 +56,11 @@ Exit train(const Arguments& arguments, const std::string& command_line) {
   Experiment experiment(load_config(arguments.path, arguments.overrides));
   const std::string folder = create_run_folder(experiment.config.name, arguments.run);
   write_file(folder + "/config.json", to_json(experiment.config));
-  write_file(folder + "/environment.json", environment_json(command_line));
+  write_file(folder + "/environment.json", environment_json(command_line, experiment.precision()));
   if (!experiment.config.description.empty()) fmt::print(stderr, "{}\n", experiment.config.description);
   fmt::print(stderr, "run folder {}\n", folder);
   print_machine_notes();
+  print_precision_note(experiment);
   const TrainingResult result = Trainer(experiment, folder).run();
   report(result, folder, arguments.json);
   return result.exit;
@@ -67,8 +69,9 @@ Exit train(const Arguments& arguments, const std::string& command_line) {
 Exit resume(const Arguments& arguments) {
   Experiment experiment(load_run_config(arguments.path));
   Trainer trainer(experiment, arguments.path);
-  trainer.restore();
+  const DType before = trainer.restore();
   print_machine_notes();
+  print_precision_note(experiment, before);
   const TrainingResult result = trainer.run();
   report(result, arguments.path, arguments.json);
   return result.exit;
@@ -79,6 +82,9 @@ Exit evaluate_run(const Arguments& arguments) {
   const Checkpoint checkpoint = load_checkpoint(arguments.path + "/checkpoints/" + arguments.checkpoint);
   experiment.model->load_state(checkpoint.weights());
   use_algorithms(experiment.config, checkpoint.algorithms);
+  const DType before = precision_of(checkpoint.state.precision);
+  experiment.use_precision(before);
+  print_precision_note(experiment, before);
   MetricFields fields = {{"run", arguments.path}, {"checkpoint", arguments.checkpoint}, {"epochs", checkpoint.state.epochs}};
   const auto show = [&](const std::string& name, data::Loader& loader) {
     const Score score = evaluate(*experiment.model, loader, experiment.config.train.evaluation);

@@ -67,6 +67,23 @@ TEST_CASE("an epoch gives each sample once, the last batch being what is left") 
   }
 }
 
+TEST_CASE("images in bf16 are those in f32, rounded once") {
+  LoaderOptions options = shuffled(7);
+  Loader single(numbered(20), options);
+  options.type = DType::bf16;
+  Loader half(numbered(20), options);
+  auto at = half.begin();
+  for (const auto& [images, labels] : single) {
+    const Batch rounded = *at;
+    ++at;
+    CHECK(rounded.images.dtype() == DType::bf16);
+    CHECK(rounded.images.to_vector<float>() == images.to(DType::bf16).to_vector<float>());
+    CHECK(rounded.labels.to_vector<int64_t>() == labels.to_vector<int64_t>());
+  }
+  options.type = DType::u8;
+  CHECK_THROWS_WITH_AS(Loader(numbered(20), options), "loader: images are of a floating type, not u8", Error);
+}
+
 TEST_CASE("drop_last leaves out the batch that is not full") {
   auto options = shuffled(7);
   options.drop_last = true;

@@ -62,7 +62,7 @@ TEST_CASE("config errors name file, line, column, path and remedy") {
   CHECK(complaint(R"("epochs": 3)", R"("epochs": 2.5)") ==
         "azimuth: exp.json:15:23: train.epochs: expected an integer, got 2.5\n");
   CHECK(complaint(R"("epochs": 3)", R"("precision": "f16")") ==
-        "azimuth: exp.json:15:26: train.precision: must be one of \"f32\", got \"f16\"\n");
+        "azimuth: exp.json:15:26: train.precision: must be one of \"f32\", \"bf16\", got \"f16\"; did you mean \"bf16\"?\n");
   CHECK(complaint(R"("epochs": 3)", R"("average": {"type": "emma"})") ==
         "azimuth: exp.json:15:33: train.average.type: unknown average of weights \"emma\"; did you mean \"ema\"? (known: "
         "\"ema\", \"lookahead\")\n");

@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 
+#include "core/backend/info.h"
 #include "core/config/json_document.h"
 #include "experiments/files.h"
 #include "experiments/trainer.h"
@@ -110,6 +111,25 @@ TEST_CASE("a run stopped in any step resumes to the same bits as one left alone"
     CHECK(train(config, stopped, true).exit == Exit::done);
     check_same_run(folder.path / "whole", stopped);
   }
+}
+
+TEST_CASE("a run in bf16 resumes to the same bits, too") {
+  if (!has_bf16()) return;
+  const ExperimentConfig config = parse(with_schedule(tiny_config(R"({"epochs": 3, "log_every": 1, "precision": "bf16"})")));
+  TemporaryFolder folder;
+  train(config, folder.path / "whole", false);
+  signal_at = 6;
+  CHECK(train(config, folder.path / "stopped", false).step == 7);
+  signal_at = -1;
+  train(config, folder.path / "stopped", true);
+  check_same_run(folder.path / "whole", folder.path / "stopped");
+  // It is the precision that the checkpoint names which counts.
+  const std::string state = (folder.path / "whole/checkpoints/last/state.json").string();
+  CHECK(nlohmann::json::parse(read_file(state))["precision"] == "bf16");
+  Experiment experiment(config);
+  experiment.use_precision(DType::f32);
+  Trainer(experiment, (folder.path / "whole").string(), {.show_progress = false}).restore();
+  CHECK(experiment.precision() == DType::bf16);
 }
 
 TEST_CASE("accumulating runs with a validation split resume likewise") {

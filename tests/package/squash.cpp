@@ -52,7 +52,10 @@ class Squash : public nn::Layer<Squash> {
   }
 
  protected:
-  Tensor forward(const Tensor& x) override { return squash(x, learn_ ? parameter("slope") : buffer("slope")); }
+  // In a bf16 run x is bf16 while parameters stay f32: an op of two number types converts one.
+  Tensor forward(const Tensor& x) override {
+    return squash(x, (learn_ ? parameter("slope") : buffer("slope")).to(x.dtype()));
+  }
 
  private:
   bool learn_;

@@ -6,7 +6,7 @@
 
 namespace az {
 
-// A block of 64-byte aligned memory from the caching allocator, and a count of the changes made to it in place.
+// A block of 64-byte aligned memory from the program's one heap, and a count of the changes made to it in place.
 class Storage {
  public:
   explicit Storage(size_t bytes);  // uninitialised
@@ -32,7 +32,6 @@ struct MemoryStats {
   size_t in_use = 0;  // bytes held by live storages
   size_t cached = 0;  // bytes kept for reuse
   size_t peak = 0;    // largest in_use + cached seen
-  size_t system_allocations = 0;
 };
 
 MemoryStats memory_stats();

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 #include <numeric>
+#include <optional>
 
 #include "core/backend/onednn_detail.h"
 #include "core/backend/threads.h"
@@ -201,19 +202,11 @@ dnnl::primitive_attr lent_scratchpad() {
   return attributes;
 }
 
-namespace {
-thread_local std::unique_ptr<Storage> arena;
-}
-
-void drop_scratchpad() { arena.reset(); }
-
 void execute(const dnnl::primitive& primitive, const dnnl::memory::desc& scratchpad, std::unordered_map<int, dnnl::memory> args) {
+  std::optional<Storage> lent;
   if (size_t bytes = scratchpad.get_size()) {
-    if (!arena || arena->bytes() < bytes) {
-      arena.reset();
-      arena = std::make_unique<Storage>(bytes);
-    }
-    args.insert({DNNL_ARG_SCRATCHPAD, memory_of(scratchpad, arena->data())});
+    lent.emplace(bytes);
+    args.insert({DNNL_ARG_SCRATCHPAD, memory_of(scratchpad, lent->data())});
   }
   primitive.execute(stream(), args);
   stream().wait();

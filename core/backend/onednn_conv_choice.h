@@ -95,10 +95,7 @@ template <class P, class Describe, class Solve> auto solve_by_choice(const ConvP
     const size_t best = choose(candidates);
     generation = algorithms_generation();
     convolution = tried[best] ? tried[best] : std::make_shared<Convolution<P>>(descs[best]);
-    if (tried[best]) {  // what the losers took is not needed again
-      drop_scratchpad();
-      release_cached_memory();
-    }
+    if (tried[best]) release_cached_memory();  // what the losers took is not needed again
     return convolution;
   };
   return solve(*choice());

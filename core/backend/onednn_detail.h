@@ -41,10 +41,8 @@ dnnl::memory memory_of(const dnnl::memory::desc& desc, void* data);
 // A weight in the form and number type a primitive wants, cached until the weight changes.
 Tensor packed(const Tensor& weight, const Layout* layout, DType type);
 
-// Runs a primitive to its end, lending it this thread's scratchpad arena.
+// Runs a primitive to its end, lending it a scratchpad from the heap: what activations do not take just then.
 void execute(const dnnl::primitive& primitive, const dnnl::memory::desc& scratchpad, std::unordered_map<int, dnnl::memory> args);
-// Frees the arena of the thread that calls.
-void drop_scratchpad();
 // Attributes for a primitive that takes its scratchpad from execute().
 dnnl::primitive_attr lent_scratchpad();
 

@@ -1,0 +1,122 @@
+#include "core/heap.h"
+
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdint>
+#include <iterator>
+
+#if defined(__SANITIZE_ADDRESS__)
+#include <sanitizer/asan_interface.h>
+#else
+#define ASAN_POISON_MEMORY_REGION(address, size) void(0)
+#define ASAN_UNPOISON_MEMORY_REGION(address, size) void(0)
+#endif
+
+namespace az {
+namespace {
+constexpr size_t huge_page = size_t(1) << 21;
+}
+
+// Address space costs nothing; where less of it is allowed, less is taken. Pages of 2 MiB where the system has them: a step of
+// training walks through more memory than the processor knows addresses of small pages for.
+Heap::Heap() {
+  for (size_t size = size_t(1) << 44; size >= size_t(1) << 28; size /= 2) {
+    void* stretch = mmap(nullptr, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (stretch == MAP_FAILED) continue;
+    begin_ = static_cast<char*>(stretch);
+    end_ = begin_ + size;
+    top_ = usable_ = begin_ + (huge_page - uintptr_t(begin_) % huge_page) % huge_page;
+    madvise(begin_, size, MADV_HUGEPAGE);
+    return;
+  }
+}
+
+Heap::~Heap() {
+  if (begin_) munmap(begin_, size_t(end_ - begin_));
+}
+
+size_t Heap::rounded(size_t bytes) { return std::max((bytes + alignment - 1) / alignment * alignment, alignment); }
+
+void* Heap::take(size_t bytes) {
+  const size_t size = rounded(bytes);
+  auto fit = by_size_.lower_bound({size, nullptr});
+  if (fit == by_size_.end()) {
+    if (!extend(size)) return nullptr;
+    fit = by_size_.lower_bound({size, nullptr});
+  }
+  const auto at = by_address_.find(fit->second);
+  char* block = at->first;
+  const Free rest{at->second.size - size, at->second.kept};
+  erase(at);
+  if (rest.size) insert(block + size, rest);
+  ASAN_UNPOISON_MEMORY_REGION(block, bytes);
+  return block;
+}
+
+void Heap::give(void* block, size_t bytes) {
+  char* start = static_cast<char*>(block);
+  Free free{rounded(bytes), true};
+  ASAN_POISON_MEMORY_REGION(block, free.size);
+  const auto after = by_address_.lower_bound(start);
+  if (after != by_address_.begin()) {
+    const auto before = std::prev(after);
+    if (before->first + before->second.size == start) {
+      start = before->first;
+      free.size += before->second.size;
+      erase(before);
+    }
+  }
+  if (after != by_address_.end() && after->first == start + free.size) {
+    free.size += after->second.size;
+    erase(after);
+  }
+  insert(start, free);
+}
+
+// Pages that a free block shares with one in use stay.
+void Heap::release() {
+  const auto page = uintptr_t(sysconf(_SC_PAGESIZE));
+  for (auto& [start, free] : by_address_) {
+    if (!free.kept) continue;
+    const uintptr_t first = (uintptr_t(start) + page - 1) / page * page, last = (uintptr_t(start) + free.size) / page * page;
+    if (first < last) madvise(reinterpret_cast<void*>(first), last - first, MADV_DONTNEED);
+    free.kept = false;
+  }
+  kept_ = 0;
+}
+
+// Makes the last free block at least so large.
+bool Heap::extend(size_t bytes) {
+  Free last{0, false};
+  if (!by_address_.empty()) {
+    const auto at = std::prev(by_address_.end());
+    if (at->first + at->second.size == top_) last = at->second;
+  }
+  const size_t more = bytes - last.size;
+  if (more > size_t(end_ - top_)) return false;
+  if (more > size_t(usable_ - top_)) {
+    const size_t grown = std::min((more + huge_page - 1) / huge_page * huge_page, size_t(end_ - usable_));
+    if (mprotect(usable_, grown, PROT_READ | PROT_WRITE) != 0) return false;
+    usable_ += grown;
+  }
+  if (last.size) erase(std::prev(by_address_.end()));
+  insert(top_ - last.size, {bytes, last.kept});
+  top_ += more;
+  return true;
+}
+
+void Heap::insert(char* block, Free free) {
+  by_address_.emplace(block, free);
+  by_size_.emplace(free.size, block);
+  if (free.kept) kept_ += free.size;
+}
+
+void Heap::erase(Blocks::iterator block) {
+  if (block->second.kept) kept_ -= block->second.size;
+  by_size_.erase({block->second.size, block->first});
+  by_address_.erase(block);
+}
+
+}  // namespace az

@@ -1,0 +1,49 @@
+#pragma once
+
+#include <cstddef>
+#include <map>
+#include <set>
+#include <utility>
+
+namespace az {
+
+// One stretch of address space from which blocks are cut and to which they return, neighbours joined again: what one tensor
+// leaves serves smaller and larger ones. Memory that was touched stays with the process until release(). Not for use by several
+// threads.
+class Heap {
+ public:
+  static constexpr size_t alignment = 64;
+
+  Heap();
+  ~Heap();
+  Heap(const Heap&) = delete;
+  // The free block that fits best, or new memory behind the last one. nullptr when the system has no more.
+  void* take(size_t bytes);
+  // `bytes` as given to take().
+  void give(void* block, size_t bytes);
+  // Returns the memory of all free blocks to the system.
+  void release();
+
+  static size_t rounded(size_t bytes);
+  // Bytes in free blocks that the process may still hold memory for.
+  size_t kept() const { return kept_; }
+
+ private:
+  struct Free {
+    size_t size;
+    bool kept;
+  };
+  using Blocks = std::map<char*, Free>;
+
+  void insert(char* block, Free free);
+  void erase(Blocks::iterator block);
+  bool extend(size_t bytes);
+
+  char *begin_ = nullptr, *end_ = nullptr;   // the stretch
+  char *top_ = nullptr, *usable_ = nullptr;  // the end of what was given out, and of what can be
+  Blocks by_address_;
+  std::set<std::pair<size_t, char*>> by_size_;
+  size_t kept_ = 0;
+};
+
+}  // namespace az

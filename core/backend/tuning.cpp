@@ -58,8 +58,8 @@ bool replace_file(const fs::path& file, const std::string& text) {
 size_t fastest(size_t count, const std::function<void(size_t)>& run) {
   using Clock = std::chrono::steady_clock;
   using Seconds = std::chrono::duration<double>;
-  constexpr int least_rounds = 3, most_rounds = 8;
-  constexpr double enough = 0.03, hopeless = 2, clearly = 0.97;
+  constexpr int least_rounds = 6, most_rounds = 12;
+  constexpr double enough = 0.1, hopeless = 2, clearly = 0.97;
   std::vector<double> best(count, INFINITY);
   const Clock::time_point start = Clock::now();
   run(0);  // touches the memory that all of them use

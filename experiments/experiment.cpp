@@ -34,8 +34,9 @@ void register_builtin() {
 void ExperimentConfig::validate() const {
   if (!plugins.empty())
     config::invalid("plugins are not loaded by this version; link layers of your own into a program with azimuth::cli");
-  if (name.find('/') != std::string::npos || name == "." || name == "..")
-    config::invalid("name must be usable as the name of a folder");
+  const bool plain = std::all_of(name.begin(), name.end(), [](unsigned char c) { return c >= ' ' && c != 127 && c != '/'; });
+  if (!plain || name == "." || name == ".." || name.size() > 200)
+    config::invalid("name must be usable as the name of a folder: up to 200 bytes, no / and no control characters");
 }
 
 ExperimentConfig load_config(const std::string& path, const std::vector<std::string>& overrides) {

@@ -1,28 +1,57 @@
 #include "experiments/interrupt.h"
 
-#include <csignal>
+#include <signal.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
 
 namespace az::experiments {
 namespace {
 
-volatile std::sig_atomic_t received_signal = 0;
+volatile sig_atomic_t received_signal = 0;
+const char* volatile reaction_text = nullptr;
+struct sigaction before_interrupt, before_terminate;
 
-void note(int signal) {
-  received_signal = signal;
-  std::signal(signal, SIG_DFL);
+// A handler may call nothing that allocates or locks.
+void say(const char* text) {
+  if (!reaction_text) return;
+  [[maybe_unused]] const ssize_t ignored = ::write(STDERR_FILENO, text, std::strlen(text));
+}
+
+void note(int number) {
+  const int saved = errno;
+  if (::isatty(STDERR_FILENO)) say("\r\x1b[K");  // what a progress bar left on the line
+  if (received_signal == 0) {
+    received_signal = number;
+    say("azimuth: ");
+    say(reaction_text);
+    say("; once more stops at once\n");
+  } else {
+    say("azimuth: stopped at once; the last checkpoint stays as it was\n");
+    struct sigaction standard {};
+    standard.sa_handler = SIG_DFL;
+    ::sigaction(number, &standard, nullptr);
+    ::raise(number);  // arrives as this handler returns
+  }
+  errno = saved;
 }
 
 }  // namespace
 
-InterruptGuard::InterruptGuard() {
+InterruptGuard::InterruptGuard(const char* reaction) {
   received_signal = 0;
-  std::signal(SIGINT, note);
-  std::signal(SIGTERM, note);
+  reaction_text = reaction;
+  struct sigaction action {};
+  action.sa_handler = note;
+  action.sa_flags = SA_RESTART;
+  ::sigaction(SIGINT, &action, &before_interrupt);
+  ::sigaction(SIGTERM, &action, &before_terminate);
 }
 
 InterruptGuard::~InterruptGuard() {
-  std::signal(SIGINT, SIG_DFL);
-  std::signal(SIGTERM, SIG_DFL);
+  ::sigaction(SIGINT, &before_interrupt, nullptr);
+  ::sigaction(SIGTERM, &before_terminate, nullptr);
   received_signal = 0;
 }
 

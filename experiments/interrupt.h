@@ -5,9 +5,11 @@
 namespace az::experiments {
 
 // While one lives, the first SIGINT or SIGTERM is only noted, so that a step can finish and be saved; a second one kills.
+// Afterwards signals do what they did before.
 class InterruptGuard {
  public:
-  InterruptGuard();
+  // Says on stderr what is done upon a signal: `reaction` to the first ("finishing the step"). Without one, nothing is said.
+  explicit InterruptGuard(const char* reaction = nullptr);
   ~InterruptGuard();
   InterruptGuard(const InterruptGuard&) = delete;
   InterruptGuard& operator=(const InterruptGuard&) = delete;

@@ -36,7 +36,8 @@ void add_score(MetricFields& fields, const std::string& prefix, const Score& sco
 std::string metrics_line(const std::string& kind, const MetricFields& fields) {
   Json line = {{"kind", kind}};
   for (const auto& [name, value] : fields) line[name] = std::visit(ToJson{}, value);
-  return line.dump() + "\n";
+  // A path need not be UTF-8; JSON is.
+  return line.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 
 MetricsLog::MetricsLog(const std::string& path, int64_t keep_bytes) : path_(path) {

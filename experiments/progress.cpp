@@ -72,8 +72,8 @@ Progress::Progress() {
   color_ = terminal_ && !set_and_not_empty("NO_COLOR");
 }
 
-void Progress::erase_bar() {
-  if (drawn_) std::fputs("\r\x1b[K", stderr);
+void Progress::clear() {
+  if (drawn_) std::fputs("\r\x1b[K", stderr), std::fflush(stderr);
   drawn_ = false;
 }
 
@@ -91,7 +91,7 @@ void Progress::step(const Step& now) {
 void Progress::epoch(const EpochSummary& summary) { say(epoch_line(summary)); }
 
 void Progress::say(const std::string& line) {
-  erase_bar();
+  clear();
   fmt::print(stderr, "{}\n", line);
   std::fflush(stderr);
 }

@@ -29,6 +29,8 @@ std::string duration(double seconds);
 class Progress {
  public:
   Progress();
+  ~Progress() { clear(); }
+  Progress(const Progress&) = delete;
 
   struct Step {
     int64_t epoch, epochs, batch, batches;
@@ -37,10 +39,10 @@ class Progress {
   void step(const Step& now);
   void epoch(const EpochSummary& summary);
   void say(const std::string& line);
+  // Takes the bar off the line, for whoever writes there next.
+  void clear();
 
  private:
-  void erase_bar();
-
   bool terminal_;
   bool color_;
   bool drawn_ = false;

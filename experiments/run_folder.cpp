@@ -1,7 +1,6 @@
 #include "experiments/run_folder.h"
 
 #include <array>
-#include <cstdio>
 #include <ctime>
 #include <filesystem>
 #include <nlohmann/json.hpp>
@@ -15,28 +14,23 @@ namespace {
 
 namespace fs = std::filesystem;
 
+[[noreturn]] void fail_to_make(const std::string& path, const std::error_code& error) {
+  throw ConfigError(fmt::format("cannot make the run folder {}: {}; choose another place with --run DIR", path, error.message()));
+}
+
 // Whether it was made now: false when something of that name exists.
 bool make_folder(const std::string& path) {
   std::error_code error;
   const fs::path parent = fs::path(path).parent_path();
   if (!parent.empty()) fs::create_directories(parent, error);
   const bool made = !error && fs::create_directory(path, error);
-  if (error) {
-    throw ConfigError(
-        fmt::format("cannot make the run folder {}: {}; choose another place with --run DIR", path, error.message()));
-  }
+  if (error) fail_to_make(path, error);
   return made;
 }
 
-// The first line a command prints, or "".
-std::string first_line(const char* command) {
-  std::array<char, 256> line{};
-  FILE* pipe = ::popen(command, "r");
-  if (!pipe) return "";
-  std::string result = std::fgets(line.data(), int(line.size()), pipe) ? line.data() : "";
-  ::pclose(pipe);
-  while (!result.empty() && result.back() == '\n') result.pop_back();
-  return result;
+[[noreturn]] void fail_taken(const std::string& path) {
+  throw ConfigError(
+      fmt::format("the run folder {} exists already; choose another, or continue it with: azimuth resume {}", path, path));
 }
 
 std::string utc_now() {
@@ -49,12 +43,18 @@ std::string utc_now() {
 
 }  // namespace
 
+std::string check_run_folder(std::string wanted) {
+  while (wanted.size() > 1 && wanted.back() == '/') wanted.pop_back();
+  std::error_code error;
+  const fs::file_status status = fs::symlink_status(wanted, error);
+  if (status.type() == fs::file_type::none) fail_to_make(wanted, error);
+  if (fs::exists(status)) fail_taken(wanted);
+  return wanted;
+}
+
 std::string create_run_folder(const std::string& name, const std::string& wanted) {
   if (!wanted.empty()) {
-    if (fs::exists(wanted) || !make_folder(wanted)) {
-      throw ConfigError(fmt::format("the run folder {} exists already; choose another, or continue it with: azimuth resume {}",
-                                    wanted, wanted));
-    }
+    if (!make_folder(wanted)) fail_taken(wanted);
     return wanted;
   }
   const std::string base = "runs/" + name;
@@ -63,24 +63,25 @@ std::string create_run_folder(const std::string& name, const std::string& wanted
   return path;
 }
 
-std::string environment_json(const std::string& command, DType precision) {
+std::string environment_json(const Start& start) {
   const BackendInfo info = backend_info();
   const nlohmann::ordered_json result = {
-      {"command", command},
+      {"command", start.command},
       {"date", utc_now()},
-      {"commit", first_line("git describe --always --dirty 2>/dev/null")},
+      {"commit", start.commit},
       {"processor", info.processor},
       {"instruction_sets", info.instruction_sets},
       {"threads", thread_count()},
       {"threads_by", thread_count_origin()},
-      {"precision", name_of(precision)},
+      {"precision", name_of(start.precision)},
       {"onednn", info.onednn},
       {"onednn_isa", info.onednn_isa},
       {"openblas", info.openblas},
       {"openblas_kernels", info.openblas_core},
       {"compiler", info.compiler},
   };
-  return result.dump(2) + "\n";
+  // Arguments need not be UTF-8; JSON is.
+  return result.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
 }
 
 }  // namespace az::experiments

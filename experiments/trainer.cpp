@@ -50,7 +50,7 @@ bool Trainer::finished() const {
 
 TrainingResult Trainer::run() {
   const Stopwatch session;
-  InterruptGuard guard;
+  InterruptGuard guard(progress_ ? "finishing the step, then saving" : nullptr);
   metrics_.emplace(folder_ + "/metrics.jsonl", state_.metrics_bytes);
   if (state_.step == 0) save("last");
   // A stop after the last step leaves its epoch to be measured.
@@ -58,6 +58,7 @@ TrainingResult Trainer::run() {
     if (!finished()) train_epoch();
     if (!interrupted()) finish_epoch();
   }
+  if (progress_) progress_->clear();
   if (interrupted()) save("last");
   return {.exit = InterruptGuard::received(),
           .epochs = state_.epochs,

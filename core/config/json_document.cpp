@@ -205,6 +205,15 @@ void mark(Value& value, const Position& position) {
   }
 }
 
+bool is_utf8(const std::string& text) {
+  try {
+    Json(text).dump();
+    return true;
+  } catch (const Json::exception&) {
+    return false;
+  }
+}
+
 Value value_of(const std::string& text, const std::string& source) {
   bool json_only = !text.empty() && std::strchr("{[\"", text[0]);
   return json_only || Json::accept(text) ? parse_text(text, source) : Value(text);
@@ -235,17 +244,18 @@ std::string dump(const Value& value, int indent) {
 
 void set_path(Value& root, const std::string& path, const std::string& text) {
   Position position{std::make_shared<const std::string>("--set " + path)};
+  if (!is_utf8(path) || !is_utf8(text)) fail_at(position, "", "must be UTF-8, as all JSON is");
   Value* value = &root;
   for (size_t start = 0; start <= path.size();) {
     size_t end = std::min(path.find('.', start), path.size());
     std::string key = path.substr(start, end - start);
-    if (key.empty()) fail_at(position, path, "the path has an empty part");
+    if (key.empty()) fail_at(position, path, "the path has an empty part; write it as in optimizer.lr");
     if (value->is_array()) {
       auto& elements = value->as_array();
       size_t index = elements.size();
       auto [last, error] = std::from_chars(key.data(), key.data() + key.size(), index);
       if (error != std::errc() || *last || index >= elements.size()) {
-        fail_at(position, path, fmt::format("\"{}\" is no index into a list of {}", key, elements.size()));
+        fail_at(position, path, fmt::format("\"{}\" is no index into a list of {}; the first is 0", key, elements.size()));
       }
       value = &elements[index];
     } else {

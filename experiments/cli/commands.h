@@ -16,6 +16,9 @@ struct Outcome {
   std::string command_line;  // as typed, for a run's environment.json
 };
 
+// The commit that this program was built from, with "-dirty" where files were changed; "unknown" without git.
+std::string source_commit();
+
 // On stderr, a line for each thing that makes training on this machine slower than it could be.
 void print_machine_notes();
 // Likewise, where activations are not of the number type that the config wants, or that they had in the checkpoint.

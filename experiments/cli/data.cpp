@@ -24,7 +24,7 @@ std::filesystem::path folder_of(const data::CatalogEntry& entry) { return data::
 
 Exit get(const Arguments& arguments) {
   const data::CatalogEntry& entry = data::catalog_entry(arguments.name);
-  experiments::InterruptGuard guard;
+  experiments::InterruptGuard guard("stopping the download");
   const bool terminal = ::isatty(STDERR_FILENO);
   const auto progress = [&](int64_t done, int64_t total) {
     if (terminal) fmt::print(stderr, "\r{}: {} of {} MB", entry.name, done / 1000000, (total ? total : entry.bytes) / 1000000);
@@ -48,7 +48,8 @@ void list(bool json) {
   config::Value::Array sets;
   for (const data::CatalogEntry& entry : data::catalog()) {
     const std::string folder = folder_of(entry).string(), get = "azimuth data get " + entry.name;
-    const bool here = std::filesystem::exists(folder);
+    std::error_code unreadable;
+    const bool here = std::filesystem::exists(folder, unreadable);
     const std::string damage = here ? data::damage_of(entry, folder) : "";
     if (!json) {
       fmt::print("{:<10} {}\n", entry.name,

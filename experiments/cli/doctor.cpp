@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "core/backend/tuning.h"
+#include "core/cache_folder.h"
 #include "core/config/json_document.h"
 #include "data/catalog.h"
 #include "experiments/cli/commands.h"
@@ -18,11 +19,12 @@ namespace az::cli {
 namespace {
 
 using experiments::Finding;
+namespace fs = std::filesystem;
 
 // The choices of convolution algorithms that are remembered for this machine.
 Finding tuning() {
   const std::string file = tuning_file();
-  if (!std::filesystem::exists(file)) return {"algorithms", "none timed yet"};
+  if (std::error_code unreadable; !fs::exists(file, unreadable)) return {"algorithms", "none timed yet"};
   try {
     const size_t count = algorithms_from_json(experiments::read_file(file)).size();
     return {"algorithms", fmt::format("{} timed, in {}", count, file)};
@@ -31,25 +33,33 @@ Finding tuning() {
   }
 }
 
+Finding cache() {
+  const fs::path folder = cache_folder();
+  if (folder.empty()) return {"cache", "nowhere", "", "set HOME, or XDG_CACHE_HOME to a folder you own"};
+  fs::path existing = folder;
+  std::error_code error;
+  while (fs::status(existing, error).type() == fs::file_type::not_found && existing.has_relative_path())
+    existing = existing.parent_path();
+  // What is there must be a folder that may be entered and written to.
+  const bool usable = fs::is_directory(existing, error) && ::access(existing.c_str(), R_OK | W_OK | X_OK) == 0;
+  return {"cache", folder.string(), "", usable ? "" : "cannot write there: set XDG_CACHE_HOME to a folder you own"};
+}
+
+Finding data_set(const data::CatalogEntry& entry) {
+  const std::string get = "azimuth data get " + entry.name;
+  const fs::path folder = cache_folder().empty() ? fs::path() : data::datasets_folder() / entry.folder;
+  std::error_code unreadable;
+  if (!fs::exists(folder, unreadable)) return {entry.name, "not here", "", "get it with: " + get};
+  const std::string damage = data::damage_of(entry, folder);
+  if (!damage.empty()) return {entry.name, "damaged: " + damage, "", "replace it with: " + get};
+  return {entry.name, folder.string()};
+}
+
 std::vector<Finding> examine() {
   std::vector<Finding> findings = experiments::examine_machine();
-  const auto cache = data::datasets_folder();
-  auto existing = cache;
-  while (!std::filesystem::exists(existing) && existing.has_parent_path()) existing = existing.parent_path();
-  const bool writable = ::access(existing.c_str(), W_OK) == 0;
-  findings.push_back({"cache", cache.string(), "", writable ? "" : "cannot write there: set XDG_CACHE_HOME to a folder you own"});
+  findings.push_back(cache());
   findings.push_back(tuning());
-  for (const data::CatalogEntry& entry : data::catalog()) {
-    const auto folder = cache / entry.folder;
-    const std::string get = "azimuth data get " + entry.name;
-    if (!std::filesystem::exists(folder)) {
-      findings.push_back({entry.name, "not here", "", "get it with: " + get});
-    } else if (const std::string damage = data::damage_of(entry, folder); !damage.empty()) {
-      findings.push_back({entry.name, "damaged: " + damage, "", "replace it with: " + get});
-    } else {
-      findings.push_back({entry.name, folder.string()});
-    }
-  }
+  for (const data::CatalogEntry& entry : data::catalog()) findings.push_back(data_set(entry));
   return findings;
 }
 

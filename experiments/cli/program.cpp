@@ -5,6 +5,7 @@
 #include <CLI/App.hpp>
 #include <CLI/Config.hpp>
 #include <CLI/Formatter.hpp>
+#include <new>
 #include <vector>
 
 #include "core/backend/startup.h"
@@ -60,6 +61,8 @@ int run(int argc, char** argv) {
   } catch (const Error& error) {
     fmt::print(stderr, "azimuth: {}\n", error.what());
     return int(error.code());
+  } catch (const std::bad_alloc&) {
+    fmt::print(stderr, "azimuth: there is not enough memory; take smaller batches, a smaller network or fewer images\n");
   } catch (const std::exception& error) {
     fmt::print(stderr, "azimuth: unexpected: {}\n", error.what());
   }

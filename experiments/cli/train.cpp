@@ -53,10 +53,12 @@ void report(const TrainingResult& result, const std::string& folder, bool json) 
 }
 
 Exit train(const Arguments& arguments, const std::string& command_line) {
+  const std::string wanted = arguments.run.empty() ? "" : check_run_folder(arguments.run);
   Experiment experiment(load_config(arguments.path, arguments.overrides));
-  const std::string folder = create_run_folder(experiment.config.name, arguments.run);
+  const std::string folder = create_run_folder(experiment.config.name, wanted);
   write_file(folder + "/config.json", to_json(experiment.config));
-  write_file(folder + "/environment.json", environment_json(command_line, experiment.precision()));
+  write_file(folder + "/environment.json",
+             environment_json({.command = command_line, .commit = source_commit(), .precision = experiment.precision()}));
   if (!experiment.config.description.empty()) fmt::print(stderr, "{}\n", experiment.config.description);
   fmt::print(stderr, "run folder {}\n", folder);
   print_machine_notes();

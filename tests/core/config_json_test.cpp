@@ -142,12 +142,12 @@ TEST_CASE("--set replaces and adds values by path") {
 }
 
 TEST_CASE("--set errors name the path") {
-  CHECK(set_error("list.2.a", "1") == "--set list.2.a: \"2\" is no index into a list of 2");
-  CHECK(set_error("list.a", "1") == "--set list.a: \"a\" is no index into a list of 2");
-  CHECK(set_error("list.-1", "1") == "--set list.-1: \"-1\" is no index into a list of 2");
+  CHECK(set_error("list.2.a", "1") == "--set list.2.a: \"2\" is no index into a list of 2; the first is 0");
+  CHECK(set_error("list.a", "1") == "--set list.a: \"a\" is no index into a list of 2; the first is 0");
+  CHECK(set_error("list.-1", "1") == "--set list.-1: \"-1\" is no index into a list of 2; the first is 0");
   CHECK(set_error("list.1.a", "1") == "--set list.1.a: list.1 is 2, not an object");
   CHECK(set_error("name.a.b", "1") == "--set name.a.b: name is \"x\", not an object");
-  CHECK(set_error("a..b", "1") == "--set a..b: the path has an empty part");
+  CHECK(set_error("a..b", "1") == "--set a..b: the path has an empty part; write it as in optimizer.lr");
   CHECK(set_error("", "1").starts_with("--set : the path has an empty part"));
   CHECK(set_error("name", "{\"a\": 1, \"a\": 2}").starts_with("--set name:1:10: a: duplicate key"));
   CHECK(set_error("name", "[1, 2").starts_with("--set name:1:6: syntax error"));

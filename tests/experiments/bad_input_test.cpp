@@ -78,7 +78,9 @@ TEST_CASE("config errors name file, line, column, path and remedy") {
   CHECK(complaint(R"({"type": "relu"})", R"({"type": "scale"})") ==
         "azimuth: exp.json:8:5: model.layers.2.factor: required key is missing\n");
   CHECK(complaint(R"("name": "tiny")", R"("name": "a/b")") ==
-        "azimuth: exp.json:1:1: name must be usable as the name of a folder\n");
+        "azimuth: exp.json:1:1: name must be usable as the name of a folder: up to 200 bytes, no / and no control characters\n");
+  for (const std::string& name : {std::string(".."), std::string("a\\u0000b"), std::string("a\\nb"), std::string(201, 'x')})
+    CHECK(complaint(R"("name": "tiny")", R"("name": ")" + name + '"').find(": name must be usable") != std::string::npos);
   CHECK(complaint(R"("name": "tiny",)", R"("name": "tiny")") ==
         "azimuth: exp.json:3:3: syntax error while parsing object - unexpected string literal; expected '}'\n");
   CHECK(complaint(R"("stride": 4)", R"("kernel": 50)") ==
@@ -107,6 +109,10 @@ TEST_CASE("overrides") {
   CHECK(say("optimizer.lr=0") == "azimuth: --set optimizer.lr: must be more than 0, got 0\n");
   CHECK(say("optimizer.rl=0.1") == "azimuth: --set optimizer.rl: unknown key; did you mean \"lr\"?\n");
   CHECK(say("optimizer.lr") == "azimuth: --set optimizer.lr: expected key=value, as in --set optimizer.lr=0.05\n");
+  CHECK(say("optimizer..lr=1") == "azimuth: --set optimizer..lr: the path has an empty part; write it as in optimizer.lr\n");
+  CHECK(say("model.layers.9.bias=1") ==
+        "azimuth: --set model.layers.9.bias: \"9\" is no index into a list of 6; the first is 0\n");
+  CHECK(say("data.root=\xff") == "azimuth: --set data.root: must be UTF-8, as all JSON is\n");
 }
 
 TEST_CASE("the command line itself") {
@@ -169,10 +175,32 @@ TEST_CASE("run folders") {
   CHECK(read_file(run + "/precious") == "kept");
   CHECK(std::distance(fs::directory_iterator(run), fs::directory_iterator()) == 1);
 
+  // Refused at once, whatever the rest is like.
+  result = run_azimuth({"train", "/nowhere", "--run", run + "//"});
+  CHECK(result.exit == 2);
+  CHECK(result.err.find("azimuth: the run folder " + run + " exists already") == 0);
+
   result = run_azimuth({"train", config, "--run", config + "/run"});  // below a file
   CHECK(result.exit == 2);
   CHECK(result.err ==
         "azimuth: cannot make the run folder " + config + "/run: Not a directory; choose another place with --run DIR\n");
+  result = run_azimuth({"train", "/nowhere", "--run", std::string(300, 'x')});
+  CHECK(result.exit == 2);
+  CHECK(result.err.find("File name too long; choose another place with --run DIR\n") != std::string::npos);
+}
+
+TEST_CASE("a run folder's name may end in slashes and need not be UTF-8") {
+  TemporaryFolder folder;
+  const std::string config = (folder.path / "exp.json").string();
+  write_file(config, tiny_config(R"({"epochs": 1})"));
+  for (const std::string name : {"slash", "b\xff\xfe"}) {
+    const std::string run = (folder.path / name).string();
+    const CommandResult result = run_azimuth({"train", config, "--run", run + "/", "--json"});
+    CHECK(result.exit == 0);
+    CHECK(result.out.find("{\"kind\":\"result\",\"run\":\"") == 0);
+    CHECK(fs::exists(run + "/checkpoints/last/model.safetensors"));
+    CHECK(run_azimuth({"eval", run + "/"}).exit == 0);
+  }
 }
 
 TEST_CASE("a training that diverges stops, says where, and keeps what was saved") {

@@ -75,6 +75,8 @@ TEST_CASE("the next free run folder is taken") {
   fs::current_path(folder.path);
   for (const char* expected : {"runs/tiny", "runs/tiny-2", "runs/tiny-3"})
     CHECK(output_of({"train", "exp.json", "--json"})["run"] == expected);
+  // The program's own commit, not that of the place where it runs, which has none.
+  CHECK(json::parse(read_file("runs/tiny/environment.json"))["commit"] != "");
   fs::current_path(before);
 }
 
@@ -139,6 +141,27 @@ TEST_CASE("describe and schema") {
   CHECK(run_azimuth({"describe", "config"}).out.find("train.epochs") != std::string::npos);
   const json schema = output_of({"schema"});
   CHECK(schema["properties"].contains("optimizer"));
+}
+
+TEST_CASE("doctor tells of a cache that is nowhere, or of no use") {
+  TemporaryFolder folder;
+  const fs::path loop = folder.path / "loop", file = folder.path / "file";
+  fs::create_symlink(loop, loop);
+  write_file(file.string(), "");
+  const auto remedy = [](const char* variable, const std::string& value) {
+    std::string found;
+    const CommandResult result =
+        run_through({"env", "-u", "HOME", "-u", "XDG_CACHE_HOME", variable + value}, {"doctor", "--json"});
+    REQUIRE(result.exit == 0);
+    for (const json& finding : json::parse(result.out)) {
+      if (finding["subject"] == "cache") found = finding["remedy"];
+    }
+    return found;
+  };
+  CHECK(remedy("HOME=", "") == "set HOME, or XDG_CACHE_HOME to a folder you own");
+  CHECK(remedy("HOME=", folder.path.string()) == "");
+  for (const fs::path& bad : {loop, file})
+    CHECK(remedy("XDG_CACHE_HOME=", bad.string()) == "cannot write there: set XDG_CACHE_HOME to a folder you own");
 }
 
 TEST_CASE("help, version, doctor and data") {

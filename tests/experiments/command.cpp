@@ -12,11 +12,6 @@
 
 namespace {
 
-std::string program() {
-  const char* path = std::getenv("AZIMUTH_CLI");
-  return path ? path : AZIMUTH_CLI_PATH;
-}
-
 void redirect(int target, const std::string& file) {
   const int opened = ::open(file.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0600);
   ::dup2(opened, target);
@@ -24,11 +19,16 @@ void redirect(int target, const std::string& file) {
 
 }  // namespace
 
+std::string azimuth_program() {
+  const char* path = std::getenv("AZIMUTH_CLI");
+  return path ? path : AZIMUTH_CLI_PATH;
+}
+
 RunningCommand::RunningCommand(const std::vector<std::string>& arguments, const std::vector<std::string>& launcher) {
   folder_ = (std::filesystem::temp_directory_path() / "azimuth_command_XXXXXX").string();
   ::mkdtemp(folder_.data());
   std::vector<std::string> words = launcher;
-  words.push_back(program());
+  words.push_back(azimuth_program());
   words.insert(words.end(), arguments.begin(), arguments.end());
   std::vector<char*> argv;
   for (std::string& word : words) argv.push_back(word.data());

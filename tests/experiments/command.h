@@ -5,7 +5,10 @@
 #include <string>
 #include <vector>
 
-// Runs the azimuth program, as a shell would; its path is in the variable AZIMUTH_CLI, or that of the build.
+// The azimuth program: what the variable AZIMUTH_CLI names, or that of the build.
+std::string azimuth_program();
+
+// Runs it, as a shell would.
 struct CommandResult {
   int exit = -1;
   std::string out, err;

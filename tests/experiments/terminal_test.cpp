@@ -1,0 +1,112 @@
+// What someone at a terminal sees, and what signals do.
+#include <doctest/doctest.h>
+#include <pty.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <functional>
+
+#include "experiments/files.h"
+#include "experiments/interrupt.h"
+#include "tests/data/temporary_folder.h"
+#include "tests/experiments/command.h"
+#include "tests/experiments/tiny.h"
+
+using namespace az;
+using az::experiments::InterruptGuard;
+using az::experiments::write_file;
+
+namespace {
+
+// What a child process writes to a terminal of 80 columns, and how it ends: its exit code, or minus the signal.
+CommandResult on_terminal(const std::function<void()>& child) {
+  winsize size{.ws_row = 24, .ws_col = 80, .ws_xpixel = 0, .ws_ypixel = 0};
+  int terminal = -1;
+  const pid_t process = ::forkpty(&terminal, nullptr, nullptr, &size);
+  if (process == 0) {
+    child();
+    ::_exit(0);
+  }
+  CommandResult result;
+  char buffer[4096];
+  for (ssize_t count; (count = ::read(terminal, buffer, sizeof buffer)) > 0;) result.err.append(buffer, size_t(count));
+  ::close(terminal);
+  int status = 0;
+  ::waitpid(process, &status, 0);
+  result.exit = WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
+  return result;
+}
+
+// `azimuth train` on a terminal, with one more variable.
+CommandResult train_on_terminal(const char* variable, const char* value, const std::vector<std::string>& more = {}) {
+  TemporaryFolder folder;
+  const std::string config = (folder.path / "exp.json").string();
+  write_file(config, tiny_config(R"({"epochs": 2})"));
+  std::vector<std::string> words = {azimuth_program(), "train", config, "--run", (folder.path / "run").string()};
+  words.insert(words.end(), more.begin(), more.end());
+  return on_terminal([&] {
+    ::setenv("TERM", "xterm", 1);
+    ::unsetenv("NO_COLOR");
+    ::setenv(variable, value, 1);
+    std::vector<char*> argv;
+    for (std::string& word : words) argv.push_back(word.data());
+    argv.push_back(nullptr);
+    ::execv(argv[0], argv.data());
+  });
+}
+
+bool has(const std::string& text, const char* part) { return text.find(part) != std::string::npos; }
+
+}  // namespace
+
+TEST_CASE("a terminal gets a bar, in colour unless NO_COLOR is set and not empty") {
+  const CommandResult colour = train_on_terminal("NO_COLOR", "");
+  CHECK(colour.exit == 0);
+  CHECK(has(colour.err, "\r\x1b[36mepoch 1/2 ["));
+  const CommandResult plain = train_on_terminal("NO_COLOR", "1");
+  CHECK(has(plain.err, "\repoch 1/2 ["));
+  CHECK_FALSE(has(plain.err, "\x1b[36m"));
+  const CommandResult dumb = train_on_terminal("TERM", "dumb");
+  CHECK_FALSE(has(dumb.err, " ["));
+  CHECK_FALSE(has(dumb.err, "\x1b"));
+  for (const CommandResult& result : {colour, plain, dumb}) CHECK(has(result.err, "epoch 2/2  lr "));
+}
+
+TEST_CASE("a message takes the bar off its line") {
+  const CommandResult result = train_on_terminal("NO_COLOR", "1", {"--set", "optimizer.type=sgd", "--set", "optimizer.lr=1e38"});
+  CHECK(result.exit == 4);
+  CHECK(has(result.err, "\repoch 1/2 ["));
+  CHECK(has(result.err, "\r\x1b[Kazimuth: training diverged"));
+}
+
+TEST_CASE("the first signal is noted, the second kills; both say so") {
+  for (const int number : {SIGINT, SIGTERM}) {
+    const CommandResult result = on_terminal([&] {
+      InterruptGuard guard("saving");
+      ::raise(number);
+      if (InterruptGuard::received() == (number == SIGINT ? Exit::interrupted : Exit::terminated)) ::raise(number);
+    });
+    CHECK(result.exit == -number);
+    CHECK(result.err ==
+          "\r\x1b[Kazimuth: saving; once more stops at once\r\n"
+          "\r\x1b[Kazimuth: stopped at once; the last checkpoint stays as it was\r\n");
+  }
+}
+
+TEST_CASE("after a guard, signals do what they did before it") {
+  struct sigaction before {
+  }, after{};
+  before.sa_handler = SIG_IGN;
+  struct sigaction standard {};
+  ::sigaction(SIGTERM, &before, &standard);
+  {
+    InterruptGuard guard("saving");
+    ::raise(SIGTERM);
+    CHECK(InterruptGuard::received() == Exit::terminated);
+  }
+  CHECK(InterruptGuard::received() == Exit::done);
+  ::sigaction(SIGTERM, &standard, &after);
+  CHECK((after.sa_handler == SIG_IGN));
+}

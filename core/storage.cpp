@@ -57,6 +57,15 @@ std::atomic<uint64_t> next_id{1};
 Storage::Storage(size_t bytes) : data_(allocator().take(bytes)), bytes_(bytes), id_(next_id++) {}
 Storage::~Storage() { allocator().give(data_, bytes_); }
 
+Derived& Storage::derived(std::type_index type, std::unique_ptr<Derived> (*make)()) {
+  static std::mutex mutex;
+  std::lock_guard lock(mutex);
+  for (const auto& [known, kept] : derived_) {
+    if (known == type) return *kept;
+  }
+  return *derived_.emplace_back(type, make()).second;
+}
+
 MemoryStats memory_stats() { return allocator().stats(); }
 void release_cached_memory() { allocator().release(); }
 

@@ -3,8 +3,16 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <typeindex>
+#include <utility>
+#include <vector>
 
 namespace az {
+
+// What is made from a storage's elements and kept as long as they live, such as a weight in the form that a primitive wants.
+struct Derived {
+  virtual ~Derived() = default;
+};
 
 // A block of 64-byte aligned memory from the program's one heap, and a count of the changes made to it in place.
 class Storage {
@@ -21,11 +29,19 @@ class Storage {
   // Never given twice in the life of the program, unlike the address.
   uint64_t id() const { return id_; }
 
+  // This storage's only T, made when first asked for. Any thread may ask; what T guards inside is its own affair.
+  template <class T> T& derived() {
+    return static_cast<T&>(derived(typeid(T), [] { return std::unique_ptr<Derived>(new T); }));
+  }
+
  private:
+  Derived& derived(std::type_index type, std::unique_ptr<Derived> (*make)());
+
   void* data_;
   size_t bytes_;
   uint64_t version_ = 0;
   uint64_t id_;
+  std::vector<std::pair<std::type_index, std::unique_ptr<Derived>>> derived_;
 };
 
 struct MemoryStats {

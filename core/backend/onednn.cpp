@@ -162,38 +162,48 @@ std::string name_of(const Layout* layout) {
   return outer + inner;
 }
 
-Tensor packed(const Tensor& weight, const Layout* layout, DType type) {
+namespace {
+
+// The forms of one weight. Those unused for two changes of it, or when newer ones are many, are dropped: they are not coming
+// back.
+struct PackedForms : Derived {
   struct Form {
-    uint64_t version = 0;
+    const Layout* layout;
+    uint64_t version;  // of the weight's elements in it
     Tensor packed;
   };
-  struct Forms {
-    std::weak_ptr<Storage> weight;
-    std::map<std::pair<const Layout*, DType>, Form> by_layout;
-  };
-  static std::mutex mutex;
-  static auto* all = new std::map<uint64_t, Forms>;
+  static constexpr size_t most = 8;
+
+  std::mutex mutex;
+  std::vector<Form> forms;  // the one used last comes last
+
+  Tensor get(const Tensor& weight, const Layout* layout, DType type) {
+    std::lock_guard lock(mutex);
+    const uint64_t version = weight.storage()->version();
+    auto at = std::find_if(forms.begin(), forms.end(),
+                           [&](const Form& form) { return form.layout == layout && form.packed.dtype() == type; });
+    if (at == forms.end()) {
+      if (forms.size() == most) forms.erase(forms.begin());
+      forms.push_back({layout, version, Tensor::empty(weight.shape(), type, layout)});
+      reorder_into(weight, forms.back().packed);
+      return forms.back().packed;
+    }
+    std::rotate(at, at + 1, forms.end());
+    Form& form = forms.back();
+    if (const uint64_t before = form.version; before != version) {
+      reorder_into(weight, form.packed);
+      form.version = version;
+      std::erase_if(forms, [&](const Form& other) { return other.version < before; });
+    }
+    return forms.back().packed;
+  }
+};
+
+}  // namespace
+
+Tensor packed(const Tensor& weight, const Layout* layout, DType type) {
   if (layout == weight.layout() && type == weight.dtype()) return weight;
-  std::lock_guard lock(mutex);
-  auto [at, is_new] = all->try_emplace(weight.storage()->id());
-  Forms& forms = at->second;
-  if (is_new) {
-    forms.weight = weight.storage();
-    std::erase_if(*all, [](const auto& item) { return item.second.weight.expired(); });
-  }
-  Form& form = forms.by_layout[{layout, type}];
-  const uint64_t version = weight.storage()->version(), before = form.version;
-  if (!form.packed.defined()) {
-    form.packed = Tensor::empty(weight.shape(), type, layout);
-  } else if (before == version) {
-    return form.packed;
-  } else {
-    // Forms that went unused since the change before are not coming back.
-    std::erase_if(forms.by_layout, [&](const auto& item) { return item.second.version < before; });
-  }
-  reorder_into(weight, form.packed);
-  form.version = version;
-  return form.packed;
+  return weight.storage()->derived<PackedForms>().get(weight, layout, type);
 }
 
 dnnl::primitive_attr lent_scratchpad() {

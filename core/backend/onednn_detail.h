@@ -38,7 +38,7 @@ std::string name_of(const Layout* layout);
 dnnl::memory memory_of(const Tensor& tensor);
 dnnl::memory memory_of(const dnnl::memory::desc& desc, void* data);
 
-// A weight in the form and number type a primitive wants, cached until the weight changes.
+// A weight in the form and number type a primitive wants: kept with its elements, and made again when they have changed.
 Tensor packed(const Tensor& weight, const Layout* layout, DType type);
 
 // Runs a primitive to its end, lending it a scratchpad from the heap: what activations do not take just then.

@@ -1,5 +1,7 @@
 #include <doctest/doctest.h>
 
+#include <thread>
+
 #include "core/autograd.h"
 #include "core/backend/info.h"
 #include "core/ops/conv.h"
@@ -85,6 +87,31 @@ TEST_CASE("packed weights: a change in place is seen, by either spelling, and by
     weight = {};
     weight = full({32, 16, 3, 3}, i);
     check();
+  }
+}
+
+TEST_CASE("packed weights: they go when the weight goes") {
+  const Tensor x = random({2, 64, 8, 8});
+  conv2d(x, random({64, 64, 3, 3}), {});  // makes the primitives
+  const size_t before = memory_stats().in_use;
+  for (int i = 0; i < 4; ++i) {
+    const Tensor weight = random({64, 64, 3, 3}, uint64_t(i));
+    conv2d(x, weight, {});
+    CHECK(memory_stats().in_use >= before + 2 * 64 * 64 * 9 * sizeof(float));
+  }
+  CHECK(memory_stats().in_use == before);
+}
+
+TEST_CASE("packed weights: threads that use one weight at a time all see its newest elements") {
+  const Tensor x = random({2, 16, 8, 8}), weight = random({32, 16, 3, 3});
+  for (int i = 1; i < 20; ++i) {
+    weight.fill_(i);
+    const Tensor wanted = conv2d(x.to(DType::f64), weight.to(DType::f64), {});
+    std::vector<Tensor> found(4);
+    std::vector<std::thread> threads;
+    for (Tensor& y : found) threads.emplace_back([&] { y = conv2d(x, weight, {}); });
+    for (std::thread& thread : threads) thread.join();
+    for (const Tensor& y : found) CHECK(distance(y, wanted) <= 1e-5);
   }
 }
 

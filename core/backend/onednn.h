@@ -4,7 +4,7 @@
 
 namespace az {
 
-// oneDNN 2.x in onednn_conv and onednn_pool, kernels of our own in batch_norm; f32.
+// oneDNN 2.x in onednn_conv and onednn_pool, kernels of our own in batch_norm and max_pool; f32 and bf16.
 class OneDnn final : public Backend {
  public:
   virtual Tensor conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias, const Conv2dParams& params,

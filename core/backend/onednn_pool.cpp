@@ -1,3 +1,4 @@
+#include "core/backend/max_pool.h"
 #include "core/backend/onednn.h"
 #include "core/backend/onednn_detail.h"
 
@@ -15,14 +16,14 @@ struct Backward {
   dnnl::pooling_backward primitive;
 };
 
-dnnl::algorithm algorithm_of(Pool kind) {
-  return kind == Pool::max ? dnnl::algorithm::pooling_max : dnnl::algorithm::pooling_avg_include_padding;
-}
+// Averages; largest elements are found in max_pool.
+constexpr auto algorithm = dnnl::algorithm::pooling_avg_include_padding;
 
-std::vector<int64_t> key_of(Pool kind, const TensorForm& x, const Pool2dParams& p) {
-  std::vector<int64_t> key{int64_t(kind), int64_t(x.dtype), int64_t(reinterpret_cast<intptr_t>(x.layout)),
-                           p.kernel.h,    p.kernel.w,       p.stride.h,
-                           p.stride.w,    p.padding.h,      p.padding.w};
+std::vector<int64_t> key_of(const TensorForm& x, const Pool2dParams& p) {
+  std::vector<int64_t> key{int64_t(x.dtype), int64_t(reinterpret_cast<intptr_t>(x.layout)),
+                           p.kernel.h,       p.kernel.w,
+                           p.stride.h,       p.stride.w,
+                           p.padding.h,      p.padding.w};
   key.insert(key.end(), x.shape.begin(), x.shape.end());
   return key;
 }
@@ -39,13 +40,13 @@ struct Window {
               (y[3] - 1) * p.stride.w + p.kernel.w - x[3] - p.padding.w} {}
 };
 
-Forward& forward_of(Pool kind, const TensorForm& x, const Pool2dParams& params, const Shape& y) {
+Forward& forward_of(const TensorForm& x, const Pool2dParams& params, const Shape& y) {
   static Cache<Forward> cache;
-  return cache.get(key_of(kind, x, params), [&] {
+  return cache.get(key_of(x, params), [&] {
     Window w(params, x.shape, y);
-    dnnl::pooling_forward::primitive_desc desc({dnnl::prop_kind::forward_training, algorithm_of(kind), desc_of(x),
-                                                any_desc(y, x.dtype), w.stride, w.kernel, w.before, w.after},
-                                               lent_scratchpad(), engine());
+    dnnl::pooling_forward::primitive_desc desc(
+        {dnnl::prop_kind::forward_training, algorithm, desc_of(x), any_desc(y, x.dtype), w.stride, w.kernel, w.before, w.after},
+        lent_scratchpad(), engine());
     return Forward{desc, dnnl::pooling_forward(desc)};
   });
 }
@@ -53,34 +54,28 @@ Forward& forward_of(Pool kind, const TensorForm& x, const Pool2dParams& params, 
 }  // namespace
 
 PoolResult OneDnn::pool2d(Pool kind, const Tensor& x, const Pool2dParams& params, const Shape& result) {
-  Forward& made = forward_of(kind, TensorForm(x), params, result);
-  PoolResult r{Tensor::empty(result, x.dtype(), layout_of(made.desc.dst_desc())), {}};
-  std::unordered_map<int, dnnl::memory> args{{DNNL_ARG_SRC, memory_of(x)}, {DNNL_ARG_DST, memory_of(r.y)}};
-  if (kind == Pool::max) {
-    auto workspace = made.desc.workspace_desc();
-    r.indices = Tensor::empty({int64_t(workspace.get_size())}, DType::u8);
-    args.insert({DNNL_ARG_WORKSPACE, memory_of(workspace, r.indices.raw())});
-  }
-  execute(made.primitive, made.desc.scratchpad_desc(), std::move(args));
-  return r;
+  if (kind == Pool::max) return max_pool(x, params, result);
+  Forward& made = forward_of(TensorForm(x), params, result);
+  Tensor y = Tensor::empty(result, x.dtype(), layout_of(made.desc.dst_desc()));
+  execute(made.primitive, made.desc.scratchpad_desc(), {{DNNL_ARG_SRC, memory_of(x)}, {DNNL_ARG_DST, memory_of(y)}});
+  return {y, {}};
 }
 
 Tensor OneDnn::pool2d_backward(Pool kind, const Tensor& g, const PoolResult& forward, const TensorForm& x,
                                const Pool2dParams& params) {
+  if (kind == Pool::max) return max_pool_backward(g, forward.indices, x, params);
   static Cache<Backward> cache;
-  auto& made = cache.get(key_of(kind, x, params), [&] {
+  auto& made = cache.get(key_of(x, params), [&] {
     Window w(params, x.shape, g.shape());
-    auto& hint = forward_of(kind, x, params, g.shape()).desc;
-    dnnl::pooling_backward::primitive_desc desc(
-        {algorithm_of(kind), desc_of(x), hint.dst_desc(), w.stride, w.kernel, w.before, w.after}, lent_scratchpad(), engine(),
-        hint);
+    auto& hint = forward_of(x, params, g.shape()).desc;
+    dnnl::pooling_backward::primitive_desc desc({algorithm, desc_of(x), hint.dst_desc(), w.stride, w.kernel, w.before, w.after},
+                                                lent_scratchpad(), engine(), hint);
     return Backward{desc, dnnl::pooling_backward(desc)};
   });
   Tensor upstream = laid_out(g, layout_of(made.desc.diff_dst_desc()));
   Tensor dx = Tensor::empty(x.shape, x.dtype, x.layout);
-  std::unordered_map<int, dnnl::memory> args{{DNNL_ARG_DIFF_DST, memory_of(upstream)}, {DNNL_ARG_DIFF_SRC, memory_of(dx)}};
-  if (kind == Pool::max) args.insert({DNNL_ARG_WORKSPACE, memory_of(made.desc.workspace_desc(), forward.indices.raw())});
-  execute(made.primitive, made.desc.scratchpad_desc(), std::move(args));
+  execute(made.primitive, made.desc.scratchpad_desc(),
+          {{DNNL_ARG_DIFF_DST, memory_of(upstream)}, {DNNL_ARG_DIFF_SRC, memory_of(dx)}});
   return dx;
 }
 

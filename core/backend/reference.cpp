@@ -236,7 +236,7 @@ PoolResult Reference::pool2d(Pool kind, const Tensor& x, const Pool2dParams& par
     double total = 0;
     window([&](int64_t i) {
       total += in[i];
-      if (best < 0 || in[i] > in[best]) best = i;
+      if (best < 0 || in[i] > in[best] || in[i] != in[i]) best = i;  // NaN wins
     });
     out[o] = kind == Pool::max ? in[best] : total / area;
     if (kind == Pool::max) static_cast<int64_t*>(r.indices.raw())[o] = best;

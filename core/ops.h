@@ -2,6 +2,7 @@
 
 // Every op.
 #include "core/ops/conv.h"
+#include "core/ops/conv_norm.h"
 #include "core/ops/create.h"
 #include "core/ops/elementwise.h"
 #include "core/ops/loss.h"

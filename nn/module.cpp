@@ -59,6 +59,10 @@ Tensor Module::operator()(const Tensor& x) {
   return enter(x, [&] { return forward(x); });
 }
 
+Tensor Module::applied(const Tensor& y) {
+  return enter(y, [&] { return y; });
+}
+
 Tensor Module::enter(const Tensor& x, const std::function<Tensor()>& function) {
   // The root adds nothing to the path, so a module that is still being put together keeps its builder's.
   std::optional<Scope> scope;

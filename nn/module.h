@@ -49,6 +49,8 @@ class Module {
 
   // forward(x) inside this module's scope, seen by the observers.
   Tensor operator()(const Tensor& x);
+  // Stands in for a call where the module before has done this one's work already: observers see y.
+  Tensor applied(const Tensor& y);
   // An independent copy: same values, mode and frozen parameters; no gradients.
   virtual ModulePtr clone() const = 0;
 

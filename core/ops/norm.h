@@ -19,6 +19,11 @@ Tensor batch_norm_relu(const Tensor& x, const Tensor& gamma, const Tensor& beta,
 // relu(batch_norm(x) + residual), in one pass; residual of x's shape.
 Tensor batch_norm_add_relu(const Tensor& x, const Tensor& gamma, const Tensor& beta, const Tensor& running_mean, const Tensor& running_var,
                            const Tensor& residual, const BatchNormOptions& options);
+// What batch_norm goes by in evaluation, as conv2d_norm() takes it: [c] each, gamma and beta possibly undefined.
+struct RunningNorm {
+  Tensor gamma, beta, mean, var;
+  double eps = 1e-5;
+};
 // relu(a + b), same shapes, in one pass.
 Tensor add_relu(const Tensor& a, const Tensor& b);
 

@@ -7,12 +7,6 @@
 namespace az::nn {
 
 class ReLU : public Layer<ReLU> {
- public:
-  // Stands in for a call where the layer before has applied the function already: observers see y.
-  Tensor applied(const Tensor& y) {
-    return enter(y, [&] { return y; });
-  }
-
  protected:
   Tensor forward(const Tensor& x) override;
 };

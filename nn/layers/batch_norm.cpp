@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include "core/ops/create.h"
-#include "core/ops/norm.h"
 
 namespace az::nn {
 
@@ -30,6 +29,10 @@ Tensor BatchNorm::then_relu(const Tensor& x) {
 
 Tensor BatchNorm::then_add_relu(const Tensor& x, const Tensor& residual) {
   return enter(x, [&] { return normalise(batch_norm_add_relu, x, residual); });
+}
+
+RunningNorm BatchNorm::running() const {
+  return {parameter("weight"), parameter("bias"), buffer("running_mean"), buffer("running_var"), options_.eps};
 }
 
 std::string BatchNorm::describe() const {

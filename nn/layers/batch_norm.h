@@ -1,6 +1,7 @@
 #pragma once
 
 #include "core/config/options.h"
+#include "core/ops/norm.h"
 #include "nn/module.h"
 
 namespace az::nn {
@@ -31,6 +32,8 @@ class BatchNorm : public Module {
   Tensor then_relu(const Tensor& x);
   // relu of the result + residual, in one pass.
   Tensor then_add_relu(const Tensor& x, const Tensor& residual);
+  // What it goes by in evaluation.
+  RunningNorm running() const;
   std::string describe() const override;
 
  protected:

@@ -2,7 +2,9 @@
 
 #include <fmt/format.h>
 
-#include "core/ops/conv.h"
+#include "core/autograd.h"
+#include "core/ops/conv_norm.h"
+#include "core/ops/elementwise.h"
 
 namespace az::nn {
 
@@ -19,10 +21,23 @@ Conv2d::Conv2d(int64_t in_channels, const Conv2dOptions& options) : in_channels_
   add_parameter("bias", bias, ParameterKind::bias);
 }
 
-Tensor Conv2d::forward(const Tensor& x) {
+Conv2dParams Conv2d::params() const {
   const auto& o = options_;
-  return conv2d(x, parameter("weight"), parameter("bias"),
-                {.stride = o.stride, .padding = o.padding, .dilation = o.dilation, .groups = o.groups});
+  return {.stride = o.stride, .padding = o.padding, .dilation = o.dilation, .groups = o.groups};
+}
+
+Tensor Conv2d::forward(const Tensor& x) { return conv2d(x, parameter("weight"), parameter("bias"), params()); }
+
+Tensor Conv2d::then_norm(const Tensor& x, BatchNorm2d& norm, const Conv2dThen& then) {
+  const Tensor &weight = parameter("weight"), &bias = parameter("bias");
+  const RunningNorm running = norm.running();
+  if (!norm.training() && !needs_grad({x, weight, bias, running.gamma, running.beta, then.residual})) {
+    return norm.applied(enter(x, [&] { return conv2d_norm(x, weight, bias, params(), running, then); }));
+  }
+  drop_folded(weight);
+  const Tensor y = (*this)(x);
+  if (then.residual.defined()) return then.relu ? norm.then_add_relu(y, then.residual) : norm(y) + then.residual;
+  return then.relu ? norm.then_relu(y) : norm(y);
 }
 
 std::string Conv2d::describe() const {

@@ -1,7 +1,9 @@
 #pragma once
 
 #include "core/config/options.h"
+#include "core/ops/conv.h"
 #include "nn/init.h"
+#include "nn/layers/batch_norm.h"
 #include "nn/module.h"
 
 namespace az::nn {
@@ -26,6 +28,9 @@ struct Conv2dOptions {
 class Conv2d : public Layer<Conv2d> {
  public:
   Conv2d(int64_t in_channels, const Conv2dOptions& options);
+  // norm of the result, then + residual and ReLU, each where asked for: in evaluation one convolution, where no gradient is needed.
+  // Observers see both modules, then with the output of the whole.
+  Tensor then_norm(const Tensor& x, BatchNorm2d& norm, const Conv2dThen& then = {});
   std::string describe() const override;
   int64_t multiply_adds(const Shape& input, const Shape& output) const override;
 
@@ -33,6 +38,8 @@ class Conv2d : public Layer<Conv2d> {
   Tensor forward(const Tensor& x) override;
 
  private:
+  Conv2dParams params() const;
+
   int64_t in_channels_;
   Conv2dOptions options_;
 };

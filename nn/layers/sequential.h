@@ -1,11 +1,12 @@
 #pragma once
 
-#include "nn/module.h"
+#include "nn/layers/batch_norm.h"
 
 namespace az::nn {
 
 // Layers one after the other, named "0", "1", ...: Sequential(Conv2d(3, {.out_channels = 16}), BatchNorm2d(16), ReLU()).
-// A batch norm followed by a ReLU runs as one op; observers see both with the output of the pair.
+// A batch norm runs as one op with the ReLU behind it and, in evaluation, with the convolution before it; observers see each of
+// them with the output of the whole. Layers of one's own, derived from these or not, run by themselves.
 class Sequential : public Layer<Sequential> {
  public:
   Sequential() = default;
@@ -22,7 +23,11 @@ class Sequential : public Layer<Sequential> {
   Tensor forward(const Tensor& x) override;
 
  private:
-  Tensor run_first(size_t layers, const Tensor& x);
+  // The child, where there is one of just this type.
+  template <class Kind> Kind* exactly(size_t index);
+  BatchNorm* batch_norm(size_t index);
+  // residual, where there is one, is added in the pass of the batch norm that comes last, and ReLU applied.
+  Tensor run(const Tensor& x, const Tensor& residual);
 };
 
 }  // namespace az::nn

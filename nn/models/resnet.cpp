@@ -63,13 +63,16 @@ class Block : public nn::Layer<Block> {
 
  protected:
   Tensor forward(const Tensor& x) override {
-    Tensor y = child<BatchNorm2d>("bn1").then_relu(child("conv1")(x));
-    if (depth_ == 3) y = child<BatchNorm2d>("bn2").then_relu(child("conv2")(y));
-    y = child(depth_ == 3 ? "conv3" : "conv2")(y);
-    return child<BatchNorm2d>(depth_ == 3 ? "bn3" : "bn2").then_add_relu(y, shortcut(x));
+    Tensor y = layer("1", x, {.relu = true});
+    if (depth_ == 3) y = layer("2", y, {.relu = true});
+    return layer(depth_ == 3 ? "3" : "2", y, {.residual = shortcut(x), .relu = true});
   }
 
  private:
+  Tensor layer(const std::string& number, const Tensor& x, const Conv2dThen& then) {
+    return child<Conv2d>("conv" + number).then_norm(x, child<BatchNorm2d>("bn" + number), then);
+  }
+
   Tensor shortcut(const Tensor& x) {
     if (has_child("downsample")) return child("downsample")(x);
     return changes_ ? subsample_pad(x, {.stride = stride_, .channels = out_}) : x;
@@ -103,7 +106,7 @@ class ResNet : public nn::Layer<ResNet> {
 
  protected:
   Tensor forward(const Tensor& x) override {
-    Tensor y = child<BatchNorm2d>("bn1").then_relu(child("conv1")(x));
+    Tensor y = child<Conv2d>("conv1").then_norm(x, child<BatchNorm2d>("bn1"), {.relu = true});
     if (imagenet_stem_) y = max_pool2d(y, {.kernel = 3, .stride = 2, .padding = 1});
     for (const std::string& stage : stages_) y = child(stage)(y);
     return child("fc")(global_avg_pool(y));

@@ -1,4 +1,6 @@
-#include "core/ops/norm.h"
+#include "core/ops/conv_norm.h"
+#include "core/ops/create.h"
+#include "core/ops/elementwise.h"
 #include "core/ops/shape.h"
 #include "core/random.h"
 #include "tests/core/op_cases.h"
@@ -27,6 +29,22 @@ OpCase batch_norm_add_row(const std::string& name, bool training, int images = 2
                                        {.training = training});
           },
           {.images = images, .by_kernel = training ? "batch_norm_add_relu" : "", .bf16_inputs = 3}};
+}
+
+// conv2d_norm(x, weight, bias, gamma, beta) + residual, the residual being the second input, by statistics that are constants.
+OpCase conv_norm_row(const std::string& name, bool relu) {
+  return {name,
+          "conv2d_norm",
+          [=](const Inputs& x) {
+            const Tensor scale = arange({.end = 32}, x.type == DType::f64 ? x.type : DType::f32) * 0.02 + 0.1;
+            return conv2d_norm(x[0], x[2], x[3], {.padding = 1}, {x[4], x[5], scale, scale}, {.residual = x[1], .relu = relu});
+          },
+          {.images = 2,
+           .differences = !relu,
+           .by_kernel = "conv2d",
+           .bf16_inputs = 0b11,
+           .bf16_tolerance = 6e-3,
+           .random_inputs = {{2, 16, 4, 5}, {2, 32, 4, 5}, {32, 16, 3, 3}, {32}, {32}, {32}}}};
 }
 
 // What becomes of the running statistics.
@@ -63,6 +81,8 @@ std::vector<OpCase> norm_cases() {
        "batch_norm",
        [](const Inputs& x) { return batch_norm(x[0], {}, {}, x[1].detach().clone(), x[2].detach().clone(), {}); },
        {.by_kernel = "batch_norm", .bf16_inputs = 1}},
+      conv_norm_row("conv2d_norm", false),
+      conv_norm_row("conv2d_norm_relu", true),
       {"add_relu", "add_relu", [](const Inputs& x) { return add_relu(x[0], x[1]); }, {.images = 2}},
       {"group_norm",
        "group_norm",

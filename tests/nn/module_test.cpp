@@ -152,6 +152,8 @@ TEST_CASE("freezing stops gradients, and a pattern that matches nothing is an er
   auto parameters = net.parameters();
   CHECK_FALSE(parameters[0].tensor.grad().defined());
   for (size_t i : {1, 2, 3}) CHECK(parameters[i].tensor.grad().defined());
+  net.freeze("second.weight");
+  CHECK_FALSE(net.module("second").parameters()[0].tensor.grad().defined());  // what had come before is gone
   std::string message = error_of([&] { net.freeze("frist.*"); });
   CHECK(has(message, "no parameter matches \"frist.*\""));
   CHECK_THROWS_AS(net.freeze("frist.*"), ConfigError);

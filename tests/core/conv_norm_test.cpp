@@ -1,0 +1,150 @@
+#include <doctest/doctest.h>
+
+#include <cmath>
+
+#include "core/autograd.h"
+#include "core/backend/info.h"
+#include "core/backend/layout.h"
+#include "core/ops.h"
+#include "core/random.h"
+#include "tests/compare.h"
+
+// A batch norm folded into the convolution before it, against the two ops apart.
+namespace az::test {
+namespace {
+
+struct Layer {
+  Tensor weight, bias;
+  RunningNorm norm;
+  Conv2dParams params = {};
+
+  Tensor folded(const Tensor& x, const Conv2dThen& then = {}) const {
+    NoGrad no_grad;
+    return conv2d_norm(x, weight, bias, params, norm, then);
+  }
+  // In f64, whatever the layer's number type.
+  Tensor apart(const Tensor& x, const Conv2dThen& then = {}) const {
+    auto wide = [](const Tensor& t) { return t.defined() ? t.to(DType::f64) : t; };
+    const Tensor y = conv2d(wide(x), wide(weight), wide(bias), params);
+    const Tensor normed =
+        batch_norm(y, wide(norm.gamma), wide(norm.beta), wide(norm.mean), wide(norm.var), {.training = false, .eps = norm.eps});
+    const Tensor sum = then.residual.defined() ? normed + wide(then.residual) : normed;
+    return then.relu ? relu(sum) : sum;
+  }
+};
+
+Tensor random(const Shape& shape, uint64_t seed) {
+  Philox generator(seed);
+  return uniform(shape, {.low = -1, .high = 1}, generator);
+}
+
+Layer layer(const Shape& weight, const Conv2dParams& params = {.padding = 1}) {
+  const Shape channels{weight[0]};
+  return {random(weight, 2),
+          random(channels, 3),
+          {random(channels, 4), random(channels, 5), random(channels, 6), random(channels, 7) + 1.5, 1e-3},
+          params};
+}
+
+}  // namespace
+
+TEST_CASE("conv2d_norm: one convolution gives what the ops give apart, in every number type and with every part left out") {
+  struct Case {
+    Shape x, weight;
+    Conv2dParams params = {.padding = 1};
+  };
+  for (const Case& c : {Case{{2, 16, 9, 8}, {32, 16, 3, 3}}, Case{{2, 3, 9, 8}, {16, 3, 3, 3}},
+                        Case{{2, 32, 8, 8}, {32, 32, 3, 3}}, Case{{2, 16, 9, 8}, {32, 16, 1, 1}, {.stride = 2}},
+                        Case{{2, 20, 5, 7}, {20, 20, 3, 3}}, Case{{2, 32, 6, 6}, {64, 8, 3, 3}, {.padding = 1, .groups = 4}}}) {
+    CAPTURE(c.weight.str());
+    for (unsigned form = 0; form < 32; ++form) {
+      CAPTURE(form);
+      Layer l = layer(c.weight, c.params);
+      if (form & 1) l.bias = {};
+      if (form & 2) l.norm.gamma = {};
+      if (form & 4) l.norm.beta = {};
+      const Tensor x = random(c.x, 1);
+      Conv2dThen then{.relu = bool(form & 8)};
+      if (form & 16) then.residual = random(l.apart(x).shape(), 8);
+      CHECK(distance(l.folded(x, then), l.apart(x, then)) < 2e-6);
+      if (!has_bf16()) continue;
+      const Tensor half = x.to(DType::bf16);
+      if (form & 16) then.residual = then.residual.to(DType::bf16);
+      const Tensor found = l.folded(half, then);
+      CHECK(found.dtype() == DType::bf16);
+      CHECK(distance(found, l.apart(half, then)) < 6e-3);
+    }
+  }
+  Layer l = layer({5, 4, 3, 3});
+  for (Tensor* t : {&l.weight, &l.bias, &l.norm.gamma, &l.norm.beta, &l.norm.mean, &l.norm.var}) *t = t->to(DType::f64);
+  const Tensor x = random({2, 4, 6, 5}, 1).to(DType::f64);
+  CHECK(distance(l.folded(x, {.relu = true}), l.apart(x, {.relu = true})) < 1e-14);
+}
+
+TEST_CASE("conv2d_norm: a change of whatever the folded weight is made of is noticed") {
+  Layer l = layer({32, 16, 3, 3});
+  const Tensor x = random({2, 16, 8, 8}, 1);
+  auto check = [&] { CHECK(distance(l.folded(x), l.apart(x)) < 2e-6); };
+  check();
+  for (Tensor* t : {&l.weight, &l.bias, &l.norm.gamma, &l.norm.beta, &l.norm.mean, &l.norm.var}) {
+    t->mul_(1.5);
+    check();
+    *t = *t * 1.25;
+    check();
+  }
+  l.norm.eps = 0.1;
+  check();
+  l.bias = {};
+  check();
+}
+
+TEST_CASE("conv2d_norm: nothing is folded or packed twice, and what was can be dropped") {
+  const Layer l = layer({64, 64, 3, 3});
+  Tensor x = l.folded(random({2, 64, 8, 8}, 1));
+  l.folded(x);
+  const uint64_t before = reorder_count();
+  l.folded(x);
+  CHECK(reorder_count() == before);
+  const size_t in_use = memory_stats().in_use;
+  drop_folded(l.weight);
+  CHECK(memory_stats().in_use + 2 * 64 * 64 * 9 * sizeof(float) <= in_use);
+}
+
+TEST_CASE("conv2d_norm: gradients are those of the two ops") {
+  for (bool with_relu : {false, true}) {
+    auto gradients = [&](bool as_one) {
+      Layer l = layer({16, 16, 3, 3});
+      std::vector<Tensor> leaves{random({2, 16, 6, 6}, 1), random({2, 16, 6, 6}, 9), l.weight, l.bias, l.norm.gamma, l.norm.beta};
+      for (Tensor& leaf : leaves) leaf.set_requires_grad();
+      const Conv2dThen then{.residual = leaves[1], .relu = with_relu};
+      Tensor y = as_one ? conv2d_norm(leaves[0], l.weight, l.bias, l.params, l.norm, then) : l.apart(leaves[0], then);
+      return grad(y, leaves, {.gradient = random(y.shape(), 10).to(y.dtype())});
+    };
+    const auto found = gradients(true), wanted = gradients(false);
+    for (size_t i = 0; i < wanted.size(); ++i) CHECK(distance(found[i], wanted[i]) < 1e-5);
+  }
+}
+
+TEST_CASE("conv2d_norm: what is not finite is not hidden by the convolution's ReLU") {
+  for (int which : {0, 1}) {
+    Layer l = layer({32, 32, 3, 3});
+    (which ? l.norm.var : l.weight).mutable_data<float>()[0] = NAN;
+    bool found = false;
+    for (float v : l.folded(random({2, 32, 8, 8}, 1), {.relu = true}).to_vector<float>()) found |= std::isnan(v);
+    CHECK(found);
+  }
+}
+
+TEST_CASE("conv2d_norm: statistics that are missing or do not fit are refused") {
+  const Tensor x = random({2, 16, 8, 8}, 1);
+  Layer l = layer({32, 16, 3, 3});
+  l.norm.mean = {};
+  CHECK_THROWS_WITH_AS(l.folded(x), "conv2d_norm: needs running statistics", Error);
+  l.norm.mean = ones({16});
+  const std::string expected = "conv2d_norm: weight is f32 [32,16,3,3], so bias, parameters and statistics are f32 [32], not ";
+  CHECK_THROWS_WITH_AS(l.folded(x), (expected + "f32 [16]").c_str(), Error);
+  l.norm.mean = ones({32}, DType::f64);
+  CHECK_THROWS_WITH_AS(l.folded(x), (expected + "f64 [32]").c_str(), Error);
+}
+
+}  // namespace az::test

@@ -1,5 +1,6 @@
 #include "optim/adam.h"
 
+#include "optim/equilibrium.h"
 #include "optim/loops.h"
 
 namespace az::optim {
@@ -67,6 +68,10 @@ AdamW::AdamW(std::vector<Parameter> parameters, const AdamWOptions& options)
 
 UpdateInfo AdamW::update(Parameter& parameter, const Tensor& gradient, const Group& group, ParameterState& state) {
   return adam(options_, group.lr, {.decay = group.lr * group.weight_decay}, parameter, gradient, state);
+}
+
+double AdamW::equilibrium_angle(const Group& group, const UpdateInfo&) const {
+  return momentum_equilibrium(group.lr * group.weight_decay, options_.betas[0], false);
 }
 
 }  // namespace az::optim

@@ -65,6 +65,7 @@ class AdamW : public Optimizer {
 
  protected:
   UpdateInfo update(Parameter& parameter, const Tensor& gradient, const Group& group, ParameterState& state) override;
+  double equilibrium_angle(const Group& group, const UpdateInfo& info) const override;
 
  private:
   AdamWOptions options_;

@@ -1,6 +1,6 @@
 #include "optim/adamp.h"
 
-#include "optim/projection.h"
+#include "optim/equilibrium.h"
 
 namespace az::optim {
 namespace {
@@ -57,13 +57,20 @@ UpdateInfo Adamp::update(Parameter& parameter, const Tensor& gradient, const Gro
                        .ahead = options_.nesterov ? 1 - beta1 : 0,
                        .root = 1 / std::sqrt(1 - std::pow(beta2, t)),
                        .eps = options_.eps};
-  const ProjectionOptions projection{.delta = options_.delta, .wd_ratio = options_.wd_ratio, .eps = options_.eps};
+  const ProjectionOptions projection{
+      .delta = options_.delta, .wd_ratio = options_.wd_ratio, .eps = options_.eps, .when = options_.projection};
   return with_type(gradient.dtype(), [&](auto zero) {
     const auto all = whole<decltype(zero)>(parameter, gradient, state);
     return projected_update(
         gradient.shape(), projection, [&](int64_t begin, int64_t n) { return direct_any(c, all.part(begin, n)); },
         [&](int64_t begin, int64_t n, Removal removal) { move_any(c, all.part(begin, n), removal); });
   });
+}
+
+double Adamp::equilibrium_angle(const Group& group, const UpdateInfo& info) const {
+  const double shrink = group.lr * group.weight_decay * info.decay_ratio;
+  if (info.view != View::none) return projected_equilibrium(shrink);
+  return momentum_equilibrium(shrink, options_.betas[0], options_.nesterov);
 }
 
 }  // namespace az::optim

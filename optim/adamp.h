@@ -1,6 +1,7 @@
 #pragma once
 
 #include "optim/adam.h"
+#include "optim/projection.h"
 
 namespace az::optim {
 
@@ -12,6 +13,7 @@ struct AdampOptions {
   double delta = 0.1;
   double wd_ratio = 0.1;
   bool nesterov = false;
+  std::string projection = "rule";
   std::vector<GroupOptions> groups = {};
 
   static void fields(auto& f) {
@@ -23,6 +25,7 @@ struct AdampOptions {
     f("delta", &AdampOptions::delta, "project where |cos(gradient, weight)| < delta / sqrt(row length)", config::at_least(0));
     f("wd_ratio", &AdampOptions::wd_ratio, "factor on weight decay where projected", config::at_least(0));
     f("nesterov", &AdampOptions::nesterov, "look ahead by one move");
+    f("projection", &AdampOptions::projection, projection_help, projection_choices());
     f("groups", &AdampOptions::groups, "options that differ for some parameters");
   }
   void validate() const { check_betas(betas); }
@@ -40,6 +43,7 @@ class Adamp : public Optimizer {
 
  protected:
   UpdateInfo update(Parameter& parameter, const Tensor& gradient, const Group& group, ParameterState& state) override;
+  double equilibrium_angle(const Group& group, const UpdateInfo& info) const override;
 
  private:
   AdampOptions options_;

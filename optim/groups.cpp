@@ -27,8 +27,8 @@ std::string selectors(const GroupOptions& group) {
 
 void GroupOptions::validate() const {
   if (!kind && !dims && !pattern) config::invalid("selects by nothing; give it a kind, dims or pattern");
-  if (!weight_decay && !lr_factor && !frozen)
-    config::invalid("changes nothing; give it a weight_decay, lr_factor or \"frozen\": true");
+  if (!weight_decay && !lr_factor && !frozen && !trust_ratio && !renormalize_every)
+    config::invalid("changes nothing; give it a weight_decay, lr_factor, trust_ratio, renormalize_every or \"frozen\": true");
 }
 
 std::vector<Group> resolve_groups(const std::vector<Parameter>& parameters, const std::vector<GroupOptions>& groups,
@@ -43,6 +43,8 @@ std::vector<Group> resolve_groups(const std::vector<Parameter>& parameters, cons
       if (group.weight_decay) resolved[j].weight_decay = *group.weight_decay;
       if (group.lr_factor) resolved[j].lr = *group.lr_factor;
       if (group.frozen) resolved[j].frozen = *group.frozen;
+      if (group.trust_ratio) resolved[j].trust_ratio = *group.trust_ratio;
+      if (group.renormalize_every) resolved[j].renormalize_every = *group.renormalize_every;
     }
     if (matched) continue;
     std::string example = parameters.empty() ? "" : fmt::format(" (the first is \"{}\")", parameters[0].name);

@@ -18,6 +18,8 @@ struct GroupOptions {
   std::optional<double> weight_decay = {};
   std::optional<double> lr_factor = {};
   std::optional<bool> frozen = {};
+  std::optional<double> trust_ratio = {};
+  std::optional<int64_t> renormalize_every = {};
 
   static void fields(auto& f) {
     f("kind", &GroupOptions::kind, "selects by what the parameter does", config::one_of({"weight", "bias", "norm"}));
@@ -26,6 +28,12 @@ struct GroupOptions {
     f("weight_decay", &GroupOptions::weight_decay, "weight decay of these parameters", config::at_least(0));
     f("lr_factor", &GroupOptions::lr_factor, "multiplies the learning rate of these parameters", config::at_least(0));
     f("frozen", &GroupOptions::frozen, "keeps these parameters as they are: no gradient, no update");
+    f("trust_ratio", &GroupOptions::trust_ratio,
+      "each step of a parameter, decay included, is made lr * trust_ratio * its norm long: LAMB with adamw, in LARS's manner "
+      "with sgd",
+      config::more_than(0));
+    f("renormalize_every", &GroupOptions::renormalize_every,
+      "after every so many steps a parameter is scaled back to the norm it had before the first", config::at_least(1));
   }
   void validate() const;  // a group states a selector and an option
 };
@@ -35,6 +43,8 @@ struct Group {
   double lr = 0;  // lr_factor once resolved; the learning rate itself when handed to an update
   double weight_decay = 0;
   bool frozen = false;
+  double trust_ratio = 0;         // 0: steps keep their length
+  int64_t renormalize_every = 0;  // 0: never
 };
 
 // One Group a parameter. Throws ConfigError on a group that selects nothing, and where none is left to train.

@@ -4,14 +4,9 @@
 
 #include "core/error.h"
 #include "core/ops/create.h"
+#include "optim/norm_control.h"
 
 namespace az::optim {
-namespace {
-
-Tensor scalar(int64_t value) { return Tensor::of<int64_t>({}, {value}); }
-
-}  // namespace
-
 const char* name_of(View view) {
   switch (view) {
     case View::none: return "none";
@@ -58,60 +53,28 @@ void Optimizer::step(StepObserver* observer) {
       state.tensors.push_back(zeros(parameter.tensor.shape(), parameter.tensor.dtype()));
     ++state.step;
     if (observer) observer->before(parameter, gradient);
-    const UpdateInfo info =
-        update(parameter, gradient, {.lr = lr_ * groups_[i].lr, .weight_decay = groups_[i].weight_decay}, state);
+    Group group = groups_[i];
+    group.lr *= lr_;
+    const UpdateInfo info = move(parameter, gradient, group, state);
     if (observer) observer->after(parameter, gradient, info);
   }
   ++steps_;
 }
 
+UpdateInfo Optimizer::move(Parameter& parameter, const Tensor& gradient, const Group& group, ParameterState& state) {
+  const Tensor& weight = parameter.tensor;
+  if (group.renormalize_every && state.step == 1) state.start_norm = norm_of(weight);
+  const Tensor before = group.trust_ratio > 0 ? weight.detach().clone() : Tensor();
+  UpdateInfo info = update(parameter, gradient, group, state);
+  info.lr = group.lr;
+  if (group.trust_ratio > 0) scale_step(weight, before, group.lr * group.trust_ratio);
+  if (group.renormalize_every && state.step % group.renormalize_every == 0) scale_to_norm(weight, state.start_norm);
+  if (group.trust_ratio == 0 && !group.renormalize_every) info.equilibrium_angle = equilibrium_angle(group, info);
+  return info;
+}
+
 void Optimizer::zero_grad() {
   for (const Parameter& parameter : parameters_) parameter.tensor.zero_grad();
-}
-
-std::map<std::string, Tensor> Optimizer::state() const {
-  std::map<std::string, Tensor> result{{"steps", scalar(steps_)}};
-  for (size_t i = 0; i < parameters_.size(); ++i) {
-    const std::string& name = parameters_[i].name;
-    result.emplace("steps/" + name, scalar(states_[i].step));
-    for (size_t k = 0; k < states_[i].tensors.size(); ++k) result.emplace(slots_[k] + "/" + name, states_[i].tensors[k]);
-  }
-  return result;
-}
-
-void Optimizer::load_state(const std::map<std::string, Tensor>& state) {
-  std::set<std::string> used;
-  auto take = [&](const std::string& name, const Shape& shape, DType type) {
-    auto found = state.find(name);
-    if (found == state.end()) fail("{}: the saved state has no \"{}\"; it is of another model or optimizer", name_, name);
-    if (found->second.shape() != shape || found->second.dtype() != type) {
-      fail("{}: the saved \"{}\" is {}, expected {} {}", name_, name, describe(found->second), az::name_of(type), shape.str());
-    }
-    used.insert(name);
-    return found->second;
-  };
-  auto take_count = [&](const std::string& name) {
-    const int64_t count = take(name, {}, DType::i64).data<int64_t>()[0];
-    if (count < 0) fail("{}: the saved \"{}\" is {}", name_, name, count);
-    return count;
-  };
-
-  const int64_t steps = take_count("steps");
-  std::vector<ParameterState> states(parameters_.size());
-  for (size_t i = 0; i < parameters_.size(); ++i) {
-    const Parameter& parameter = parameters_[i];
-    states[i].step = take_count("steps/" + parameter.name);
-    if (states[i].step == 0) continue;
-    for (const std::string& slot : slots_) {
-      const Tensor saved = take(slot + "/" + parameter.name, parameter.tensor.shape(), parameter.tensor.dtype());
-      states[i].tensors.push_back(saved.clone());
-    }
-  }
-  for (const auto& [name, tensor] : state) {
-    if (!used.count(name)) fail("{}: the saved state has \"{}\" too; it is of another model or optimizer", name_, name);
-  }
-  states_ = std::move(states);
-  steps_ = steps;
 }
 
 }  // namespace az::optim

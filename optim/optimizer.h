@@ -18,9 +18,13 @@ const char* name_of(View view);
 // What one update did.
 struct UpdateInfo {
   View view = View::none;       // the view the projection fired in
-  double channel_cosine = NAN;  // largest |cos(gradient, weight)| of a row in that view; NaN when not looked at
-  double layer_cosine = NAN;
-  double decay_ratio = 1;  // factor on weight decay
+  double channel_cosine = NAN;  // largest |cos(gradient, weight)| of a row in the channel view; NaN when not looked at
+  double layer_cosine = NAN;    // and in the layer view
+  double decay_ratio = 1;       // factor on weight decay
+  double lr = 0;                // of this parameter
+  // Radians a step that a scale-invariant weight's direction turns once its norm has settled, if all steps are as this one
+  // (equilibrium.h); NaN where it does not settle or nothing is known.
+  double equilibrium_angle = NAN;
 };
 
 // Watches a step, parameter by parameter.
@@ -34,6 +38,7 @@ struct StepObserver {
 struct ParameterState {
   int64_t step = 0;             // updates made, the current one included
   std::vector<Tensor> tensors;  // one a slot, shaped like the parameter, zero before the first update
+  double start_norm = NAN;      // of the parameter before its first update, where its group renormalizes it
 };
 
 // Owns the groups, the step counts and the state of a list of parameters; a subclass says how one parameter moves.
@@ -67,8 +72,13 @@ class Optimizer {
 
   // Moves one parameter. `group` has its learning rate and weight decay for this step.
   virtual UpdateInfo update(Parameter& parameter, const Tensor& gradient, const Group& group, ParameterState& state) = 0;
+  // What UpdateInfo::equilibrium_angle becomes, after the update that `info` tells of.
+  virtual double equilibrium_angle(const Group&, const UpdateInfo& /*info*/) const { return NAN; }
 
  private:
+  // update(), and what the group asks for beyond it.
+  UpdateInfo move(Parameter& parameter, const Tensor& gradient, const Group& group, ParameterState& state);
+
   std::string name_;
   std::vector<Parameter> parameters_;
   double lr_;

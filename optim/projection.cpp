@@ -17,6 +17,14 @@ double radial(const RowSums& sums, double eps) {
   return sums.pd / (norm * norm);
 }
 
+View view_to_project(const ProjectionOptions& options, const UpdateInfo& info, int64_t length, int64_t count) {
+  if (options.when == "channel" && length > 1) return View::channel;
+  if (options.when == "channel" || options.when == "layer") return View::layer;
+  if (options.when == "never") return View::none;
+  if (info.channel_cosine < options.delta / std::sqrt(double(length))) return View::channel;
+  return info.layer_cosine < options.delta / std::sqrt(double(count)) ? View::layer : View::none;
+}
+
 }  // namespace
 
 UpdateInfo projected_update(const Shape& shape, const ProjectionOptions& options, const Direct& direct, const Move& move) {
@@ -39,12 +47,8 @@ UpdateInfo projected_update(const Shape& shape, const ProjectionOptions& options
       if (std::isnan(c) || c > info.channel_cosine) info.channel_cosine = c;  // once NaN, stays NaN
       layer += row;
     }
-    if (info.channel_cosine < options.delta / std::sqrt(double(length))) {
-      info.view = View::channel;
-    } else {
-      info.layer_cosine = cosine(layer, options.eps);
-      if (info.layer_cosine < options.delta / std::sqrt(double(count))) info.view = View::layer;
-    }
+    info.layer_cosine = cosine(layer, options.eps);
+    info.view = view_to_project(options, info, length, count);
     if (info.view != View::none) info.decay_ratio = options.wd_ratio;
   }
 

@@ -10,7 +10,12 @@ namespace az::optim {
 
 struct ProjectionOptions {
   double delta, wd_ratio, eps;
+  std::string when = "rule";
 };
+
+// "projection", an option of SGDP and AdamP.
+constexpr const char* projection_help = "when to project: by the cosine rule, always by channel or by layer, or never";
+inline auto projection_choices() { return config::one_of({"rule", "channel", "layer", "never"}); }
 
 struct Removal {
   double radial;  // d - radial * p is what a row moves against
@@ -25,6 +30,8 @@ using Move = std::function<void(int64_t begin, int64_t length, Removal removal)>
 // Calls `direct` on every row of the channel view, decides, then calls `move` on each:
 //   for the channel view, then the layer view: if max_rows |cos(g, p)| < delta / sqrt(row length), that view fires:
 //   radial = sum(p d) / (||p|| + eps)^2 per row and decay_ratio = wd_ratio. Otherwise radial = 0, decay_ratio = 1.
+// With `when` other than "rule" that view fires whatever the cosines are, or none does; rows of one element fall to the layer
+// view.
 // - The cosine is of the raw gradient, never of the momentum; its denominator ||g|| ||p|| is at least eps.
 // - A zero gradient has cosine 0, so it fires. Rows of one element have |cos| = 1, so the channel view never does.
 // - A parameter of one dimension or none is never projected. NaN never fires.

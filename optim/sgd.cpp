@@ -1,5 +1,6 @@
 #include "optim/sgd.h"
 
+#include "optim/equilibrium.h"
 #include "optim/loops.h"
 
 namespace az::optim {
@@ -49,6 +50,13 @@ UpdateInfo Sgd::update(Parameter& parameter, const Tensor& gradient, const Group
     for_chunks(all.n, [&](int64_t begin, int64_t length) { move_row(c, all.part(begin, length)); });
   });
   return {};
+}
+
+double Sgd::equilibrium_angle(const Group& group, const UpdateInfo&) const {
+  const double decay = group.lr * group.weight_decay;
+  const double shrink =
+      options_.decoupled || options_.momentum == 0 ? decay : decay * (1 - options_.dampening) / (1 - options_.momentum);
+  return momentum_equilibrium(shrink, options_.momentum, options_.nesterov);
 }
 
 }  // namespace az::optim

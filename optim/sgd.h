@@ -38,6 +38,7 @@ class Sgd : public Optimizer {
 
  protected:
   UpdateInfo update(Parameter& parameter, const Tensor& gradient, const Group& group, ParameterState& state) override;
+  double equilibrium_angle(const Group& group, const UpdateInfo& info) const override;
 
  private:
   SgdOptions options_;

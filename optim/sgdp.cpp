@@ -1,6 +1,6 @@
 #include "optim/sgdp.h"
 
-#include "optim/projection.h"
+#include "optim/equilibrium.h"
 
 namespace az::optim {
 namespace {
@@ -53,13 +53,20 @@ UpdateInfo Sgdp::update(Parameter& parameter, const Tensor& gradient, const Grou
                        .ahead = options_.nesterov ? 1.0 : 0.0,
                        .along = options_.nesterov ? options_.momentum : 1.0,
                        .project_momentum = options_.project_momentum && !options_.nesterov};
-  const ProjectionOptions projection{.delta = options_.delta, .wd_ratio = options_.wd_ratio, .eps = options_.eps};
+  const ProjectionOptions projection{
+      .delta = options_.delta, .wd_ratio = options_.wd_ratio, .eps = options_.eps, .when = options_.projection};
   return with_type(gradient.dtype(), [&](auto zero) {
     const auto all = whole<decltype(zero)>(parameter, gradient, state);
     return projected_update(
         gradient.shape(), projection, [&](int64_t begin, int64_t n) { return direct_any(c, all.part(begin, n)); },
         [&](int64_t begin, int64_t n, Removal removal) { move_any(c, all.part(begin, n), removal); });
   });
+}
+
+double Sgdp::equilibrium_angle(const Group& group, const UpdateInfo& info) const {
+  const double shrink = group.lr * group.weight_decay * info.decay_ratio / (1 - options_.momentum);
+  if (info.view != View::none) return projected_equilibrium(shrink);
+  return momentum_equilibrium(shrink, options_.momentum, options_.nesterov);
 }
 
 }  // namespace az::optim

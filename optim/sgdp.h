@@ -1,6 +1,6 @@
 #pragma once
 
-#include "optim/optimizer.h"
+#include "optim/projection.h"
 
 namespace az::optim {
 
@@ -14,6 +14,7 @@ struct SgdpOptions {
   double wd_ratio = 0.1;
   double eps = 1e-8;
   bool project_momentum = true;
+  std::string projection = "rule";
   std::vector<GroupOptions> groups = {};
 
   static void fields(auto& f) {
@@ -27,6 +28,7 @@ struct SgdpOptions {
     f("wd_ratio", &SgdpOptions::wd_ratio, "factor on weight decay where projected", config::at_least(0));
     f("eps", &SgdpOptions::eps, "keeps norms away from 0", config::more_than(0));
     f("project_momentum", &SgdpOptions::project_momentum, "project the stored momentum too, as the authors' code does");
+    f("projection", &SgdpOptions::projection, projection_help, projection_choices());
     f("groups", &SgdpOptions::groups, "options that differ for some parameters");
   }
 };
@@ -43,6 +45,7 @@ class Sgdp : public Optimizer {
 
  protected:
   UpdateInfo update(Parameter& parameter, const Tensor& gradient, const Group& group, ParameterState& state) override;
+  double equilibrium_angle(const Group& group, const UpdateInfo& info) const override;
 
  private:
   SgdpOptions options_;

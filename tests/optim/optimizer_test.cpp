@@ -74,10 +74,11 @@ std::map<std::string, double> moves(const std::string& groups, double weight_dec
   return result;
 }
 
-const char* const every_type[] = {R"({"type": "sgd", "lr": 0.1, "momentum": 0.9, "dampening": 0.5, "weight_decay": 0.01})",
-                                  R"({"type": "sgdp", "lr": 0.1, "momentum": 0.9, "weight_decay": 0.01})",
-                                  R"({"type": "adam", "weight_decay": 0.01})", R"({"type": "adamw"})",
-                                  R"({"type": "adamp", "weight_decay": 0.01, "nesterov": true})"};
+const char* const every_type[] = {
+    R"({"type": "sgd", "lr": 0.1, "momentum": 0.9, "dampening": 0.5, "weight_decay": 0.01})",
+    R"({"type": "sgdp", "lr": 0.1, "momentum": 0.9, "weight_decay": 0.01})", R"({"type": "adam", "weight_decay": 0.01})",
+    R"({"type": "adamw", "groups": [{"dims": 2, "renormalize_every": 2}, {"pattern": "*", "trust_ratio": 2}]})",
+    R"({"type": "adamp", "weight_decay": 0.01, "nesterov": true})"};
 
 }  // namespace
 
@@ -101,7 +102,8 @@ TEST_CASE("A group that matches nothing, selects by nothing or changes nothing i
         "\"head.*\"; correct it or remove it");
   CHECK(error(R"([{"kind": "norm", "dims": 4, "lr_factor": 2}])").find("fits kind \"norm\" dims 4") != std::string::npos);
   CHECK(error(R"([{"lr_factor": 2}])").find("give it a kind, dims or pattern") != std::string::npos);
-  CHECK(error(R"([{"kind": "norm"}])").find("give it a weight_decay, lr_factor or \"frozen\": true") != std::string::npos);
+  CHECK(error(R"([{"kind": "norm"}])").find("give it a weight_decay, lr_factor, trust_ratio, renormalize_every or") !=
+        std::string::npos);
   CHECK(error(R"([{"kind": "normal", "lr_factor": 2}])").find("norm") != std::string::npos);
 }
 
@@ -289,9 +291,9 @@ TEST_CASE("Each type of optimizer has the authors' defaults") {
   };
   CHECK(resolved(R"({"type": "sgdp", "lr": 0.1})") ==
         R"({"type": "sgdp", "lr": 0.1, "momentum": 0.0, "dampening": 0.0, "nesterov": false, "weight_decay": 0.0, "delta": 0.1, )"
-        R"("wd_ratio": 0.1, "eps": 1e-08, "project_momentum": true, "groups": []})");
+        R"("wd_ratio": 0.1, "eps": 1e-08, "project_momentum": true, "projection": "rule", "groups": []})");
   CHECK(
       resolved(R"({"type": "adamp"})") ==
       R"({"type": "adamp", "lr": 0.001, "betas": [0.9, 0.999], "eps": 1e-08, "weight_decay": 0.0, "delta": 0.1, "wd_ratio": 0.1, )"
-      R"("nesterov": false, "groups": []})");
+      R"("nesterov": false, "projection": "rule", "groups": []})");
 }

@@ -24,7 +24,7 @@ using Make = std::function<std::unique_ptr<Optimizer>(std::vector<Parameter>)>;
 using Rule = std::function<Outcome(Weight&, const Vector&)>;
 
 // 12 steps on 5 shapes, library beside model; returns the largest relative distance seen in weights and state.
-template <class T> double worst(const Make& make, const Rule& rule, View view, double delta) {
+template <class T> double worst(const Make& make, const Rule& rule, View view, double delta, const std::string& when) {
   model::Random random{std::mt19937_64(7)};
   std::vector<Weight> weights;
   std::vector<Parameter> parameters;
@@ -54,7 +54,8 @@ template <class T> double worst(const Make& make, const Rule& rule, View view, d
       Weight& w = weights[i];
       ++w.t;
       const Outcome outcome = rule(w, gradients[i]);
-      const View wanted = w.shape.rank() < 2 ? View::none : w.length() == 1 && view == View::channel ? View::layer : view;
+      const bool by_rule = w.shape.rank() > 1 && when == "rule";
+      const View wanted = !by_rule ? outcome.view : w.length() == 1 && view == View::channel ? View::layer : view;
       CHECK(outcome.view == wanted);
       CHECK(seen.info[w.name].view == wanted);
       CHECK(seen.info[w.name].decay_ratio == outcome.ratio);
@@ -71,9 +72,9 @@ template <class T> double worst(const Make& make, const Rule& rule, View view, d
   return largest;
 }
 
-void hold(const Make& make, const Rule& rule, View view = View::none, double delta = 0.1) {
-  CHECK(worst<double>(make, rule, view, delta) < 1e-12);
-  CHECK(worst<float>(make, rule, view, delta) < 1e-6);
+void hold(const Make& make, const Rule& rule, View view = View::none, double delta = 0.1, const std::string& when = "rule") {
+  CHECK(worst<double>(make, rule, view, delta, when) < 1e-12);
+  CHECK(worst<float>(make, rule, view, delta, when) < 1e-6);
 }
 
 template <class Made, class Options> Make maker(const Options& options) {
@@ -101,7 +102,7 @@ Outcome sgdp_rule(const SgdpOptions& o, Weight& w, const Vector& g) {
     w.momentum[i] = o.momentum * w.momentum[i] + (1 - o.dampening) * g[i];
     d[i] = o.nesterov ? g[i] + o.momentum * w.momentum[i] : w.momentum[i];
   }
-  const Outcome outcome = model::project(w, g, d, {o.delta, o.wd_ratio, o.eps});
+  const Outcome outcome = model::project(w, g, d, {o.delta, o.wd_ratio, o.eps, o.projection});
   if (o.project_momentum && !o.nesterov) w.momentum = d;
   for (size_t i = 0; i < w.size(); ++i) {
     w.p[i] *= 1 - o.lr * o.weight_decay * outcome.ratio / (1 - o.momentum);
@@ -221,4 +222,63 @@ TEST_CASE("AdamP follows the f64 model over its options, projecting by channel, 
                 hold(
                     maker<Adamp>(o), [&](Weight& w, const Vector& g) { return adam_rule(expected, w, g); }, view, delta);
               }
+}
+
+TEST_CASE("SGDP and AdamP project always or never when told to, whatever the cosines") {
+  for (const char* when : {"channel", "layer", "never"})
+    for (View view : all_views)
+      for (bool nesterov : {false, true}) {
+        INFO(when, std::string(name_of(view)), nesterov);
+        const SgdpOptions o{
+            .lr = 0.1, .momentum = 0.9, .nesterov = nesterov, .weight_decay = 1e-2, .wd_ratio = 0.3, .projection = when};
+        const auto rule = [&](Weight& w, const Vector& g) {
+          const Outcome outcome = sgdp_rule(o, w, g);
+          const bool none = w.shape.rank() < 2 || o.projection == "never";
+          CHECK(name_of(outcome.view) == std::string(none ? "none" : w.length() == 1 ? "layer" : when));
+          return outcome;
+        };
+        hold(maker<Sgdp>(o), rule, view, 0.1, when);
+        const AdampOptions p{.lr = 0.05, .weight_decay = 1e-2, .wd_ratio = 0.3, .nesterov = nesterov, .projection = when};
+        const AdamModel expected{.lr = 0.05,
+                                 .beta1 = 0.9,
+                                 .beta2 = 0.999,
+                                 .eps = 1e-8,
+                                 .coupled = 0,
+                                 .decoupled = 1e-2,
+                                 .nesterov = nesterov,
+                                 .projection = {0.1, 0.3, 1e-8, when}};
+        hold(
+            maker<Adamp>(p), [&](Weight& w, const Vector& g) { return adam_rule(expected, w, g); }, view, 0.1, when);
+      }
+}
+
+// The last two lines of You et al.'s LAMB (arXiv:1904.00962, algorithm 2): x -= lr ||x|| / ||r|| r, r the step without lr.
+TEST_CASE("A trust ratio makes the step lr * ratio * norm long; renormalizing puts the starting norm back") {
+  const GroupOptions trust{.pattern = "*", .trust_ratio = 0.4}, reset{.pattern = "*", .renormalize_every = 3};
+  for (const GroupOptions& group : {trust, reset}) {
+    const double lr = 0.1;
+    const auto controlled = [&](const Rule& rule) {
+      return [&, rule](Weight& w, const Vector& g) {
+        const Vector before = w.p;
+        const double norm = model::norm(before, 0, w.size());
+        if (w.t == 1) w.start_norm = norm;
+        const Outcome outcome = rule(w, g);
+        Vector step(w.size());
+        for (size_t i = 0; i < w.size(); ++i) step[i] = w.p[i] - before[i];
+        const double length = model::norm(step, 0, w.size()), after = model::norm(w.p, 0, w.size());
+        for (size_t i = 0; i < w.size(); ++i) {
+          if (group.trust_ratio) w.p[i] = before[i] + lr * 0.4 * norm * step[i] / length;
+          if (group.renormalize_every && w.t % 3 == 0) w.p[i] *= w.start_norm / after;
+        }
+        return outcome;
+      };
+    };
+    const SgdOptions sgd{.lr = lr, .momentum = 0.9, .weight_decay = 1e-2, .groups = {group}};
+    const AdamWOptions adamw{.lr = lr, .groups = {group}};
+    const SgdpOptions sgdp{.lr = lr, .momentum = 0.9, .groups = {group}};
+    const AdamModel adam{.lr = lr, .beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8, .coupled = 0, .decoupled = 1e-2};
+    hold(maker<Sgd>(sgd), controlled([&](Weight& w, const Vector& g) { return sgd_rule(sgd, w, g); }));
+    hold(maker<AdamW>(adamw), controlled([&](Weight& w, const Vector& g) { return adam_rule(adam, w, g); }));
+    hold(maker<Sgdp>(sgdp), controlled([&](Weight& w, const Vector& g) { return sgdp_rule(sgdp, w, g); }), View::channel);
+  }
 }

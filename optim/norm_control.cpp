@@ -1,0 +1,56 @@
+#include "optim/norm_control.h"
+
+#include <numeric>
+
+#include "optim/loops.h"
+
+namespace az::optim {
+namespace {
+
+// The sum of terms(i) over [0, count), in double, the same on any number of threads.
+template <class F> double sum_over(int64_t count, const F& term) {
+  std::vector<double> sums(size_t((count + chunk_length - 1) / chunk_length));
+  for_chunks(count, [&](int64_t begin, int64_t length) {
+    double sum = 0;
+    for (int64_t i = begin; i < begin + length; ++i) sum += term(i);
+    sums[size_t(begin / chunk_length)] = sum;
+  });
+  return std::accumulate(sums.begin(), sums.end(), 0.0);
+}
+
+}  // namespace
+
+double norm_of(const Tensor& weight) {
+  return with_type(weight.dtype(), [&](auto zero) {
+    const auto* w = weight.data<decltype(zero)>();
+    return std::sqrt(sum_over(weight.numel(), [&](int64_t i) { return double(w[i]) * double(w[i]); }));
+  });
+}
+
+void scale_to_norm(const Tensor& weight, double norm) {
+  const double before = norm_of(weight);
+  if (!(before > 0)) return;
+  with_type(weight.dtype(), [&](auto zero) {
+    auto* w = weight.mutable_data<decltype(zero)>();
+    for_chunks(weight.numel(), [&](int64_t begin, int64_t length) {
+      for (int64_t i = begin; i < begin + length; ++i) w[i] = decltype(zero)(double(w[i]) * (norm / before));
+    });
+  });
+}
+
+void scale_step(const Tensor& weight, const Tensor& before, double ratio) {
+  with_type(weight.dtype(), [&](auto zero) {
+    using T = decltype(zero);
+    auto* w = weight.mutable_data<T>();
+    const auto* old = before.data<T>();
+    const auto step = [&](int64_t i) { return double(w[i]) - double(old[i]); };
+    const double length = std::sqrt(sum_over(weight.numel(), [&](int64_t i) { return step(i) * step(i); }));
+    const double factor = ratio * norm_of(before) / length;
+    if (!(length > 0) || factor == 0) return;
+    for_chunks(weight.numel(), [&](int64_t begin, int64_t count) {
+      for (int64_t i = begin; i < begin + count; ++i) w[i] = T(double(old[i]) + factor * step(i));
+    });
+  });
+}
+
+}  // namespace az::optim

@@ -5,6 +5,7 @@
 #include "nn/layers/activations.h"
 #include "nn/layers/batch_norm.h"
 #include "nn/layers/conv2d.h"
+#include "nn/layers/cosine_linear.h"
 #include "nn/layers/dropout.h"
 #include "nn/layers/flatten.h"
 #include "nn/layers/group_norm.h"
@@ -13,6 +14,7 @@
 #include "nn/layers/pooling.h"
 #include "nn/layers/residual.h"
 #include "nn/layers/scale.h"
+#include "nn/layers/weight_norm.h"
 #include "nn/layers/whitening.h"
 #include "nn/models/network.h"
 #include "nn/models/resnet.h"
@@ -38,6 +40,11 @@ struct ResidualOptions {
     f("shortcut", &ResidualOptions::shortcut, "layers of the other path; none: the input itself");
     f("activation", &ResidualOptions::activation, "applied to the sum", config::one_of({"relu", "none"}));
   }
+};
+
+struct WeightNormOptions {
+  config::Component<LayerRegistry> layer;
+  static void fields(auto& f) { f("layer", &WeightNormOptions::layer, "with a weight: conv2d or linear", config::required()); }
 };
 
 // Channels or features, behind the batch axis.
@@ -79,6 +86,12 @@ void add_layers() {
   LayerRegistry::add<LinearOptions>("linear", "fully connected", [](const LinearOptions& o, const Shape& input) {
     return std::make_unique<Linear>(features(input), o);
   });
+  LayerRegistry::add<CosineLinearOptions>(
+      "cosine_linear", "cosines of the input and each row of a weight, scaled",
+      [](const CosineLinearOptions& o, const Shape& input) { return std::make_unique<CosineLinear>(features(input), o); });
+  LayerRegistry::add<WeightNormOptions>(
+      "weight_norm", "a layer with weight g v / ||v||, row by row",
+      [](const WeightNormOptions& o, const Shape& input) { return std::make_unique<WeightNorm>(o.layer.create(input)); });
   add_plain<ReLU>("relu", "max(x, 0)");
   add_by_options<LeakyReLU, LeakyReLUOptions>("leaky_relu", "x, times slope below 0");
   add_plain<GELU>("gelu", "x times the normal distribution function of x");

@@ -51,6 +51,7 @@ Observe::~Observe() { innermost = outer_; }
 
 Module::Module(const Module& other) : training_(other.training_) {
   for (const Parameter& p : other.parameters_) parameters_.push_back({p.name, copy_of(p.tensor), p.kind});
+  for (const auto& [name, tensor] : other.derived_) derived_.emplace(name, tensor.detach());
   for (const auto& [name, tensor] : other.buffers_) buffers_.emplace_back(name, copy_of(tensor));
   for (const auto& [name, module] : other.children_) add_child(name, module->clone());
 }
@@ -255,7 +256,18 @@ Module& Module::add_child(const std::string& name, ModulePtr child) {
   return *children_.emplace_back(name, std::move(child)).second;
 }
 
+Tensor Module::derive_parameter(const std::string& name) {
+  const auto found = std::find_if(parameters_.begin(), parameters_.end(), [&](const Parameter& p) { return p.name == name; });
+  if (found == parameters_.end() || !found->tensor.defined()) fail("{}: no parameter {}", describe(), name);
+  const Tensor value = found->tensor.detach();
+  found->tensor = {};
+  return derived_[name] = value;
+}
+
+void Module::set_derived(const std::string& name, const Tensor& value) { derived_.at(name) = value; }
+
 const Tensor& Module::parameter(const std::string& name) const {
+  if (const auto derived = derived_.find(name); derived != derived_.end()) return derived->second;
   auto found = find(parameters_, name);
   if (found == parameters_.end()) fail("{}: no parameter {}", describe(), name);
   return found->tensor;

@@ -75,6 +75,11 @@ class Module {
   // Freezes the parameters whose path matches ("layer1.*", with * and ?): no gradient, no update. Throws when none does.
   void freeze(const std::string& pattern);
 
+  // For wrappers that make a weight of parameters of their own: the parameter of this module leaves parameters() and state(), and
+  // its layer computes with what set_derived() gives. Gives its value so far; throws where there is none.
+  Tensor derive_parameter(const std::string& name);
+  void set_derived(const std::string& name, const Tensor& value);
+
   // Parameters and buffers by path: the tensors themselves, not copies.
   std::map<std::string, Tensor> state() const;
   struct LoadOptions {
@@ -126,6 +131,7 @@ class Module {
   std::string below(const Module& module) const;  // its path from here
 
   std::vector<Parameter> parameters_;
+  std::map<std::string, Tensor> derived_;
   std::vector<std::pair<std::string, Tensor>> buffers_;
   std::vector<std::pair<std::string, ModulePtr>> children_;
   std::string path_;

@@ -1,0 +1,40 @@
+#include "nn/layers/cosine_linear.h"
+
+#include <fmt/format.h>
+
+#include "core/ops/create.h"
+#include "core/ops/elementwise.h"
+#include "core/ops/matmul.h"
+#include "core/ops/reduce.h"
+
+namespace az::nn {
+namespace {
+
+Tensor unit_rows(const Tensor& x) { return x / maximum(norm(x, {.axes = {1}, .keep_axes = true}), full({1}, 1e-12, x.dtype())); }
+
+}  // namespace
+
+CosineLinear::CosineLinear(int64_t in_features, const CosineLinearOptions& options) : train_scale_(options.train_scale) {
+  if (in_features < 1 || options.out_features < 1)
+    fail("CosineLinear: {} inputs and {} outputs", in_features, options.out_features);
+  Tensor weight = Tensor::empty({options.out_features, in_features});
+  init::weight(weight, options.init);
+  add_parameter("weight", weight);
+  const Tensor scale = full({1}, options.scale);
+  train_scale_ ? add_parameter("scale", scale, ParameterKind::norm) : add_buffer("scale", scale);
+}
+
+Tensor CosineLinear::forward(const Tensor& x) {
+  const Tensor& weight = parameter("weight");
+  const Tensor cosines = linear(unit_rows(x.to(weight.dtype())), unit_rows(weight), {});
+  return cosines * (train_scale_ ? parameter("scale") : buffer("scale"));
+}
+
+std::string CosineLinear::describe() const {
+  const Shape& weight = parameter("weight").shape();
+  return fmt::format("CosineLinear({} -> {})", weight[1], weight[0]);
+}
+
+int64_t CosineLinear::multiply_adds(const Shape& input, const Shape&) const { return input[0] * parameter("weight").numel(); }
+
+}  // namespace az::nn

@@ -1,0 +1,20 @@
+#pragma once
+
+#include "nn/module.h"
+
+namespace az::nn {
+
+// A layer whose weight is g v / ||v||, row by row (an output channel): w_i = g_i v_i / ||v_i||. weight_g [out,1,...] and
+// weight_v, of the weight's shape, are trained in its stead and start from it. v is scale-invariant; the layer's bias stays its
+// own. Salimans and Kingma, "Weight normalization", 2016; as torch.nn.utils.weight_norm with dim 0.
+class WeightNorm : public Layer<WeightNorm> {
+ public:
+  // Throws unless the layer has a weight of two or more dimensions.
+  explicit WeightNorm(ModulePtr layer);
+  std::string describe() const override { return "WeightNorm"; }
+
+ protected:
+  Tensor forward(const Tensor& x) override;
+};
+
+}  // namespace az::nn

@@ -1,0 +1,98 @@
+#include <doctest/doctest.h>
+
+#include "core/autograd.h"
+#include "core/config/json_document.h"
+#include "core/ops/create.h"
+#include "core/ops/elementwise.h"
+#include "core/ops/reduce.h"
+#include "nn/builtin.h"
+#include "nn/layers/conv2d.h"
+#include "nn/layers/cosine_linear.h"
+#include "nn/layers/linear.h"
+#include "nn/layers/weight_norm.h"
+#include "tests/compare.h"
+
+using namespace az;
+using Names = std::vector<std::string>;
+using Vector = std::vector<double>;
+
+namespace {
+
+void set(const nn::Module& module, const std::string& name, const std::vector<float>& values) {
+  NoGrad no_grad;
+  const Tensor tensor = module.state().at(name);
+  tensor.copy_(Tensor::of<float>(tensor.shape(), values));
+}
+
+Names names_of(const nn::Module& module) {
+  Names names;
+  for (const Parameter& parameter : module.parameters()) names.push_back(parameter.name);
+  return names;
+}
+
+}  // namespace
+
+TEST_CASE("weight norm: w = g v / ||v|| row by row, by hand") {
+  nn::WeightNorm layer(std::make_unique<nn::Linear>(2, nn::LinearOptions{.out_features = 2}));
+  CHECK(names_of(layer) == Names{"weight_g", "weight_v", "layer.bias"});
+  CHECK(layer.parameters()[0].kind == ParameterKind::norm);
+  CHECK(layer.parameters()[0].tensor.shape() == Shape{2, 1});
+  set(layer, "weight_v", {3, 4, 0, 2});
+  set(layer, "weight_g", {10, -1});
+  set(layer, "layer.bias", {0.5, 0});
+  const Tensor x = Tensor::of<float>({1, 2}, {1, 2});
+  CHECK(test::distance(layer(x), Tensor::of<float>({1, 2}, {6 + 16 + 0.5, -2})) < 1e-6);
+  // dL/dg = <dL/dw, v / ||v||>; dL/dv = g / ||v|| (dL/dw - v <dL/dw, v> / ||v||^2), dL/dw being x in each row.
+  sum(layer(x)).backward();
+  const auto parameters = layer.parameters();
+  CHECK(test::distance(parameters[0].tensor.grad(), Tensor::of<float>({2, 1}, {11.0F / 5, 2})) < 1e-6);
+  CHECK(test::distance(parameters[1].tensor.grad(),
+                       Tensor::of<float>({2, 2}, {2 * (1 - 3 * 11.0F / 25), 2 * (2 - 4 * 11.0F / 25), -0.5, 0})) < 1e-6);
+}
+
+TEST_CASE("weight norm starts as the layer it wraps, and the length of v does not matter") {
+  const auto conv = std::make_unique<nn::Conv2d>(3, nn::Conv2dOptions{.out_channels = 4, .padding = 1});
+  const Tensor x = randn({2, 3, 5, 5}), y = (*conv)(x);
+  nn::WeightNorm layer(conv->clone());
+  CHECK(test::distance(layer(x), y) < 1e-6);
+  CHECK(layer.parameters()[0].tensor.shape() == Shape{4, 1, 1, 1});
+  {
+    NoGrad no_grad;
+    const Tensor v = layer.state().at("weight_v");
+    v.copy_(v * 7.0);
+  }
+  CHECK(test::distance(layer(x), y) < 1e-6);
+  CHECK(layer.module("layer").multiply_adds(x.shape(), y.shape()) == conv->multiply_adds(x.shape(), y.shape()));
+}
+
+TEST_CASE("weight norm keeps no graph alive, and a copy has a weight of its own") {
+  nn::WeightNorm layer(std::make_unique<nn::Linear>(3, nn::LinearOptions{.out_features = 2}));
+  const Tensor x = randn({4, 3});
+  for (int step = 0; step < 2; ++step) sum(layer(x)).backward();  // a second one through the same graph would throw
+  nn::ModulePtr copy = layer.clone();
+  const Vector y = layer(x).to_vector<double>();
+  set(*copy, "weight_g", {0, 0});
+  (*copy)(x);
+  CHECK(layer(x).to_vector<double>() == y);
+}
+
+TEST_CASE("weight norm of a layer without a weight is refused at its place") {
+  nn::register_builtin_layers();
+  const auto text = config::parse_text(R"({"type": "weight_norm", "layer": {"type": "relu"}})", "net.json");
+  const auto component = config::parse<config::Component<nn::LayerRegistry>>(text);
+  CHECK_THROWS_WITH(component.create(Shape{1, 3}),
+                    "net.json:1:1: weight_norm: ReLU has no weight of two or more dimensions; wrap a conv2d or linear layer");
+}
+
+TEST_CASE("cosine linear: the scaled cosine with each row, by hand, and zeros give zeros") {
+  nn::CosineLinear layer(2, {.out_features = 2});
+  set(layer, "weight", {3, 4, -8, -6});
+  const Tensor x = Tensor::of<float>({2, 2}, {4, 3, 0, 0});
+  CHECK(test::distance(layer(x), Tensor::of<float>({2, 2}, {9.6, -10, 0, 0})) < 1e-6);
+  CHECK(names_of(layer) == Names{"weight", "scale"});
+  CHECK(names_of(nn::CosineLinear(2, {.out_features = 2, .train_scale = false})) == Names{"weight"});
+  sum(layer(x)).backward();
+  const Tensor weight = layer.parameters()[0].tensor;
+  for (double dot : sum(weight * weight.grad(), {.axes = {1}}).to_vector<double>()) CHECK(std::abs(dot) < 1e-5);
+  CHECK(layer.parameters()[1].tensor.grad().item() == doctest::Approx(0.96 - 1));
+}

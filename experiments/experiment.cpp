@@ -29,6 +29,7 @@ void register_builtin() {
   optim::register_builtin_optimizers();
   optim::register_builtin_schedules();
   optim::register_builtin_averages();
+  register_builtin_probes();
 }
 
 void ExperimentConfig::validate() const {
@@ -74,10 +75,17 @@ nn::ModulePtr build_model(const ExperimentConfig& config) {
   return config.model.create(input_shape(config), config.data.create().class_count);
 }
 
+std::vector<NamedProbe> make_probes(const ExperimentConfig& config, const optim::Optimizer& optimizer) {
+  std::vector<NamedProbe> probes;
+  for (const auto& probe : config.probes) probes.push_back({probe.type(), probe.create(optimizer.parameters())});
+  return probes;
+}
+
 Experiment::Experiment(ExperimentConfig given)
     : config(std::move(given)),
       model(build_model(config)),
       optimizer(config.optimizer.create(model->parameters())),
+      probes(make_probes(config, *optimizer)),
       splits(load_data(config)),
       train(splits.train, splits.training),
       test(splits.test, splits.evaluation),

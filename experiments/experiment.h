@@ -9,6 +9,7 @@
 #include "core/backend/tuning.h"
 #include "core/config/registry.h"
 #include "data/builtin.h"
+#include "experiments/probes/probe.h"
 #include "nn/builtin.h"
 #include "optim/builtin.h"
 
@@ -78,11 +79,6 @@ struct CheckpointOptions {
   bool keeps(const std::string& name) const { return std::find(keep.begin(), keep.end(), name) != keep.end(); }
 };
 
-// What may watch a training. None comes with this version, so that "probes" must be an empty list.
-struct ProbeRegistry : config::Registry<ProbeRegistry, std::shared_ptr<void>> {
-  static constexpr const char* kind = "probe";
-};
-
 // A whole experiment, as JSON states it.
 struct ExperimentConfig {
   std::string schema;
@@ -96,6 +92,7 @@ struct ExperimentConfig {
   config::Component<optim::ScheduleRegistry> schedule{"constant"};
   TrainOptions train;
   std::vector<config::Component<ProbeRegistry>> probes;
+  std::vector<std::string> log;
   CheckpointOptions checkpoint;
 
   static void fields(auto& f) {
@@ -109,7 +106,9 @@ struct ExperimentConfig {
     f("optimizer", &ExperimentConfig::optimizer, "update rule", config::required());
     f("schedule", &ExperimentConfig::schedule, "learning rate over the steps");
     f("train", &ExperimentConfig::train, "the training loop");
-    f("probes", &ExperimentConfig::probes, "what watches the training; must be empty");
+    f("probes", &ExperimentConfig::probes, "what watches the steps of the training, for metrics.jsonl");
+    f("log", &ExperimentConfig::log, "other forms of metrics.jsonl that are kept beside it",
+      config::one_of({"csv", "tensorboard"}));
     f("checkpoint", &ExperimentConfig::checkpoint, "what is saved");
   }
   void validate() const;
@@ -133,6 +132,12 @@ void use_algorithms(const ExperimentConfig& config, Algorithms known = {});
 // One image of the config's data set, [1,c,h,w].
 Shape input_shape(const ExperimentConfig& config);
 
+struct NamedProbe {
+  std::string kind;  // of its lines
+  std::unique_ptr<Probe> probe;
+};
+std::vector<NamedProbe> make_probes(const ExperimentConfig& config, const optim::Optimizer& optimizer);
+
 // The objects that a config stands for, ready to train. A network or optimizer that cannot be built is reported before time is
 // spent on reading the data.
 struct Experiment {
@@ -142,6 +147,7 @@ struct Experiment {
   nn::ModulePtr model;
   std::unique_ptr<optim::Optimizer> optimizer;
   std::unique_ptr<optim::WeightAverage> average;  // nullptr: none
+  std::vector<NamedProbe> probes;
   data::Splits splits;
   data::Loader train;
   std::optional<data::Loader> validation;

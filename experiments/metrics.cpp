@@ -60,6 +60,7 @@ void MetricsLog::write(const std::string& kind, const MetricFields& fields) {
     fail("cannot write {}: {}", path_, std::strerror(errno));
   }
   bytes_ += int64_t(line.size());
+  for (const auto& mirror : mirrors_) mirror->write(kind, fields);
 }
 
 void MetricsLog::sync() {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdio>
+#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
@@ -20,6 +21,14 @@ void add_score(MetricFields& fields, const std::string& prefix, const Score& sco
 // {"kind":"epoch","epoch":1,...} on one line, keys in the order given; numbers that are not finite, and absent ones, are null.
 std::string metrics_line(const std::string& kind, const MetricFields& fields);
 
+// Another form of metrics.jsonl, which stays the truth.
+class Mirror {
+ public:
+  virtual ~Mirror() = default;
+  // Takes the line that metrics.jsonl has just got.
+  virtual void write(const std::string& kind, const MetricFields& fields) = 0;
+};
+
 // metrics.jsonl: one object a line, flushed a line at a time. One program at a time may write to it.
 class MetricsLog {
  public:
@@ -30,6 +39,8 @@ class MetricsLog {
   MetricsLog& operator=(const MetricsLog&) = delete;
 
   void write(const std::string& kind, const MetricFields& fields);
+  // From now on these get each line, too.
+  void mirror_to(std::vector<std::unique_ptr<Mirror>> mirrors) { mirrors_ = std::move(mirrors); }
   int64_t bytes() const { return bytes_; }
   // Flushes to the disk, before a checkpoint relies on bytes().
   void sync();
@@ -38,6 +49,7 @@ class MetricsLog {
   std::string path_;
   std::FILE* file_;
   int64_t bytes_;
+  std::vector<std::unique_ptr<Mirror>> mirrors_;
 };
 
 }  // namespace az::experiments

@@ -17,7 +17,8 @@ std::vector<data::Batch> next_batches(data::Loader::Iterator& at, int64_t accumu
   return batches;
 }
 
-StepResult train_step(Experiment& experiment, int64_t step, const std::vector<data::Batch>& batches) {
+StepResult train_step(Experiment& experiment, int64_t step, const std::vector<data::Batch>& batches,
+                      optim::StepObserver* observer) {
   optim::Optimizer& optimizer = *experiment.optimizer;
   const TrainOptions& options = experiment.config.train;
   int64_t images_in_step = 0;
@@ -45,7 +46,7 @@ StepResult train_step(Experiment& experiment, int64_t step, const std::vector<da
   if (options.clip_value) optim::clip_grad_value(optimizer.parameters(), *options.clip_value);
   if (options.clip_norm) optim::clip_grad_norm(optimizer.parameters(), *options.clip_norm);
   if (options.clip_value || options.clip_norm) Profile::ended(Phase::optimizer, "clip");
-  optimizer.step();
+  optimizer.step(observer);
   Profile::ended(Phase::optimizer, "update");
   if (experiment.average) {
     experiment.average->update(experiment.moment(step));

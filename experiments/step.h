@@ -20,7 +20,8 @@ struct StepResult {
   const data::Batch* diverged = nullptr;
 };
 // One optimizer step, `step` counted from 0: forward, loss, backward over each batch, clipping, update.
-StepResult train_step(Experiment& experiment, int64_t step, const std::vector<data::Batch>& batches);
+StepResult train_step(Experiment& experiment, int64_t step, const std::vector<data::Batch>& batches,
+                      optim::StepObserver* observer = nullptr);
 
 // Has a network in evaluation mode, without gradients, for as long as it lives, and adds up its score.
 class Evaluation {

@@ -8,6 +8,7 @@
 
 #include "experiments/diagnose.h"
 #include "experiments/interrupt.h"
+#include "experiments/log/mirror.h"
 #include "experiments/precision.h"
 
 namespace az::experiments {
@@ -52,6 +53,7 @@ TrainingResult Trainer::run() {
   const Stopwatch session;
   InterruptGuard guard(progress_ ? "finishing the step, then saving" : nullptr);
   metrics_.emplace(folder_ + "/metrics.jsonl", state_.metrics_bytes);
+  metrics_->mirror_to(make_mirrors(config_.log, folder_));
   if (state_.step == 0) save("last");
   // A stop after the last step leaves its epoch to be measured.
   while (!interrupted() && (!finished() || state_.batches > 0)) {
@@ -78,7 +80,11 @@ void Trainer::train_epoch() {
   for (auto at = loader.begin(); at != loader.end();) {
     const std::vector<data::Batch> batches = next_batches(at, config_.train.accumulate);
     state_.batches = at.position().batch;
-    finish_step(train_step(experiment_, state_.step, batches));
+    Observers observers;
+    for (const NamedProbe& one : experiment_.probes) {
+      if (one.probe->due(state_.step + 1)) observers.add(*one.probe);
+    }
+    finish_step(train_step(experiment_, state_.step, batches, observers.empty() ? nullptr : &observers));
     state_.epoch_seconds = seconds_before + watch.seconds();
     show_step();
     if (interrupted() || finished()) break;
@@ -93,6 +99,18 @@ void Trainer::finish_step(const StepResult& result) {
   }
   if (result.diverged) fail_diverged("the loss", result.loss, result.diverged->images);
   state_.train.add(result.score);
+  report_probes();
+}
+
+void Trainer::report_probes() {
+  for (const auto& [kind, probe] : experiment_.probes) {
+    if (!probe->due(state_.step)) continue;
+    probe->report([&, &name = kind](const MetricFields& seen) {
+      MetricFields fields = {{"step", state_.step}, {"epoch", state_.epochs + 1}};
+      fields.insert(fields.end(), seen.begin(), seen.end());
+      metrics_->write(name, fields);
+    });
+  }
 }
 
 void Trainer::show_step() {

@@ -39,6 +39,7 @@ class Trainer {
   bool finished() const;
   void train_epoch();
   void finish_step(const StepResult& result);
+  void report_probes();
   void show_step();
   // Evaluates and logs; nothing when a signal comes first.
   std::optional<EpochSummary> measure_epoch();

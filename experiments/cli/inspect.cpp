@@ -27,15 +27,16 @@ struct Arguments {
 
 // Everything with a name in JSON, by kind.
 std::vector<const config::RegistryBase*> registries() {
-  return {&data::DataRegistry::base(),    &data::AugmentRegistry::base(),    &nn::ModelRegistry::base(),
-          &nn::LayerRegistry::base(),     &optim::OptimizerRegistry::base(), &optim::ScheduleRegistry::base(),
-          &optim::AverageRegistry::base()};
+  return {&data::DataRegistry::base(),       &data::AugmentRegistry::base(),
+          &nn::ModelRegistry::base(),        &nn::LayerRegistry::base(),
+          &optim::OptimizerRegistry::base(), &optim::ScheduleRegistry::base(),
+          &optim::AverageRegistry::base(),   &ProbeRegistry::base()};
 }
 
 void check(const Arguments& arguments) {
   const ExperimentConfig config = load_config(arguments.config, arguments.overrides);
   const nn::ModulePtr model = build_model(config);
-  config.optimizer.create(model->parameters());
+  make_probes(config, *config.optimizer.create(model->parameters()));
   const DType type = available_precision(precision_of(config.train.precision));
   const nn::Summary summary = nn::summarize(*model, input_shape(config), type);
   if (!arguments.json) {

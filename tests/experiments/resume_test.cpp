@@ -93,13 +93,14 @@ ExperimentConfig averaging(const std::string& average) {
 }  // namespace
 
 TEST_CASE("a run stopped in any step resumes to the same bits as one left alone") {
-  const ExperimentConfig config = parse(with_schedule(tiny_config()));
+  const ExperimentConfig config = parse(with_schedule(
+      tiny_config(R"({"epochs": 3, "log_every": 1})", R"(, "probes": [{"type": "scale_invariance", "every": 5}])")));
   TemporaryFolder folder;
   signal_at = -1;
   const TrainingResult whole = train(config, folder.path / "whole", false);
   CHECK(whole.exit == Exit::done);
   CHECK(whole.step == 12);
-  CHECK(metrics(folder.path / "whole").size() == 12 + 3);
+  CHECK(metrics(folder.path / "whole").size() == 12 + 3 + 3 * 2);  // two weights are watched at steps 1, 5 and 10
   for (int64_t step = 0; step < 12; ++step) {
     CAPTURE(step);
     const auto stopped = folder.path / ("stopped" + std::to_string(step));

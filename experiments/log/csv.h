@@ -1,0 +1,25 @@
+#pragma once
+
+#include <fstream>
+
+#include "experiments/log/mirror.h"
+
+namespace az::experiments {
+
+// One table of all lines, RFC 4180: "kind", then a column for each key in the order they came up, empty where a line lacks it or
+// is null. A new key makes the file anew.
+class CsvMirror : public Mirror {
+ public:
+  CsvMirror(std::string metrics, std::string path);
+  void write(const std::string& kind, const MetricFields& fields) override;
+
+ private:
+  void make_anew();
+  void write_row(const std::string& kind, const MetricFields& fields);
+
+  std::string metrics_, path_;
+  std::vector<std::string> columns_;
+  std::ofstream out_;
+};
+
+}  // namespace az::experiments

@@ -1,0 +1,27 @@
+#pragma once
+
+#include <fstream>
+#include <string_view>
+
+#include "experiments/log/mirror.h"
+
+namespace az::experiments {
+
+// An event file of TensorBoard: each number at its step, as scalar "KIND/KEY", or "KIND/KEY/PARAMETER" where a line is about one.
+class TensorboardMirror : public Mirror {
+ public:
+  TensorboardMirror(const std::string& metrics, const std::string& folder);
+  void write(const std::string& kind, const MetricFields& fields) override;
+
+ private:
+  void write_event(const std::string& kind, const MetricFields& fields);
+  void write_record(const std::string& event);
+
+  std::string path_;
+  std::ofstream out_;
+};
+
+// CRC-32C (Castagnoli, RFC 3720).
+uint32_t crc32c(std::string_view bytes);
+
+}  // namespace az::experiments

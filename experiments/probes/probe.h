@@ -1,0 +1,54 @@
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "core/config/registry.h"
+#include "experiments/metrics.h"
+#include "optim/optimizer.h"
+
+namespace az::experiments {
+
+// Watches a training at some of its steps and writes what it saw to metrics.jsonl, in lines whose "kind" is its type. Make one's
+// own by deriving from it: before() and after() see each parameter at a step that is due, report() then gives the lines.
+class Probe : public optim::StepObserver {
+ public:
+  using Write = std::function<void(const MetricFields&)>;
+
+  explicit Probe(int64_t every) : every_(every) {}
+
+  // Whether it watches the given step, counted from 1: the first, and every so many.
+  bool due(int64_t step) const { return step == 1 || step % every_ == 0; }
+  // Writes about the step just watched, and forgets it: a resumed run must write the same. Step and epoch are added to each line.
+  virtual void report(const Write& write) = 0;
+
+ private:
+  int64_t every_;
+};
+
+// The probes JSON can name. A factory takes (options, the optimizer's parameters).
+struct ProbeRegistry : config::Registry<ProbeRegistry, std::unique_ptr<Probe>, const std::vector<Parameter>&> {
+  static constexpr const char* kind = "probe";
+};
+
+// Registers what comes with Azimuth; a second call does nothing.
+void register_builtin_probes();
+
+// Hands what a step does on to several observers.
+class Observers : public optim::StepObserver {
+ public:
+  void add(optim::StepObserver& observer) { all_.push_back(&observer); }
+  bool empty() const { return all_.empty(); }
+  void before(const Parameter& parameter, const Tensor& gradient) override {
+    for (auto* one : all_) one->before(parameter, gradient);
+  }
+  void after(const Parameter& parameter, const Tensor& gradient, const optim::UpdateInfo& info) override {
+    for (auto* one : all_) one->after(parameter, gradient, info);
+  }
+
+ private:
+  std::vector<optim::StepObserver*> all_;
+};
+
+}  // namespace az::experiments

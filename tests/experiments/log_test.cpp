@@ -1,0 +1,124 @@
+#include <doctest/doctest.h>
+
+#include <bit>
+#include <cmath>
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
+
+#include "core/error.h"
+#include "experiments/files.h"
+#include "experiments/log/mirror.h"
+#include "experiments/log/tensorboard.h"
+#include "tests/data/temporary_folder.h"
+#include "tests/experiments/command.h"
+#include "tests/experiments/tiny.h"
+
+using namespace az;
+using namespace az::experiments;
+namespace fs = std::filesystem;
+
+namespace {
+
+// The events of a file, as protoc decodes them, each record checked by its two sums.
+std::vector<std::string> events(const fs::path& file) {
+  const std::string bytes = read_file(file.string());
+  std::vector<std::string> texts;
+  const auto sum_at = [&](size_t at) {
+    uint32_t masked = 0;
+    std::memcpy(&masked, bytes.data() + at, 4);
+    return masked;
+  };
+  const auto masked = [](const std::string& part) {
+    const uint32_t crc = crc32c(part);
+    return uint32_t((crc >> 15 | crc << 17) + 0xa282ead8U);
+  };
+  TemporaryFolder folder;
+  const std::string event = (folder.path / "event").string(), text = (folder.path / "text").string();
+  for (size_t at = 0; at < bytes.size();) {
+    uint64_t length = 0;
+    std::memcpy(&length, bytes.data() + at, 8);
+    REQUIRE(at + 16 + length <= bytes.size());
+    CHECK(sum_at(at + 8) == masked(bytes.substr(at, 8)));
+    CHECK(sum_at(at + 12 + length) == masked(bytes.substr(at + 12, length)));
+    write_file(event, bytes.substr(at + 12, length));
+    const std::string command = "protoc --proto_path=tests/experiments --decode=Event event.proto <" + event + " >" + text;
+    REQUIRE(std::system(command.c_str()) == 0);
+    texts.push_back(read_file(text));
+    at += 16 + length;
+  }
+  return texts;
+}
+
+bool holds(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
+
+std::string value(const std::string& tag, const std::string& number) {
+  return "  value {\n    tag: \"" + tag + "\"\n    simple_value: " + number + "\n  }\n";
+}
+
+}  // namespace
+
+TEST_CASE("crc32c gives the published sum") {
+  CHECK(crc32c("123456789") == 0xe3069283U);
+  CHECK(crc32c("") == 0);
+}
+
+TEST_CASE("metrics.csv follows metrics.jsonl, quotes as RFC 4180 has it, and is made anew on resuming") {
+  TemporaryFolder folder;
+  const std::string csv = (folder.path / "metrics.csv").string();
+  std::string expected = "kind,step,loss\r\nstep,1,0.5\r\nstep,2,\r\n";
+  int64_t bytes = 0;
+  {
+    MetricsLog log((folder.path / "metrics.jsonl").string(), 0);
+    log.mirror_to(make_mirrors({"csv"}, folder.path.string()));
+    log.write("step", {{"step", int64_t(1)}, {"loss", 0.5}});
+    log.write("step", {{"step", int64_t(2)}, {"loss", NAN}});
+    CHECK(read_file(csv) == expected);
+    bytes = log.bytes();
+    log.write("probe", {{"step", int64_t(3)}, {"a \"b\", c", std::string("x,\"y\"\n")}});
+    CHECK(read_file(csv) == "kind,step,loss,\"a \"\"b\"\", c\"\r\nstep,1,0.5,\r\nstep,2,,\r\nprobe,3,,\"x,\"\"y\"\"\n\"\r\n");
+  }
+  MetricsLog log((folder.path / "metrics.jsonl").string(), bytes);
+  log.mirror_to(make_mirrors({"csv"}, folder.path.string()));
+  CHECK(read_file(csv) == expected);
+}
+
+TEST_CASE("TensorBoard's event file, as protoc reads it") {
+  TemporaryFolder folder;
+  const fs::path file = folder.path / "tensorboard" / "events.out.tfevents.0.azimuth";
+  MetricsLog log((folder.path / "metrics.jsonl").string(), 0);
+  log.write("step", {{"step", int64_t(300)}, {"loss", 0.5}});
+  log.mirror_to(make_mirrors({"tensorboard"}, folder.path.string()));
+  log.write("scale_invariance", {{"step", int64_t(301)},
+                                 {"parameter", std::string("conv1.weight")},
+                                 {"norm", 2.5},
+                                 {"angle", NAN},
+                                 {"projected", std::string("layer")}});
+  const auto texts = events(file);
+  REQUIRE(texts.size() == 3);
+  CHECK(holds(texts[0], "file_version: \"brain.Event:2\""));
+  CHECK(holds(texts[0], "wall_time: "));
+  CHECK(holds(texts[1], "step: 300\nsummary {\n" + value("step/loss", "0.5") + "}\n"));
+  CHECK(holds(texts[2], "step: 301\nsummary {\n" + value("scale_invariance/norm/conv1.weight", "2.5") + "}\n"));
+}
+
+TEST_CASE("a run keeps what \"log\" asks for, each line once, whether resumed or not") {
+  TemporaryFolder folder;
+  const std::string config = (folder.path / "exp.json").string(), run = (folder.path / "run").string();
+  write_file(config, tiny_config(R"({"epochs": 1, "log_every": 1})", R"(, "log": ["csv", "tensorboard"])"));
+  REQUIRE(run_azimuth({"train", config, "--run", run}).exit == 0);
+  REQUIRE(run_azimuth({"resume", run}).exit == 0);
+  const std::string csv = read_file(run + "/metrics.csv");
+  CHECK(csv.find("kind,step,epoch,lr,loss,train_loss,") == 0);
+  CHECK(std::count(csv.begin(), csv.end(), '\n') == 1 + 4 + 1);
+  CHECK(events(run + "/tensorboard/events.out.tfevents.0.azimuth").size() == 1 + 4 + 1);
+  write_file(config, tiny_config(R"({"epochs": 1})", R"(, "log": ["xml"])"));
+  CHECK(holds(run_azimuth({"check", config}).err, "log.0"));
+}
+
+TEST_CASE("a line that is none of metrics is named") {
+  TemporaryFolder folder;
+  const std::string path = (folder.path / "metrics.jsonl").string();
+  write_file(path, "{\"kind\": \"step\"}\n{\"kind\": 3\n");
+  CHECK_THROWS_WITH_AS(read_metrics(path), (path + ": line 2 is not one of metrics").c_str(), DataError);
+}

@@ -1,0 +1,160 @@
+#include <doctest/doctest.h>
+
+#include <cmath>
+#include <map>
+#include <random>
+
+#include "core/config/json_document.h"
+#include "core/ops/elementwise.h"
+#include "core/ops/matmul.h"
+#include "core/ops/reduce.h"
+#include "experiments/experiment.h"
+#include "experiments/files.h"
+#include "experiments/probes/scale_invariance.h"
+#include "optim/sgd.h"
+#include "optim/sgdp.h"
+#include "tests/data/temporary_folder.h"
+#include "tests/experiments/command.h"
+#include "tests/experiments/tiny.h"
+
+using namespace az;
+using namespace az::experiments;
+using Vector = std::vector<double>;
+using Line = std::map<std::string, MetricValue>;
+
+namespace {
+
+double dot(const Vector& a, const Vector& b, size_t begin, size_t end) {
+  double sum = 0;
+  for (size_t i = begin; i < end; ++i) sum += a[i] * b[i];
+  return sum;
+}
+
+double norm(const Vector& a) { return std::sqrt(dot(a, a, 0, a.size())); }
+
+Vector combined(double x, const Vector& a, double y, const Vector& b) {
+  Vector sum(a.size());
+  for (size_t i = 0; i < a.size(); ++i) sum[i] = x * a[i] + y * b[i];
+  return sum;
+}
+
+Tensor leaf(const Shape& shape, const Vector& values) { return Tensor::of<double>(shape, values).set_requires_grad(); }
+
+Vector random_vector(size_t n, uint64_t seed) {
+  std::mt19937_64 engine(seed);
+  Vector values(n);
+  for (double& x : values) x = std::normal_distribution<double>()(engine);
+  return values;
+}
+
+std::vector<Line> watched_step(Probe& probe, optim::Optimizer& optimizer) {
+  optimizer.step(&probe);
+  std::vector<Line> lines;
+  probe.report([&](const MetricFields& fields) { lines.emplace_back(fields.begin(), fields.end()); });
+  return lines;
+}
+
+double number(const Line& line, const std::string& key) { return std::get<double>(line.at(key)); }
+
+}  // namespace
+
+TEST_CASE("scale_invariance records what the definitions give, in f64") {
+  const size_t rows = 5, length = 27;
+  const Tensor w = leaf({5, 3, 3, 3}, random_vector(rows * length, 1)), bias = leaf({5}, random_vector(5, 2));
+  const std::vector<Parameter> parameters = {{"conv.weight", w}, {"conv.bias", bias, ParameterKind::bias}};
+  optim::Sgdp optimizer(parameters, {.lr = 0.3, .momentum = 0.9, .weight_decay = 0.01, .projection = "channel"});
+  ScaleInvariance probe({.every = 1}, parameters);
+  for (uint64_t step = 0; step < 4; ++step) {
+    const Vector before = w.to_vector<double>(), g = random_vector(rows * length, 10 + step);
+    w.set_grad(Tensor::of<double>({5, 3, 3, 3}, g));
+    bias.set_grad(Tensor::of<double>({5}, random_vector(5, 20)));
+    const auto lines = watched_step(probe, optimizer);
+    REQUIRE(lines.size() == 1);  // not the bias
+    const Line& line = lines[0];
+    const Vector after = w.to_vector<double>(), d = combined(1, after, -1, before);
+    const Vector unit = combined(1 / norm(before), before, 0, before), unit_after = combined(1 / norm(after), after, 0, after);
+    double largest = 0, mean = 0;
+    for (size_t row = 0; row < rows; ++row) {
+      const size_t a = row * length, b = a + length;
+      const double cosine = std::fabs(dot(before, g, a, b)) / std::sqrt(dot(before, before, a, b) * dot(g, g, a, b));
+      largest = std::max(largest, cosine * std::sqrt(27.0));
+      mean += cosine * std::sqrt(27.0) / 5;
+    }
+    const double radial = dot(d, unit, 0, d.size());
+    const std::map<std::string, double> expected = {
+        {"norm", norm(before)},
+        {"gradient_norm", norm(g)},
+        {"cosine", std::fabs(dot(before, g, 0, g.size())) / (norm(before) * norm(g)) * std::sqrt(135.0)},
+        {"channel_cosine_max", largest},
+        {"channel_cosine_mean", mean},
+        {"effective_lr", 0.3 / dot(before, before, 0, before.size())},
+        {"effective_step", norm(combined(1, unit_after, -1, unit))},
+        {"angle", 2 * std::atan2(norm(combined(1, unit_after, -1, unit)), norm(combined(1, unit_after, 1, unit)))},
+        {"equilibrium_angle", std::sqrt(2 * 0.3 * 0.01 * 0.1 / (1 - 0.9))},
+        {"radial", radial},
+        {"tangential", norm(combined(1, d, -radial, unit))}};
+    for (const auto& [key, value] : expected) {
+      CAPTURE(key);
+      CHECK(number(line, key) == doctest::Approx(value).epsilon(1e-12));
+    }
+    CHECK(std::get<std::string>(line.at("parameter")) == "conv.weight");
+    CHECK(std::get<std::string>(line.at("projected")) == "channel");
+    CHECK(line.size() == expected.size() + 2);
+  }
+}
+
+// ||w'||^2 = ||w||^2 + lr^2 ||p_t||^2 + 2 lr^2 sum_{k<t} b^(t-k) ||p_k||^2, the step being lr p: Heo et al. 2021, lemma 2.2.
+TEST_CASE("The norms and steps recorded of a scale-invariant weight obey the momentum identity") {
+  const Tensor w = leaf({1, 6}, random_vector(6, 4)), target = Tensor::of<double>({6, 1}, random_vector(6, 5));
+  optim::Sgd optimizer({{"w", w}}, {.lr = 0.5, .momentum = 0.9});
+  ScaleInvariance probe({.every = 1}, optimizer.parameters());
+  double squared = dot(w.to_vector<double>(), w.to_vector<double>(), 0, 6), memory = 0;
+  for (int step = 0; step < 60; ++step) {
+    optimizer.zero_grad();
+    (-sum(matmul(w, target)) / sqrt(sum(w * w))).backward();
+    const Line line = watched_step(probe, optimizer).at(0);
+    CHECK(number(line, "norm") * number(line, "norm") == doctest::Approx(squared).epsilon(1e-13));
+    CHECK(number(line, "cosine") < 1e-12);
+    CHECK(std::isnan(number(line, "equilibrium_angle")));
+    const double move = std::pow(number(line, "radial"), 2) + std::pow(number(line, "tangential"), 2);
+    squared += move + 2 * memory;  // memory = sum_{k<t} b^(t-k) (lr ||p_k||)^2
+    memory = 0.9 * (memory + move);
+  }
+  CHECK(squared > 2 * dot(random_vector(6, 4), random_vector(6, 4), 0, 6));  // it did grow
+}
+
+TEST_CASE("Small turns keep their digits, in f32 too; a weight of zeros has no direction") {
+  const Tensor w = Tensor::of<float>({1, 2}, {1, 0}).set_requires_grad(), zeros = leaf({1, 2}, {0, 0});
+  optim::Sgd optimizer({{"w", w}, {"zeros", zeros}}, {.lr = 1});
+  ScaleInvariance probe({.every = 1}, optimizer.parameters());
+  w.set_grad(Tensor::of<float>({1, 2}, {0, -1e-9F}));
+  zeros.set_grad(Tensor::of<double>({1, 2}, {1, 0}));
+  const auto lines = watched_step(probe, optimizer);
+  CHECK(number(lines[0], "angle") == doctest::Approx(1e-9));
+  CHECK(number(lines[0], "effective_step") == doctest::Approx(1e-9));
+  for (const char* key : {"angle", "effective_step"}) CHECK(std::isnan(number(lines[1], key)));
+  for (const char* key : {"cosine", "channel_cosine_max", "channel_cosine_mean"}) CHECK(number(lines[1], key) == 0);
+  CHECK(number(lines[1], "gradient_norm") == 1);
+}
+
+TEST_CASE("A probe watches the first step and every so many") {
+  const ScaleInvariance probe({.every = 50}, {});
+  for (int64_t step : {1, 50, 100}) CHECK(probe.due(step));
+  for (int64_t step : {2, 49, 51}) CHECK_FALSE(probe.due(step));
+}
+
+TEST_CASE("check knows probes, and says which parameters there are none of") {
+  TemporaryFolder folder;
+  const std::string config = (folder.path / "exp.json").string();
+  const auto check = [&](const std::string& probe) {
+    write_file(config, tiny_config(R"({"epochs": 1})", R"(, "probes": [)" + probe + "]"));
+    return run_azimuth({"check", config});
+  };
+  CHECK(check(R"({"type": "scale_invariance", "parameters": "*.weight"})").exit == 0);
+  const CommandResult none = check(R"({"type": "scale_invariance", "parameters": "conv9*"})");
+  CHECK(none.exit == 2);
+  CHECK(none.err.find("probes.0: parameters: none of the 6 parameters fits \"conv9*\"") != std::string::npos);
+  CHECK(check(R"({"type": "scale_invariance", "every": 0})").err.find("probes.0.every") != std::string::npos);
+  CHECK(check(R"({"type": "scale_invarance"})").err.find("did you mean \"scale_invariance\"?") != std::string::npos);
+  CHECK(run_azimuth({"describe", "scale_invariance"}).out.find("every") != std::string::npos);
+}

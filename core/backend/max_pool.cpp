@@ -1,22 +1,28 @@
 #include "core/backend/max_pool.h"
 
 #include <algorithm>
+#include <utility>
+#include <vector>
 
 #include "core/backend/lanes.h"
 #include "core/backend/layout.h"
 
+// GCC 12 takes vectors that start as {} for uninitialised where a loop is compiled for several instruction sets.
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+
 namespace az {
 namespace {
 
+// Through u16, which the compiler has instructions for.
 AZ_INLINE LaneBits load_places(const uint8_t* from, Whole) {
   typedef uint8_t Bytes __attribute__((vector_size(16)));
   Bytes bytes;
   std::memcpy(&bytes, from, sizeof bytes);
-  return __builtin_convertvector(bytes, LaneBits);
+  return __builtin_convertvector(__builtin_convertvector(bytes, HalfLaneBits), LaneBits);
 }
 AZ_INLINE void store_places(uint8_t* to, Whole, const LaneBits& places) {
   typedef uint8_t Bytes __attribute__((vector_size(16)));
-  const Bytes bytes = __builtin_convertvector(places, Bytes);
+  const Bytes bytes = __builtin_convertvector(__builtin_convertvector(places, HalfLaneBits), Bytes);
   std::memcpy(to, &bytes, sizeof bytes);
 }
 AZ_INLINE LaneBits load_places(const uint32_t* from, Whole) {
@@ -43,15 +49,19 @@ template <class F> AZ_INLINE void each_channels(int64_t block, F f) {
 // One axis of the images: windows of `kernel` pixels, each beginning `stride` after the one before, the first at -padding.
 struct Axis {
   int64_t size, windows, kernel, stride, padding;
+  std::vector<std::pair<int64_t, int64_t>> of_pixel = {};  // [first, end) of the windows that each pixel lies in
 
-  // The pixels [begin, end) of a window that lie inside the image, and the windows that a pixel lies in.
+  Axis(int64_t pixels, int64_t count, int64_t side, int64_t step, int64_t before)
+      : size(pixels), windows(count), kernel(side), stride(step), padding(before) {
+    for (int64_t p = 0; p < size; ++p) {
+      const int64_t past = p + padding - kernel;  // the last window that begins here or before has ended
+      of_pixel.emplace_back(past < 0 ? 0 : past / stride + 1, std::min((p + padding) / stride + 1, windows));
+    }
+  }
+
+  // The pixels [begin, end) of a window that lie inside the image.
   AZ_INLINE int64_t begin(int64_t window) const { return std::max<int64_t>(window * stride - padding, 0); }
   AZ_INLINE int64_t end(int64_t window) const { return std::min(window * stride - padding + kernel, size); }
-  AZ_INLINE int64_t first_window(int64_t pixel) const {
-    const int64_t past = pixel + padding - kernel;  // the last one that ended before it began here
-    return past < 0 ? 0 : past / stride + 1;
-  }
-  AZ_INLINE int64_t end_window(int64_t pixel) const { return std::min((pixel + padding) / stride + 1, windows); }
   AZ_INLINE int64_t place(int64_t pixel, int64_t window) const { return pixel - (window * stride - padding); }
 };
 
@@ -69,28 +79,44 @@ struct Images {
   int64_t windows() const { return rows.windows * columns.windows * block; }
 };
 
-// As in PyTorch the first of equal elements wins, and the last NaN.
-template <class T, class Place> AZ_MULTIVERSION void find_largest(const T* x, T* y, Place* places, const Images& im) {
+// The largest so far of a window, and its place there. As in PyTorch the first of equal elements wins, and
+// the last NaN.
+struct Largest {
+  Lanes value{};
+  LaneBits place{};
+
+  AZ_INLINE void meet(const Lanes& v, int64_t where) {
+    const LaneBits better = LaneBits(v > value) | LaneBits(v != v);
+    value = Lanes((LaneBits(v) & better) | (LaneBits(value) & ~better));
+    place = (place & ~better) | (uint32_t(where) & better);
+  }
+};
+
+// Square windows of `side` pixels are common enough for loops that the compiler unrolls; 0 stands for any other.
+template <int side, class T, class Place> AZ_MULTIVERSION void find_largest(const T* x, T* y, Place* places, const Images& im) {
+  const int64_t row = im.columns.size * im.block;
   for (int64_t i = 0; i < im.rows.windows; ++i) {
     const int64_t top = im.rows.begin(i), bottom = im.rows.end(i);
     for (int64_t j = 0; j < im.columns.windows; ++j, y += im.block, places += im.block) {
       const int64_t left = im.columns.begin(j), right = im.columns.end(j);
+      const T* corner = x + top * row + left * im.block;
+      const int64_t first = im.rows.place(top, i) * im.columns.kernel + im.columns.place(left, j);
       each_channels(im.block, [&](int64_t c, auto part) AZ_INLINED {
-        Lanes best = load(x + (top * im.columns.size + left) * im.block + c, part);
-        LaneBits found{};
-        found += uint32_t(im.rows.place(top, i) * im.columns.kernel + im.columns.place(left, j));
-        for (int64_t a = top; a < bottom; ++a) {
-          const T* row = x + a * im.columns.size * im.block + c;
-          const int64_t first = im.rows.place(a, i) * im.columns.kernel;
-          for (int64_t b = left; b < right; ++b) {
-            const Lanes v = load(row + b * im.block, part);
-            const auto better = (v > best) | (v != v);
-            best = better ? v : best;
-            found = better ? LaneBits{} + uint32_t(first + im.columns.place(b, j)) : found;
+        Largest largest;
+        largest.value = load(corner + c, part);
+        largest.place += uint32_t(first);
+        auto scan = [&](int64_t height, int64_t width) AZ_INLINED {
+          for (int64_t a = 0; a < height; ++a) {
+            for (int64_t b = 0; b < width; ++b)
+              largest.meet(load(corner + a * row + b * im.block + c, part), first + a * im.columns.kernel + b);
           }
-        }
-        store(y + c, part, best);
-        store_places(places + c, part, found);
+        };
+        if (side > 0 && bottom - top == side && right - left == side)
+          scan(side, side);
+        else
+          scan(bottom - top, right - left);
+        store(y + c, part, largest.value);
+        store_places(places + c, part, largest.place);
       });
     }
   }
@@ -99,9 +125,9 @@ template <class T, class Place> AZ_MULTIVERSION void find_largest(const T* x, T*
 // Each pixel sums the gradients of the windows in which it was found: written once, in any order of threads.
 template <class T, class Place> AZ_MULTIVERSION void gather(const T* g, const Place* places, T* dx, const Images& im) {
   for (int64_t a = 0; a < im.rows.size; ++a) {
-    const int64_t top = im.rows.first_window(a), bottom = im.rows.end_window(a);
+    const int64_t top = im.rows.of_pixel[size_t(a)].first, bottom = im.rows.of_pixel[size_t(a)].second;
     for (int64_t b = 0; b < im.columns.size; ++b, dx += im.block) {
-      const int64_t left = im.columns.first_window(b), right = im.columns.end_window(b);
+      const int64_t left = im.columns.of_pixel[size_t(b)].first, right = im.columns.of_pixel[size_t(b)].second;
       each_channels(im.block, [&](int64_t c, auto part) AZ_INLINED {
         Lanes sum{};
         for (int64_t i = top; i < bottom; ++i) {
@@ -149,9 +175,13 @@ PoolResult max_pool(const Tensor& given, const Pool2dParams& params, const Shape
     using T = decltype(zero);
     using Place = decltype(place);
     r.indices = Tensor::empty({im.planes * im.windows() * int64_t(sizeof(Place))}, DType::u8);
+    const bool square = params.kernel.h == params.kernel.w;
+    auto* find = square && params.kernel.h == 2   ? find_largest<2, T, Place>
+                 : square && params.kernel.h == 3 ? find_largest<3, T, Place>
+                                                  : find_largest<0, T, Place>;
     each_plane(im, [&](int64_t i) {
-      find_largest(static_cast<const T*>(x.raw()) + i * im.pixels(), static_cast<T*>(r.y.raw()) + i * im.windows(),
-                   static_cast<Place*>(r.indices.raw()) + i * im.windows(), im);
+      find(static_cast<const T*>(x.raw()) + i * im.pixels(), static_cast<T*>(r.y.raw()) + i * im.windows(),
+           static_cast<Place*>(r.indices.raw()) + i * im.windows(), im);
     });
   });
   return r;

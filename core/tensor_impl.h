@@ -16,10 +16,10 @@ struct TensorImpl {
   DType dtype = DType::f32;
   const Layout* layout = nullptr;
   std::shared_ptr<Storage> storage;
-  bool requires_grad = false;          // of a leaf; results of recorded ops have a node instead
-  std::shared_ptr<Node> node;          // the op that made this tensor
-  Tensor grad;                         // of a leaf
-  std::vector<Tensor::Hook> hooks;     // of a leaf
+  bool requires_grad = false;       // of a leaf; results of recorded ops have a node instead
+  std::shared_ptr<Node> node;       // the op that made this tensor
+  Tensor grad;                      // of a leaf
+  std::vector<Tensor::Hook> hooks;  // of a leaf
 };
 
 // One recorded op. It points at the ops that made its inputs, never at its result.
@@ -58,5 +58,8 @@ struct Node : std::enable_shared_from_this<Node> {
   bool freed = false;
   std::vector<Tensor::Hook> hooks;
 };
+
+// On this thread. Time then belongs to the op whose gradient is being made, not to the ops that it is made of.
+bool backward_is_running();
 
 }  // namespace az

@@ -27,14 +27,15 @@ struct Outcome {
 };
 
 Outcome run(const Op& op, const Tensor& x, const Tensor& upstream) {
-  const Tensor in = x.detach().set_requires_grad().clone();  // a leaf's gradient would be made row-major
+  const Tensor leaf = x.detach().set_requires_grad();
   Outcome outcome;
   const uint64_t before = reorder_count();
-  in.register_hook([&](const Tensor& g) {
-    outcome.gradient = g;
-    outcome.reorders = reorder_count() - before;
-    return Tensor();
-  });
+  // Inside the engine: what it hands out is made row-major.
+  const Tensor in = record("watch", x.detach(), {leaf}, saved(), ByOps{[&](const Back& k) {
+                             outcome.gradient = k.g;
+                             outcome.reorders = reorder_count() - before;
+                             return Grads{k.g};
+                           }});
   outcome.value = op(in);
   outcome.value.backward(upstream);
   return outcome;

@@ -1,0 +1,305 @@
+#include <algorithm>
+#include <queue>
+#include <unordered_map>
+#include <unordered_set>
+
+#include "core/autograd.h"
+#include "core/ops/elementwise.h"
+#include "core/ops/reduce.h"
+#include "core/profile.h"
+#include "core/tensor_impl.h"
+
+// The pass from an output back to the leaves.
+namespace az {
+namespace {
+
+thread_local int passes_running = 0;
+
+std::string place(const Node& node) { return node.scope.empty() ? node.name : node.scope + ": " + node.name; }
+
+[[noreturn]] void fail_at(const Node& node, const std::string& what) {
+  throw Error(fmt::format("{}: backward: {}", place(node), what));
+}
+
+// The gradients that have arrived so far, of ops' results and of leaves.
+class Arrived {
+ public:
+  explicit Arrived(bool create_graph) : create_graph_(create_graph) {}
+
+  // One gradient, or two that are still to be summed.
+  struct Parts {
+    Tensor first, second;
+  };
+
+  // Sums what arrives, but keeps two apart when `in_parts`.
+  void add(const void* key, Tensor gradient, bool in_parts = false) {
+    auto [at, is_new] = gradients_.try_emplace(key);
+    Parts& parts = at->second;
+    if (is_new)
+      parts.first = std::move(gradient);
+    else if (in_parts && !parts.second.defined())
+      parts.second = std::move(gradient);
+    else
+      parts.first = total(std::move(parts.first), std::move(gradient));
+  }
+
+  Parts take(const void* key) { return std::move(gradients_.extract(key).mapped()); }
+
+  Tensor take_total(const void* key) {
+    Parts parts = take(key);
+    return parts.second.defined() ? total(std::move(parts.first), std::move(parts.second)) : parts.first;
+  }
+
+ private:
+  Tensor total(Tensor have, Tensor more) const {
+    if (create_graph_ || !have.is_unshared())
+      have = have + more;
+    else
+      have.add_(more);
+    Profile::ended(Phase::backward, "accumulate");
+    return have;
+  }
+
+  bool create_graph_;
+  std::unordered_map<const void*, Parts> gradients_;
+};
+
+struct Older {
+  bool operator()(const std::shared_ptr<Node>& a, const std::shared_ptr<Node>& b) const { return a->sequence < b->sequence; }
+};
+
+Tensor restored(const Node& node, const Node::SavedTensor& saved) {
+  if (saved.tensor.defined() && saved.tensor.storage()->version() != saved.version) {
+    fail_at(node, fmt::format("a tensor saved for the gradient ({}) was changed in place after the op ran; clone() it first",
+                              describe(saved.tensor)));
+  }
+  return saved.tensor;
+}
+
+Back inputs_of_gradient(Node& node, Arrived::Parts g) {
+  Back back;
+  back.g = std::move(g.first);
+  back.g_more = std::move(g.second);
+  for (const auto& saved : node.saved) back.saved.push_back(restored(node, saved));
+  if (node.result) {
+    const auto& r = *node.result;
+    if (r.storage->version() != r.version) fail_at(node, "the op's result was changed in place; clone() it first");
+    auto impl = std::make_shared<TensorImpl>();
+    impl->shape = r.shape;
+    impl->dtype = r.dtype;
+    impl->layout = r.layout;
+    impl->storage = r.storage;
+    if (GradMode::enabled()) impl->node = node.shared_from_this();
+    back.result = Tensor(std::move(impl));
+  }
+  return back;
+}
+
+// Whether broadcasting `from` can give `to`.
+bool widens(const Shape& from, const Shape& to) {
+  const int added = to.rank() - from.rank();
+  if (added < 0) return false;
+  for (int axis = 0; axis < from.rank(); ++axis) {
+    if (from[axis] != to[axis + added] && from[axis] != 1) return false;
+  }
+  return true;
+}
+
+// What an op returned for one input, checked and summed over broadcast axes.
+Tensor checked(const Node& node, size_t i, Tensor gradient) {
+  const auto& input = node.inputs[i];
+  if (gradient.dtype() != input.dtype || !widens(input.shape, gradient.shape())) {
+    fail_at(node, fmt::format("gradient {} is {}, the input was {} {}", i, describe(gradient), name_of(input.dtype),
+                              input.shape.str()));
+  }
+  return gradient.shape() == input.shape ? gradient : sum_to(gradient, input.shape);
+}
+
+// A leaf's gradient is changed in place later, so it shares its elements with nothing.
+Tensor owned(Tensor gradient) { return gradient.is_unshared() ? gradient : gradient.clone(); }
+
+struct PassRunning {
+  PassRunning() { ++passes_running; }
+  ~PassRunning() { --passes_running; }
+};
+
+struct Pass {
+  bool retain_graph = false, create_graph = false;
+  // grad() only: the tensors asked for, by node or leaf, and the ops that lead to one of them.
+  const std::unordered_map<const void*, Tensor*>* wanted = nullptr;
+  std::unordered_map<const Node*, bool> relevant = {};
+
+  // Where the gradient of a node's result is to be put; nullptr when nobody asked for it.
+  Tensor* asked_for(const void* node) const {
+    if (!wanted) return nullptr;
+    auto at = wanted->find(node);
+    return at == wanted->end() ? nullptr : at->second;
+  }
+};
+
+std::vector<std::shared_ptr<Node>> reachable(const std::shared_ptr<Node>& root) {
+  std::unordered_set<const Node*> seen{root.get()};
+  std::vector<std::shared_ptr<Node>> nodes{root};
+  for (size_t i = 0; i < nodes.size(); ++i) {
+    for (size_t k = 0; k < nodes[i]->inputs.size(); ++k) {
+      const auto& next = nodes[i]->inputs[k].node;
+      if (next && seen.insert(next.get()).second) nodes.push_back(next);
+    }
+  }
+  return nodes;
+}
+
+bool leads_to_wanted(const Pass& pass, const Node::Edge& edge) {
+  if (!edge.needs()) return false;
+  if (!pass.wanted) return true;
+  if (edge.leaf) return pass.wanted->contains(edge.leaf.get());
+  return pass.wanted->contains(edge.node.get()) || pass.relevant.at(edge.node.get());
+}
+
+void find_relevant(Pass& pass, const std::shared_ptr<Node>& root) {
+  auto nodes = reachable(root);
+  std::sort(nodes.begin(), nodes.end(), [](const auto& a, const auto& b) { return a->sequence < b->sequence; });
+  for (const auto& node : nodes) {
+    pass.relevant[node.get()] =
+        std::any_of(node->inputs.begin(), node->inputs.end(), [&](const auto& edge) { return leads_to_wanted(pass, edge); });
+  }
+}
+
+// What leaves the engine, or comes from a hook, is row-major.
+Tensor through_hooks(const std::vector<Tensor::Hook>& hooks, const Tensor& arrived) {
+  Tensor gradient = arrived.plain();
+  for (const auto& hook : hooks) {
+    Tensor changed = hook(gradient);
+    if (!changed.defined()) continue;
+    if (changed.shape() != gradient.shape() || changed.dtype() != gradient.dtype())
+      fail("hook: returned {} for a gradient of {}", describe(changed), describe(gradient));
+    gradient = changed.plain();
+  }
+  return gradient;
+}
+
+void check_usable(const Node& node, bool create_graph) {
+  if (node.freed) {
+    fail_at(node,
+            "its saved tensors were freed by an earlier backward(); pass {.retain_graph = true} to that one to go through twice");
+  }
+  if (create_graph && !node.gradient.by_ops) {
+    fail_at(node, fmt::format("the gradient of {} cannot be differentiated again (create_graph)", node.name));
+  }
+}
+
+// Newest op first: whatever uses an op's result is newer than it, so its gradient is complete when its turn comes.
+void run(const Tensor& output, const Tensor& gradient, const Pass& pass) {
+  GradMode mode(pass.create_graph);
+  PassRunning running;
+  Arrived arrived(pass.create_graph);
+  std::priority_queue<std::shared_ptr<Node>, std::vector<std::shared_ptr<Node>>, Older> queue;
+  std::unordered_set<const void*> queued;
+  std::vector<std::shared_ptr<TensorImpl>> leaves;
+
+  auto send = [&](const std::shared_ptr<Node>& node, const std::shared_ptr<TensorImpl>& leaf, Tensor g) {
+    if (node) {
+      arrived.add(node.get(), std::move(g), node->gradient.in_parts);
+      if (queued.insert(node.get()).second) queue.push(node);
+    } else {
+      if (queued.insert(leaf.get()).second) leaves.push_back(leaf);
+      arrived.add(leaf.get(), std::move(g));
+    }
+  };
+  send(output.impl()->node, output.impl()->node ? nullptr : output.impl(), gradient);
+
+  while (!queue.empty()) {
+    std::shared_ptr<Node> node = queue.top();
+    queue.pop();
+    Scope scope(node->scope);
+    Tensor* asked_for = pass.asked_for(node.get());
+    Arrived::Parts g;
+    if (node->hooks.empty() && !asked_for)
+      g = arrived.take(node.get());
+    else
+      g.first = through_hooks(node->hooks, arrived.take_total(node.get()));
+    if (asked_for) *asked_for = g.first;
+    if (pass.wanted && !pass.relevant.at(node.get())) continue;
+    check_usable(*node, pass.create_graph);
+    Back back = inputs_of_gradient(*node, std::move(g));
+    for (const auto& edge : node->inputs) back.needed.push_back(leads_to_wanted(pass, edge));
+    if (!pass.retain_graph && !pass.create_graph) {
+      node->freed = true;
+      node->saved.clear();
+      node->result.reset();
+    }
+    Grads gradients = node->gradient.function(back);
+    if (gradients.size() != node->inputs.size()) {
+      fail_at(*node, fmt::format("the gradient returned {} tensors for {} inputs", gradients.size(), node->inputs.size()));
+    }
+    std::vector<bool> needed = back.needed;
+    back = {};
+    for (size_t i = 0; i < gradients.size(); ++i) {
+      gradients[i] = needed[i] && gradients[i].defined() ? checked(*node, i, std::move(gradients[i])) : Tensor();
+    }
+    Profile::ended(Phase::backward, node->name);
+    for (size_t i = 0; i < gradients.size(); ++i) {
+      if (gradients[i].defined()) send(node->inputs[i].node, node->inputs[i].leaf, std::move(gradients[i]));
+    }
+  }
+
+  for (const auto& leaf : leaves) {
+    Tensor g = through_hooks(leaf->hooks, arrived.take_total(leaf.get()));
+    if (pass.wanted) {
+      if (Tensor* asked_for = pass.asked_for(leaf.get())) *asked_for = g;
+    } else if (!leaf->grad.defined()) {
+      leaf->grad = pass.create_graph ? g : owned(std::move(g));
+    } else if (pass.create_graph) {
+      leaf->grad = leaf->grad + g;
+    } else {
+      leaf->grad.add_(g);
+    }
+  }
+  Profile::ended(Phase::backward, "store_gradients");
+}
+
+Tensor first_gradient(const Tensor& output, const Tensor& given) {
+  if (!output.requires_grad())
+    fail("backward: this tensor ({}) does not depend on anything that requires a gradient", describe(output));
+  if (!given.defined()) {
+    if (output.numel() != 1) {
+      fail("backward: the output has {} elements ({}); pass a gradient of its shape", output.numel(), describe(output));
+    }
+    Tensor one = Tensor::empty(output.shape(), output.dtype());
+    one.fill_(1);
+    return one;
+  }
+  if (given.shape() != output.shape() || given.dtype() != output.dtype()) {
+    fail("backward: gradient {} does not match the output {}", describe(given), describe(output));
+  }
+  return given;
+}
+
+}  // namespace
+
+bool backward_is_running() { return passes_running > 0; }
+
+std::vector<Tensor> grad(const Tensor& output, const std::vector<Tensor>& inputs, const GradOptions& options) {
+  std::vector<Tensor> gradients(inputs.size());
+  std::unordered_map<const void*, Tensor> found;
+  std::unordered_map<const void*, Tensor*> wanted;
+  auto key = [](const Tensor& t) { return t.impl()->node ? static_cast<const void*>(t.impl()->node.get()) : t.impl().get(); };
+  for (const auto& input : inputs) {
+    if (!input.requires_grad()) fail("grad: input {} does not require a gradient", describe(input));
+    wanted[key(input)] = &found[key(input)];
+  }
+  Tensor first = first_gradient(output, options.gradient);
+  Pass pass{options.retain_graph, options.create_graph, &wanted};
+  if (output.impl()->node) find_relevant(pass, output.impl()->node);
+  run(output, first, pass);
+  for (size_t i = 0; i < inputs.size(); ++i) gradients[i] = found[key(inputs[i])];
+  return gradients;
+}
+
+void Tensor::backward(BackwardOptions options) const { backward({}, options); }
+
+void Tensor::backward(const Tensor& gradient, BackwardOptions options) const {
+  run(*this, first_gradient(*this, gradient), Pass{options.retain_graph, options.create_graph});
+}
+
+}  // namespace az

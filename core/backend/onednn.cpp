@@ -14,32 +14,30 @@ namespace {
 
 std::atomic<uint64_t> reorders{0};
 
-void reorder_memory(const dnnl::memory::desc& from, void* source, const dnnl::memory::desc& to, void* target) {
+// OpenMP's number of threads on the calling thread, for as long as it lives.
+struct Threads {
+  explicit Threads(int count) { omp_set_num_threads(count); }
+  ~Threads() { omp_set_num_threads(thread_count()); }
+};
+
+void reorder_memory(const Tensor& from, const Tensor& to) {
   using Reorder = std::pair<dnnl::reorder, dnnl::memory::desc>;
-  static onednn::Cache<Reorder> cache;
-  // Interned descriptors stand for themselves in the key; row-major ones are interned here only, by shape.
-  static std::mutex mutex;
-  static std::vector<dnnl::memory::desc> known;
-  auto id = [&](const dnnl::memory::desc& desc) {
-    std::lock_guard lock(mutex);
-    for (size_t i = 0; i < known.size(); ++i) {
-      if (known[i] == desc) return int64_t(i);
-    }
-    known.push_back(desc);
-    return int64_t(known.size() - 1);
-  };
-  auto& [primitive, scratchpad] = cache.get({id(from), id(to)}, [&] {
+  static onednn::Cache<Reorder> cache("reorder");
+  std::vector<int64_t> key{int64_t(from.dtype()), int64_t(to.dtype()), std::bit_cast<int64_t>(from.layout()),
+                           std::bit_cast<int64_t>(to.layout())};
+  key.insert(key.end(), from.shape().begin(), from.shape().end());
+  const auto made = cache.get(key, [&] {
+    const dnnl::memory::desc source = onednn::desc_of(from), target = onednn::desc_of(to);
+    const dnnl::engine& engine = onednn::engine();
     // Most weights are moved in less time than it takes to wake another thread; a primitive keeps to those it was made with.
     constexpr size_t worth_waking = 1 << 20;
-    if (from.get_size() < worth_waking) omp_set_num_threads(1);
-    dnnl::reorder::primitive_desc pd(onednn::engine(), from, onednn::engine(), to, onednn::lent_scratchpad());
-    Reorder made{dnnl::reorder(pd), pd.scratchpad_desc()};
-    omp_set_num_threads(thread_count());
-    return made;
+    Threads threads(source.get_size() < worth_waking ? 1 : thread_count());
+    dnnl::reorder::primitive_desc pd(engine, source, engine, target, onednn::lent_scratchpad());
+    return Reorder{dnnl::reorder(pd), pd.scratchpad_desc()};
   });
+  const auto& [primitive, scratchpad] = *made;
   ++reorders;
-  onednn::execute(primitive, scratchpad,
-                  {{DNNL_ARG_FROM, onednn::memory_of(from, source)}, {DNNL_ARG_TO, onednn::memory_of(to, target)}});
+  onednn::execute(primitive, scratchpad, {{DNNL_ARG_FROM, onednn::memory_of(from)}, {DNNL_ARG_TO, onednn::memory_of(to)}});
 }
 
 }  // namespace
@@ -47,7 +45,9 @@ void reorder_memory(const dnnl::memory::desc& from, void* source, const dnnl::me
 uint64_t reorder_count() { return reorders; }
 
 size_t layout_bytes(const Shape& shape, DType type, const Layout* layout) {
-  return layout ? layout->desc.get_size() : size_t(shape.numel()) * size_of(type);
+  size_t bytes = 0;
+  if (__builtin_mul_overflow(size_t(shape.numel()), size_of(type), &bytes)) return SIZE_MAX;
+  return layout ? layout->desc.get_size() : bytes;
 }
 
 Tensor reorder(const Tensor& x, const Layout* layout) {
@@ -82,14 +82,19 @@ void reorder_into(const Tensor& x, const Tensor& into) {
                  [=](int64_t begin, int64_t end) { std::memcpy(to + begin, from + begin, size_t(end - begin)); });
     return;
   }
-  reorder_memory(onednn::desc_of(x), x.raw(), onednn::desc_of(into), into.raw());
+  reorder_memory(x, into);
 }
 
 namespace onednn {
 
 dnnl::engine& engine() {
   static dnnl::engine instance(dnnl::engine::kind::cpu, 0);
+  use_thread_count();
   return instance;
+}
+
+void refused(const char* op, const dnnl::error& error) {
+  fail("{}: oneDNN cannot do this: {} (status {})", op, error.what(), int(error.status));
 }
 
 dnnl::stream& stream() {
@@ -132,14 +137,16 @@ const Layout* layout_of(const dnnl::memory::desc& desc) {
   auto dims = desc.dims();
   Shape shape(dims);
   if (desc == plain_desc(shape, type_of(desc))) return nullptr;
+  // Kept for good, since tensors point at them: a few hundred bytes for each shape.
   static std::mutex mutex;
-  static auto* layouts = new std::vector<std::unique_ptr<Layout>>;
+  static auto* layouts = new std::map<dnnl::memory::dims, std::vector<std::unique_ptr<Layout>>>;
   std::lock_guard lock(mutex);
-  for (const auto& layout : *layouts) {
+  auto& of_shape = (*layouts)[dims];
+  for (const auto& layout : of_shape) {
     if (layout->desc == desc) return layout.get();
   }
-  layouts->push_back(std::make_unique<Layout>(Layout{desc}));
-  return layouts->back().get();
+  of_shape.push_back(std::make_unique<Layout>(Layout{desc}));
+  return of_shape.back().get();
 }
 
 dnnl::memory memory_of(const dnnl::memory::desc& desc, void* data) { return {desc, engine(), data}; }
@@ -212,14 +219,28 @@ dnnl::primitive_attr lent_scratchpad() {
   return attributes;
 }
 
+namespace {
+const char* op_of(dnnl::primitive::kind kind) {
+  using Kind = dnnl::primitive::kind;
+  return kind == Kind::convolution ? "conv2d" : kind == Kind::pooling ? "avg_pool2d" : "reorder";
+}
+}  // namespace
+
 void execute(const dnnl::primitive& primitive, const dnnl::memory::desc& scratchpad, std::unordered_map<int, dnnl::memory> args) {
-  std::optional<Storage> lent;
-  if (size_t bytes = scratchpad.get_size()) {
-    lent.emplace(bytes);
-    args.insert({DNNL_ARG_SCRATCHPAD, memory_of(scratchpad, lent->data())});
+  const char* op = op_of(primitive.get_kind());
+  try {
+    std::optional<Storage> lent;
+    if (size_t bytes = scratchpad.get_size()) {
+      lent.emplace(bytes);
+      args.insert({DNNL_ARG_SCRATCHPAD, memory_of(scratchpad, lent->data())});
+    }
+    primitive.execute(stream(), args);
+    stream().wait();
+  } catch (const dnnl::error& error) {
+    refused(op, error);
+  } catch (const std::bad_alloc&) {
+    fail("{}: out of memory: it works in {} bytes; a smaller batch takes less", op, scratchpad.get_size());
   }
-  primitive.execute(stream(), args);
-  stream().wait();
 }
 
 }  // namespace onednn

@@ -65,8 +65,8 @@ template <class P, class Describe> std::vector<typename P::primitive_desc> imple
           if (fits(desc)) found.push_back(desc);
         } while (desc.next_impl());
       });
-    } catch (const dnnl::error&) {
-      if (found.empty()) throw;  // otherwise the processor or the problem is not for this algorithm
+    } catch (const dnnl::error& error) {
+      if (found.empty()) refused("conv2d", error);  // otherwise the processor or the problem is not for this algorithm
     }
   }
   return found;
@@ -79,6 +79,7 @@ template <class P, class Describe, class Solve> auto solve_by_choice(const ConvP
   static std::map<std::vector<int64_t>, std::pair<uint64_t, Pointer>> chosen;
   auto choice = [&]() -> Pointer {
     std::lock_guard lock(mutex);
+    if (chosen.size() >= most_primitives && !chosen.contains(problem.key())) chosen.clear();
     auto& [generation, convolution] = chosen[problem.key()];
     if (convolution && generation == algorithms_generation()) return convolution;
     const auto descs = implementations<P>(describe);

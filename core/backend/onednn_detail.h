@@ -5,11 +5,13 @@
 #include <bit>
 #include <dnnl.hpp>
 #include <map>
+#include <memory>
 #include <mutex>
 #include <unordered_map>
 #include <vector>
 
 #include "core/backend/layout.h"
+#include "core/backend/threads.h"
 #include "core/shape.h"
 
 namespace az {
@@ -20,6 +22,7 @@ struct Layout {
 
 namespace onednn {
 
+// Primitives made and run with it use thread_count() threads.
 dnnl::engine& engine();
 dnnl::stream& stream();
 
@@ -46,19 +49,32 @@ void execute(const dnnl::primitive& primitive, const dnnl::memory::desc& scratch
 // Attributes for a primitive that takes its scratchpad from execute().
 dnnl::primitive_attr lent_scratchpad();
 
-// Primitives by shape and parameters, made once.
+// Throws Error "<op>: oneDNN cannot do this: ...".
+[[noreturn]] void refused(const char* op, const dnnl::error& error);
+
+// An op's primitives by shape and parameters, made once. When there are many all are dropped: no network has as many shapes, and
+// whoever meets new ones without end must not fill the memory.
+constexpr size_t most_primitives = 1000;
 template <class Entry> class Cache {
  public:
-  template <class Make> Entry& get(const std::vector<int64_t>& key, Make make) {
+  explicit Cache(const char* op) : op_(op) {}
+
+  template <class Make> std::shared_ptr<const Entry> get(std::vector<int64_t> key, Make make) {
+    key.push_back(thread_count());
     std::lock_guard lock(mutex_);
-    auto at = entries_.find(key);
-    if (at == entries_.end()) at = entries_.emplace(key, make()).first;
-    return at->second;
+    if (auto at = entries_.find(key); at != entries_.end()) return at->second;
+    if (entries_.size() >= most_primitives) entries_.clear();
+    try {
+      return entries_[key] = std::make_shared<const Entry>(make());
+    } catch (const dnnl::error& error) {
+      refused(op_, error);
+    }
   }
 
  private:
+  const char* op_;
   std::mutex mutex_;
-  std::map<std::vector<int64_t>, Entry> entries_;
+  std::map<std::vector<int64_t>, std::shared_ptr<const Entry>> entries_;
 };
 
 }  // namespace onednn

@@ -40,8 +40,8 @@ struct Window {
               (y[3] - 1) * p.stride.w + p.kernel.w - x[3] - p.padding.w} {}
 };
 
-Forward& forward_of(const TensorForm& x, const Pool2dParams& params, const Shape& y) {
-  static Cache<Forward> cache;
+std::shared_ptr<const Forward> forward_of(const TensorForm& x, const Pool2dParams& params, const Shape& y) {
+  static Cache<Forward> cache("avg_pool2d");
   return cache.get(key_of(x, params), [&] {
     Window w(params, x.shape, y);
     dnnl::pooling_forward::primitive_desc desc(
@@ -55,7 +55,8 @@ Forward& forward_of(const TensorForm& x, const Pool2dParams& params, const Shape
 
 PoolResult OneDnn::pool2d(Pool kind, const Tensor& x, const Pool2dParams& params, const Shape& result) {
   if (kind == Pool::max) return max_pool(x, params, result);
-  Forward& made = forward_of(TensorForm(x), params, result);
+  const auto kept = forward_of(TensorForm(x), params, result);
+  const Forward& made = *kept;
   Tensor y = Tensor::empty(result, x.dtype(), layout_of(made.desc.dst_desc()));
   execute(made.primitive, made.desc.scratchpad_desc(), {{DNNL_ARG_SRC, memory_of(x)}, {DNNL_ARG_DST, memory_of(y)}});
   return {y, {}};
@@ -64,14 +65,15 @@ PoolResult OneDnn::pool2d(Pool kind, const Tensor& x, const Pool2dParams& params
 Tensor OneDnn::pool2d_backward(Pool kind, const Tensor& g, const PoolResult& forward, const TensorForm& x,
                                const Pool2dParams& params) {
   if (kind == Pool::max) return max_pool_backward(g, forward.indices, x, params);
-  static Cache<Backward> cache;
-  auto& made = cache.get(key_of(x, params), [&] {
+  static Cache<Backward> cache("avg_pool2d: backward");
+  const auto kept = cache.get(key_of(x, params), [&] {
     Window w(params, x.shape, g.shape());
-    auto& hint = forward_of(x, params, g.shape()).desc;
+    const auto hint = forward_of(x, params, g.shape())->desc;
     dnnl::pooling_backward::primitive_desc desc({algorithm, desc_of(x), hint.dst_desc(), w.stride, w.kernel, w.before, w.after},
                                                 lent_scratchpad(), engine(), hint);
     return Backward{desc, dnnl::pooling_backward(desc)};
   });
+  const Backward& made = *kept;
   Tensor upstream = laid_out(g, layout_of(made.desc.diff_dst_desc()));
   Tensor dx = Tensor::empty(x.shape, x.dtype, x.layout);
   execute(made.primitive, made.desc.scratchpad_desc(),

@@ -44,6 +44,9 @@ ThreadCount& count() {
 }  // namespace
 
 int thread_count() { return count().value; }
+void use_thread_count() {
+  if (omp_get_max_threads() != thread_count()) omp_set_num_threads(thread_count());
+}
 std::string thread_count_origin() { return count().origin; }
 
 void set_thread_count(int wanted, const std::string& origin) {
@@ -53,10 +56,10 @@ void set_thread_count(int wanted, const std::string& origin) {
 
 void parallel_for(int64_t total, int64_t grain, const std::function<void(int64_t, int64_t)>& body) {
   if (total <= 0) return;
-  if (total <= grain || omp_in_parallel() || omp_get_max_threads() == 1) return body(0, total);
+  if (total <= grain || omp_in_parallel() || thread_count() == 1) return body(0, total);
   std::exception_ptr error;  // may not leave the team's region itself
   // Always the whole team: libgomp ends threads when a smaller one is asked for.
-#pragma omp parallel
+#pragma omp parallel num_threads(thread_count())
   {
     int64_t team = omp_get_num_threads();
     // Whole vectors for every thread but the last: a remainder may be rounded differently, wherever it falls.

@@ -10,6 +10,8 @@ namespace az {
 // affinity and control groups grant, until set. `origin` says who set it.
 int thread_count();
 void set_thread_count(int count, const std::string& origin = "the program");
+// Makes it hold for what the calling thread hands to a library next: OpenMP keeps a number for each thread.
+void use_thread_count();
 // Where thread_count() comes from: "OMP_NUM_THREADS", "control group: 0.5 of 2 cores".
 std::string thread_count_origin();
 

@@ -3,13 +3,16 @@
 #include <doctest/doctest.h>
 #include <stdlib.h>
 
+#include <chrono>
 #include <cmath>
 #include <filesystem>
 #include <fstream>
 #include <limits>
+#include <thread>
 
 #include "core/backend/cores.h"
 #include "core/backend/info.h"
+#include "core/backend/layout.h"
 #include "core/backend/startup.h"
 #include "core/ops.h"
 #include "tests/data/temporary_folder.h"
@@ -131,6 +134,37 @@ TEST_CASE("threads: oneDNN, OpenBLAS and our loops share one pool") {
   }
   set_thread_count(-1);
   CHECK(thread_count() == 1);
+  set_thread_count(before, origin);
+}
+
+TEST_CASE("threads: their number holds on whichever thread an op is called") {
+  const int before = thread_count();
+  const std::string origin = thread_count_origin();
+  set_thread_count(3);
+  work();
+  struct Use {
+    std::string what;
+    std::function<void()> call;
+  };
+  Tensor image = randn({32, 16, 32, 32}), weight = randn({16, 16, 3, 3}), single = randn({300, 300});
+  Tensor matrix = randn({300, 300}, DType::f64);
+  const Layout* layout = blocked_layout(image.shape(), DType::f32, 16);
+  for (const Use& use : std::initializer_list<Use>{{"a loop of ours", [&] { exp(matrix); }},
+                                                   {"a convolution", [&] { conv2d(image, weight, {}, {.padding = 1}); }},
+                                                   {"a reorder", [&] { reorder(image, layout); }},
+                                                   {"an f32 product", [&] { matmul(single, single); }},
+                                                   {"an f64 product", [&] { matmul(matrix, matrix); }}}) {
+    CAPTURE(use.what);
+    const int64_t alone = threads_of_process();
+    int64_t during = 0;
+    std::thread([&] {
+      use.call();
+      during = threads_of_process();  // this one, and its team's others
+    }).join();
+    CHECK(during == alone + 3);
+    // The team of a thread that has ended is on its way out.
+    for (int i = 0; i < 1000 && threads_of_process() > alone; ++i) std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
   set_thread_count(before, origin);
 }
 

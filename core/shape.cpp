@@ -18,10 +18,12 @@ void Shape::push_back(int64_t size) {
 
 int64_t Shape::numel() const {
   int64_t count = 1;
+  bool is_empty = false;
   for (int64_t size : *this) {
-    if (__builtin_mul_overflow(count, size, &count)) fail("shape: {} has too many elements", str());
+    is_empty |= size == 0;  // strides are counted past it
+    if (size != 0 && __builtin_mul_overflow(count, size, &count)) fail("shape: {} has too many elements", str());
   }
-  return count;
+  return is_empty ? 0 : count;
 }
 
 std::array<int64_t, Shape::max_rank> Shape::strides() const {

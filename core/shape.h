@@ -23,6 +23,7 @@ class Shape {
   int64_t& operator[](int axis) { return sizes_[size_t(axis)]; }
   const int64_t* begin() const { return sizes_.data(); }
   const int64_t* end() const { return sizes_.data() + rank_; }
+  // Throws when the sizes other than 0 multiply to more than an int64_t holds.
   int64_t numel() const;
   void push_back(int64_t size);
 

@@ -1,5 +1,7 @@
 #include "core/storage.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <atomic>
 #include <mutex>
@@ -14,7 +16,8 @@ class Allocator {
  public:
   void* take(size_t bytes) {
     std::lock_guard lock(mutex_);
-    void* block = heap_.take(bytes);
+    // The system would hand out addresses, and end the program when it fills them.
+    void* block = bytes > machine_ - std::min(machine_, stats_.in_use) ? nullptr : heap_.take(bytes);
     if (!block) throw std::bad_alloc();
     stats_.in_use += Heap::rounded(bytes);
     stats_.peak = std::max(stats_.peak, stats_.in_use + heap_.kept());
@@ -39,6 +42,7 @@ class Allocator {
   }
 
  private:
+  const size_t machine_ = size_t(::sysconf(_SC_PHYS_PAGES)) * size_t(::sysconf(_SC_PAGESIZE));
   std::mutex mutex_;
   Heap heap_;
   MemoryStats stats_;

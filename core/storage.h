@@ -17,7 +17,7 @@ struct Derived {
 // A block of 64-byte aligned memory from the program's one heap, and a count of the changes made to it in place.
 class Storage {
  public:
-  explicit Storage(size_t bytes);  // uninitialised
+  explicit Storage(size_t bytes);  // uninitialised; throws std::bad_alloc where there is not as much
   ~Storage();
   Storage(const Storage&) = delete;
   Storage& operator=(const Storage&) = delete;

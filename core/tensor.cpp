@@ -1,6 +1,7 @@
 #include "core/tensor.h"
 
 #include <cstring>
+#include <new>
 
 #include "core/backend/layout.h"
 #include "core/backend/strided.h"
@@ -48,17 +49,31 @@ void convert_into(const Tensor& from, const Tensor& to) {
   });
 }
 
-// Changes in place would falsify a recorded graph.
-void check_in_place(const char* name, const Tensor& tensor) {
-  if (!GradMode::enabled() || !tensor.requires_grad()) return;
-  fail("{}: {} {} cannot be changed in place; do it under NoGrad, or use the op that returns a new tensor", name,
-       tensor.is_leaf() ? "a leaf that requires a gradient" : "the result of a recorded op", describe(tensor));
+// Changes in place would falsify a recorded graph, and are not recorded themselves.
+void check_in_place(const char* name, const Tensor& tensor, const Tensor& source = {}) {
+  if (!GradMode::enabled()) return;
+  if (tensor.requires_grad()) {
+    fail("{}: {} {} cannot be changed in place; do it under NoGrad, or use the op that returns a new tensor", name,
+         tensor.is_leaf() ? "a leaf that requires a gradient" : "the result of a recorded op", describe(tensor));
+  }
+  if (source.defined() && source.requires_grad()) {
+    fail("{}: {} requires a gradient, which a change in place would lose; detach() it, or use the op that returns a new tensor",
+         name, describe(source));
+  }
 }
+
+int64_t elements_held(const Tensor& x) { return int64_t(x.storage()->bytes() / size_of(x.dtype())); }
 
 }  // namespace
 
 Tensor Tensor::empty(const Shape& shape, DType type, const Layout* layout) {
-  return with(shape, type, layout, std::make_shared<Storage>(layout_bytes(shape, type, layout)));
+  const int64_t count = shape.numel();
+  try {
+    return with(shape, type, layout, std::make_shared<Storage>(layout_bytes(shape, type, layout)));
+  } catch (const std::bad_alloc&) {
+    fail("out of memory: {} {} takes {:.3g} bytes; a smaller batch or narrower layers take less", name_of(type), shape.str(),
+         double(count) * double(size_of(type)));
+  }
 }
 
 const Shape& Tensor::shape() const { return get(impl_).shape; }
@@ -83,8 +98,10 @@ double Tensor::item() const {
 Tensor Tensor::reshape(std::vector<int64_t> sizes) const {
   int64_t known = 1, unknown = -1;
   for (size_t i = 0; i < sizes.size(); ++i) {
-    if (sizes[i] != -1)
-      known *= sizes[i];
+    if (sizes[i] != -1 && __builtin_mul_overflow(known, sizes[i], &known))
+      fail("reshape: {} does not have as many elements as that", describe(*this));
+    else if (sizes[i] != -1)
+      continue;
     else if (unknown >= 0)
       fail("reshape: only one size may be -1");
     else
@@ -145,7 +162,7 @@ const Tensor& Tensor::fill_(double value) const {
 }
 
 const Tensor& Tensor::copy_(const Tensor& source) const {
-  check_in_place("copy_", *this);
+  check_in_place("copy_", *this, source);
   if (source.shape() != shape()) fail("copy_: {} into {}", describe(source), describe(*this));
   storage()->bump_version();
   NoGrad no_grad;
@@ -157,25 +174,25 @@ const Tensor& Tensor::copy_(const Tensor& source) const {
 }
 
 const Tensor& Tensor::add_(const Tensor& other, double factor) const {
-  check_in_place("add_", *this);
+  check_in_place("add_", *this, other);
   if (other.shape() != shape() || other.dtype() != dtype()) fail("add_: {} and {}", describe(*this), describe(other));
+  if (!is_float(dtype())) fail("add_: needs a floating type, got {}", describe(*this));
   storage()->bump_version();
-  Tensor addend = other.layout() == layout() ? other : reorder(other, layout());
-  if (!is_float(dtype())) fail("add_: only floating types are added in place, not {}", name_of(dtype()));
+  Tensor addend = laid_out(other, layout());
   visit_float(dtype(), [&](auto zero) {
     using T = decltype(zero);
-    axpy(int64_t(storage()->bytes() / sizeof(T)), factor, static_cast<const T*>(addend.raw()), static_cast<T*>(raw()));
+    axpy(elements_held(*this), factor, static_cast<const T*>(addend.raw()), static_cast<T*>(raw()));
   });
   return *this;
 }
 
 const Tensor& Tensor::mul_(double factor) const {
   check_in_place("mul_", *this);
+  if (!is_float(dtype())) fail("mul_: needs a floating type, got {}", describe(*this));
   storage()->bump_version();
-  if (!is_float(dtype())) fail("mul_: only floating types are scaled in place, not {}", name_of(dtype()));
   visit_float(dtype(), [&](auto zero) {
     using T = decltype(zero);
-    scale(int64_t(storage()->bytes() / sizeof(T)), factor, static_cast<T*>(raw()));
+    scale(elements_held(*this), factor, static_cast<T*>(raw()));
   });
   return *this;
 }

@@ -27,7 +27,8 @@ class Tensor {
 
   Tensor() = default;
   explicit Tensor(std::shared_ptr<TensorImpl> impl) : impl_(std::move(impl)) {}
-  // Uninitialised elements. A blocked layout's channel padding is zero-filled by whoever writes it.
+  // Uninitialised elements. A blocked layout's channel padding is zero-filled by whoever writes it. Throws, naming shape and
+  // bytes, where there is not enough memory.
   static Tensor empty(const Shape& shape, DType type = DType::f32, const Layout* layout = nullptr);
   template <class T> static Tensor of(const Shape& shape, const std::vector<T>& values);
 
@@ -65,10 +66,10 @@ class Tensor {
   Tensor clone() const;   // copies the elements, layout kept; differentiable
   Tensor detach() const;  // the same elements without history
 
-  // In-place changes. They throw on tensors that take part in a recorded graph, unless under NoGrad.
+  // In-place changes. They throw on tensors that take part in a recorded graph, and on sources that do, unless under NoGrad.
   const Tensor& fill_(double value) const;
-  const Tensor& copy_(const Tensor& source) const;                      // same shape; converts number type and layout
-  const Tensor& add_(const Tensor& other, double scale = 1) const;      // this += scale * other, same shape and type
+  const Tensor& copy_(const Tensor& source) const;                  // same shape; converts number type and layout
+  const Tensor& add_(const Tensor& other, double scale = 1) const;  // this += scale * other, same shape and floating type
   const Tensor& mul_(double factor) const;
 
   // Autograd.
@@ -80,7 +81,10 @@ class Tensor {
   void zero_grad() const { set_grad({}); }
   // Adds d(this)/d(leaf) to the grad of every leaf that requires one. A tensor of several elements needs `gradient`, of its
   // shape. retain_graph keeps what was saved, for a second call; create_graph records the gradients too (and retains).
-  struct BackwardOptions { bool retain_graph = false; bool create_graph = false; };
+  struct BackwardOptions {
+    bool retain_graph = false;
+    bool create_graph = false;
+  };
   void backward(BackwardOptions options = {false, false}) const;
   void backward(const Tensor& gradient, BackwardOptions options = {false, false}) const;
   // Called with the whole gradient of this tensor in each backward pass; what it returns, if defined, replaces the gradient.
@@ -120,8 +124,10 @@ template <class T> std::vector<T> Tensor::to_vector() const {
   visit(dtype(), [&](auto zero) {
     using S = decltype(zero);
     for (const S *p = source.data<S>(), *end = p + numel(); p != end; ++p) {
-      if constexpr (std::is_same_v<S, bf16>) values.push_back(T(float(*p)));
-      else values.push_back(T(*p));
+      if constexpr (std::is_same_v<S, bf16>)
+        values.push_back(T(float(*p)));
+      else
+        values.push_back(T(*p));
     }
   });
   return values;

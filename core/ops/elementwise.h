@@ -1,5 +1,7 @@
 #pragma once
 
+#include <cmath>
+
 #include "core/tensor.h"
 
 // Element by element, with NumPy broadcasting between tensors; shapes [..] -> broadcast shape. Floating types unless said.
@@ -9,8 +11,9 @@ Tensor add(const Tensor& a, const Tensor& b);  // a + b
 Tensor sub(const Tensor& a, const Tensor& b);  // a - b
 Tensor mul(const Tensor& a, const Tensor& b);  // a * b
 Tensor div(const Tensor& a, const Tensor& b);  // a / b
-Tensor add(const Tensor& a, double b);
+Tensor add(const Tensor& a, double b);         // whole numbers only where a is i64
 Tensor mul(const Tensor& a, double b);
+Tensor div(const Tensor& a, double b);             // of i64: f32, as PyTorch's true division
 Tensor maximum(const Tensor& a, const Tensor& b);  // the gradient is shared equally where a == b
 Tensor minimum(const Tensor& a, const Tensor& b);
 Tensor atan2(const Tensor& y, const Tensor& x);
@@ -26,12 +29,14 @@ Tensor tanh(const Tensor& x);
 Tensor sigmoid(const Tensor& x);
 Tensor abs(const Tensor& x);
 Tensor pow(const Tensor& x, double exponent);
-struct ClampOptions { double min = -1e308, max = 1e308; };
-Tensor clamp(const Tensor& x, ClampOptions options);  // gradient 1 inside [min, max], 0 outside
-Tensor relu(const Tensor& x);                          // max(x, 0)
+struct ClampOptions {
+  double min = -INFINITY, max = INFINITY;
+};
+Tensor clamp(const Tensor& x, ClampOptions options);  // gradient 1 inside [min, max], else 0; NaN stays NaN
+Tensor relu(const Tensor& x);                         // max(x, 0)
 Tensor leaky_relu(const Tensor& x, double slope = 0.01);
-Tensor gelu(const Tensor& x);                          // x * Phi(x), exact (erf)
-Tensor silu(const Tensor& x);                          // x * sigmoid(x)
+Tensor gelu(const Tensor& x);  // x * Phi(x), exact (erf)
+Tensor silu(const Tensor& x);  // x * sigmoid(x)
 
 // u8 masks, 1 where it holds; no gradient.
 Tensor equal(const Tensor& a, const Tensor& b);
@@ -48,7 +53,7 @@ inline Tensor operator/(const Tensor& a, const Tensor& b) { return div(a, b); }
 inline Tensor operator+(const Tensor& a, double b) { return add(a, b); }
 inline Tensor operator-(const Tensor& a, double b) { return add(a, -b); }
 inline Tensor operator*(const Tensor& a, double b) { return mul(a, b); }
-inline Tensor operator/(const Tensor& a, double b) { return mul(a, 1 / b); }
+inline Tensor operator/(const Tensor& a, double b) { return div(a, b); }
 inline Tensor operator+(double a, const Tensor& b) { return add(b, a); }
 inline Tensor operator*(double a, const Tensor& b) { return mul(b, a); }
 inline Tensor operator-(double a, const Tensor& b) { return add(neg(b), a); }

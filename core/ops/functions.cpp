@@ -81,20 +81,35 @@ Tensor gelu_gradient(const Tensor& g, const Tensor& x) {
                 }});
 }
 
+// A number beside whole ones.
+Tensor whole(const char* op, const Tensor& a, double b) {
+  if (std::trunc(b) != b || !(std::abs(b) < 0x1p63))
+    fail("{}: {} is no whole number, {} holds nothing else; convert with to()", op, b, describe(a));
+  return full({}, b, DType::i64);
+}
+
 template <class T> T logistic(T v) { return 1 / (1 + std::exp(-v)); }
 
 }  // namespace
 
 Tensor add(const Tensor& a, double b) {
-  if (a.dtype() == DType::i64) return add(a, full({}, b, DType::i64));
+  if (a.dtype() == DType::i64) return add(a, whole("add", a, b));
   Tensor value = map("add", a, Zero::moved, [b](auto v) { return v + decltype(v)(b); });
   return record("add", value, {a}, saved(), ByOps{[](const Back& k) { return Grads{k.g}; }});
 }
 
 Tensor mul(const Tensor& a, double b) {
-  if (a.dtype() == DType::i64) return mul(a, full({}, b, DType::i64));
-  Tensor value = map("mul", a, Zero::kept, [b](auto v) { return v * decltype(v)(b); });
+  if (a.dtype() == DType::i64) return mul(a, whole("mul", a, b));
+  const Zero zero = std::isfinite(b) ? Zero::kept : Zero::moved;
+  Tensor value = map("mul", a, zero, [b](auto v) { return v * decltype(v)(b); });
   return record("mul", value, {a}, saved(), ByOps{[b](const Back& k) { return Grads{k.g * b}; }});
+}
+
+Tensor div(const Tensor& a, double b) {
+  if (a.dtype() == DType::i64) return div(a.to(DType::f32), b);
+  const Zero zero = 0 / b == 0 ? Zero::kept : Zero::moved;
+  Tensor value = map("div", a, zero, [b](auto v) { return v / decltype(v)(b); });
+  return record("div", value, {a}, saved(), ByOps{[b](const Back& k) { return Grads{k.g / b}; }});
 }
 
 Tensor neg(const Tensor& x) { return mul(x, -1); }
@@ -155,6 +170,7 @@ Tensor pow(const Tensor& x, double exponent) {
 
 Tensor clamp(const Tensor& x, ClampOptions options) {
   const double low = options.min, high = options.max;
+  if (std::isnan(low) || std::isnan(high)) fail("clamp: a bound is not a number (min {}, max {})", low, high);
   if (low > high) fail("clamp: min {} is above max {}", low, high);
   Tensor value = map("clamp", x, Zero::moved, [low, high](auto v) {
     using T = decltype(v);

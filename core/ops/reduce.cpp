@@ -148,7 +148,8 @@ Tensor argmax(const Tensor& x, int64_t axis) {
 }
 
 TopK topk(const Tensor& x, int64_t k) {
-  int64_t n = x.rank() ? x.size(-1) : 0;
+  if (x.rank() == 0) fail("topk: {} has no axis to choose from", describe(x));
+  int64_t n = x.size(-1);
   if (k < 0 || k > n) fail("topk: k is {}, the last axis of {} has {}", k, describe(x), n);
   Shape shape = x.shape();
   shape[shape.rank() - 1] = k;

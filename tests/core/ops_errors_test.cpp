@@ -60,7 +60,8 @@ TEST_CASE("ops: every misuse is answered with the op, what it got and what it wa
        },
        "argmax: no elements to choose from in f32 [2,0]"},
       {[&] { topk(x, 4); }, "topk: k is 4, the last axis of f32 [2,3] has 3"},
-      {[&] { topk(f32({}), 1); }, "topk: k is 1, the last axis of f32 [] has 0"},
+      {[&] { topk(f32({}), 0); }, "topk: f32 [] has no axis to choose from"},
+      {[&] { topk(f32({}), 1); }, "topk: f32 [] has no axis to choose from"},
       {[&] { sum_to(x, {2}); }, "sum_to: f32 [2,3] does not come from broadcasting [2]"},
       {[&] {
          sum_to(x, {1, 2, 3});

@@ -1,0 +1,157 @@
+#include <doctest/doctest.h>
+
+#include <algorithm>
+
+#include "core/autograd.h"
+#include "core/backend/layout.h"
+#include "core/ops.h"
+#include "core/random.h"
+#include "tests/compare.h"
+
+// Which ops take a blocked layout as it lies and pass it on, and which make a row-major copy first.
+namespace az::test {
+namespace {
+
+using Op = std::function<Tensor(const Tensor&)>;
+struct Case {
+  std::string name;
+  bool passes_on;
+  Op op;
+};
+
+const Shape shape{2, 20, 4, 4};  // 20 channels: blocks of 8 and 16 are padded
+
+Tensor values(DType type) {
+  Philox generator(5);
+  return uniform(shape, {.low = 0.25, .high = 1}, generator).to(type);
+}
+
+const std::vector<Case> cases = {
+    {"relu", true, [](const Tensor& x) { return relu(x); }},
+    {"leaky_relu", true, [](const Tensor& x) { return leaky_relu(x); }},
+    {"silu", true, [](const Tensor& x) { return silu(x); }},
+    {"gelu", true, [](const Tensor& x) { return gelu(x); }},
+    {"tanh", true, [](const Tensor& x) { return tanh(x); }},
+    {"sin", true, [](const Tensor& x) { return sin(x); }},
+    {"sqrt", true, [](const Tensor& x) { return sqrt(x); }},
+    {"abs", true, [](const Tensor& x) { return abs(x); }},
+    {"neg", true, [](const Tensor& x) { return neg(x); }},
+    {"mul by a number", true, [](const Tensor& x) { return x * 3; }},
+    {"add", true, [](const Tensor& x) { return x + x; }},
+    {"sub", true, [](const Tensor& x) { return x - x * 2; }},
+    {"mul", true, [](const Tensor& x) { return x * x; }},
+    {"maximum", true, [](const Tensor& x) { return maximum(x, x * 2); }},
+    {"minimum", true, [](const Tensor& x) { return minimum(x, x * 2); }},
+    {"clone", true, [](const Tensor& x) { return x.clone(); }},
+    {"batch_norm", true, [](const Tensor& x) { return batch_norm(x, ones({20}), ones({20}), {}, {}, {}); }},
+    {"exp", false, [](const Tensor& x) { return exp(x); }},
+    {"log", false, [](const Tensor& x) { return log(x); }},
+    {"cos", false, [](const Tensor& x) { return cos(x); }},
+    {"sigmoid", false, [](const Tensor& x) { return sigmoid(x); }},
+    {"pow", false, [](const Tensor& x) { return pow(x, 0); }},
+    {"clamp", false, [](const Tensor& x) { return clamp(x, {.min = 0.5}); }},
+    {"add a number", false, [](const Tensor& x) { return x + 1; }},
+    {"mul by infinity", false, [](const Tensor& x) { return x * INFINITY; }},
+    {"div", false, [](const Tensor& x) { return x / x; }},
+    {"atan2", false, [](const Tensor& x) { return atan2(x, x.plain() * 2); }},
+    {"add of unlike layouts", false, [](const Tensor& x) { return x + x.plain(); }},
+    {"add with broadcasting", false,
+     [](const Tensor& x) {
+       return x + ones({20, 1, 1}, x.dtype());
+     }},
+    {"where", false, [](const Tensor& x) { return where(less(x, x * 2), x, x * 3); }},
+    {"softmax", false, [](const Tensor& x) { return softmax(x, 1); }},
+    {"sum", false, [](const Tensor& x) { return sum(x, {{1}}); }},
+    {"permute", false,
+     [](const Tensor& x) {
+       return permute(x, {1, 0, 2, 3});
+     }},
+    {"slice", false, [](const Tensor& x) { return slice(x, {.axis = 1, .begin = 3}); }},
+    {"concat", false,
+     [](const Tensor& x) {
+       return concat({x, x}, 1);
+     }},
+    {"reshape", false,
+     [](const Tensor& x) {
+       return x.reshape({2, -1});
+     }},
+    {"to", false, [](const Tensor& x) { return x.to(DType::f64); }},
+};
+
+// Of all that a tensor holds, padding included.
+int64_t nonzeros_held(const Tensor& x) {
+  return visit(x.dtype(), [&](auto zero) {
+    using T = decltype(zero);
+    const T* held = static_cast<const T*>(x.raw());
+    return std::count_if(held, held + x.storage()->bytes() / sizeof(T), [](T v) { return v != T(0); });
+  });
+}
+
+}  // namespace
+
+TEST_CASE("layouts: what an op passes on is the layout of its argument, with the same values and padding that is 0") {
+  for (int64_t block : {8, 16}) {
+    const Layout* layout = blocked_layout(shape, DType::f32, block);
+    Tensor plain = values(DType::f32), lain = reorder(plain, layout);
+    for (const Case& c : cases) {
+      CAPTURE(block);
+      CAPTURE(c.name);
+      Tensor y = c.op(lain), wanted = c.op(plain);
+      CHECK(wanted.layout() == nullptr);
+      CHECK(y.layout() == (c.passes_on ? layout : nullptr));
+      CHECK(y.shape() == wanted.shape());
+      CHECK((distance(y, wanted) <= 1e-6 || sum(equal(y, wanted)).item() == double(y.numel())));
+      CHECK(nonzeros_held(y) == nonzeros_held(wanted));
+    }
+  }
+}
+
+TEST_CASE("layouts: gradients at a bend keep the layout of what comes back") {
+  const Layout* layout = blocked_layout(shape, DType::f32, 16);
+  Tensor x = reorder(values(DType::f32) - 0.5, layout).set_requires_grad();
+  for (const Op& op : {Op([](const Tensor& t) { return relu(t); }), Op([](const Tensor& t) { return leaky_relu(t, 0.5); })}) {
+    Tensor y = op(x);
+    const Layout* seen = nullptr;
+    Tensor watched = record("watched", x.detach(), {x}, saved(), ByOps{[&](const Back& k) {
+                              seen = k.g.layout();
+                              return Grads{k.g};
+                            }});
+    Tensor z = op(watched);
+    Tensor upstream = reorder(values(DType::f32), layout);
+    grad(z, {x}, {.gradient = upstream});
+    CHECK(seen == layout);
+  }
+}
+
+TEST_CASE("layouts: what grad() and hooks hand out is row-major, leaf or not") {
+  Philox generator(6);
+  Tensor x = uniform({2, 16, 8, 8}, {.low = -1, .high = 1}, generator).set_requires_grad();
+  const Layout* layout = blocked_layout(x.shape(), DType::f32, 16);
+  // As a convolution's gradient lies on processors with vectors of sixteen.
+  auto through_blocked = [&](const Tensor& t) {
+    return record("blocked", t.detach(), {t}, saved(),
+                  ByOps{[layout](const Back& k) { return Grads{reorder(k.g.plain(), layout)}; }});
+  };
+  Tensor y = x * 2, z = through_blocked(y);
+  std::vector<const Layout*> seen;
+  const Tensor::Hook watch = [&](const Tensor& gradient) {
+    seen.push_back(gradient.layout());
+    gradient.data<float>();
+    return Tensor();
+  };
+  x.register_hook(watch);
+  y.register_hook(watch);
+  Tensor upstream = ones(x.shape());
+  auto found = grad(z, {y, x}, {.gradient = upstream, .retain_graph = true});
+  for (const Tensor& each : found) CHECK(each.data<float>() != nullptr);
+  z.backward(upstream);
+  CHECK(seen == std::vector<const Layout*>(4, nullptr));
+  CHECK(x.grad().to_vector<float>() == std::vector<float>(size_t(x.numel()), 2.f));
+  // What a hook puts in a leaf's place, too.
+  x.zero_grad();
+  x.register_hook([&](const Tensor& gradient) { return reorder(gradient, layout); });
+  (x * 3).backward(upstream);
+  CHECK(x.grad().data<float>()[0] == 3);
+}
+
+}  // namespace az::test

@@ -10,6 +10,8 @@
 #include <optional>
 #include <set>
 
+#include "core/files.h"
+
 namespace az {
 namespace {
 
@@ -217,27 +219,15 @@ SafeTensors parse_safetensors(std::string_view bytes, const std::string& name) {
 
 void write_safetensors(const std::string& path, const SafeTensors& contents) {
   const std::string header = make_header(path, contents);
-  File file{::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666)};
-  auto fail_write = [&] { throw Error(path + ": cannot be written: " + std::strerror(errno)); };
-  if (file.descriptor < 0) fail_write();
-  auto put = [&](const void* source, size_t count) {
-    auto* bytes = static_cast<const char*>(source);
-    while (count > 0) {
-      ssize_t done = ::write(file.descriptor, bytes, count);
-      if (done < 0 && errno == EINTR) continue;
-      if (done < 0) fail_write();
-      bytes += done;
-      count -= size_t(done);
+  replace_file(path, [&](const Put& put) {
+    const uint64_t length = header.size();
+    put(&length, sizeof(length));
+    put(header.data(), header.size());
+    for (const auto& [name, tensor] : contents.tensors) {
+      Tensor plain = tensor.detach().plain();
+      put(plain.raw(), size_t(plain.numel()) * size_of(plain.dtype()));
     }
-  };
-  const uint64_t length = header.size();
-  put(&length, sizeof(length));
-  put(header.data(), header.size());
-  for (const auto& [name, tensor] : contents.tensors) {
-    Tensor plain = tensor.detach().plain();
-    put(plain.raw(), size_t(plain.numel()) * size_of(plain.dtype()));
-  }
-  if (::fsync(file.descriptor) != 0) fail_write();
+  });
 }
 
 }  // namespace az

@@ -1,7 +1,5 @@
 #include "core/backend/tuning.h"
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <atomic>
 #include <chrono>
@@ -16,6 +14,7 @@
 #include "core/backend/threads.h"
 #include "core/cache_folder.h"
 #include "core/error.h"
+#include "core/files.h"
 
 namespace az {
 namespace {
@@ -40,17 +39,16 @@ std::string read(const fs::path& file) {
   return {std::istreambuf_iterator<char>(in), {}};
 }
 
-// Written beside and renamed, so that a reader finds the old or the new whole. False when it cannot be.
-bool replace_file(const fs::path& file, const std::string& text) {
+// False when it cannot be written.
+bool replace(const fs::path& file, const std::string& text) {
   std::error_code error;
   fs::create_directories(file.parent_path(), error);
-  const fs::path beside = file.string() + "." + std::to_string(::getpid());
-  std::ofstream out(beside, std::ios::binary);
-  out << text;
-  out.close();
-  if (out) fs::rename(beside, file, error);
-  if (!out || error) fs::remove(beside, error);
-  return out && !error;
+  try {
+    replace_file(file.string(), [&](const Put& put) { put(text.data(), text.size()); });
+    return true;
+  } catch (const Error&) {
+    return false;
+  }
 }
 
 // The least of several times of each, taken by turns so that what disturbs the machine disturbs all alike. The first, which is
@@ -147,7 +145,7 @@ class Tuner {
     all[problem] = name;
     if (file.empty()) {
       note_ = "no place for the tuning cache: set HOME or XDG_CACHE_HOME; until then each run times convolutions anew";
-    } else if (!replace_file(file, to_json(all))) {
+    } else if (!replace(file, to_json(all))) {
       note_ =
           fmt::format("cannot write the tuning cache {}; until that is mended each run times convolutions anew", file.string());
     }

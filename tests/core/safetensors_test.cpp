@@ -1,8 +1,10 @@
 #include "core/safetensors.h"
 
 #include <doctest/doctest.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
+#include <csignal>
 #include <filesystem>
 #include <fstream>
 #include <limits>
@@ -176,4 +178,41 @@ TEST_CASE("safetensors: what cannot be read or written says why") {
   bad.tensors["__metadata__"] = Tensor::of<float>({1}, {1});
   CHECK_THROWS_AS(write_safetensors(folder.file("bad"), bad), Error);
   CHECK(!std::filesystem::exists(folder.file("bad")));
+}
+
+TEST_CASE("safetensors: a write that fails leaves what was there, and nothing beside it") {
+  Folder folder;
+  const std::string path = folder.file("f");
+  write_safetensors(path, sample());
+  const std::string before = read_bytes(path);
+  auto files = [&] { return std::distance(std::filesystem::directory_iterator(folder.path), {}); };
+  SafeTensors large;
+  large.tensors["x"] = Tensor::empty({1 << 20}).fill_(1);
+  rlimit limit{}, less{};
+  REQUIRE(::getrlimit(RLIMIT_FSIZE, &limit) == 0);
+  less = limit;
+  less.rlim_cur = 1 << 16;
+  const auto handler = std::signal(SIGXFSZ, SIG_IGN);
+  ::setrlimit(RLIMIT_FSIZE, &less);
+  std::string message = "no error";
+  try {
+    write_safetensors(path, large);
+  } catch (const Error& error) {
+    message = error.what();
+  }
+  ::setrlimit(RLIMIT_FSIZE, &limit);
+  std::signal(SIGXFSZ, handler);
+  CHECK(message == path + ": cannot be written: File too large");
+  CHECK(read_bytes(path) == before);
+  CHECK(files() == 1);
+
+  // Through a link, which stays; to a device as it is.
+  std::filesystem::create_symlink("f", folder.path / "link");
+  write_safetensors(folder.file("link"), large);
+  CHECK(std::filesystem::is_symlink(folder.path / "link"));
+  CHECK(read_safetensors(path).tensors.contains("x"));
+  CHECK(files() == 2);
+  write_safetensors("/dev/null", sample());
+  CHECK(std::filesystem::is_character_file("/dev/null"));
+  CHECK_THROWS_WITH_AS(write_safetensors("/dev/full", sample()), "/dev/full: cannot be written: No space left on device", Error);
 }

@@ -1,5 +1,6 @@
 #include "core/backend/onednn.h"
 #include "core/backend/onednn_conv_choice.h"
+#include "core/backend/vector.h"
 
 namespace az {
 namespace {
@@ -40,15 +41,23 @@ dnnl::convolution_forward::primitive_desc forward_hint(const ConvProblem& p) {
   return {forward_desc(p, algorithm::convolution_direct), lent_scratchpad(), engine()};
 }
 
-// The residual is read beside the result; Winograd's can only add to what it finds in the result's place.
+// The residual is read beside the result. Winograd's could only add to what it finds in the result's place, which takes a copy
+// there first: a pass of ours is faster.
 dnnl::primitive_attr forward_attributes(const ConvProblem& p, algorithm algo) {
-  dnnl::post_ops then;
-  if (p.residual && algo == algorithm::convolution_winograd) then.append_sum();
-  if (p.residual && algo == algorithm::convolution_direct) then.append_binary(algorithm::binary_add, forward_hint(p).dst_desc());
-  if (p.relu) then.append_eltwise(1, algorithm::eltwise_relu, 0, 0);
   dnnl::primitive_attr attributes = lent_scratchpad();
+  if (p.residual && algo == algorithm::convolution_winograd) return attributes;
+  dnnl::post_ops then;
+  if (p.residual) then.append_binary(algorithm::binary_add, forward_hint(p).dst_desc());
+  if (p.relu) then.append_eltwise(1, algorithm::eltwise_relu, 0, 0);
   attributes.set_post_ops(then);
   return attributes;
+}
+
+// y += residual, f32 and laid out alike, then ReLU where asked for.
+void finish(const Tensor& y, const Conv2dThen& then, const Tensor& residual) {
+  auto* values = static_cast<float*>(y.raw());
+  const auto pass = then.relu ? add_relu<float> : add<float>;
+  pass(int64_t(y.storage()->bytes() / sizeof(float)), values, static_cast<const float*>(residual.raw()), values);
 }
 
 // The weight with its groups as an axis of its own, sharing storage (and so the cache of packed forms).
@@ -73,17 +82,15 @@ Tensor OneDnn::conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias,
   };
   auto solve = [&](const Convolution<dnnl::convolution_forward>& c) {
     Tensor source = laid_out(x, c.layout.x), w = packed(grouped(weight, p), c.layout.weight, p.type);
-    Tensor y = Tensor::empty(result, p.type, c.layout.y), residual;
+    Tensor y = Tensor::empty(result, p.type, c.layout.y);
+    Tensor residual = p.residual ? laid_out(then.residual, c.layout.y) : Tensor();
+    const bool is_apart = p.residual && is_winograd(c.desc.impl_info_str());
     std::unordered_map<int, dnnl::memory> args{
         {DNNL_ARG_SRC, memory_of(source)}, {DNNL_ARG_WEIGHTS, memory_of(w)}, {DNNL_ARG_DST, memory_of(y)}};
     if (bias.defined()) args.insert({DNNL_ARG_BIAS, memory_of(bias)});
-    if (p.residual && is_winograd(c.desc.impl_info_str())) {
-      reorder_into(then.residual, y);
-    } else if (p.residual) {
-      residual = laid_out(then.residual, c.layout.y);
-      args.insert({DNNL_ARG_ATTR_MULTIPLE_POST_OP(0) | DNNL_ARG_SRC_1, memory_of(residual)});
-    }
+    if (p.residual && !is_apart) args.insert({DNNL_ARG_ATTR_MULTIPLE_POST_OP(0) | DNNL_ARG_SRC_1, memory_of(residual)});
     execute(c.primitive, c.desc.scratchpad_desc(), std::move(args));
+    if (is_apart) finish(y, then, residual);
     return y;
   };
   return solve_by_choice<dnnl::convolution_forward>(p, describe, solve);

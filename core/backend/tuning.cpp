@@ -51,28 +51,48 @@ bool replace(const fs::path& file, const std::string& text) {
   }
 }
 
+// The two shortest times of an implementation. Where they agree, the machine let it run.
+struct Times {
+  double best = INFINITY, second = INFINITY;
+  void add(double seconds) {
+    second = std::min(second, std::max(best, seconds));
+    best = std::min(best, seconds);
+  }
+  bool settled() const { return second < 1.1 * best + 2e-5; }
+};
+
+struct Fastest {
+  size_t index;
+  bool settled;  // otherwise others kept the machine busy, and another time may say otherwise
+};
+
 // The least of several times of each, taken by turns so that what disturbs the machine disturbs all alike. The first, which is
 // what the library itself would take, stays unless another is clearly faster.
-size_t fastest(size_t count, const std::function<void(size_t)>& run) {
+Fastest fastest(size_t count, const std::function<void(size_t)>& run) {
   using Clock = std::chrono::steady_clock;
   using Seconds = std::chrono::duration<double>;
-  constexpr int least_rounds = 6, most_rounds = 12;
+  constexpr int least_rounds = 6, most_rounds = 24;
   constexpr double enough = 0.1, hopeless = 2, clearly = 0.97;
-  std::vector<double> best(count, INFINITY);
+  std::vector<Times> times(count);
+  auto winner = [&] {
+    return size_t(std::min_element(times.begin(), times.end(), [](auto& a, auto& b) { return a.best < b.best; }) - times.begin());
+  };
+  auto settled = [&] { return times[winner()].settled() && times[0].settled(); };
   const Clock::time_point start = Clock::now();
   run(0);  // touches the memory that all of them use
   for (int round = 0; round < most_rounds; ++round) {
-    if (round >= least_rounds && Seconds(Clock::now() - start).count() > enough) break;
-    const double limit = hopeless * *std::min_element(best.begin(), best.end());
+    if (round >= least_rounds && Seconds(Clock::now() - start).count() > enough && settled()) break;
+    const double limit = hopeless * times[winner()].best;
     for (size_t i = 0; i < count; ++i) {
-      if (round > 1 && best[i] > limit) continue;  // the first time says little: memory of its own may have been new
+      // The first time says little, as memory of its own may have been new.
+      if (round > 1 && times[i].best > limit && times[i].settled()) continue;
       const Clock::time_point before = Clock::now();
       run(i);
-      best[i] = std::min(best[i], Seconds(Clock::now() - before).count());
+      times[i].add(Seconds(Clock::now() - before).count());
     }
   }
-  const size_t winner = size_t(std::min_element(best.begin(), best.end()) - best.begin());
-  return best[winner] < clearly * best[0] ? winner : 0;
+  const size_t index = times[winner()].best < clearly * times[0].best ? winner() : 0;
+  return {index, settled()};
 }
 
 std::optional<size_t> find(const Algorithms& choices, const std::string& problem, const std::vector<std::string>& names) {
@@ -105,8 +125,9 @@ class Tuner {
       index = find(*remembered_, problem, c.names);
     }
     if (!index) {
-      index = fastest(c.names.size(), c.run);
-      remember(problem, c.names[*index]);
+      const Fastest timed = fastest(c.names.size(), c.run);
+      index = timed.index;
+      if (timed.settled) remember(problem, c.names[*index]);
     }
     chosen_[problem] = c.names[*index];
     return *index;

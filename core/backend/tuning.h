@@ -14,7 +14,8 @@ namespace az {
 using Algorithms = std::map<std::string, std::string>;
 
 enum class AlgorithmChoice {
-  timed,  // the fastest, when the problem is first met; remembered for this machine in the cache folder, tuning/
+  timed,  // the fastest, when the problem is first met; remembered for this machine in the cache folder, tuning/, unless the
+          // machine was too busy to tell
   fixed,  // by a rule written here: equal bits in every run on like machines; nothing is timed, read or written
 };
 
@@ -34,10 +35,10 @@ Algorithms algorithms_from_json(const std::string& text);
 
 // For back ends: a problem and the ways to solve it.
 struct Candidates {
-  std::string problem;              // without the number of threads, which is added
+  std::string problem;                   // without the number of threads, which is added
   std::vector<std::string> names = {};   // the implementations, no two alike
-  size_t by_rule = 0;               // the one to take without timing
-  bool worth_timing = true;         // otherwise the rule decides, and the choice is not recorded
+  size_t by_rule = 0;                    // the one to take without timing
+  bool worth_timing = true;              // otherwise the rule decides, and the choice is not recorded
   std::function<void(size_t)> run = {};  // solves it once by the i-th
 };
 // The index of the candidate to use.

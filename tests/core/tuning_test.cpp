@@ -100,6 +100,27 @@ TEST_CASE("tuning: one that is slow the first time only, as where its memory is 
   CHECK(problem.solve() == "late");
 }
 
+TEST_CASE("tuning: times that do not agree choose for this program, and are not remembered") {
+  OwnCache cache;
+  set_algorithms(AlgorithmChoice::timed);
+  Problem problem;
+  problem.candidates.run = [&, milliseconds = 100.0](size_t i) mutable {
+    ++problem.runs;
+    if (i == 1)
+      std::this_thread::sleep_for(std::chrono::duration<double, std::milli>(milliseconds *= 0.8));
+    else
+      std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  };
+  CHECK(problem.solve() == "quick");
+  CHECK(only_choice() == "quick");
+  const int timed = problem.runs;
+  CHECK(problem.solve() == "quick");
+  CHECK(problem.runs == timed);
+  set_algorithms(AlgorithmChoice::timed);
+  problem.solve();
+  CHECK(problem.runs > timed);
+}
+
 TEST_CASE("tuning: what is known is taken, unless there is no such implementation") {
   OwnCache cache;
   set_algorithms(AlgorithmChoice::timed);

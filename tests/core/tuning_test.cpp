@@ -109,7 +109,7 @@ TEST_CASE("tuning: times that do not agree choose for this program, and are not 
     if (i == 1)
       std::this_thread::sleep_for(std::chrono::duration<double, std::milli>(milliseconds *= 0.8));
     else
-      std::this_thread::sleep_for(std::chrono::milliseconds(20));
+      std::this_thread::sleep_for(std::chrono::milliseconds(50));
   };
   CHECK(problem.solve() == "quick");
   CHECK(only_choice() == "quick");

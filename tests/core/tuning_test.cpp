@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstdlib>
 #include <filesystem>
@@ -104,12 +105,10 @@ TEST_CASE("tuning: times that do not agree choose for this program, and are not 
   OwnCache cache;
   set_algorithms(AlgorithmChoice::timed);
   Problem problem;
-  problem.candidates.run = [&, milliseconds = 100.0](size_t i) mutable {
+  problem.candidates.run = [&, next = 10](size_t i) mutable {
     ++problem.runs;
-    if (i == 1)
-      std::this_thread::sleep_for(std::chrono::duration<double, std::milli>(milliseconds *= 0.8));
-    else
-      std::this_thread::sleep_for(std::chrono::milliseconds(50));
+    std::this_thread::sleep_for(std::chrono::milliseconds(i == 1 ? next : 60));
+    if (i == 1) next = std::min(next + 10, 30);
   };
   CHECK(problem.solve() == "quick");
   CHECK(only_choice() == "quick");

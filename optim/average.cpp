@@ -5,6 +5,7 @@
 
 #include "core/autograd.h"
 #include "core/error.h"
+#include "core/ops/elementwise.h"
 
 namespace az::optim {
 
@@ -31,8 +32,10 @@ void WeightAverage::update(const Moment& moment) {
   NoGrad no_grad;
   for (const auto& [name, average] : averages_) {
     const Tensor& weight = weights_.at(name);
-    average.mul_(keep);
-    average.add_(weight, 1 - keep);
+    // From the nearer end: a weight that equals its average leaves it as it is, to the bit.
+    const Tensor ahead = weight - average;
+    if (keep < 0.5) average.copy_(weight);
+    average.add_(ahead, keep < 0.5 ? -keep : 1 - keep);
     if (write_back_) weight.copy_(average);
   }
 }

@@ -88,6 +88,21 @@ TEST_CASE("averages follow their formula; lookahead's weights go on from them, t
   }
 }
 
+TEST_CASE("what does not move, such as a frozen weight, has itself for an average, to the bit") {
+  for (const bool lookahead : {false, true}) {
+    for (const double decay : {0.999, 0.77, 0.5, 0.3, 0.0}) {
+      CAPTURE(decay);
+      Walk walk;
+      walk.step();  // to numbers that use all bits
+      const Vector start = walk.values();
+      WeightAverage average = make({lookahead, decay, 1, 1}, walk.weights());
+      for (int64_t step = 0; step < steps; ++step) average.update({.step = step, .total_steps = steps});
+      CHECK(averages(average) == start);
+      CHECK(walk.values() == start);
+    }
+  }
+}
+
 TEST_CASE("while Averaged lives the weights are their average, to the bit, and afterwards what they were") {
   Walk walk;
   WeightAverage average = make({false, 0.9, 1, 0}, walk.weights());

@@ -23,6 +23,9 @@ struct File {
   }
 };
 
+// Devices, pipes and folders on some file systems have nothing to flush.
+bool flush(const File& file) { return ::fsync(file.descriptor) == 0 || errno == EINVAL || errno == ENOTSUP || errno == EROFS; }
+
 [[noreturn]] void fail_write(const std::string& path) { throw Error(path + ": cannot be written: " + std::strerror(errno)); }
 
 void write_through(const std::string& path, const std::string& into, const std::function<void(const Put&)>& write) {
@@ -38,11 +41,41 @@ void write_through(const std::string& path, const std::string& into, const std::
       count -= size_t(done);
     }
   });
-  // Devices and pipes have nothing to flush.
-  if (::fsync(file.descriptor) != 0 && errno != EINVAL && errno != EROFS) fail_write(path);
+  if (!flush(file)) fail_write(path);
 }
 
+std::error_code last_error() { return {errno, std::generic_category()}; }
+
+std::string parent_of(const fs::path& path) { return path.has_parent_path() ? path.parent_path().string() : "."; }
+
 }  // namespace
+
+std::error_code sync_path(const std::string& path) {
+  const File file{::open(path.c_str(), O_RDONLY | O_CLOEXEC)};
+  if (file.descriptor < 0 || !flush(file)) return last_error();
+  return {};
+}
+
+std::error_code replace_folder(const std::string& fresh, const std::string& target) {
+  if (const auto error = sync_path(fresh)) return error;
+  const std::string old = target + ".old";
+  std::error_code ignored;
+  if (!fs::exists(fs::symlink_status(target, ignored))) {
+    if (::rename(fresh.c_str(), target.c_str()) != 0) return last_error();
+  } else if (::renameat2(AT_FDCWD, fresh.c_str(), AT_FDCWD, target.c_str(), RENAME_EXCHANGE) != 0) {
+    fs::remove_all(old, ignored);
+    if (::rename(target.c_str(), old.c_str()) != 0) return last_error();
+    if (::rename(fresh.c_str(), target.c_str()) != 0) {
+      const auto error = last_error();
+      ::rename(old.c_str(), target.c_str());
+      return error;
+    }
+  }
+  if (const auto error = sync_path(parent_of(target))) return error;
+  fs::remove_all(fresh, ignored);
+  fs::remove_all(old, ignored);  // of this time, or left by a crash
+  return {};
+}
 
 void replace_file(const std::string& path, const std::function<void(const Put&)>& write) {
   std::error_code error;
@@ -58,9 +91,7 @@ void replace_file(const std::string& path, const std::function<void(const Put&)>
     fs::remove(beside, error);
     throw;
   }
-  // The folder's list of names, too; where a file system cannot, the file is there all the same.
-  const fs::path folder = target.has_parent_path() ? target.parent_path() : fs::path(".");
-  if (File names{::open(folder.c_str(), O_RDONLY | O_CLOEXEC)}; names.descriptor >= 0) ::fsync(names.descriptor);
+  error = sync_path(parent_of(target));  // where that cannot be, the file is there all the same
 }
 
 }  // namespace az

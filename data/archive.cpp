@@ -5,6 +5,7 @@
 #include <openssl/evp.h>
 
 #include <array>
+#include <cerrno>
 #include <cstring>
 #include <fstream>
 #include <memory>
@@ -46,9 +47,11 @@ std::string sha256_of(const std::filesystem::path& file) {
   return text;
 }
 
-DataError cannot_write(const std::filesystem::path& path, const std::string& reason) {
-  return DataError(fmt::format("cannot write {}: {}; make room there, or set XDG_CACHE_HOME to a folder on another disk",
-                               path.string(), reason));
+DataError cannot_write(const std::filesystem::path& path, int error) {
+  const bool full = error == ENOSPC || error == EDQUOT || error == EFBIG;
+  return DataError(fmt::format("cannot write {}: {}; {}", path.string(), std::strerror(error),
+                               full ? "make room there, or set XDG_CACHE_HOME to a folder on another disk"
+                                    : "set XDG_CACHE_HOME to a folder you can write to"));
 }
 
 void unpack(const std::filesystem::path& path, const std::filesystem::path& folder, const std::function<bool()>& go_on) {
@@ -57,7 +60,7 @@ void unpack(const std::filesystem::path& path, const std::filesystem::path& fold
   auto check = [&](archive* handle, int status) {
     if (status == ARCHIVE_OK) return;
     const char* reason = archive_error_string(handle);
-    if (handle == writer.get() && archive_errno(handle) > 0) throw cannot_write(folder, std::strerror(archive_errno(handle)));
+    if (handle == writer.get() && archive_errno(handle) > 0) throw cannot_write(folder, archive_errno(handle));
     throw DataError(fmt::format("cannot unpack {}: {}", path.string(), reason ? reason : "damaged archive"));
   };
   archive_read_support_filter_all(reader.get());

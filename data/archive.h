@@ -16,7 +16,7 @@ std::string sha256_of(const std::filesystem::path& file);
 // and then, says false.
 void unpack(const std::filesystem::path& archive, const std::filesystem::path& folder, const std::function<bool()>& go_on = {});
 
-// "cannot write PATH: reason; make room there, ..."
-DataError cannot_write(const std::filesystem::path& path, const std::string& reason);
+// "cannot write PATH: reason; remedy", where the reason is that of errno's value `error`.
+DataError cannot_write(const std::filesystem::path& path, int error);
 
 }  // namespace az::data

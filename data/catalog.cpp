@@ -44,13 +44,19 @@ const CatalogEntry& catalog_entry(const std::string& name) {
   throw ConfigError(fmt::format("data set \"{}\" cannot be fetched; known: {}", name, known));
 }
 
-std::string damage_of(const CatalogEntry& entry, const std::filesystem::path& folder) {
+SetState state_of(const CatalogEntry& entry, const std::filesystem::path& folder) {
+  std::error_code error;
+  const bool here = std::filesystem::exists(folder, error);
+  if (error) return {SetState::unreadable, fmt::format("cannot read {}: {}", folder.string(), error.message())};
+  if (!here) return {SetState::absent};
   try {
     entry.examine(folder);
-  } catch (const DataError& error) {
-    return error.what();
+  } catch (const UnreadableError& unreadable) {
+    return {SetState::unreadable, unreadable.what()};
+  } catch (const DataError& damage) {
+    return {SetState::damaged, damage.what()};
   }
-  return "";
+  return {SetState::whole};
 }
 
 std::filesystem::path datasets_folder() {

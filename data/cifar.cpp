@@ -1,7 +1,9 @@
 #include "data/cifar.h"
 
 #include <algorithm>
+#include <cerrno>
 #include <fstream>
+#include <system_error>
 
 #include "core/error.h"
 #include "data/catalog.h"
@@ -9,11 +11,19 @@
 namespace az::data {
 namespace {
 
+[[noreturn]] void cannot_read(const CifarFormat& format, const std::filesystem::path& path, std::error_code error) {
+  const std::string what = fmt::format("{}: cannot read {}: {}", format.name, path.string(), error.message());
+  for (auto damage : {std::errc::no_such_file_or_directory, std::errc::not_a_directory, std::errc::is_a_directory})
+    if (error == damage) throw DataError(what);
+  throw UnreadableError(what);
+}
+
 void read_file(const CifarFormat& format, const std::filesystem::path& path, int64_t records, DatasetContent& content) {
-  std::ifstream file(path, std::ios::binary);
   std::error_code error;
-  int64_t size = int64_t(std::filesystem::file_size(path, error)), expected = records * format.record_bytes();
-  if (!file || error) throw DataError(fmt::format("{}: cannot read {}", format.name, path.string()));
+  const int64_t size = int64_t(std::filesystem::file_size(path, error)), expected = records * format.record_bytes();
+  if (error) cannot_read(format, path, error);
+  std::ifstream file(path, std::ios::binary);
+  if (!file) cannot_read(format, path, {errno, std::generic_category()});
   if (size != expected) {
     std::string what = size < expected ? fmt::format("ends in record {}", size / format.record_bytes()) : "is too long";
     throw DataError(fmt::format("{}: {} {}: {} bytes, expected {} ({} records of {} bytes)", format.name, path.string(), what,
@@ -24,7 +34,7 @@ void read_file(const CifarFormat& format, const std::filesystem::path& path, int
   for (int64_t record = 0; record < records; record += records_at_once) {
     auto bytes = std::span(buffer).first(size_t(std::min(records_at_once, records - record) * format.record_bytes()));
     if (!file.read(reinterpret_cast<char*>(bytes.data()), std::streamsize(bytes.size()))) {
-      throw DataError(fmt::format("{}: reading {} failed in record {} or after", format.name, path.string(), record));
+      throw UnreadableError(fmt::format("{}: reading {} failed in record {} or after", format.name, path.string(), record));
     }
     parse_cifar(format, path.string(), record, bytes, content);
   }
@@ -51,14 +61,18 @@ DatasetContent read(const CifarFormat& format, const CifarOptions& options) {
   auto folder = options.root ? std::filesystem::path(*options.root) : datasets_folder() / catalog_entry(format.name).folder;
   try {
     return read_cifar(format, folder, options.train);
+  } catch (const UnreadableError& error) {
+    throw UnreadableError(fmt::format("{}; make it readable and try again", error.what()));
   } catch (const DataError& error) {
     throw DataError(fmt::format("{}; {}", error.what(), remedy));
   }
 }
 
-// A training set computes its own.
+// A training set computes its own where the format has none.
 std::optional<Statistics> training_statistics(const CifarFormat& format, const CifarOptions& options) {
-  if (options.statistics || options.train) return options.statistics;
+  if (options.statistics) return options.statistics;
+  if (!format.statistics.mean.empty()) return format.statistics;
+  if (options.train) return {};
   return Dataset(read(format, {.root = options.root, .train = true})).statistics();
 }
 
@@ -73,7 +87,9 @@ const CifarFormat& cifar10_format() {
       .train_records = 10000,
       .test_file = "test_batch.bin",
       .test_records = 10000,
-      .names_file = "batches.meta.txt"};
+      .names_file = "batches.meta.txt",
+      .statistics = {.mean = {0.49139967861519607, 0.48215840839460783, 0.44653091444546567},
+                     .std = {0.2470322324632821, 0.2434851280000555, 0.26158784172796445}}};
   return format;
 }
 

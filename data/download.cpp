@@ -1,7 +1,6 @@
 #include "data/download.h"
 
 #include <curl/curl.h>
-#include <fcntl.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -12,6 +11,7 @@
 #include <memory>
 
 #include "core/error.h"
+#include "core/files.h"
 #include "data/archive.h"
 
 namespace az::data {
@@ -37,39 +37,27 @@ struct Temporary {
 
 // Opens a file to write for this process alone.
 File open_alone(const path& where) {
-  while (true) {
+  const auto taken = [&] {
+    return DataError(fmt::format("{} is being downloaded by another process; wait for it to finish", where.string()));
+  };
+  for (int attempt = 0; attempt < 100; ++attempt) {
     File file(std::fopen(where.c_str(), "ab"));
-    if (!file) throw cannot_write(where, std::strerror(errno));
-    if (flock(fileno(file.get()), LOCK_EX | LOCK_NB) != 0) {
-      throw DataError(fmt::format("{} is being downloaded by another process; wait for it to finish", where.string()));
-    }
+    if (!file) throw cannot_write(where, errno);
+    if (flock(fileno(file.get()), LOCK_EX | LOCK_NB) != 0) throw taken();
     // Another process may have finished, and deleted the file, after it was opened here.
     struct stat opened, named;
     if (fstat(fileno(file.get()), &opened) != 0 || stat(where.c_str(), &named) != 0 || opened.st_ino != named.st_ino) continue;
-    if (ftruncate(fileno(file.get()), 0) != 0) throw cannot_write(where, std::strerror(errno));
+    if (ftruncate(fileno(file.get()), 0) != 0) throw cannot_write(where, errno);
     return file;
   }
+  throw taken();
 }
 
-void sync(const path& where) {
-  const int file = ::open(where.c_str(), O_RDONLY);
-  const bool done = file >= 0 && ::fsync(file) == 0;
-  const int error = errno;
-  if (file >= 0) ::close(file);
-  if (!done) throw cannot_write(where, std::strerror(error));
-}
-
-void sync_tree(const path& root) {
-  for (const auto& entry : std::filesystem::recursive_directory_iterator(root)) sync(entry.path());
-  sync(root);
-}
-
-// Puts folder `fresh` in the place of whatever is at `target`, which goes to `aside`.
-void replace(const path& fresh, const path& target, const path& aside) {
-  sync_tree(fresh);
-  if (std::filesystem::exists(std::filesystem::symlink_status(target))) std::filesystem::rename(target, aside);
-  std::filesystem::rename(fresh, target);
-  sync(target.parent_path());
+// Flushes the files in folder `fresh`, and the folder, and puts it where `target` is.
+void replace(const path& fresh, const path& target) {
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(fresh))
+    if (const auto error = sync_path(entry.path().string())) throw cannot_write(entry.path(), error.value());
+  if (const auto error = replace_folder(fresh.string(), target.string())) throw cannot_write(target, error.value());
 }
 
 struct Sink {
@@ -114,7 +102,7 @@ void fetch(const std::string& url, const path& where, std::FILE* file, const Pro
   CURLcode code = curl_easy_perform(curl.get());
   if (code == CURLE_ABORTED_BY_CALLBACK) throw DataError(fmt::format("the download of {} was stopped", url));
   if (code == CURLE_OK && std::fflush(file) != 0) sink.error = errno;
-  if (sink.error) throw cannot_write(where, std::strerror(sink.error));
+  if (sink.error) throw cannot_write(where, sink.error);
   if (code != CURLE_OK) {
     throw DataError(fmt::format("cannot download {}: {}; check the network and the address, and try again", url,
                                 *reason ? reason : curl_easy_strerror(code)));
@@ -124,13 +112,19 @@ void fetch(const std::string& url, const path& where, std::FILE* file, const Pro
 path download_into(const path& folder, const CatalogEntry& entry, const DownloadOptions& options) {
   std::filesystem::create_directories(folder);
   const path target = folder / entry.folder;
-  const auto is_there = [&] { return std::filesystem::exists(target) && damage_of(entry, target).empty(); };
+  SetState found;
+  const auto is_there = [&] {
+    found = state_of(entry, target);
+    if (found.state == SetState::unreadable) throw DataError(found.reason + "; make it readable, or move it out of the way");
+    return found.state == SetState::whole;
+  };
   if (is_there()) return target;
 
   const path part = folder / (entry.archive + ".part");
   File file = open_alone(part);
   const Temporary archive{part}, unpacked{folder / (entry.folder + ".part")};
   if (is_there()) return target;  // another process got it meanwhile
+  if (found.state == SetState::damaged && options.on_damage) options.on_damage(target, found.reason);
   const std::string url = (options.base_url.empty() ? entry.base_url : options.base_url) + "/" + entry.archive;
   fetch(url, part, file.get(), options.progress);
 
@@ -146,7 +140,7 @@ path download_into(const path& folder, const CatalogEntry& entry, const Download
   const path fresh = unpacked.where / entry.folder;
   if (!std::filesystem::is_directory(fresh)) throw DataError(fmt::format("{} holds no folder {}", url, entry.folder));
   entry.examine(fresh);
-  replace(fresh, target, unpacked.where / "replaced");
+  replace(fresh, target);
   return target;
 }
 
@@ -156,7 +150,7 @@ path download(const CatalogEntry& entry, const DownloadOptions& options) {
   try {
     return download_into(options.folder.empty() ? datasets_folder() : options.folder, entry, options);
   } catch (const std::filesystem::filesystem_error& error) {
-    throw DataError(fmt::format("cannot store {}: {}", entry.name, error.what()));
+    throw cannot_write(error.path1(), error.code().value());
   }
 }
 

@@ -31,14 +31,14 @@ Loader::Loader(Dataset dataset, LoaderOptions options) : dataset_(std::move(data
   if (batches() == 0) fail("loader: {} samples make no batch of {}", dataset_.count(), options_.batch_size);
   if (!is_float(options_.type)) fail("loader: images are of a floating type, not {}", name_of(options_.type));
   const Statistics& statistics = dataset_.statistics();
-  std::vector<float> table;
+  std::vector<double> table;
   for (size_t channel = 0; channel < statistics.mean.size(); ++channel) {
     for (int byte = 0; byte < 256; ++byte) {
-      table.push_back(float((double(byte) / 255 - statistics.mean[channel]) / statistics.std[channel]));
+      table.push_back((double(byte) / 255 - statistics.mean[channel]) / statistics.std[channel]);
     }
     mean_.push_back(uint8_t(std::lround(std::clamp(255 * statistics.mean[channel], 0.0, 255.0))));
   }
-  normalised_ = Tensor::of<float>({int64_t(mean_.size()), 256}, table).to(options_.type);
+  normalised_ = Tensor::of<double>({int64_t(mean_.size()), 256}, table).to(options_.type);
 }
 
 int64_t Loader::batches() const {

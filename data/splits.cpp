@@ -15,7 +15,11 @@ Splits make_splits(const Dataset& train, const Dataset& test, const DataOptions&
     splits.train = parts.rest;
     splits.validation = parts.held_out;
   }
-  splits.train.set_statistics(options.mean ? Statistics{*options.mean, *options.std} : splits.train.compute_statistics());
+  if (options.mean) {
+    splits.train.set_statistics({*options.mean, *options.std});
+  } else if (splits.validation) {
+    splits.train.set_statistics(splits.train.compute_statistics());
+  }
   splits.test.set_statistics(splits.train.statistics());
   if (splits.validation) splits.validation->set_statistics(splits.train.statistics());
 

@@ -28,7 +28,7 @@ struct DataOptions {
     f("batch_size", &DataOptions::batch_size, "images in a batch", config::at_least(1));
     f("drop_last", &DataOptions::drop_last, "leave out an epoch's last training batch where it is not full");
     f("augment", &DataOptions::augment, "random changes of training images, in order");
-    f("mean", &DataOptions::mean, "per channel, of pixels in [0, 1]; null: computed from the training images");
+    f("mean", &DataOptions::mean, "per channel, of pixels in [0, 1]; null: that of the training images");
     f("std", &DataOptions::std, "per channel, likewise", config::more_than(0));
   }
   void validate() const {

@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "core/error.h"
+#include "core/files.h"
 #include "experiments/files.h"
 
 namespace az::experiments {
@@ -70,7 +71,8 @@ void save_checkpoint(const std::string& folder, const Checkpoint& checkpoint) {
   if (!checkpoint.average.tensors.empty()) write_safetensors(fresh + "/average.safetensors", checkpoint.average);
   write_file(fresh + "/state.json", state_to_json(checkpoint.state));
   write_file(fresh + "/algorithms.json", to_json(checkpoint.algorithms));
-  replace_folder(fresh, folder);
+  error = replace_folder(fresh, folder);
+  if (error) fail("cannot put the checkpoint {} in place: {}", folder, error.message());
 }
 
 std::string existing_checkpoint(const std::string& folder) {

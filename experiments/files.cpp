@@ -1,12 +1,10 @@
 #include "experiments/files.h"
 
-#include <fcntl.h>
 #include <stdio.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <cstring>
-#include <filesystem>
 #include <fstream>
 #include <iterator>
 
@@ -17,10 +15,6 @@ namespace {
 
 [[noreturn]] void fail_path(const char* what, const std::string& path) {
   fail("cannot {} {}: {}", what, path, std::strerror(errno));
-}
-
-void rename_path(const std::string& from, const std::string& to) {
-  if (::rename(from.c_str(), to.c_str()) != 0) fail_path("rename", from);
 }
 
 }  // namespace
@@ -39,34 +33,6 @@ void write_file(const std::string& path, const std::string& content) {
   ok = std::fflush(file) == 0 && ok;
   ok = ::fsync(::fileno(file)) == 0 && ok;
   if (std::fclose(file) != 0 || !ok) fail_path("write", path);
-}
-
-void sync_path(const std::string& path) {
-  int file = ::open(path.c_str(), O_RDONLY);
-  if (file < 0) fail_path("open", path);
-  int result = ::fsync(file);
-  ::close(file);
-  if (result != 0) fail_path("flush", path);
-}
-
-void replace_folder(const std::string& fresh, const std::string& target) {
-  const std::string parent = std::filesystem::path(target).parent_path().string();
-  sync_path(fresh);
-  std::error_code ignored;
-  if (!std::filesystem::exists(target)) {
-    rename_path(fresh, target);
-  } else if (::renameat2(AT_FDCWD, fresh.c_str(), AT_FDCWD, target.c_str(), RENAME_EXCHANGE) != 0) {
-    // A file system that cannot exchange names: between these two renames only "<target>.old" is there.
-    const std::string old = target + ".old";
-    std::filesystem::remove_all(old, ignored);
-    rename_path(target, old);
-    rename_path(fresh, target);
-    sync_path(parent);
-    std::filesystem::remove_all(old, ignored);
-    return;
-  }
-  sync_path(parent);
-  std::filesystem::remove_all(fresh, ignored);
 }
 
 }  // namespace az::experiments

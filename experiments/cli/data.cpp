@@ -30,8 +30,11 @@ Exit get(const Arguments& arguments) {
     if (terminal) fmt::print(stderr, "\r{}: {} of {} MB", entry.name, done / 1000000, (total ? total : entry.bytes) / 1000000);
     return experiments::InterruptGuard::received() == Exit::done;
   };
+  const auto on_damage = [](const std::filesystem::path& folder, const std::string& damage) {
+    fmt::print(stderr, "azimuth: replacing the damaged {}: {}\n", folder.string(), damage);
+  };
   try {
-    const auto folder = data::download(entry, {.base_url = arguments.url, .progress = progress});
+    const auto folder = data::download(entry, {.base_url = arguments.url, .progress = progress, .on_damage = on_damage});
     if (terminal) fmt::print(stderr, "\n");
     fmt::print("{}\n", folder.string());
   } catch (const DataError&) {
@@ -48,16 +51,16 @@ void list(bool json) {
   config::Value::Array sets;
   for (const data::CatalogEntry& entry : data::catalog()) {
     const std::string folder = folder_of(entry).string(), get = "azimuth data get " + entry.name;
-    std::error_code unreadable;
-    const bool here = std::filesystem::exists(folder, unreadable);
-    const std::string damage = here ? data::damage_of(entry, folder) : "";
+    const auto [state, reason] = data::state_of(entry, folder);
+    const bool here = state != data::SetState::absent;
     if (!json) {
       fmt::print("{:<10} {}\n", entry.name,
-                 !here            ? "not here; get it with: " + get
-                 : damage.empty() ? folder
-                                  : "damaged: " + damage + "; replace it with: " + get);
+                 !here                              ? "not here; get it with: " + get
+                 : state == data::SetState::damaged ? "damaged: " + reason + "; replace it with: " + get
+                 : reason.empty()                   ? folder
+                                                    : reason + "; make it readable");
     }
-    sets.emplace_back(config::Value::Object{{"name", entry.name}, {"path", folder}, {"present", here}, {"damage", damage}});
+    sets.emplace_back(config::Value::Object{{"name", entry.name}, {"path", folder}, {"present", here}, {"damage", reason}});
   }
   if (json) fmt::print("{}\n", config::dump(sets, 2));
 }

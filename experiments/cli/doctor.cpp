@@ -48,11 +48,13 @@ Finding cache() {
 Finding data_set(const data::CatalogEntry& entry) {
   const std::string get = "azimuth data get " + entry.name;
   const fs::path folder = cache_folder().empty() ? fs::path() : data::datasets_folder() / entry.folder;
-  std::error_code unreadable;
-  if (!fs::exists(folder, unreadable)) return {entry.name, "not here", "", "get it with: " + get};
-  const std::string damage = data::damage_of(entry, folder);
-  if (!damage.empty()) return {entry.name, "damaged: " + damage, "", "replace it with: " + get};
-  return {entry.name, folder.string()};
+  const auto [state, reason] = data::state_of(entry, folder);
+  switch (state) {
+    case data::SetState::absent: return {entry.name, "not here", "", "get it with: " + get};
+    case data::SetState::damaged: return {entry.name, "damaged: " + reason, "", "replace it with: " + get};
+    case data::SetState::unreadable: return {entry.name, reason, "", "make it readable"};
+    default: return {entry.name, folder.string()};
+  }
 }
 
 std::vector<Finding> examine() {

@@ -21,13 +21,19 @@ using namespace az::data;
 
 namespace {
 
-std::vector<std::string> flushed;  // what fsync was called on, in order
+struct Flush {
+  std::string path;
+  bool set_was_there;
+};
+std::vector<Flush> flushed;  // what fsync was called on, in order
+std::filesystem::path set_folder;
 
 }  // namespace
 
 // Stands in for the C library's.
 extern "C" int fsync(int file) {
-  flushed.push_back(std::filesystem::read_symlink("/proc/self/fd/" + std::to_string(file)).string());
+  flushed.push_back(
+      {std::filesystem::read_symlink("/proc/self/fd/" + std::to_string(file)).string(), std::filesystem::exists(set_folder)});
   return 0;
 }
 
@@ -163,8 +169,13 @@ TEST_CASE("a damaged set is replaced; a link to a folder elsewhere is, but not w
   SUBCASE("a link to a folder") { std::filesystem::create_directory_symlink(elsewhere.path, set); }
   SUBCASE("a link to nowhere") { std::filesystem::create_directory_symlink(elsewhere.path / "none", set); }
   std::ofstream(set / "a.bin") << "short";
-  const bool kept = std::filesystem::exists(elsewhere.path / "a.bin");
+  const bool there = std::filesystem::exists(set), kept = std::filesystem::exists(elsewhere.path / "a.bin");
+  std::string told;
+  fixture.options.on_damage = [&](const std::filesystem::path& where, const std::string& damage) {
+    told += where.string() + ": " + damage;
+  };
   CHECK(download(fixture.entry, fixture.options) == set);
+  CHECK(told == (there ? set.string() + ": a.bin is damaged" : ""));
   CHECK(read(set / "a.bin") == noise());
   CHECK_FALSE(std::filesystem::is_symlink(set));
   CHECK(std::distance(std::filesystem::directory_iterator(fixture.options.folder), {}) == 1);
@@ -177,6 +188,16 @@ TEST_CASE("a damaged set stays as it is when it cannot be replaced") {
   std::ofstream(fixture.options.folder / "set" / "a.bin") << "short";
   CHECK(holds(fixture.message(), "404"));
   CHECK(read(fixture.options.folder / "set" / "a.bin") == "short");
+}
+
+TEST_CASE("a set that cannot be read is left alone") {
+  Fixture fixture({good_archive()});
+  std::filesystem::create_directories(fixture.options.folder / "set");
+  std::ofstream(fixture.options.folder / "set" / "a.bin") << "whole, for all one knows";
+  fixture.entry.examine = [](const auto&) { throw UnreadableError("cannot read a.bin: Permission denied"); };
+  CHECK(fixture.message() == "cannot read a.bin: Permission denied; make it readable, or move it out of the way");
+  CHECK(read(fixture.options.folder / "set" / "a.bin") == "whole, for all one knows");
+  CHECK(fixture.server.requests() == 0);
 }
 
 TEST_CASE("the folder of data sets may be a link") {
@@ -236,13 +257,16 @@ TEST_CASE("a full disk is told of as such, while downloading and while unpacking
 TEST_CASE("what was unpacked is on the disk before it is moved into place, and so is the move") {
   Fixture fixture({good_archive()});
   flushed.clear();
+  set_folder = fixture.options.folder / "set";
   download(fixture.entry, fixture.options);
   const std::string folder = fixture.options.folder.string(), part = folder + "/set.part/set";
-  const std::vector<std::string> files = {part + "/a.bin", part + "/b.txt"};
   REQUIRE(flushed.size() == 4);
-  CHECK(std::is_permutation(files.begin(), files.end(), flushed.begin()));
-  CHECK(flushed[2] == part);
-  CHECK(flushed[3] == folder);
+  std::sort(flushed.begin(), flushed.begin() + 2, [](const Flush& a, const Flush& b) { return a.path < b.path; });
+  const std::vector<std::string> paths = {part + "/a.bin", part + "/b.txt", part, folder};
+  for (size_t i = 0; i < 4; ++i) {
+    CHECK(flushed[i].path == paths[i]);
+    CHECK(flushed[i].set_was_there == (i == 3));
+  }
 }
 
 TEST_CASE("what is left of a killed download does no harm") {
@@ -318,7 +342,8 @@ TEST_CASE("an archive without the expected folder, and a place that cannot be wr
   CHECK(holds(fixture.message(), "holds no folder set"));
   CHECK(fixture.nothing_left());
   fixture.options.folder = "/proc/azimuth";
-  CHECK(holds(fixture.message(), "cannot store set: "));
+  CHECK(fixture.message() ==
+        "cannot write /proc/azimuth: No such file or directory; set XDG_CACHE_HOME to a folder you can write to");
 }
 
 TEST_CASE("data sets lie in the user's cache") {

@@ -67,7 +67,7 @@ TEST_CASE("an epoch gives each sample once, the last batch being what is left") 
   }
 }
 
-TEST_CASE("images in bf16 are those in f32, rounded once") {
+TEST_CASE("images in bf16 are those in f32, rounded once; in f64 they are exact") {
   LoaderOptions options = shuffled(7);
   Loader single(numbered(20), options);
   options.type = DType::bf16;
@@ -80,6 +80,14 @@ TEST_CASE("images in bf16 are those in f32, rounded once") {
     CHECK(rounded.images.to_vector<float>() == images.to(DType::bf16).to_vector<float>());
     CHECK(rounded.labels.to_vector<int64_t>() == labels.to_vector<int64_t>());
   }
+  // In f64 they are not rounded at all.
+  options.type = DType::f64;
+  options.shuffle = false;
+  options.augment.clear();
+  const Dataset dataset = numbered(20);
+  const double first = (dataset.pixels(0)[0] / 255.0 - dataset.statistics().mean[0]) / dataset.statistics().std[0];
+  Loader exact(dataset, options);
+  CHECK((*exact.begin()).images.to_vector<double>()[0] == first);
   options.type = DType::u8;
   CHECK_THROWS_WITH_AS(Loader(numbered(20), options), "loader: images are of a floating type, not u8", Error);
 }

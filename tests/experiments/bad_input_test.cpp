@@ -146,7 +146,8 @@ TEST_CASE("missing, truncated and corrupt data") {
     return result.err;
   };
   const std::string remedy = "; give \"root\" the folder of whole .bin files, such as `azimuth data get cifar10` gets\n";
-  CHECK(say() == "azimuth: cifar10: cannot read " + (root / "data_batch_1.bin").string() + remedy);
+  CHECK(say() ==
+        "azimuth: cifar10: cannot read " + (root / "data_batch_1.bin").string() + ": No such file or directory" + remedy);
   write_cifar(root);
   fs::resize_file(root / "data_batch_3.bin", 12345);
   CHECK(say() == "azimuth: cifar10: " + (root / "data_batch_3.bin").string() +

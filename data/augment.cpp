@@ -18,12 +18,16 @@ class RandomCrop : public Augmentation {
  public:
   explicit RandomCrop(const RandomCropOptions& options) : padding_(options.padding), reflect_(options.mode == "reflect") {}
 
+  void check(const Shape& shape) const override {
+    if (reflect_ && padding_ >= std::min(shape[1], shape[2])) {
+      throw ConfigError(fmt::format("random_crop: reflecting needs images larger than the padding of {}, got {}x{}", padding_,
+                                    shape[1], shape[2]));
+    }
+  }
+
   void apply(Image& image, Philox& random) const override {
     const int64_t height = image.height, width = image.width;
     const int64_t dy = random.integer(2 * padding_ + 1) - padding_, dx = random.integer(2 * padding_ + 1) - padding_;
-    if (reflect_ && padding_ >= std::min(height, width)) {
-      fail("random_crop: reflecting needs images larger than the padding of {}, got {}x{}", padding_, height, width);
-    }
     const int64_t begin = std::clamp<int64_t>(-dx, 0, width), end = std::clamp<int64_t>(width - dx, begin, width);
     for (int64_t row = 0; row < image.channels * height; ++row) {
       int64_t plane = row / height, y = row % height + dy;

@@ -6,6 +6,7 @@
 
 #include "core/config/registry.h"
 #include "core/random.h"
+#include "core/shape.h"
 
 // Random changes of training images, made on bytes before they are normalised.
 namespace az::data {
@@ -23,6 +24,8 @@ struct Image {
 class Augmentation {
  public:
   virtual ~Augmentation() = default;
+  // Throws ConfigError when it cannot be applied to images of that shape, [c,h,w]; a loader asks once.
+  virtual void check(const Shape&) const {}
   // Called from several threads at once; `random` gives numbers of the image's own in this epoch.
   virtual void apply(Image& image, Philox& random) const = 0;
 };
@@ -37,7 +40,7 @@ struct RandomCropOptions {
   std::string mode = "black";
   static void fields(auto& f) {
     f("padding", &RandomCropOptions::padding, "pixels added on each side before a window of the old size is cut out",
-      config::at_least(0));
+      config::at_least(0), config::at_most(10000));
     f("mode", &RandomCropOptions::mode, "what is added: black pixels, or the image reflected at its edge",
       config::one_of({"black", "reflect"}));
   }
@@ -65,7 +68,7 @@ struct CutoutOptions {
   int64_t size = 8;
   static void fields(auto& f) {
     f("size", &CutoutOptions::size, "side of the square, centred on any pixel, that is filled with the mean colour",
-      config::at_least(1));
+      config::at_least(1), config::at_most(10000));
   }
 };
 AugmentationPtr cutout(const CutoutOptions& options = {});

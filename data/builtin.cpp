@@ -19,15 +19,18 @@ struct CifarConfig : DataOptions {
 struct ShapesConfig : DataOptions {
   int64_t train_images = 10000, test_images = 2000, seed = 0;
   static void fields(auto& f) {
-    f("train_images", &ShapesConfig::train_images, "training images drawn", config::at_least(1));
-    f("test_images", &ShapesConfig::test_images, "test images drawn", config::at_least(1));
+    f("train_images", &ShapesConfig::train_images, "training images drawn", config::at_least(1), config::at_most(1e7));
+    f("test_images", &ShapesConfig::test_images, "test images drawn", config::at_least(1), config::at_most(1e7));
     f("seed", &ShapesConfig::seed, "of the drawings", config::at_least(0));
     DataOptions::fields(f);
   }
 };
 
+const Shape image_shape{3, 32, 32};
+
 template <class Set, int64_t classes> DataSource cifar(const CifarConfig& config) {
-  return {{3, 32, 32}, classes, [config] {
+  check_options(config, image_shape, 50000);
+  return {image_shape, classes, [config] {
             const Set train({.root = config.root, .train = true});
             const Set test({.root = config.root, .train = false, .statistics = train.statistics()});
             return make_splits(train, test, config);
@@ -35,7 +38,8 @@ template <class Set, int64_t classes> DataSource cifar(const CifarConfig& config
 }
 
 DataSource shapes(const ShapesConfig& config) {
-  return {{3, 32, 32}, 10, [config] {
+  check_options(config, image_shape, config.train_images);
+  return {image_shape, 10, [config] {
             const auto seed = uint64_t(config.seed);
             return make_splits(Shapes({.train = true, .count = config.train_images, .seed = seed}),
                                Shapes({.train = false, .count = config.test_images, .seed = seed}), config);

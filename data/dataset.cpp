@@ -68,16 +68,21 @@ Dataset Dataset::part(const std::vector<int64_t>& samples) const {
 
 int64_t Dataset::bytes() const { return int64_t(content_->pixels.size() + content_->labels.size() * sizeof(int64_t)); }
 
-HeldOut hold_out(const Dataset& dataset, const HoldOutOptions& options) {
-  double amount = options.amount < 1 ? std::round(options.amount * double(dataset.count())) : options.amount;
-  if (!(amount >= 1) || amount != std::floor(amount) || amount >= double(dataset.count())) {
-    throw ConfigError(fmt::format("validation: cannot hold out {} of {} samples; give a fraction below 1 or a whole number",
-                                  options.amount, dataset.count()));
+int64_t held_out_count(double given, int64_t count) {
+  const double amount = given < 1 ? std::round(given * double(count)) : given;
+  if (!(amount >= 1) || amount != std::floor(amount) || amount >= double(count)) {
+    throw ConfigError(
+        fmt::format("validation: cannot hold out {} of {} samples; give a fraction below 1 or a whole number", given, count));
   }
+  return int64_t(amount);
+}
+
+HeldOut hold_out(const Dataset& dataset, const HoldOutOptions& options) {
+  const int64_t amount = held_out_count(options.amount, dataset.count());
   std::vector<int64_t> samples(size_t(dataset.count()));
   std::iota(samples.begin(), samples.end(), 0);
   Philox random(options.seed);
-  auto middle = samples.begin() + int64_t(amount);
+  auto middle = samples.begin() + amount;
   for (auto drawn = samples.begin(); drawn != middle; ++drawn) std::swap(*drawn, drawn[random.integer(samples.end() - drawn)]);
   std::sort(samples.begin(), middle);
   std::sort(middle, samples.end());

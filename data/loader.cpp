@@ -30,6 +30,7 @@ Loader::Loader(Dataset dataset, LoaderOptions options) : dataset_(std::move(data
   if (options_.batch_size < 1) fail("loader: batch_size must be at least 1 (got {})", options_.batch_size);
   if (batches() == 0) fail("loader: {} samples make no batch of {}", dataset_.count(), options_.batch_size);
   if (!is_float(options_.type)) fail("loader: images are of a floating type, not {}", name_of(options_.type));
+  for (const AugmentationPtr& augmentation : options_.augment) augmentation->check(dataset_.image_shape());
   const Statistics& statistics = dataset_.statistics();
   std::vector<double> table;
   for (size_t channel = 0; channel < statistics.mean.size(); ++channel) {

@@ -4,11 +4,25 @@
 
 namespace az::data {
 
+void check_options(const DataOptions& options, const Shape& shape, int64_t count) {
+  const int64_t training = options.validation > 0 ? count - held_out_count(options.validation, count) : count;
+  for (const auto* given : {&options.mean, &options.std}) {
+    if (*given && int64_t((*given)->size()) != shape[0])
+      throw ConfigError(fmt::format("mean and std take one number for each of the {} channels", shape[0]));
+  }
+  if (options.drop_last && training < options.batch_size) {
+    throw ConfigError(
+        fmt::format("drop_last leaves no batch: {} training images are fewer than batch_size {}", training, options.batch_size));
+  }
+  for (const auto& augmentation : options.augment) augmentation.placed([&] { augmentation.create()->check(shape); });
+}
+
 Splits make_splits(const Dataset& train, const Dataset& test, const DataOptions& options) {
   if (train.image_shape() != test.image_shape() || train.class_count() != test.class_count()) {
     fail("data: training images are {} of {} classes, test images {} of {}", train.image_shape().str(), train.class_count(),
          test.image_shape().str(), test.class_count());
   }
+  check_options(options, train.image_shape(), train.count());
   Splits splits{.train = train, .validation = {}, .test = test, .training = {}, .evaluation = {}};
   if (options.validation > 0) {
     HeldOut parts = hold_out(train, {.amount = options.validation, .seed = uint64_t(options.split_seed)});
@@ -22,11 +36,6 @@ Splits make_splits(const Dataset& train, const Dataset& test, const DataOptions&
   }
   splits.test.set_statistics(splits.train.statistics());
   if (splits.validation) splits.validation->set_statistics(splits.train.statistics());
-
-  if (options.drop_last && splits.train.count() < options.batch_size) {
-    throw ConfigError(fmt::format("drop_last leaves no batch: {} training images are fewer than batch_size {}",
-                                  splits.train.count(), options.batch_size));
-  }
   splits.training = {.batch_size = options.batch_size, .shuffle = true, .drop_last = options.drop_last};
   for (const auto& augmentation : options.augment) splits.training.augment.push_back(augmentation.create());
   splits.evaluation = {.batch_size = options.batch_size};

@@ -25,7 +25,7 @@ struct DataOptions {
     f("validation", &DataOptions::validation, "held out of the training set: a fraction below 1, or a number of images",
       config::at_least(0));
     f("split_seed", &DataOptions::split_seed, "which images are held out", config::at_least(0));
-    f("batch_size", &DataOptions::batch_size, "images in a batch", config::at_least(1));
+    f("batch_size", &DataOptions::batch_size, "images in a batch", config::at_least(1), config::at_most(1e6));
     f("drop_last", &DataOptions::drop_last, "leave out an epoch's last training batch where it is not full");
     f("augment", &DataOptions::augment, "random changes of training images, in order");
     f("mean", &DataOptions::mean, "per channel, of pixels in [0, 1]; null: that of the training images");
@@ -46,6 +46,9 @@ struct Splits {
   LoaderOptions evaluation;
 };
 Splits make_splits(const Dataset& train, const Dataset& test, const DataOptions& options);
+
+// Throws what make_splits() and a loader would for a training set of `count` images of `shape`: [c,h,w], without reading any.
+void check_options(const DataOptions& options, const Shape& shape, int64_t count);
 
 // A data set chosen but not read yet: what a model must know of it, and the way to read (or draw) it.
 struct DataSource {

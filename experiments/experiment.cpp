@@ -34,10 +34,10 @@ void register_builtin() {
 
 void ExperimentConfig::validate() const {
   if (!plugins.empty())
-    config::invalid("plugins are not loaded by this version; link layers of your own into a program with azimuth::cli");
+    config::invalid_option("plugins", "none is loaded by this version; link layers of your own into a program with azimuth::cli");
   const bool plain = std::all_of(name.begin(), name.end(), [](unsigned char c) { return c >= ' ' && c != 127 && c != '/'; });
   if (!plain || name == "." || name == ".." || name.size() > 200)
-    config::invalid("name must be usable as the name of a folder: up to 200 bytes, no / and no control characters");
+    config::invalid_option("name", "must be usable as the name of a folder: up to 200 bytes, no / and no control characters");
 }
 
 ExperimentConfig load_config(const std::string& path, const std::vector<std::string>& overrides) {

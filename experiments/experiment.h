@@ -46,9 +46,9 @@ struct TrainOptions {
 
   static void fields(auto& f) {
     using namespace config;
-    f("epochs", &TrainOptions::epochs, "passes over the training set", at_least(1));
+    f("epochs", &TrainOptions::epochs, "passes over the training set", at_least(1), at_most(1e6));
     f("max_steps", &TrainOptions::max_steps, "stop after so many optimizer steps", at_least(1));
-    f("accumulate", &TrainOptions::accumulate, "batches whose gradients make one step", at_least(1));
+    f("accumulate", &TrainOptions::accumulate, "batches whose gradients make one step", at_least(1), at_most(1e6));
     f("precision", &TrainOptions::precision,
       "number type of activations; with bf16, weights, their gradients, statistics and the loss stay f32, and where the "
       "processor "
@@ -61,7 +61,7 @@ struct TrainOptions {
     f("deterministic", &TrainOptions::deterministic,
       "choose convolution algorithms by a fixed rule, not by timing: equal bits on like machines, given equal threads");
     f("threads", &TrainOptions::threads, "threads to use; null: OMP_NUM_THREADS, or as many as there are cores to use",
-      at_least(1));
+      at_least(1), at_most(1024));
     f("log_every", &TrainOptions::log_every, "steps between two lines of metrics.jsonl", at_least(1));
     f("average", &TrainOptions::average, "of the weights over the steps: what is evaluated, and what a finished run gives");
     f("evaluation", &TrainOptions::evaluation, "accuracy on the validation and test part");
@@ -74,7 +74,9 @@ struct CheckpointOptions {
 
   static void fields(auto& f) {
     f("every_epochs", &CheckpointOptions::every_epochs, "epochs between two checkpoints", config::at_least(1));
-    f("keep", &CheckpointOptions::keep, "which to keep", config::one_of({"last", "best"}));
+    f("keep", &CheckpointOptions::keep,
+      "which to keep: the newest, the most accurate; the last is written without it at the start, at the end and at a stop",
+      config::one_of({"last", "best"}));
   }
   bool keeps(const std::string& name) const { return std::find(keep.begin(), keep.end(), name) != keep.end(); }
 };

@@ -11,7 +11,9 @@ namespace {
 
 // What validate() throws, before the place is known.
 struct Invalid : ConfigError {
-  using ConfigError::ConfigError;
+  Invalid(const std::string& key, const std::string& text)
+      : ConfigError(key.empty() ? text : key + ": " + text), option(key), message(text) {}
+  std::string option, message;
 };
 
 std::string join(const std::string& path, const std::string& key) { return path.empty() ? key : path + "." + key; }
@@ -27,7 +29,8 @@ Rule one_of(std::initializer_list<const char*> choices) {
   return {Rule::Kind::one_of, 0, std::vector<std::string>(choices.begin(), choices.end())};
 }
 
-void invalid(const std::string& message) { throw Invalid(message); }
+void invalid(const std::string& message) { throw Invalid("", message); }
+void invalid_option(const std::string& key, const std::string& message) { throw Invalid(key, message); }
 
 bool Field::required() const {
   return std::any_of(rules.begin(), rules.end(), [](const Rule& rule) { return rule.kind == Rule::Kind::required; });
@@ -69,7 +72,9 @@ void ObjectType::read(const Value& value, const std::string& path, void* target,
   try {
     if (validate_) validate_(target);
   } catch (const Invalid& error) {
-    fail_at(value.position(), path, error.what());
+    if (error.option.empty()) fail_at(value.position(), path, error.message);
+    const Value* given = value.find(error.option);
+    fail_at((given ? *given : value).position(), join(path, error.option), error.message);
   }
 }
 

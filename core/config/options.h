@@ -27,6 +27,8 @@ Rule one_of(std::initializer_list<const char*> choices);
 // Throws ConfigError; for an options struct's `void validate() const`, where rules on single fields cannot say what is wrong.
 // Parsing calls it and adds the place.
 [[noreturn]] void invalid(const std::string& message);
+// The same where it is one option that is wrong: the place is its own.
+[[noreturn]] void invalid_option(const std::string& key, const std::string& message);
 
 struct Row;
 using Definitions = std::map<std::string, Value>;  // the "$defs" of a JSON Schema

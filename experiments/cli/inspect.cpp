@@ -37,6 +37,8 @@ void check(const Arguments& arguments) {
   const ExperimentConfig config = load_config(arguments.config, arguments.overrides);
   const nn::ModulePtr model = build_model(config);
   make_probes(config, *config.optimizer.create(model->parameters()));
+  config.schedule.create();
+  if (config.train.average) config.train.average->create(model->state());
   const DType type = available_precision(precision_of(config.train.precision));
   const nn::Summary summary = nn::summarize(*model, input_shape(config), type);
   if (!arguments.json) {

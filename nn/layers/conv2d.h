@@ -13,11 +13,13 @@ struct Conv2dOptions {
   bool bias = true;
   std::string init = "pytorch";
   static void fields(auto& f) {
-    f("out_channels", &Conv2dOptions::out_channels, "channels of the result", config::required(), config::at_least(1));
-    f("kernel", &Conv2dOptions::kernel, "side of the window", config::at_least(1));
-    f("stride", &Conv2dOptions::stride, "pixels from one window to the next", config::at_least(1));
-    f("padding", &Conv2dOptions::padding, "rows and columns of zeros on each side", config::at_least(0));
-    f("dilation", &Conv2dOptions::dilation, "pixels from one element of the window to the next", config::at_least(1));
+    f("out_channels", &Conv2dOptions::out_channels, "channels of the result", config::required(), config::at_least(1),
+      config::at_most(1e6));
+    f("kernel", &Conv2dOptions::kernel, "side of the window", config::at_least(1), config::at_most(10000));
+    f("stride", &Conv2dOptions::stride, "pixels from one window to the next", config::at_least(1), config::at_most(10000));
+    f("padding", &Conv2dOptions::padding, "rows and columns of zeros on each side", config::at_least(0), config::at_most(10000));
+    f("dilation", &Conv2dOptions::dilation, "pixels from one element of the window to the next", config::at_least(1),
+      config::at_most(10000));
     f("groups", &Conv2dOptions::groups, "groups of channels, convolved apart", config::at_least(1));
     f("bias", &Conv2dOptions::bias, "add a number to each channel");
     f("init", &Conv2dOptions::init, "how the weight starts", init::one_of_names());

@@ -11,7 +11,8 @@ struct LinearOptions {
   bool bias = true;
   std::string init = "pytorch";
   static void fields(auto& f) {
-    f("out_features", &LinearOptions::out_features, "numbers out, for each sample", config::required(), config::at_least(1));
+    f("out_features", &LinearOptions::out_features, "numbers out, for each sample", config::required(), config::at_least(1),
+      config::at_most(1e6));
     f("bias", &LinearOptions::bias, "add a number to each output");
     f("init", &LinearOptions::init, "how the weight starts", init::one_of_names());
   }

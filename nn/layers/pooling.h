@@ -12,9 +12,10 @@ struct Pool2dOptions {
   std::optional<int64_t> stride = {};
   int64_t padding = 0;
   static void fields(auto& f) {
-    f("kernel", &Pool2dOptions::kernel, "side of the window", config::at_least(1));
-    f("stride", &Pool2dOptions::stride, "pixels from one window to the next; null: the window's side", config::at_least(1));
-    f("padding", &Pool2dOptions::padding, "rows and columns added on each side", config::at_least(0));
+    f("kernel", &Pool2dOptions::kernel, "side of the window", config::at_least(1), config::at_most(10000));
+    f("stride", &Pool2dOptions::stride, "pixels from one window to the next; null: the window's side", config::at_least(1),
+      config::at_most(10000));
+    f("padding", &Pool2dOptions::padding, "rows and columns added on each side", config::at_least(0), config::at_most(10000));
   }
 };
 

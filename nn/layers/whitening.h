@@ -10,7 +10,7 @@ struct WhiteningOptions {
   double eps = 5e-4;
   bool train_bias = true;
   static void fields(auto& f) {
-    f("kernel", &WhiteningOptions::kernel, "side of the patches", config::at_least(1));
+    f("kernel", &WhiteningOptions::kernel, "side of the patches", config::at_least(1), config::at_most(10000));
     f("eps", &WhiteningOptions::eps, "added to each eigenvalue, for patches that hardly vary", config::more_than(0));
     f("train_bias", &WhiteningOptions::train_bias, "train the bias on from the value that centres the patches");
   }

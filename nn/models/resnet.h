@@ -19,8 +19,9 @@ struct CifarResnetOptions {
     f("depth", &CifarResnetOptions::depth, "layers with weights: 20, 32, 44, 56 or 110");
     f("shortcut", &CifarResnetOptions::shortcut, "where the shape changes: A subsamples and pads with zeros, B convolves",
       config::one_of({"A", "B"}));
-    f("width", &CifarResnetOptions::width, "channels of the first stage", config::at_least(1));
-    f("num_classes", &CifarResnetOptions::num_classes, "numbers out; null: as many as the data has classes", config::at_least(1));
+    f("width", &CifarResnetOptions::width, "channels of the first stage", config::at_least(1), config::at_most(1e6));
+    f("num_classes", &CifarResnetOptions::num_classes, "numbers out; null: as many as the data has classes", config::at_least(1),
+      config::at_most(1e6));
     f("zero_init_last_gamma", &CifarResnetOptions::zero_init_last_gamma, "start each block as its shortcut");
   }
   void validate() const;
@@ -39,8 +40,9 @@ struct ResnetOptions {
     f("depth", &ResnetOptions::depth, "layers with weights: 18, 34 or 50");
     f("stem", &ResnetOptions::stem, "cifar: 3x3 convolution; imagenet: 7x7, stride 2, and max pooling",
       config::one_of({"cifar", "imagenet"}));
-    f("width", &ResnetOptions::width, "channels of the first stage", config::at_least(1));
-    f("num_classes", &ResnetOptions::num_classes, "numbers out; null: as many as the data has classes", config::at_least(1));
+    f("width", &ResnetOptions::width, "channels of the first stage", config::at_least(1), config::at_most(1e6));
+    f("num_classes", &ResnetOptions::num_classes, "numbers out; null: as many as the data has classes", config::at_least(1),
+      config::at_most(1e6));
     f("zero_init_last_gamma", &ResnetOptions::zero_init_last_gamma, "start each block as its shortcut");
   }
   void validate() const;

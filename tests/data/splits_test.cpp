@@ -99,7 +99,7 @@ TEST_CASE("options of data sets are checked, with their place") {
   CHECK(holds(message(shapes + R"("validation": 9})"), "exp.json:1:1: data: validation: cannot hold out 9 of 9 samples"));
   CHECK(holds(message(shapes + R"("validation": 1.5})"), "whole number"));
   CHECK(holds(message(shapes + R"("mean": [0.5, 0.5, 0.5]})"), "mean and std must be given together"));
-  CHECK(holds(message(shapes + R"("mean": [0.5], "std": [1]})"), "1 means and 1 deviations for 3 channels"));
+  CHECK(holds(message(shapes + R"("mean": [0.5], "std": [1]})"), "mean and std take one number for each of the 3 channels"));
   CHECK(holds(message(shapes + R"("mean": [0, 0, 0], "std": [1, 0, 1]})"), "data.std.1: must be more than 0"));
   CHECK(holds(message(shapes + R"("augment": [{"type": "vertical_flip"}]})"), "data.augment.0.type"));
   CHECK(holds(message(shapes + R"("augment": [{"type": "random_crop", "mode": "wrap"}]})"), "data.augment.0.mode"));

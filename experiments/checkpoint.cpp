@@ -1,6 +1,8 @@
 #include "experiments/checkpoint.h"
 
+#include <cmath>
 #include <filesystem>
+#include <limits>
 #include <nlohmann/json.hpp>
 
 #include "core/error.h"
@@ -33,23 +35,72 @@ std::string state_to_json(const TrainingState& s) {
   return json.dump(2) + "\n";
 }
 
+const nlohmann::json& member(const nlohmann::json& object, const char* name) {
+  if (!object.is_object() || !object.contains(name)) fail("\"{}\" is missing", name);
+  return object[name];
+}
+
+// JSON has neither NaN nor infinity.
+double number(const nlohmann::json& object, const char* name) {
+  const nlohmann::json& value = member(object, name);
+  if (!value.is_number()) fail("\"{}\" must be a number, got {}", name, value.dump());
+  return value;
+}
+
+template <class T = int64_t> T count(const nlohmann::json& object, const char* name) {
+  const nlohmann::json& value = member(object, name);
+  if (!value.is_number_unsigned() || value.get<uint64_t>() > uint64_t(std::numeric_limits<T>::max()))
+    fail("\"{}\" must be a whole number from 0 on, got {}", name, value.dump());
+  return value;
+}
+
 TrainingState state_from_json(const std::string& text) {
-  const auto json = nlohmann::json::parse(text);
-  const auto& train = json.at("train");
+  const auto json = nlohmann::json::parse(text, nullptr, false);
+  if (json.is_discarded()) fail("it is not JSON");
+  if (const int64_t format = count(json, "format"); format != 1) fail("\"format\" must be 1, got {}", format);
+  const auto& train = member(json, "train");
+  const auto& random = member(json, "random");
   TrainingState s;
-  s.epochs = json.at("epochs");
-  s.step = json.at("step");
-  s.batches = json.at("batches");
-  s.train = {train.at("loss_sum"), train.at("correct"), train.at("top5"), train.at("images")};
-  s.epoch_seconds = json.at("epoch_seconds");
-  s.seconds = json.at("seconds");
-  s.random = {json.at("random").at("seed"), json.at("random").at("draws")};
-  s.lr = json.at("lr");
-  s.precision = json.value("precision", s.precision);
-  if (!json.at("best_accuracy").is_null()) s.best_accuracy = json.at("best_accuracy").get<double>();
-  s.best_epoch = json.at("best_epoch");
-  s.metrics_bytes = json.at("metrics_bytes");
+  s.epochs = count(json, "epochs");
+  s.step = count(json, "step");
+  s.batches = count(json, "batches");
+  s.train = {number(train, "loss_sum"), count(train, "correct"), count(train, "top5"), count(train, "images")};
+  s.epoch_seconds = number(json, "epoch_seconds");
+  s.seconds = number(json, "seconds");
+  s.random = {count<uint64_t>(random, "seed"), count<uint64_t>(random, "draws")};
+  s.lr = number(json, "lr");
+  if (json.contains("precision")) {
+    const auto& precision = json["precision"];
+    if (precision != "f32" && precision != "bf16") fail("\"precision\" must be \"f32\" or \"bf16\", got {}", precision.dump());
+    s.precision = precision;
+  }
+  if (!member(json, "best_accuracy").is_null()) s.best_accuracy = number(json, "best_accuracy");
+  s.best_epoch = count(json, "best_epoch");
+  s.metrics_bytes = count(json, "metrics_bytes");
   return s;
+}
+
+// Throws what cannot be.
+void check(const TrainingState& s, const StateLimits& limits) {
+  const auto holds = [](bool it, const std::string& otherwise) {
+    if (!it) throw Error(otherwise);
+  };
+  const Score& train = s.train;
+  holds(train.correct <= train.top5 && train.top5 <= train.images, "\"correct\", \"top5\" and \"images\" contradict each other");
+  holds(s.seconds >= 0 && s.epoch_seconds >= 0, "a time is negative");
+  const double best = s.best_accuracy.value_or(0);
+  holds(best >= 0 && best <= 1 && s.best_epoch <= s.epochs && s.best_accuracy.has_value() == (s.best_epoch > 0),
+        "\"best_accuracy\" and \"best_epoch\" cannot be");
+  holds(s.epochs <= limits.epochs, fmt::format("{} epochs are done of the {} in config.json", s.epochs, limits.epochs));
+  holds(s.batches <= limits.batches,
+        fmt::format("{} batches are done of the {} that config.json makes an epoch", s.batches, limits.batches));
+  const double accumulate = double(limits.accumulate);
+  const double steps =
+      double(s.epochs) * std::ceil(double(limits.batches) / accumulate) + std::ceil(double(s.batches) / accumulate);
+  holds(double(s.step) <= steps && (s.step > 0) == (steps > 0),
+        fmt::format("{} steps do not fit {} epochs and {} batches of config.json", s.step, s.epochs, s.batches));
+  holds(s.metrics_bytes <= limits.metrics_bytes,
+        fmt::format("metrics.jsonl has {} bytes, fewer than \"metrics_bytes\": {}", limits.metrics_bytes, s.metrics_bytes));
 }
 
 }  // namespace
@@ -79,17 +130,22 @@ std::string existing_checkpoint(const std::string& folder) {
   return !fs::exists(folder) && fs::exists(folder + ".old") ? folder + ".old" : folder;
 }
 
-Checkpoint load_checkpoint(const std::string& wanted) {
+std::string best_or_last(const std::string& run) {
+  return fs::exists(existing_checkpoint(run + "/checkpoints/best")) ? "best" : "last";
+}
+
+Checkpoint load_checkpoint(const std::string& wanted, const StateLimits& limits) {
   const std::string folder = existing_checkpoint(wanted);
-  if (!fs::exists(folder)) throw DataError(fmt::format("there is no checkpoint at {}", folder));
+  if (!fs::exists(folder)) throw DataError(fmt::format("there is no checkpoint at {}; put back a copy, or train anew", folder));
   Checkpoint result{read_safetensors(folder + "/model.safetensors"), read_safetensors(folder + "/optimizer.safetensors"), {}};
   std::string file = folder + "/state.json";
   try {
     result.state = state_from_json(read_file(file));
+    check(result.state, limits);
     file = folder + "/algorithms.json";
     if (fs::exists(file)) result.algorithms = algorithms_from_json(read_file(file));
   } catch (const std::exception& error) {
-    throw DataError(fmt::format("{} is damaged: {}", file, error.what()));
+    throw DataError(fmt::format("{} is damaged: {}; put back a copy, or train anew", file, error.what()));
   }
   if (const std::string average = folder + "/average.safetensors"; fs::exists(average))
     result.average = read_safetensors(average);

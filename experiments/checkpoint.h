@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <string>
 
@@ -39,8 +40,18 @@ struct Checkpoint {
 // Writes <folder>/{model,optimizer,average}.safetensors, state.json and algorithms.json beside, flushes them, then puts them in
 // place in one go.
 void save_checkpoint(const std::string& folder, const Checkpoint& checkpoint);
-// Throws DataError naming the file that is missing or damaged.
-Checkpoint load_checkpoint(const std::string& folder);
+
+// The most that a state can have counted, by the config and the log of its run; the defaults bound nothing.
+struct StateLimits {
+  int64_t epochs = INT64_MAX;   // in the training
+  int64_t batches = INT64_MAX;  // in an epoch
+  int64_t accumulate = 1;       // batches in a step
+  int64_t metrics_bytes = INT64_MAX;
+};
+// Throws DataError naming the file that is missing or damaged, as is one with a state that cannot be.
+Checkpoint load_checkpoint(const std::string& folder, const StateLimits& limits = {});
+// The checkpoint of a run that counts: "best", or "last" where there is no best.
+std::string best_or_last(const std::string& run);
 // The folder to load: `folder`, or the "<folder>.old" that an interrupted replacement left.
 std::string existing_checkpoint(const std::string& folder);
 

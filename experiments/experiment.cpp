@@ -118,8 +118,7 @@ optim::Moment Experiment::moment(int64_t step) const {
 
 nn::ModulePtr load_run(const std::string& folder) {
   register_builtin();
-  const std::string best = existing_checkpoint(folder + "/checkpoints/best");
-  const Checkpoint checkpoint = load_checkpoint(fs::exists(best) ? best : folder + "/checkpoints/last");
+  const Checkpoint checkpoint = load_checkpoint(folder + "/checkpoints/" + best_or_last(folder));
   const RandomState before = random_state();
   nn::ModulePtr model = build_model(load_run_config(folder));
   set_random_state(before);

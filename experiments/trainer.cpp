@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <filesystem>
 
 #include "experiments/diagnose.h"
 #include "experiments/interrupt.h"
@@ -27,6 +28,11 @@ bool interrupted() { return InterruptGuard::received() != Exit::done; }
 
 }  // namespace
 
+StateLimits limits_of(const Experiment& experiment) {
+  const TrainOptions& train = experiment.config.train;
+  return {.epochs = train.epochs, .batches = experiment.train.batches(), .accumulate = train.accumulate};
+}
+
 Trainer::Trainer(Experiment& experiment, std::string folder, TrainerOptions options)
     : experiment_(experiment), config_(experiment.config), folder_(std::move(folder)) {
   state_.random = random_state();
@@ -34,7 +40,11 @@ Trainer::Trainer(Experiment& experiment, std::string folder, TrainerOptions opti
 }
 
 DType Trainer::restore() {
-  const Checkpoint checkpoint = load_checkpoint(folder_ + "/checkpoints/last");
+  StateLimits limits = limits_of(experiment_);
+  std::error_code absent;
+  const auto bytes = std::filesystem::file_size(folder_ + "/metrics.jsonl", absent);
+  limits.metrics_bytes = absent ? 0 : int64_t(bytes);
+  const Checkpoint checkpoint = load_checkpoint(folder_ + "/checkpoints/last", limits);
   experiment_.model->load_state(checkpoint.model.tensors);
   experiment_.optimizer->load_state(checkpoint.optimizer.tensors);
   if (experiment_.average) experiment_.average->load_state(checkpoint.average.tensors);
@@ -49,8 +59,14 @@ bool Trainer::finished() const {
   return state_.epochs >= config_.train.epochs || (config_.train.max_steps && state_.step >= *config_.train.max_steps);
 }
 
+double Trainer::epochs_left() const {
+  const double by_epochs =
+      double(config_.train.epochs - state_.epochs) - double(state_.batches) / double(experiment_.train.batches());
+  if (!config_.train.max_steps) return by_epochs;
+  return std::min(by_epochs, double(*config_.train.max_steps - state_.step) / double(experiment_.steps_per_epoch()));
+}
+
 TrainingResult Trainer::run() {
-  const Stopwatch session;
   InterruptGuard guard(progress_ ? "finishing the step, then saving" : nullptr);
   metrics_.emplace(folder_ + "/metrics.jsonl", state_.metrics_bytes);
   metrics_->mirror_to(make_mirrors(config_.log, folder_));
@@ -65,8 +81,9 @@ TrainingResult Trainer::run() {
   return {.exit = InterruptGuard::received(),
           .epochs = state_.epochs,
           .step = state_.step,
-          .seconds = session.seconds(),
+          .seconds = state_.seconds + state_.epoch_seconds,
           .last = last_,
+          .best_of = experiment_.validation ? "validation" : "test",
           .best_accuracy = state_.best_accuracy,
           .best_epoch = state_.best_epoch};
 }
@@ -116,8 +133,7 @@ void Trainer::report_probes() {
 void Trainer::show_step() {
   if (!progress_) return;
   const data::Loader& loader = experiment_.train;
-  const int64_t images = std::min(loader.dataset().count(), loader.batches() * loader.options().batch_size),
-                epochs_left = config_.train.epochs - state_.epochs;
+  const int64_t images = std::min(loader.dataset().count(), loader.batches() * loader.options().batch_size);
   const double speed = double(state_.train.images) / state_.epoch_seconds;
   progress_->step({.epoch = state_.epochs + 1,
                    .epochs = config_.train.epochs,
@@ -125,7 +141,7 @@ void Trainer::show_step() {
                    .batches = loader.batches(),
                    .loss = state_.train.loss(),
                    .images_per_second = speed,
-                   .seconds_left = double(epochs_left * images - state_.train.images) / speed});
+                   .seconds_left = epochs_left() * double(images) / speed});
 }
 
 std::optional<EpochSummary> Trainer::measure_epoch() {
@@ -146,7 +162,7 @@ std::optional<EpochSummary> Trainer::measure_epoch() {
     summary.test = measure(experiment_.test);
   }
   if (interrupted()) return {};
-  summary.seconds_left = double(summary.epochs - summary.epoch) * (summary.seconds + watch.seconds());
+  summary.seconds_left = epochs_left() * (summary.seconds + watch.seconds());
 
   MetricFields fields = {{"epoch", summary.epoch}, {"step", summary.step}, {"lr", summary.lr}};
   add_score(fields, "train", summary.train);

@@ -15,11 +15,15 @@ namespace az::experiments {
 struct TrainingResult {
   Exit exit = Exit::done;  // or interrupted, terminated
   int64_t epochs = 0, step = 0;
-  double seconds = 0;
+  double seconds = 0;                     // of training, without evaluation, in all sessions
   std::optional<EpochSummary> last = {};  // the last epoch finished in this session
+  std::string best_of;                    // what best_accuracy is of: "validation" where there is such a part, else "test"
   std::optional<double> best_accuracy = {};
   int64_t best_epoch = 0;
 };
+
+// What a checkpoint of the experiment can have counted.
+StateLimits limits_of(const Experiment& experiment);
 
 struct TrainerOptions {
   bool show_progress = true;
@@ -37,6 +41,8 @@ class Trainer {
 
  private:
   bool finished() const;
+  // To come, as a number of whole epochs; a part of one where max_steps ends the training.
+  double epochs_left() const;
   void train_epoch();
   void finish_step(const StepResult& result);
   void report_probes();

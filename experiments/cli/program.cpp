@@ -5,6 +5,7 @@
 #include <CLI/App.hpp>
 #include <CLI/Config.hpp>
 #include <CLI/Formatter.hpp>
+#include <cstdio>
 #include <new>
 #include <vector>
 
@@ -56,15 +57,17 @@ Exit run_command(int argc, char** argv) {
 
 int run(int argc, char** argv) {
   restart_with_startup_variables(argv);
+  // Unlike fmt::print, this does not throw where stderr takes nothing, such as a file on a disk that is full.
+  const auto say = [](const std::string& message) { std::fputs(("azimuth: " + message + "\n").c_str(), stderr); };
   try {
     return int(run_command(argc, argv));
   } catch (const Error& error) {
-    fmt::print(stderr, "azimuth: {}\n", error.what());
+    say(error.what());
     return int(error.code());
   } catch (const std::bad_alloc&) {
-    fmt::print(stderr, "azimuth: there is not enough memory; take smaller batches, a smaller network or fewer images\n");
+    say("there is not enough memory; take smaller batches, a smaller network or fewer images");
   } catch (const std::exception& error) {
-    fmt::print(stderr, "azimuth: unexpected: {}\n", error.what());
+    say(fmt::format("unexpected: {}", error.what()));
   }
   return int(Exit::failure);
 }

@@ -21,7 +21,7 @@ struct Arguments {
   std::string path;  // of a config or a run
   std::vector<std::string> overrides;
   std::string run;
-  std::string checkpoint = "best";
+  std::string checkpoint;
   bool json = false;
 };
 
@@ -35,20 +35,18 @@ void report(const TrainingResult& result, const std::string& folder, bool json) 
   if (json) {
     MetricFields fields = {{"run", folder}, {"epochs", result.epochs}, {"step", result.step}};
     if (test) add_score(fields, "test", *test);
+    fields.emplace_back("best_of", result.best_of);
     fields.emplace_back("best_accuracy", result.best_accuracy);
     fields.emplace_back("best_epoch", result.best_epoch);
     fields.emplace_back("seconds", result.seconds);
     fmt::print("{}", metrics_line("result", fields));
     return;
   }
-  if (test) {
-    fmt::print("Final test accuracy {:.2f} % (top-5 {:.2f} %), best {:.2f} % after epoch {}; {} epochs trained in {}.\n",
-               100 * test->accuracy(), 100 * test->top5_accuracy(), 100 * result.best_accuracy.value_or(0), result.best_epoch,
-               result.epochs, duration(result.seconds));
-  } else {
-    fmt::print("Already finished: {} epochs, best accuracy {:.2f} % after epoch {}.\n", result.epochs,
-               100 * result.best_accuracy.value_or(0), result.best_epoch);
-  }
+  const std::string start =
+      test ? fmt::format("Final test accuracy {:.2f} % (top-5 {:.2f} %)", 100 * test->accuracy(), 100 * test->top5_accuracy())
+           : "Already finished";
+  fmt::print("{}, best {} accuracy {:.2f} % after epoch {}; {} epochs trained in {}.\n", start, result.best_of,
+             100 * result.best_accuracy.value_or(0), result.best_epoch, result.epochs, duration(result.seconds));
   fmt::print("The run lies in {}\n", folder);
 }
 
@@ -81,13 +79,14 @@ Exit resume(const Arguments& arguments) {
 
 Exit evaluate_run(const Arguments& arguments) {
   Experiment experiment(load_run_config(arguments.path));
-  const Checkpoint checkpoint = load_checkpoint(arguments.path + "/checkpoints/" + arguments.checkpoint);
+  const std::string which = arguments.checkpoint.empty() ? best_or_last(arguments.path) : arguments.checkpoint;
+  const Checkpoint checkpoint = load_checkpoint(arguments.path + "/checkpoints/" + which, limits_of(experiment));
   experiment.model->load_state(checkpoint.weights());
   use_algorithms(experiment.config, checkpoint.algorithms);
   const DType before = precision_of(checkpoint.state.precision);
   experiment.use_precision(before);
   print_precision_note(experiment, before);
-  MetricFields fields = {{"run", arguments.path}, {"checkpoint", arguments.checkpoint}, {"epochs", checkpoint.state.epochs}};
+  MetricFields fields = {{"run", arguments.path}, {"checkpoint", which}, {"epochs", checkpoint.state.epochs}};
   const auto show = [&](const std::string& name, data::Loader& loader) {
     const Score score = evaluate(*experiment.model, loader, experiment.config.train.evaluation);
     add_score(fields, name, score);
@@ -96,6 +95,7 @@ Exit evaluate_run(const Arguments& arguments) {
                  100 * score.top5_accuracy(), score.images);
     }
   };
+  if (!arguments.json) fmt::print(stderr, "{} checkpoint, after {} epochs\n", which, checkpoint.state.epochs);
   if (experiment.validation) show("validation", *experiment.validation);
   show("test", experiment.test);
   if (arguments.json) fmt::print("{}", metrics_line("eval", fields));
@@ -121,7 +121,8 @@ void add_train_commands(CLI::App& app, Outcome& outcome) {
 
   CLI::App* eval_command = app.add_subcommand("eval", "Measure a run's network on the test set");
   eval_command->add_option("run", arguments->path, "the run's folder")->required();
-  eval_command->add_option("--checkpoint", arguments->checkpoint, "best or last")->check(CLI::IsMember({"best", "last"}));
+  eval_command->add_option("--checkpoint", arguments->checkpoint, "best or last; by default best, where there is one")
+      ->check(CLI::IsMember({"best", "last"}));
   eval_command->add_flag("--json", arguments->json, "print the result as JSON");
   eval_command->callback([=, &outcome] { outcome.exit = evaluate_run(*arguments); });
 }

@@ -68,6 +68,48 @@ TEST_CASE("train, resume and eval of a small network") {
   CHECK(again["epochs"] == 2);
 }
 
+TEST_CASE("the summary says what best is of, and time left counts max_steps") {
+  TemporaryFolder folder;
+  const std::string config = (folder.path / "exp.json").string();
+  write_file(config, tiny_config(R"({"epochs": 1000000, "max_steps": 8})"));
+  for (const auto& [validation, part] : {std::pair{"0", "test"}, {"20", "validation"}}) {
+    const CommandResult result = run_azimuth(
+        {"train", config, "--run", (folder.path / part).string(), "--set", std::string("data.validation=") + validation});
+    CHECK(result.exit == 0);
+    CHECK(result.out.find(std::string(", best ") + part + " accuracy ") != std::string::npos);
+    const size_t at = result.err.find("epoch       1/1000000");
+    REQUIRE(at != std::string::npos);
+    const std::string line = result.err.substr(at, result.err.find('\n', at) - at);
+    CHECK_MESSAGE(line.find(" 0:0") != std::string::npos, line);  // a million epochs would take hours
+  }
+}
+
+TEST_CASE("a run that keeps no best is evaluated as it was last") {
+  TemporaryFolder folder;
+  const std::string config = (folder.path / "exp.json").string(), run = (folder.path / "run").string();
+  write_file(config, tiny_config(R"({"epochs": 2})", R"(, "checkpoint": {"keep": []})"));
+  const json trained = output_of({"train", config, "--run", run, "--json"});
+  CHECK(trained["best_of"] == "test");
+  const json last = output_of({"eval", run, "--json"});
+  CHECK(last["checkpoint"] == "last");
+  CHECK(last["epochs"] == 2);
+  CHECK(last["test_loss"] == trained["test_loss"]);
+  CHECK(run_azimuth({"eval", run}).err.find("last checkpoint, after 2 epochs\n") != std::string::npos);
+  const CommandResult best = run_azimuth({"eval", run, "--checkpoint", "best"});
+  CHECK(best.exit == 3);
+  CHECK(best.err.find("azimuth: there is no checkpoint at " + run + "/checkpoints/best; ") == 0);
+}
+
+TEST_CASE("the quickstart learns, in a shorter form of it") {
+  TemporaryFolder folder;
+  std::vector<std::string> command = {"train", "experiments/configs/quickstart.json", "--run", (folder.path / "run").string(),
+                                      "--json"};
+  for (const char* change : {"data.train_images=2000", "data.test_images=500", "data.batch_size=32", "model.width=8",
+                             "optimizer.lr=0.05", "train.deterministic=true"})
+    command.insert(command.end(), {"--set", change});
+  CHECK(output_of(command)["test_accuracy"].get<double>() > 0.3);  // 0.44 when this was written; chance is 0.1
+}
+
 TEST_CASE("the next free run folder is taken") {
   TemporaryFolder folder;
   write_file((folder.path / "exp.json").string(), tiny_config(R"({"epochs": 1})"));

@@ -98,6 +98,10 @@ TEST_CASE("a checkpoint comes back as it was, and replacing one leaves nothing b
   CHECK(back.model.tensors.at("w").to_vector<float>() == std::vector<float>{1, 2});
   CHECK(std::distance(std::filesystem::directory_iterator(folder.path / "checkpoints"), {}) == 1);
 
+  std::filesystem::create_directories(path + ".old");  // left by a crash
+  save_checkpoint(path, checkpoint);
+  CHECK_FALSE(std::filesystem::exists(path + ".old"));
+
   std::filesystem::rename(path, path + ".old");  // what a file system without exchange leaves when interrupted
   CHECK(load_checkpoint(path).state.step == 71);
 }

@@ -205,7 +205,12 @@ TEST_CASE("a run that ends with max_steps and is stopped in its last step has th
   signal_at = 5;
   CHECK(train(config, folder.path / "stopped", false).exit == Exit::terminated);
   signal_at = -1;
+  const std::string file = (folder.path / "stopped/checkpoints/last/state.json").string();
+  nlohmann::json state = nlohmann::json::parse(read_file(file));
+  state["seconds"] = 1000.0;  // of the sessions before
+  write_file(file, state.dump());
   const TrainingResult rest = train(config, folder.path / "stopped", true);
+  CHECK(rest.seconds >= 1000 + state["epoch_seconds"].get<double>());
   CHECK(rest.exit == Exit::done);
   CHECK(rest.step == 6);
   CHECK(rest.epochs == 2);
@@ -309,6 +314,7 @@ TEST_CASE("best is chosen by validation accuracy and load_run gives it") {
     if (line["kind"] == "epoch") best = std::max(best, line["validation_accuracy"].get<double>());
   }
   CHECK(*result.best_accuracy == best);
+  CHECK(result.best_of == "validation");
 
   seed_random(77);
   auto net = load_run(folder.path.string());

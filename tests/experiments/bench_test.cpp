@@ -100,8 +100,8 @@ TEST_CASE("bench accounts for all of a training step") {
     CHECK(r["phases_ms"][phase].get<double>() == doctest::Approx(sum_of(r["parts"], phase)).epsilon(1e-9));
   }
   const std::set<std::string> parts = names(r["parts"]);
-  for (const char* part : {"data load ", "forward conv2d 0", "forward batch_norm_relu 1", "forward linear 5", "backward conv2d_weights 0",
-                           "backward batch_norm_relu 1", "backward linear 5", "optimizer update "}) {
+  for (const char* part : {"data load ", "forward conv2d 0", "forward batch_norm_relu 1", "forward linear 5",
+                           "backward conv2d_weights 0", "backward batch_norm_relu 1", "backward linear 5", "optimizer update "}) {
     CAPTURE(part);
     CHECK(parts.count(part) == 1);
   }

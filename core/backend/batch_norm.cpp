@@ -236,17 +236,17 @@ template <class T> AZ_MULTIVERSION void add_gradients(const Upstream<T>& up, con
   }
 }
 
-// dx = g * to_g + (x - centre) * scale + shift
+// dx = g * to_g + (x - centre) * scale + shift, without the last two where `of_x` is null: a 0 would not rid them of NaN.
 template <class T> AZ_MULTIVERSION void differentiate(const Upstream<T>& up, T* dx, const Planes& p, Slices::Range slice,
-                                                      const Affine& forward, const std::vector<float>& to_g,
-                                                      const Affine& backward) {
+                                                      const Affine& forward, const std::vector<float>& to_g, const Affine* of_x) {
   for (int64_t i = slice.begin; i < slice.end; ++i) {
     const Plane plane = p[i];
-    const Affine::Block f = forward.of(plane.channel, p.block), b = backward.of(plane.channel, p.block);
+    const Affine::Block f = forward.of(plane.channel, p.block), b = of_x ? of_x->of(plane.channel, p.block) : Affine::Block{};
     const Lanes factor = spread(&to_g[size_t(plane.channel)], p.block);
     plane.each([&](int64_t k, auto part) AZ_INLINED {
       const Lanes x = load(up.x + k, part);
-      store(dx + k, part, up.passing(k, part, x, f) * factor + b(x));
+      const Lanes d = up.passing(k, part, x, f) * factor;
+      store(dx + k, part, of_x ? d + b(x) : d);
     });
   }
 }
@@ -306,7 +306,7 @@ struct Addend {
 
 // With xhat = (x - mean) / sqrt(var + eps), over the m values of a channel, g being what passes the ReLU:
 // dbeta = sum g, dgamma = sum g xhat, dx = gamma / sqrt(var + eps) (g - (dbeta + xhat dgamma) / m), dresidual = g.
-// By constant statistics, what is divided by m is not there.
+// By constant statistics, the terms over m vanish.
 template <class T> BatchNormGradients backward(const Tensor& g, const Tensor& more, const Tensor& x,
                                                const BatchNormParams& params, const BatchNormResult& forward) {
   const Planes p(x);
@@ -339,22 +339,23 @@ template <class T> BatchNormGradients backward(const Tensor& g, const Tensor& mo
   to_x.centre = affine.centre;
   std::vector<float> to_g(size_t(p.channels()), 0);
   const int64_t channels = x.size(1);
-  const double flows = params.constant_statistics ? 0 : 1 / double(x.numel() / channels);
+  const double count = double(x.numel() / channels);
   const auto means = forward.mean.to_vector<double>(), variances = forward.variance.to_vector<double>();
   const auto gamma = params.gamma.to_vector<double>();
   BatchNormGradients result{dx, Tensor::empty({channels}), Tensor::empty({channels}), with_residual ? passed : Tensor()};
   for (size_t c = 0; c < size_t(channels); ++c) {
     const double rstd = 1 / std::sqrt(variances[c] + params.eps), off = means[c] - double(affine.centre[c]);
     const double dgamma = rstd * (sums.product[c] - off * sums.g[c]), factor = gamma[c] * rstd;
-    const double slope = -factor * rstd * dgamma * flows;
+    const double slope = -factor * rstd * dgamma / count;
     to_g[c] = float(factor);
     to_x.scale[c] = float(slope);
-    to_x.shift[c] = float(-factor * sums.g[c] * flows - slope * off);
+    to_x.shift[c] = float(-factor * sums.g[c] / count - slope * off);
     static_cast<float*>(result.gamma.raw())[c] = float(dgamma);
     static_cast<float*>(result.beta.raw())[c] = float(sums.g[c]);
   }
   if (writes) up = {raw(passed), nullptr, raw(x), nullptr, false, nullptr};
-  each_slice(slices, [&](int64_t i) { differentiate(up, raw(dx), p, slices[i], affine, to_g, to_x); });
+  const Affine* of_x = params.constant_statistics ? nullptr : &to_x;
+  each_slice(slices, [&](int64_t i) { differentiate(up, raw(dx), p, slices[i], affine, to_g, of_x); });
   return result;
 }
 

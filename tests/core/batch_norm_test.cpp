@@ -1,5 +1,7 @@
 #include <doctest/doctest.h>
 
+#include <algorithm>
+#include <cmath>
 #include <cstring>
 
 #include "core/autograd.h"
@@ -133,11 +135,42 @@ TEST_CASE("batch_norm: bf16 activations with or without f32 parameters, by the b
 }
 
 TEST_CASE("batch_norm: given statistics may change between the value and its gradient") {
-  const Tensor x = drawn({4, 16, 3, 3}, 7).set_requires_grad(), mean = zeros({16}), variance = ones({16});
-  const Tensor y = batch_norm(x, {}, {}, mean, variance, {.training = false});
+  const Tensor x = drawn({4, 16, 3, 3}, 7).set_requires_grad(), gamma = ones({16}).set_requires_grad();
+  const Tensor mean = zeros({16}), variance = ones({16});
+  const Tensor y = batch_norm(x, gamma, {}, mean, variance, {.training = false});
+  mean.fill_(7);
   variance.fill_(4);
   y.backward(ones(y.shape()));
   CHECK(distance(x.grad(), ones(y.shape())) < 1e-5);
+  CHECK(distance(gamma.grad(), sum(x.detach(), {{0, 2, 3}})) < 1e-5);
+}
+
+TEST_CASE("batch_norm: by given statistics a gradient or input that is not finite spoils no other gradient") {
+  const Shape shape{3, 20, 4, 5};
+  Tensor x = away(shape, 0.5, 5), g = drawn(shape, 6);
+  x.mutable_data<float>()[100] = INFINITY;
+  x.mutable_data<float>()[200] = NAN;
+  x.mutable_data<float>()[300] = -INFINITY;
+  g.mutable_data<float>()[50] = NAN;
+  for (bool with_relu : {false, true}) {
+    auto dx = [&](DType type, int64_t block) {
+      const Tensor in = in_blocks(x.to(type), block).clone().set_requires_grad();
+      const Tensor mean = (drawn({20}, 7) * 0.1).to(type), variance = (drawn({20}, 8) * 0.5 + 1.0).to(type);
+      const Tensor y = (with_relu ? batch_norm_relu : batch_norm)(in, {}, {}, mean, variance, {.training = false});
+      return grad(y, {in}, {.gradient = g.to(type)})[0].to_vector<double>();
+    };
+    const auto wanted = dx(DType::f64, 1);
+    CHECK(std::count_if(wanted.begin(), wanted.end(), [](double v) { return std::isnan(v); }) <= 1);
+    for (int64_t block : blocks_of(shape)) {
+      CAPTURE(block);
+      const auto found = dx(DType::f32, block);
+      size_t off = 0;
+      for (size_t i = 0; i < wanted.size(); ++i) {
+        off += std::isnan(wanted[i]) ? !std::isnan(found[i]) : !(std::abs(found[i] - wanted[i]) < 1e-6);
+      }
+      CHECK(off == 0);
+    }
+  }
 }
 
 TEST_CASE("batch_norm: the number of threads does not change a bit") {

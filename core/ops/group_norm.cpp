@@ -52,21 +52,26 @@ Tensor affine(Tensor x, const Tensor& gamma, const Tensor& beta) {
 
 void check(const char* op, const Tensor& x, const Tensor& part, const char* name, const Shape& expected) {
   if (!is_float(x.dtype())) fail("{}: needs a floating type, got {}", op, describe(x));
-  if (part.defined() && part.shape() != expected) {
+  if (!part.defined()) return;
+  if (part.shape() != expected) {
     fail("{}: {} is {}, want {} for input {}", op, name, describe(part), expected.str(), x.shape().str());
+  }
+  const DType wanted = x.dtype() == DType::bf16 ? DType::f32 : x.dtype();
+  if (part.dtype() != wanted) {
+    fail("{}: input is {}, so gamma and beta are {}, not {}", op, name_of(x.dtype()), name_of(wanted), name_of(part.dtype()));
   }
 }
 
 }  // namespace
 
 Tensor group_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta, const GroupNormOptions& options) {
-  if (x.dtype() == DType::bf16) return group_norm(x.to(DType::f32), gamma, beta, options).to(DType::bf16);
   if (x.rank() < 2) fail("group_norm: needs [n,c,...], got {}", describe(x));
   int64_t channels = x.size(1);
   if (options.groups < 1 || channels % options.groups)
     fail("group_norm: {} channels do not divide into {} groups", channels, options.groups);
   check("group_norm", x, gamma, "gamma", {channels});
   check("group_norm", x, beta, "beta", {channels});
+  if (x.dtype() == DType::bf16) return group_norm(x.to(DType::f32), gamma, beta, options).to(DType::bf16);
   Shape rows{x.size(0) * options.groups, channels / options.groups};
   for (int axis = 2; axis < x.rank(); ++axis) rows[1] *= x.shape()[axis];
   std::vector<int64_t> per_channel(size_t(x.rank() - 1), 1);
@@ -77,12 +82,12 @@ Tensor group_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta, cons
 }
 
 Tensor layer_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta, double eps) {
-  if (x.dtype() == DType::bf16) return layer_norm(x.to(DType::f32), gamma, beta, eps).to(DType::bf16);
   int axes = gamma.defined() ? gamma.rank() : beta.defined() ? beta.rank() : 1;
   if (axes < 1 || axes > x.rank()) fail("layer_norm: {} axes to normalise in input {}", axes, describe(x));
   Shape normalized(x.shape().end() - axes, x.shape().end()), outer(x.shape().begin(), x.shape().end() - axes);
   check("layer_norm", x, gamma, "gamma", normalized);
   check("layer_norm", x, beta, "beta", normalized);
+  if (x.dtype() == DType::bf16) return layer_norm(x.to(DType::f32), gamma, beta, eps).to(DType::bf16);
   Tensor rows = x.reshape({outer.numel(), normalized.numel()});
   return affine(standardize("layer_norm", rows, eps).reshape(sizes(x.shape())), gamma, beta);
 }

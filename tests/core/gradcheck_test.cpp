@@ -139,7 +139,21 @@ TEST_CASE("gradgradcheck: gradients that are made of ops pass, wrong ones and ke
   CHECK(gradcheck(detached, {values({3})}));
   CHECK(!gradgradcheck(detached, {values({3})}));
 
-  GradcheckResult result = gradgradcheck([](const auto& x) { return square(x[0], 2, false); }, {values({3})});
+  // Another gradient to be differentiated again, in which 3 stands where 2 belongs: consistent with itself, but not with the
+  // value.
+  auto other = [](const std::vector<Tensor>& x) {
+    NoGrad no_grad;
+    Tensor value = x[0] * x[0];
+    GradMode recording(true);
+    return record("other", value, {x[0]}, saved(x[0]),
+                  ByOps{[](const Back& k) { return Grads{k.g * k.saved[0] * (GradMode::enabled() ? 3.0 : 2.0)}; }});
+  };
+  CHECK(gradcheck(other, {values({3})}));
+  GradcheckResult result = gradgradcheck(other, {values({3})});
+  CHECK(!result.ok);
+  CHECK(result.message == "the gradient of input 0 (f64 [3]) with create_graph is off by 0.333 of its norm from that without");
+
+  result = gradgradcheck([](const auto& x) { return square(x[0], 2, false); }, {values({3})});
   CHECK(!result.ok);
   CHECK(result.message == "square: backward: the gradient of square cannot be differentiated again (create_graph)");
 }

@@ -160,6 +160,17 @@ TEST_CASE("dropout: zeroes a share, scales the rest, and its gradient uses the s
   CHECK(dropout(x, 0).same(x));
 }
 
+TEST_CASE("dropout: in bf16, too, what is kept is x / (1 - probability) rounded once") {
+  seed_random(5);
+  Philox generator(3);
+  const Tensor x = uniform({1000}, {.low = 1, .high = 2}, generator).to(DType::bf16), y = dropout(x, 0.4);
+  CHECK(y.dtype() == DType::bf16);
+  const Values in = values(x.to(DType::f64)), out = values(y.to(DType::f64));
+  for (size_t i = 0; i < in.size(); ++i) {
+    if (out[i] != 0) CHECK(out[i] == double(float(bf16(float(in[i] / 0.6)))));
+  }
+}
+
 TEST_CASE("gelu: every element is right to rounding, in the tails and beyond, and NaN stays") {
   Values points;
   for (double x = -12.9; x < 13; x += 0.0137) points.push_back(float(x));

@@ -166,6 +166,16 @@ TEST_CASE("ops: every misuse is answered with the op, what it got and what it wa
          layer_norm(x, f32({1, 2, 3}), {});
        },
        "layer_norm: 3 axes to normalise in input f32 [2,3]"},
+      {[&] {
+         group_norm(f32({2, 6, 4}).to(DType::bf16), f32({6}).to(DType::bf16), {}, {.groups = 3});
+       },
+       "group_norm: input is bf16, so gamma and beta are f32, not bf16"},
+      {[&] {
+         group_norm(i64({2}, {0, 1}).to(DType::bf16), {}, {}, {});
+       },
+       "group_norm: needs [n,c,...], got bf16 [2]"},
+      {[&] { layer_norm(x.to(DType::bf16), {}, f64({3})); }, "layer_norm: input is bf16, so gamma and beta are f32, not f64"},
+      {[&] { layer_norm(x, f64({3}), {}); }, "layer_norm: input is f32, so gamma and beta are f32, not f64"},
       {[&] { dropout(x, 1.5); }, "dropout: probability is 1.5, must be from 0 to 1"},
       {[&] { dropout(classes, 0.5); }, "dropout: needs a floating type, got i64 [2]"},
       {[&] { arange({.end = 3, .step = 0}); }, "arange: step is 0"},

@@ -1,13 +1,14 @@
 #include "core/heap.h"
 
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cstdint>
 #include <iterator>
 
-#if defined(__SANITIZE_ADDRESS__)
+#if defined(AZ_ADDRESS_SANITIZER)
 #include <sanitizer/asan_interface.h>
 #else
 #define ASAN_POISON_MEMORY_REGION(address, size) void(0)
@@ -17,12 +18,26 @@
 namespace az {
 namespace {
 constexpr size_t huge_page = size_t(1) << 21;
+#if defined(AZ_ADDRESS_SANITIZER)
+constexpr size_t gap = Heap::alignment;
+#else
+constexpr size_t gap = 0;
+#endif
+
+// Half of what this process may take, so that others find room beside the heap.
+size_t address_space() {
+  constexpr size_t plenty = size_t(1) << 44;
+  rlimit limit{};
+  if (getrlimit(RLIMIT_AS, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return plenty;
+  return std::min(plenty, size_t(limit.rlim_cur) / 2 / huge_page * huge_page);
 }
+
+}  // namespace
 
 // Address space costs nothing; where less of it is allowed, less is taken. Pages of 2 MiB where the system has them: a step of
 // training walks through more memory than the processor knows addresses of small pages for.
 Heap::Heap() {
-  for (size_t size = size_t(1) << 44; size >= size_t(1) << 28; size /= 2) {
+  for (size_t size = address_space(); size >= 2 * huge_page; size = size / 2 / huge_page * huge_page) {
     void* stretch = mmap(nullptr, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (stretch == MAP_FAILED) continue;
     begin_ = static_cast<char*>(stretch);
@@ -37,9 +52,10 @@ Heap::~Heap() {
   if (begin_) munmap(begin_, size_t(end_ - begin_));
 }
 
-size_t Heap::rounded(size_t bytes) { return std::max((bytes + alignment - 1) / alignment * alignment, alignment); }
+size_t Heap::rounded(size_t bytes) { return std::max((bytes + alignment - 1) / alignment * alignment, alignment) + gap; }
 
 void* Heap::take(size_t bytes) {
+  if (bytes > size_t(end_ - begin_)) return nullptr;  // and rounding it could overflow
   const size_t size = rounded(bytes);
   auto fit = by_size_.lower_bound({size, nullptr});
   if (fit == by_size_.end()) {
@@ -48,7 +64,8 @@ void* Heap::take(size_t bytes) {
   }
   const auto at = by_address_.find(fit->second);
   char* block = at->first;
-  const Free rest{at->second.size - size, at->second.kept};
+  const size_t left = at->second.size - size;
+  const Free rest{left, std::min(left, at->second.kept)};
   erase(at);
   if (rest.size) insert(block + size, rest);
   ASAN_UNPOISON_MEMORY_REGION(block, bytes);
@@ -57,7 +74,7 @@ void* Heap::take(size_t bytes) {
 
 void Heap::give(void* block, size_t bytes) {
   char* start = static_cast<char*>(block);
-  Free free{rounded(bytes), true};
+  Free free{rounded(bytes), rounded(bytes)};
   ASAN_POISON_MEMORY_REGION(block, free.size);
   const auto after = by_address_.lower_bound(start);
   if (after != by_address_.begin()) {
@@ -65,11 +82,13 @@ void Heap::give(void* block, size_t bytes) {
     if (before->first + before->second.size == start) {
       start = before->first;
       free.size += before->second.size;
+      free.kept += before->second.kept;
       erase(before);
     }
   }
   if (after != by_address_.end() && after->first == start + free.size) {
     free.size += after->second.size;
+    free.kept += after->second.kept;
     erase(after);
   }
   insert(start, free);
@@ -82,14 +101,14 @@ void Heap::release() {
     if (!free.kept) continue;
     const uintptr_t first = (uintptr_t(start) + page - 1) / page * page, last = (uintptr_t(start) + free.size) / page * page;
     if (first < last) madvise(reinterpret_cast<void*>(first), last - first, MADV_DONTNEED);
-    free.kept = false;
+    free.kept = 0;
   }
   kept_ = 0;
 }
 
 // Makes the last free block at least so large.
 bool Heap::extend(size_t bytes) {
-  Free last{0, false};
+  Free last{0, 0};
   if (!by_address_.empty()) {
     const auto at = std::prev(by_address_.end());
     if (at->first + at->second.size == top_) last = at->second;
@@ -103,6 +122,7 @@ bool Heap::extend(size_t bytes) {
   }
   if (last.size) erase(std::prev(by_address_.end()));
   insert(top_ - last.size, {bytes, last.kept});
+  ASAN_POISON_MEMORY_REGION(top_, more);
   top_ += more;
   return true;
 }
@@ -110,11 +130,11 @@ bool Heap::extend(size_t bytes) {
 void Heap::insert(char* block, Free free) {
   by_address_.emplace(block, free);
   by_size_.emplace(free.size, block);
-  if (free.kept) kept_ += free.size;
+  kept_ += free.kept;
 }
 
 void Heap::erase(Blocks::iterator block) {
-  if (block->second.kept) kept_ -= block->second.size;
+  kept_ -= block->second.kept;
   by_size_.erase({block->second.size, block->first});
   by_address_.erase(block);
 }

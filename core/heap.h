@@ -5,6 +5,14 @@
 #include <set>
 #include <utility>
 
+#if defined(__SANITIZE_ADDRESS__)
+#define AZ_ADDRESS_SANITIZER
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define AZ_ADDRESS_SANITIZER
+#endif
+#endif
+
 namespace az {
 
 // One stretch of address space from which blocks are cut and to which they return, neighbours joined again: what one tensor
@@ -24,14 +32,15 @@ class Heap {
   // Returns the memory of all free blocks to the system.
   void release();
 
+  // What take() cuts off for them: a multiple of the alignment, and under AddressSanitizer a gap that nobody may touch.
   static size_t rounded(size_t bytes);
-  // Bytes in free blocks that the process may still hold memory for.
+  // Bytes in free blocks that the process holds memory for, at the most.
   size_t kept() const { return kept_; }
 
  private:
   struct Free {
     size_t size;
-    bool kept;
+    size_t kept;
   };
   using Blocks = std::map<char*, Free>;
 

@@ -1,14 +1,23 @@
 #include "core/heap.h"
 
 #include <doctest/doctest.h>
+#include <sys/resource.h>
 
 #include <cstdint>
+#include <cstdlib>
 #include <cstring>
+#include <filesystem>
 #include <fstream>
+#include <memory>
+#include <string>
 #include <vector>
 
 #include "core/random.h"
 #include "core/storage.h"
+
+#if defined(AZ_ADDRESS_SANITIZER)
+#include <sanitizer/asan_interface.h>
+#endif
 
 namespace az::test {
 namespace {
@@ -71,9 +80,10 @@ TEST_CASE("heap: what was freed serves other sizes, joined or cut") {
   Heap heap;
   void *a = heap.take(3 * mib), *b = heap.take(mib), *c = heap.take(2 * mib), *end = heap.take(mib);
   for (auto [block, bytes] : {std::pair{a, 3 * mib}, {c, 2 * mib}, {b, mib}}) heap.give(block, bytes);  // b joins both sides
-  CHECK(heap.kept() == 6 * mib);
+  const size_t all = Heap::rounded(3 * mib) + Heap::rounded(mib) + Heap::rounded(2 * mib);
+  CHECK(heap.kept() == all);
   CHECK(heap.take(6 * mib) == a);
-  CHECK(heap.kept() == 0);
+  CHECK(heap.kept() == all - Heap::rounded(6 * mib));
   heap.give(a, 6 * mib);
   heap.give(end, mib);
   CHECK(heap.take(8 * mib) == a);  // the last free block grows
@@ -96,7 +106,7 @@ TEST_CASE("heap: release() returns memory to the system, and what is asked for t
   auto* block = static_cast<unsigned char*>(heap.take(64 * mib));
   std::memset(block, 1, 64 * mib);
   heap.give(block, 64 * mib);
-  CHECK(heap.kept() == 64 * mib);
+  CHECK(heap.kept() == Heap::rounded(64 * mib));
   const size_t before = resident_bytes();
   heap.release();
   CHECK(heap.kept() == 0);
@@ -105,19 +115,67 @@ TEST_CASE("heap: release() returns memory to the system, and what is asked for t
   CHECK(block[32 * mib] == 0);
 }
 
+TEST_CASE("heap: what was released does not count as kept when a neighbour joins it") {
+  Heap heap;
+  void *large = heap.take(4 * mib), *small = heap.take(mib);
+  heap.take(64);
+  heap.give(large, 4 * mib);
+  heap.release();
+  heap.give(small, mib);
+  CHECK(heap.kept() == Heap::rounded(mib));
+  CHECK(heap.take(4 * mib + mib / 2) == large);
+  CHECK(heap.kept() <= mib / 2 + 2 * Heap::alignment);
+}
+
 TEST_CASE("heap: more than there is, is refused; the heap stays usable") {
   Heap heap;
-  CHECK(heap.take(size_t(1) << 50) == nullptr);
+  for (size_t bytes : {size_t(1) << 50, SIZE_MAX - 1, SIZE_MAX}) CHECK(heap.take(bytes) == nullptr);
   CHECK(heap.take(64) != nullptr);
 }
+
+#if defined(AZ_ADDRESS_SANITIZER)
+
+TEST_CASE("heap: AddressSanitizer sees a touch past a block's bytes, and of a block given back") {
+  Heap heap;
+  for (int round = 0; round < 2; ++round) {  // new memory, then used memory
+    for (size_t bytes : {1, 64, 100, 4096}) {
+      auto* block = static_cast<char*>(heap.take(bytes));
+      heap.take(64);
+      CHECK(!__asan_region_is_poisoned(block, bytes));
+      for (size_t past : {bytes, bytes + 63}) CHECK(__asan_address_is_poisoned(block + past));
+      heap.give(block, bytes);
+      CHECK(__asan_address_is_poisoned(block));
+    }
+  }
+}
+
+#else
+
+// Run by the next one.
+TEST_CASE("heap: half of a limited address space is left" * doctest::skip()) {
+  rlimit limit{};
+  REQUIRE(getrlimit(RLIMIT_AS, &limit) == 0);
+  Storage block(1);
+  const std::unique_ptr<void, void (*)(void*)> others(std::malloc(limit.rlim_cur / 4), std::free);
+  CHECK(others);
+}
+
+TEST_CASE("heap: under ulimit -v there is memory beside it") {
+  const std::string self = std::filesystem::read_symlink("/proc/self/exe").string();
+  const std::string command = "ulimit -v 5242880 && '" + self + "' --no-skip --test-case='heap: half of*' >/dev/null";
+  CHECK(std::system(command.c_str()) == 0);
+}
+
+#endif
 
 TEST_CASE("storage: statistics count blocks in use, kept, and the most of both together") {
   release_cached_memory();
   const MemoryStats before = memory_stats();
   {
     Storage a(20 * mib), b(1);
-    CHECK(memory_stats().in_use == before.in_use + 20 * mib + 64);
-    CHECK(memory_stats().peak >= before.in_use + 20 * mib + 64);
+    const size_t both = Heap::rounded(20 * mib) + Heap::rounded(1);
+    CHECK(memory_stats().in_use == before.in_use + both);
+    CHECK(memory_stats().peak >= before.in_use + both);
   }
   CHECK(memory_stats().in_use == before.in_use);
   CHECK(memory_stats().cached >= 20 * mib);

@@ -66,6 +66,9 @@ struct Fastest {
   bool settled;  // otherwise others kept the machine busy, and another time may say otherwise
 };
 
+// How choices are made, below and in the candidates offered; one more with each change, so that none made otherwise stays.
+constexpr int timing_rule = 3;
+
 // The least of several times of each, taken by turns so that what disturbs the machine disturbs all alike. The first, which is
 // what the library itself would take, stays unless another is clearly faster.
 Fastest fastest(size_t count, const std::function<void(size_t)>& run) {
@@ -196,7 +199,8 @@ uint64_t algorithms_generation() { return tuner().generation(); }
 std::string tuning_file() {
   if (cache_folder().empty()) return "";
   const Machine machine = this_machine();
-  std::string name = machine.processor + " " + machine.instruction_set + " oneDNN " + machine.onednn;
+  std::string name =
+      fmt::format("{} {} oneDNN {} rule {}", machine.processor, machine.instruction_set, machine.onednn, timing_rule);
   std::replace_if(
       name.begin(), name.end(), [](unsigned char c) { return !std::isalnum(c) && c != '.'; }, '_');
   return (cache_folder() / "tuning" / (name + ".json")).string();

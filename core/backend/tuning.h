@@ -25,7 +25,7 @@ void set_algorithms(AlgorithmChoice choice, Algorithms known = {});
 Algorithms algorithms();
 // One sentence on what kept the cache of choices from being used; "" when nothing did.
 std::string tuning_note();
-// The file that choices are remembered in; "" without a cache folder.
+// The file that choices made by this version's rule are remembered in; "" without a cache folder.
 std::string tuning_file();
 
 // As indented JSON, with the processor and library they were made on.

@@ -120,6 +120,21 @@ TEST_CASE("tuning: times that do not agree choose for this program, and are not 
   CHECK(problem.runs > timed);
 }
 
+TEST_CASE("tuning: what another version's rule chose is not taken") {
+  OwnCache cache;
+  set_algorithms(AlgorithmChoice::timed);
+  Problem problem;
+  problem.solve();
+  const std::string file = tuning_file(), rule = "_rule_";
+  const size_t at = file.find(rule);
+  REQUIRE(at != std::string::npos);
+  fs::rename(file, file.substr(0, at + rule.size()) + "1.json");
+  const int timed = problem.runs;
+  set_algorithms(AlgorithmChoice::timed);
+  CHECK(problem.solve() == "quick");
+  CHECK(problem.runs > timed);
+}
+
 TEST_CASE("tuning: what is known is taken, unless there is no such implementation") {
   OwnCache cache;
   set_algorithms(AlgorithmChoice::timed);

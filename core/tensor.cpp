@@ -25,10 +25,9 @@ Tensor with(const Shape& shape, DType type, const Layout* layout, std::shared_pt
   return Tensor(std::move(impl));
 }
 
-template <class T> constexpr bool is_lane = std::is_same_v<T, float> || std::is_same_v<T, bf16>;
-
 template <class To, class From> void convert(int64_t count, const From* from, To* to) {
-  if constexpr (is_lane<From> && is_lane<To> && !std::is_same_v<From, To>) return convert_lanes(count, from, to);
+  constexpr bool both_in_lanes = in_lanes(dtype_of<From>) && in_lanes(dtype_of<To>);
+  if constexpr (both_in_lanes && !std::is_same_v<From, To>) return convert_lanes(count, from, to);
   for (int64_t i = 0; i < count; ++i) {
     if constexpr (std::is_same_v<From, bf16>)
       to[i] = To(float(from[i]));

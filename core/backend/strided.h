@@ -40,10 +40,6 @@ template <class T> struct ComputeOf { using type = T; };
 template <> struct ComputeOf<bf16> { using type = float; };
 template <class T> using Compute = typename ComputeOf<T>::type;
 
-// f32 and bf16: what the loops of core/backend/vector.h are for.
-constexpr bool in_lanes(DType type) { return type == DType::f32 || type == DType::bf16; }
-template <class F> decltype(auto) visit_lanes(DType type, F&& f) { return type == DType::bf16 ? f(bf16{}) : f(float{}); }
-
 // Calls f with a value of the C++ type behind a floating type.
 template <class F> decltype(auto) visit_float(DType type, F&& f) {
   switch (type) {

@@ -1,6 +1,7 @@
 #include "core/backend/vector.h"
 
 #include "core/backend/lanes.h"
+#include "core/backend/strided.h"
 #include "core/backend/threads.h"
 
 namespace az {
@@ -37,19 +38,13 @@ template <class From, class To> AZ_MULTIVERSION void convert_range(int64_t n, co
   each_lanes(n, [&](int64_t i, auto part) AZ_INLINED { store(y + i, part, load(x + i, part)); });
 }
 
-// Double where T is, float for float and bf16.
-template <class T> struct Factor { using type = float; };
-template <> struct Factor<double> { using type = double; };
-
 }  // namespace
 
 template <class T> void axpy(int64_t count, double s, const T* x, T* y) {
-  using F = typename Factor<T>::type;
-  parallel_for(count, grain, [=](int64_t begin, int64_t end) { axpy_range(end - begin, F(s), x + begin, y + begin); });
+  parallel_for(count, grain, [=](int64_t begin, int64_t end) { axpy_range(end - begin, Compute<T>(s), x + begin, y + begin); });
 }
 template <class T> void scale(int64_t count, double factor, T* x) {
-  using F = typename Factor<T>::type;
-  parallel_for(count, grain, [=](int64_t begin, int64_t end) { scale_range(end - begin, F(factor), x + begin); });
+  parallel_for(count, grain, [=](int64_t begin, int64_t end) { scale_range(end - begin, Compute<T>(factor), x + begin); });
 }
 template <class T> void add(int64_t count, const T* a, const T* b, T* y) {
   parallel_for(count, grain, [=](int64_t begin, int64_t end) { add_range(end - begin, a + begin, b + begin, y + begin); });

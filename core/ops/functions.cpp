@@ -2,6 +2,7 @@
 #include <numbers>
 
 #include "core/autograd.h"
+#include "core/backend/layout.h"
 #include "core/backend/strided.h"
 #include "core/backend/threads.h"
 #include "core/backend/vector.h"
@@ -45,14 +46,13 @@ template <class F> Tensor map(const char* op, const Tensor& x, Zero zero_is, F f
   return y;
 }
 
-// y > 0 ? g : slope * g, in the layout of g: how the gradient passes a bend at 0.
+// y > 0 ? g : slope * g, in the layout of y: how the gradient passes a bend at 0.
 Tensor bend(const Tensor& g, const Tensor& y, double slope) {
-  Tensor gate = y.layout() == g.layout() ? y.detach() : y.detach().plain(), from = gate.layout() == g.layout() ? g : g.plain();
-  Tensor value = Tensor::empty(from.shape(), from.dtype(), from.layout());
+  Tensor from = laid_out(g, y.layout()), value = Tensor::empty(y.shape(), y.dtype(), y.layout());
   visit_float(from.dtype(), [&](auto zero) {
     using T = decltype(zero);
     using C = Compute<T>;
-    const T *on = static_cast<const T*>(gate.raw()), *in = static_cast<const T*>(from.raw());
+    const T *on = static_cast<const T*>(y.raw()), *in = static_cast<const T*>(from.raw());
     T* out = static_cast<T*>(value.raw());
     int64_t count = int64_t(value.storage()->bytes() / sizeof(T));
     if constexpr (!std::is_same_v<T, double>) {
@@ -62,20 +62,20 @@ Tensor bend(const Tensor& g, const Tensor& y, double slope) {
       for (int64_t i = begin; i < end; ++i) out[i] = T(C(on[i]) > 0 ? C(in[i]) : C(slope) * C(in[i]));
     });
   });
-  return record("bend", value, {from}, saved(gate),
+  return record("bend", value, {g}, saved(y.detach()),
                 ByOps{[slope](const Back& k) { return Grads{bend(k.g, k.saved[0], slope)}; }});
 }
 
-// g (Phi(x) + x phi(x)): how the gradient passes gelu(x) = x Phi(x). Its own derivative by x is g phi(x) (2 - x^2).
+// g (Phi(x) + x phi(x)), in the layout of x: how the gradient passes gelu(x) = x Phi(x). Its own derivative by x is g phi(x) (2 -
+// x^2).
 Tensor gelu_gradient(const Tensor& g, const Tensor& x) {
-  const bool alike = x.layout() == g.layout();
-  Tensor at = alike ? x : x.plain(), from = alike ? g : g.plain(), value = Tensor::empty(x.shape(), x.dtype(), at.layout());
-  visit_float(at.dtype(), [&](auto zero) {
+  Tensor from = laid_out(g, x.layout()), value = Tensor::empty(x.shape(), x.dtype(), x.layout());
+  visit_float(x.dtype(), [&](auto zero) {
     using T = decltype(zero);
-    gelu_backward(int64_t(value.storage()->bytes() / sizeof(T)), static_cast<const T*>(at.raw()),
+    gelu_backward(int64_t(value.storage()->bytes() / sizeof(T)), static_cast<const T*>(x.raw()),
                   static_cast<const T*>(from.raw()), static_cast<T*>(value.raw()));
   });
-  return record("gelu_gradient", value, {from, at}, saved(from, at), ByOps{[](const Back& k) {
+  return record("gelu_gradient", value, {g, x}, saved(g, x), ByOps{[](const Back& k) {
                   const Tensor &v = k.saved[1], density = exp(v * v * -0.5) * (std::numbers::inv_sqrtpi / std::numbers::sqrt2);
                   return Grads{gelu_gradient(k.g, v), k.g * k.saved[0] * density * (2 - v * v)};
                 }});

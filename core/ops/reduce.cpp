@@ -83,6 +83,7 @@ Tensor min(const Tensor& x, const ReduceOptions& options) {
 
 Tensor logsumexp(const Tensor& x, const ReduceOptions& options) {
   check_float("logsumexp", x);
+  if (x.dtype() == DType::bf16) return logsumexp(x.to(DType::f32), options).to(DType::bf16);  // the gradient is exp(x - result)
   Reduced r("logsumexp", x.shape(), options.axes, true);
   Tensor value;
   {
@@ -101,6 +102,7 @@ Tensor logsumexp(const Tensor& x, const ReduceOptions& options) {
 
 Tensor var(const Tensor& x, const VarOptions& options) {
   check_float("var", x);
+  if (x.dtype() == DType::bf16) return var(x.to(DType::f32), options).to(DType::bf16);  // of close numbers' differences
   Reduced r("var", x.shape(), options.axes, options.keep_axes);
   Tensor centred = x - mean(x, {options.axes, true});
   double divisor = double(std::max<int64_t>(0, r.count - options.correction));

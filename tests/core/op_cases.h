@@ -19,7 +19,7 @@ struct Traits {
   bool differences = true;                // false at a kink, where values drown the differences, or when it takes long
   std::string by_kernel = {};             // the op whose gradient cannot be differentiated again
   double f32_tolerance = 1e-5;            // norm-wise, of values and gradients against f64
-  unsigned bf16_inputs = ~0u;             // bit i: input i may be bf16, the others being f32 then; 0: no such form
+  unsigned bf16_inputs = ~0u;             // bit i: input i may be bf16, the others being f32 then; 0: no op takes it
   double bf16_tolerance = 4e-3;           // norm-wise; one rounding to bf16 is 1.7e-3 in the mean
   DType bf16_gives = DType::bf16;         // number type of a floating result then
   std::vector<Shape> random_inputs = {};  // instead of a golden's: uniform in [-1, 1)

@@ -1,13 +1,14 @@
 #include <doctest/doctest.h>
 
-#include <cmath>
 #include <map>
 
 #include "core/autograd.h"
 #include "core/backend/info.h"
+#include "core/config/json_document.h"
 #include "core/ops/create.h"
 #include "core/ops/loss.h"
 #include "core/random.h"
+#include "nn/builtin.h"
 #include "tests/compare.h"
 #include "tests/nn/golden_networks.h"
 
@@ -65,6 +66,24 @@ struct Types : nn::Observer {
   void after(const nn::Module& module, const Tensor&, const Tensor& y) override { given[module.path()] = y.dtype(); }
 };
 
+Tensor ten_classes(int64_t count) {
+  std::vector<int64_t> classes(size_t(count), 0);
+  for (int64_t i = 0; i < count; ++i) classes[size_t(i)] = i % 10;
+  return Tensor::of<int64_t>({count}, classes);
+}
+
+const char* smooth = R"({"type": "network", "layers": [
+  {"type": "conv2d", "out_channels": 16, "padding": 1, "bias": false}, {"type": "batch_norm"}, {"type": "gelu"},
+  {"type": "residual",
+   "body": [
+     {"type": "conv2d", "out_channels": 32, "stride": 2, "padding": 1, "bias": false}, {"type": "batch_norm"}, {"type": "silu"},
+     {"type": "conv2d", "out_channels": 32, "padding": 1, "bias": false}, {"type": "batch_norm"}],
+   "shortcut": [{"type": "conv2d", "out_channels": 32, "kernel": 1, "stride": 2, "bias": false}, {"type": "batch_norm"}]},
+  {"type": "gelu"},
+  {"type": "global_avg_pool"},
+  {"type": "linear", "out_features": 10}
+]})";
+
 }  // namespace
 
 TEST_CASE("resnets: values, gradients and running statistics in f64 are PyTorch's") {
@@ -100,9 +119,7 @@ TEST_CASE("resnets: bf16 agrees with f32, in whatever its layers hand on up to t
     nn::ModulePtr net = models::cifar_resnet({.depth = 20, .shortcut = shortcut}), half = net->clone();
     Philox generator(12);
     const Tensor images = randn({32, 3, 32, 32}, generator, DType::f32);
-    std::vector<int64_t> classes(32);
-    for (size_t i = 0; i < classes.size(); ++i) classes[i] = int64_t(i % 10);
-    const Tensor labels = Tensor::of<int64_t>({32}, classes);
+    const Tensor labels = ten_classes(32);
     const Tensor wanted = cross_entropy((*net)(images), labels);
     wanted.backward();
 
@@ -115,18 +132,28 @@ TEST_CASE("resnets: bf16 agrees with f32, in whatever its layers hand on up to t
       CHECK(type == (path.empty() || path == "fc" ? DType::f32 : DType::bf16));
     }
     CHECK(distance(found, wanted) <= 1e-2);
-    double difference = 0, norm = 0;
-    const auto single = net->parameters(), rounded = half->parameters();
-    for (size_t i = 0; i < single.size(); ++i) {
-      CHECK(rounded[i].tensor.grad().dtype() == DType::f32);
-      const auto a = rounded[i].tensor.grad().to_vector<double>(), b = single[i].tensor.grad().to_vector<double>();
-      for (size_t k = 0; k < a.size(); ++k) difference += (a[k] - b[k]) * (a[k] - b[k]), norm += b[k] * b[k];
-    }
-    // Rounding moves inputs of ReLUs across 0, the more the deeper: PyTorch 1.13's autocast is off by 24 to 27 % here.
-    CHECK(std::sqrt(difference / norm) <= 0.32);
+    for (const Parameter& parameter : half->parameters()) CHECK(parameter.tensor.grad().dtype() == DType::f32);
+    // The last layer's: further down, gradients jump by percents where rounding moves the input of a ReLU across 0.
     CHECK(distance(half->parameters().back().tensor.grad(), net->parameters().back().tensor.grad()) <= 3e-2);
     for (size_t i = 0; i < net->buffers().size(); ++i)
       CHECK(distance(half->buffers()[i].second, net->buffers()[i].second) <= 2e-2);
+  }
+}
+
+TEST_CASE("bf16: all gradients of a residual network without kinks are those of f32") {
+  if (!has_bf16()) return;
+  nn::register_builtin_models();
+  const auto options = config::parse<config::Component<nn::ModelRegistry>>(config::parse_text(smooth, "smooth.json"), "model");
+  seed_random(1);
+  nn::ModulePtr net = options.create(Shape{1, 3, 16, 16}, 10), half = net->clone();
+  Philox generator(12);
+  const Tensor images = randn({32, 3, 16, 16}, generator, DType::f32), labels = ten_classes(32);
+  cross_entropy((*net)(images), labels).backward();
+  cross_entropy((*half)(images.to(DType::bf16)), labels).backward();
+  const auto wanted = net->parameters(), found = half->parameters();
+  for (size_t i = 0; i < wanted.size(); ++i) {
+    CAPTURE(wanted[i].name);
+    CHECK(distance(found[i].tensor.grad(), wanted[i].tensor.grad()) <= 5e-2);
   }
 }
 

@@ -190,10 +190,11 @@ struct PackedForms : Derived {
     auto at = std::find_if(forms.begin(), forms.end(),
                            [&](const Form& form) { return form.layout == layout && form.packed.dtype() == type; });
     if (at == forms.end()) {
+      const Tensor fresh = Tensor::empty(weight.shape(), type, layout);
+      reorder_into(weight, fresh);
       if (forms.size() == most) forms.erase(forms.begin());
-      forms.push_back({layout, version, Tensor::empty(weight.shape(), type, layout)});
-      reorder_into(weight, forms.back().packed);
-      return forms.back().packed;
+      forms.push_back({layout, version, fresh});
+      return fresh;
     }
     std::rotate(at, at + 1, forms.end());
     Form& form = forms.back();

@@ -48,7 +48,8 @@ dnnl::primitive_attr forward_attributes(const ConvProblem& p, algorithm algo) {
   if (p.residual && algo == algorithm::convolution_winograd) return attributes;
   dnnl::post_ops then;
   if (p.residual) then.append_binary(algorithm::binary_add, forward_hint(p).dst_desc());
-  if (p.relu) then.append_eltwise(1, algorithm::eltwise_relu, 0, 0);
+  // With a slope of 0 below zero, oneDNN makes NaN 0; this one is lost beside any activation.
+  if (p.relu) then.append_eltwise(1, algorithm::eltwise_relu, 1e-20F, 0);
   attributes.set_post_ops(then);
   return attributes;
 }

@@ -1,5 +1,7 @@
 #include <doctest/doctest.h>
 
+#include <cmath>
+
 #include "core/autograd.h"
 #include "core/backend/info.h"
 #include "core/ops/conv.h"
@@ -73,6 +75,22 @@ TEST_CASE("conv2d, then: residual and relu in one pass, in f32, for every kind o
 
 TEST_CASE("conv2d, then: likewise in bf16") {
   if (has_bf16()) check(DType::bf16, 4e-3);
+}
+
+TEST_CASE("conv2d, then: relu keeps NaN, for every kind of convolution") {
+  for (DType type : {DType::f32, DType::bf16}) {
+    if (type == DType::bf16 && !has_bf16()) continue;
+    for (const Case& c : cases()) {
+      CAPTURE(c.name);
+      Tensor x = random(c.x, type, 1);
+      x.mutable_data<double>()[0] = NAN;
+      const Tensor weight = random(c.weight, DType::f32, 2).to(DType::f32);
+      int64_t found = 0;
+      for (float y : conv2d(x.to(type), weight, {}, c.params, {.relu = true}).to(DType::f32).to_vector<float>())
+        found += std::isnan(y);
+      CHECK(found >= c.weight[0] / c.params.groups);  // the first pixel's, at the least
+    }
+  }
 }
 
 TEST_CASE("conv2d, then: the input may be the residual, and stays as it is") {

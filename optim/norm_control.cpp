@@ -1,5 +1,6 @@
 #include "optim/norm_control.h"
 
+#include <algorithm>
 #include <numeric>
 
 #include "optim/loops.h"
@@ -29,13 +30,19 @@ double norm_of(const Tensor& weight) {
 
 void scale_to_norm(const Tensor& weight, double norm) {
   const double before = norm_of(weight);
-  if (!(before > 0)) return;
+  if (!(before > 0 && norm > 0)) return;
   with_type(weight.dtype(), [&](auto zero) {
     auto* w = weight.mutable_data<decltype(zero)>();
     for_chunks(weight.numel(), [&](int64_t begin, int64_t length) {
       for (int64_t i = begin; i < begin + length; ++i) w[i] = decltype(zero)(double(w[i]) * (norm / before));
     });
   });
+}
+
+double lr_to_scale(double lr, const Tensor& weight, const Tensor& gradient) {
+  const double length = norm_of(gradient);
+  constexpr double most = 1e30;  // far from f32's largest number, whatever the optimizer makes of the gradient
+  return lr > 0 && length > 0 ? std::max(lr, std::min(norm_of(weight) / length, most)) : lr;
 }
 
 void scale_step(const Tensor& weight, const Tensor& before, double ratio) {

@@ -65,7 +65,9 @@ UpdateInfo Optimizer::move(Parameter& parameter, const Tensor& gradient, const G
   const Tensor& weight = parameter.tensor;
   if (group.renormalize_every && state.step == 1) state.start_norm = norm_of(weight);
   const Tensor before = group.trust_ratio > 0 ? weight.detach().clone() : Tensor();
-  UpdateInfo info = update(parameter, gradient, group, state);
+  Group moving = group;
+  if (group.trust_ratio > 0) moving.lr = lr_to_scale(group.lr, weight, gradient);
+  UpdateInfo info = update(parameter, gradient, moving, state);
   info.lr = group.lr;
   if (group.trust_ratio > 0) scale_step(weight, before, group.lr * group.trust_ratio);
   if (group.renormalize_every && state.step % group.renormalize_every == 0) scale_to_norm(weight, state.start_norm);

@@ -66,6 +66,7 @@ UpdateInfo Sgdp::update(Parameter& parameter, const Tensor& gradient, const Grou
 double Sgdp::equilibrium_angle(const Group& group, const UpdateInfo& info) const {
   const double shrink = group.lr * group.weight_decay * info.decay_ratio / (1 - options_.momentum);
   if (info.view != View::none) return projected_equilibrium(shrink);
+  if (options_.nesterov && options_.dampening != 0) return NAN;
   return momentum_equilibrium(shrink, options_.momentum, options_.nesterov);
 }
 

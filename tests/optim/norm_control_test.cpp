@@ -66,6 +66,8 @@ TEST_CASE("The predicted equilibrium angle is the one that noise settles at, for
            R"({"type": "sgd", "lr": 0.1, "momentum": 0.9, "decoupled": true, "weight_decay": 0.05})",
            R"({"type": "sgdp", "lr": 0.1, "momentum": 0.9, "weight_decay": 0.005})",
            R"({"type": "sgdp", "lr": 0.1, "momentum": 0.9, "weight_decay": 0.005, "projection": "never"})",
+           R"({"type": "sgdp", "lr": 0.1, "momentum": 0.8, "nesterov": true, "weight_decay": 0.004, "projection": "never"})",
+           R"({"type": "sgdp", "lr": 0.1, "momentum": 0.8, "nesterov": true, "dampening": 0.5, "weight_decay": 0.004})",
            R"({"type": "adamw", "lr": 0.001, "weight_decay": 5})",
            R"({"type": "adamp", "lr": 0.001, "weight_decay": 10, "wd_ratio": 0.3})",
            R"({"type": "adamp", "lr": 0.001, "weight_decay": 5, "nesterov": true, "projection": "never"})",
@@ -83,19 +85,42 @@ TEST_CASE("The equilibrium angle has its published value, and is not given where
   CHECK(std::isnan(settle(R"({"type": "sgd", "lr": 0.1})").predicted));
   CHECK(std::isnan(settle(R"({"type": "adam", "lr": 0.001, "weight_decay": 1})").predicted));
   CHECK(std::isnan(settle(R"({"type": "adamw", "lr": 0.001, "groups": [{"pattern": "*", "trust_ratio": 1}]})").predicted));
+  CHECK(std::isnan(settle(R"({"type": "sgdp", "lr": 0.1, "momentum": 0.9, "nesterov": true, "dampening": 0.5,
+                              "weight_decay": 0.005, "projection": "never"})")
+                       .predicted));
 }
 
-TEST_CASE("Weights of zeros, and no step at all, stay as they are under norm control") {
+namespace {
+
+// One step of sgd, lr 0.125, with such a group.
+Vector stepped(const std::string& group, const Vector& start, const Vector& gradient) {
   register_builtin_optimizers();
-  const Tensor zeros = model::tensor<float>({2, 2}, {0, 0, 0, 0}).set_requires_grad();
-  const Tensor still = model::tensor<float>({2, 2}, {1, 2, 3, 4}).set_requires_grad();
-  const auto text = config::parse_text(
-      R"({"type": "sgd", "lr": 0.1, "groups": [{"pattern": "*", "trust_ratio": 1, "renormalize_every": 1}]})", "test.json");
-  const auto optimizer = config::parse<config::Component<OptimizerRegistry>>(text).create(
-      std::vector<Parameter>{{"zeros", zeros}, {"still", still}});
-  zeros.set_grad(model::tensor<float>({2, 2}, {1, 0, 0, 0}));
-  still.set_grad(model::tensor<float>({2, 2}, {0, 0, 0, 0}));
-  optimizer->step();
-  CHECK(still.to_vector<double>() == Vector{1, 2, 3, 4});
-  for (double x : zeros.to_vector<double>()) CHECK(std::isfinite(x));
+  const Tensor weight = model::tensor<float>({2, 2}, start).set_requires_grad();
+  const auto text =
+      config::parse_text(R"({"type": "sgd", "lr": 0.125, "groups": [{"pattern": "*", )" + group + "}]}", "test.json");
+  const auto optimizer = config::parse<config::Component<OptimizerRegistry>>(text).create(std::vector<Parameter>{{"w", weight}});
+  weight.set_grad(model::tensor<float>({2, 2}, gradient));
+  Seen seen;
+  optimizer->step(&seen);
+  CHECK(seen.info.lr == 0.125);
+  return weight.to_vector<double>();
+}
+
+}  // namespace
+
+TEST_CASE("Weights of zeros take the step as it is, and no step at all stays one, under norm control") {
+  for (const char* group : {R"("trust_ratio": 1)", R"("renormalize_every": 1)"}) {
+    CAPTURE(std::string(group));
+    CHECK(stepped(group, {0, 0, 0, 0}, {1, 0, 0, -2}) == Vector{-0.125, 0, 0, 0.25});
+    CHECK(stepped(group, {1, 2, 3, 4}, {0, 0, 0, 0}) == Vector{1, 2, 3, 4});
+  }
+}
+
+// w - lr ||w|| g / ||g||, here 3 - 0.125 * 6 * 0.5.
+TEST_CASE("The trust ratio scales steps of gradients however small and large") {
+  for (double size : {1e-30, 1e-8, 1.0, 1e10}) {
+    CAPTURE(size);
+    for (double w : stepped(R"("trust_ratio": 1)", {3, 3, 3, 3}, {size, size, size, size}))
+      CHECK(w == doctest::Approx(2.625).epsilon(1e-6));
+  }
 }

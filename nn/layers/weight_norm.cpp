@@ -15,6 +15,18 @@ Tensor row_norms(const Tensor& v) {
   return norm(v, {.axes = axes, .keep_axes = true});
 }
 
+// The layer's weight for one call, its graph let go of afterwards, also when the call throws.
+class Lent {
+ public:
+  Lent(Module& layer, const Tensor& weight) : layer_(layer), kept_(weight.detach()) { layer.set_derived("weight", weight); }
+  ~Lent() { layer_.set_derived("weight", kept_); }
+  Lent(const Lent&) = delete;
+
+ private:
+  Module& layer_;
+  Tensor kept_;
+};
+
 }  // namespace
 
 WeightNorm::WeightNorm(ModulePtr layer) {
@@ -25,18 +37,23 @@ WeightNorm::WeightNorm(ModulePtr layer) {
     fail("weight_norm: {} has no weight of two or more dimensions; wrap a conv2d or linear layer", layer->describe());
   }
   const Tensor weight = layer->derive_parameter("weight").clone();
-  add_parameter("weight_g", row_norms(weight), ParameterKind::norm);
+  const Tensor norms = row_norms(weight);
+  if (min(norms).item() == 0) {
+    fail(
+        "weight_norm: a row of the weight of {} is all zeros, which has no direction; start it otherwise than with init "
+        "\"zeros\"",
+        layer->describe());
+  }
+  add_parameter("weight_g", norms, ParameterKind::norm);
   add_parameter("weight_v", weight);
   add_child("layer", std::move(layer));
 }
 
 Tensor WeightNorm::forward(const Tensor& x) {
   Module& layer = child("layer");
-  const Tensor &v = parameter("weight_v"), weight = v * (parameter("weight_g") / row_norms(v));
-  layer.set_derived("weight", weight);
-  const Tensor y = layer(x);
-  layer.set_derived("weight", weight.detach());  // lets go of the graph
-  return y;
+  const Tensor& v = parameter("weight_v");
+  const Lent weight(layer, v * (parameter("weight_g") / clamp(row_norms(v), {.min = 1e-12})));
+  return layer(x);
 }
 
 }  // namespace az::nn

@@ -68,12 +68,36 @@ TEST_CASE("weight norm starts as the layer it wraps, and the length of v does no
 TEST_CASE("weight norm keeps no graph alive, and a copy has a weight of its own") {
   nn::WeightNorm layer(std::make_unique<nn::Linear>(3, nn::LinearOptions{.out_features = 2}));
   const Tensor x = randn({4, 3});
-  for (int step = 0; step < 2; ++step) sum(layer(x)).backward();  // a second one through the same graph would throw
+  const size_t in_use = memory_stats().in_use;
+  layer(x);
+  CHECK(memory_stats().in_use == in_use);
+  CHECK_THROWS_AS(layer(randn({4, 5})), Error);
+  CHECK(memory_stats().in_use == in_use);
   nn::ModulePtr copy = layer.clone();
   const Vector y = layer(x).to_vector<double>();
   set(*copy, "weight_g", {0, 0});
   (*copy)(x);
   CHECK(layer(x).to_vector<double>() == y);
+}
+
+TEST_CASE("weight norm: a row of zeros is refused at the start, and does no harm later") {
+  nn::register_builtin_layers();
+  const std::string json = R"({"type": "weight_norm", "layer": {"type": "linear", "out_features": 2, "init": "zeros"}})";
+  const auto component = config::parse<config::Component<nn::LayerRegistry>>(config::parse_text(json, "net.json"));
+  CHECK_THROWS_WITH(
+      component.create(Shape{1, 3}),
+      "net.json:1:1: weight_norm: a row of the weight of Linear(3 -> 2) is all zeros, which has no direction; start "
+      "it otherwise than with init \"zeros\"");
+  nn::WeightNorm layer(std::make_unique<nn::Linear>(2, nn::LinearOptions{.out_features = 2}));
+  set(layer, "weight_v", {0, 0, 3, 4});
+  set(layer, "weight_g", {1, 5});
+  set(layer, "layer.bias", {0, 0});
+  const Tensor y = layer(Tensor::of<float>({1, 2}, {1, 2}));
+  CHECK(y.to_vector<double>() == Vector{0, 11});
+  sum(y).backward();
+  for (const Parameter& parameter : layer.parameters()) {
+    for (double g : parameter.tensor.grad().to_vector<double>()) CHECK(std::isfinite(g));
+  }
 }
 
 TEST_CASE("weight norm of a layer without a weight is refused at its place") {

@@ -90,16 +90,16 @@ void ScaleInvariance::after(const Parameter& parameter, const Tensor& gradient, 
     total += cosine;
   }
   const double norm = std::sqrt(all.ww), radial = all.wd / norm, count = double(parameter.tensor.numel());
-  const double tangential = std::sqrt(std::max(0.0, all.dd - radial * radial));
+  const double rest = all.dd - radial * radial, tangential = rest < 0 ? 0 : std::sqrt(rest);  // NaN stays NaN
   // tan(angle) = tangential / (norm + radial), as w' = (norm + radial) w/||w|| + the tangential part.
   const double angle = norm > 0 ? std::atan2(tangential, norm + radial) : NAN;
   const double channel = std::sqrt(count / double(rows.size()));
   lines_.push_back({{"parameter", parameter.name},
                     {"norm", norm},
                     {"gradient_norm", std::sqrt(all.gg)},
-                    {"cosine", all.cosine() * std::sqrt(count)},
-                    {"channel_cosine_max", largest * channel},
-                    {"channel_cosine_mean", total / double(rows.size()) * channel},
+                    {"scaled_cosine", all.cosine() * std::sqrt(count)},
+                    {"scaled_channel_cosine_max", largest * channel},
+                    {"scaled_channel_cosine_mean", total / double(rows.size()) * channel},
                     {"effective_lr", info.lr / all.ww},
                     {"effective_step", 2 * std::sin(angle / 2)},
                     {"angle", angle},

@@ -84,9 +84,9 @@ TEST_CASE("scale_invariance records what the definitions give, in f64") {
     const std::map<std::string, double> expected = {
         {"norm", norm(before)},
         {"gradient_norm", norm(g)},
-        {"cosine", std::fabs(dot(before, g, 0, g.size())) / (norm(before) * norm(g)) * std::sqrt(135.0)},
-        {"channel_cosine_max", largest},
-        {"channel_cosine_mean", mean},
+        {"scaled_cosine", std::fabs(dot(before, g, 0, g.size())) / (norm(before) * norm(g)) * std::sqrt(135.0)},
+        {"scaled_channel_cosine_max", largest},
+        {"scaled_channel_cosine_mean", mean},
         {"effective_lr", 0.3 / dot(before, before, 0, before.size())},
         {"effective_step", norm(combined(1, unit_after, -1, unit))},
         {"angle", 2 * std::atan2(norm(combined(1, unit_after, -1, unit)), norm(combined(1, unit_after, 1, unit)))},
@@ -114,7 +114,7 @@ TEST_CASE("The norms and steps recorded of a scale-invariant weight obey the mom
     (-sum(matmul(w, target)) / sqrt(sum(w * w))).backward();
     const Line line = watched_step(probe, optimizer).at(0);
     CHECK(number(line, "norm") * number(line, "norm") == doctest::Approx(squared).epsilon(1e-13));
-    CHECK(number(line, "cosine") < 1e-12);
+    CHECK(number(line, "scaled_cosine") < 1e-12);
     CHECK(std::isnan(number(line, "equilibrium_angle")));
     const double move = std::pow(number(line, "radial"), 2) + std::pow(number(line, "tangential"), 2);
     squared += move + 2 * memory;  // memory = sum_{k<t} b^(t-k) (lr ||p_k||)^2
@@ -132,8 +132,9 @@ TEST_CASE("Small turns keep their digits, in f32 too; a weight of zeros has no d
   const auto lines = watched_step(probe, optimizer);
   CHECK(number(lines[0], "angle") == doctest::Approx(1e-9));
   CHECK(number(lines[0], "effective_step") == doctest::Approx(1e-9));
-  for (const char* key : {"angle", "effective_step"}) CHECK(std::isnan(number(lines[1], key)));
-  for (const char* key : {"cosine", "channel_cosine_max", "channel_cosine_mean"}) CHECK(number(lines[1], key) == 0);
+  for (const char* key : {"angle", "effective_step", "radial", "tangential"}) CHECK(std::isnan(number(lines[1], key)));
+  for (const char* key : {"scaled_cosine", "scaled_channel_cosine_max", "scaled_channel_cosine_mean"})
+    CHECK(number(lines[1], key) == 0);
   CHECK(number(lines[1], "gradient_norm") == 1);
 }
 

@@ -8,6 +8,7 @@
 #include "core/error.h"
 #include "core/files.h"
 #include "experiments/files.h"
+#include "experiments/precision.h"
 
 namespace az::experiments {
 namespace {
@@ -26,7 +27,7 @@ std::string state_to_json(const TrainingState& s) {
       {"seconds", s.seconds},
       {"random", {{"seed", s.random.seed}, {"draws", s.random.draws}}},
       {"lr", s.lr},
-      {"precision", s.precision},
+      {"precision", name_of(s.precision)},
       {"best_accuracy", nullptr},
       {"best_epoch", s.best_epoch},
       {"metrics_bytes", s.metrics_bytes},
@@ -71,8 +72,7 @@ TrainingState state_from_json(const std::string& text) {
   s.lr = number(json, "lr");
   if (json.contains("precision")) {
     const auto& precision = json["precision"];
-    if (precision != "f32" && precision != "bf16") fail("\"precision\" must be \"f32\" or \"bf16\", got {}", precision.dump());
-    s.precision = precision;
+    s.precision = precision_of(precision.is_string() ? precision.get<std::string>() : precision.dump());
   }
   if (!member(json, "best_accuracy").is_null()) s.best_accuracy = number(json, "best_accuracy");
   s.best_epoch = count(json, "best_epoch");

@@ -20,8 +20,8 @@ struct TrainingState {
   double epoch_seconds = 0;
   double seconds = 0;  // of training, in all
   RandomState random = {};
-  double lr = 0;                  // of the last step
-  std::string precision = "f32";  // of activations, as they really were
+  double lr = 0;                 // of the last step
+  DType precision = DType::f32;  // of activations, as they really were
   std::optional<double> best_accuracy = {};
   int64_t best_epoch = 0;
   int64_t metrics_bytes = 0;  // length of metrics.jsonl

@@ -20,6 +20,11 @@ data::Splits load_data(const ExperimentConfig& config) {
   return splits;
 }
 
+data::Loader loader_of(const data::Dataset& set, data::LoaderOptions options, DType precision) {
+  options.type = available_precision(precision);
+  return data::Loader(set, std::move(options));
+}
+
 }  // namespace
 
 void register_builtin() {
@@ -87,26 +92,22 @@ Experiment::Experiment(ExperimentConfig given)
       optimizer(config.optimizer.create(model->parameters())),
       probes(make_probes(config, *optimizer)),
       splits(load_data(config)),
-      train(splits.train, splits.training),
-      test(splits.test, splits.evaluation),
+      train(loader_of(splits.train, splits.training, precision_of(config.train.precision))),
+      test(loader_of(splits.test, splits.evaluation, precision())),
       schedule_(config.schedule.create()),
       base_lr_(optimizer->lr()) {
   if (config.train.threads) set_thread_count(int(*config.train.threads), "train.threads");
   use_algorithms(config);
-  use_precision(precision_of(config.train.precision));
+  if (splits.validation) validation = loader_of(*splits.validation, splits.evaluation, precision());
   // A run that is resumed or evaluated overwrites it with what it took then.
   nn::initialize_from_data(*model, [&] { return (*data::Loader(splits.train, splits.evaluation).begin()).images; });
   if (config.train.average) average = config.train.average->create(model->state());
 }
 
 void Experiment::use_precision(DType wanted) {
-  const auto loader = [type = available_precision(wanted)](const data::Dataset& set, data::LoaderOptions options) {
-    options.type = type;
-    return data::Loader(set, std::move(options));
-  };
-  train = loader(splits.train, splits.training);
-  if (splits.validation) validation = loader(*splits.validation, splits.evaluation);
-  test = loader(splits.test, splits.evaluation);
+  train = loader_of(splits.train, splits.training, wanted);
+  if (splits.validation) validation = loader_of(*splits.validation, splits.evaluation, wanted);
+  test = loader_of(splits.test, splits.evaluation, wanted);
 }
 
 int64_t Experiment::steps_per_epoch() const { return (train.batches() + config.train.accumulate - 1) / config.train.accumulate; }

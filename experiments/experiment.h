@@ -50,9 +50,8 @@ struct TrainOptions {
     f("max_steps", &TrainOptions::max_steps, "stop after so many optimizer steps", at_least(1));
     f("accumulate", &TrainOptions::accumulate, "batches whose gradients make one step", at_least(1), at_most(1e6));
     f("precision", &TrainOptions::precision,
-      "number type of activations; with bf16, weights, their gradients, statistics and the loss stay f32, and where the "
-      "processor "
-      "has no bf16 arithmetic everything does",
+      "number type of activations; with bf16, weights, their gradients, statistics and the loss stay f32, and everything does "
+      "where the processor has no bf16 arithmetic",
       one_of({"f32", "bf16"}));
     f("label_smoothing", &TrainOptions::label_smoothing, "share of each label spread over all classes", at_least(0),
       less_than(1));

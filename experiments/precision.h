@@ -8,7 +8,7 @@
 // What train.precision comes to on this machine.
 namespace az::experiments {
 
-// The number type of activations that a config or a checkpoint names.
+// The number type of activations that a config or a checkpoint names. Throws Error for any but "f32" and "bf16".
 DType precision_of(const std::string& name);
 // `wanted`, or f32 where it is bf16 and the processor has no arithmetic for that.
 DType available_precision(DType wanted);

@@ -73,7 +73,7 @@ std::string environment_json(const Start& start) {
       {"instruction_sets", info.instruction_sets},
       {"threads", thread_count()},
       {"threads_by", thread_count_origin()},
-      {"precision", name_of(start.precision)},
+      {"precision_at_start", name_of(start.precision)},
       {"onednn", info.onednn},
       {"onednn_isa", info.onednn_isa},
       {"openblas", info.openblas},

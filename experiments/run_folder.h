@@ -16,7 +16,7 @@ std::string create_run_folder(const std::string& name, const std::string& wanted
 struct Start {
   std::string command;
   std::string commit;  // that the program was built from
-  DType precision;     // really used
+  DType precision;     // really used at first; a checkpoint names its own
 };
 // environment.json: that, the date, processor, threads, libraries and compiler, as indented JSON.
 std::string environment_json(const Start& start);

@@ -61,7 +61,8 @@ Evaluation::Evaluation(nn::Module& model, const EvaluationOptions& options)
 void Evaluation::add(const data::Batch& batch) {
   Tensor logits;
   for (const View& view : views_) {
-    const Tensor one = model_(seen(batch.images, view));
+    Tensor one = model_(seen(batch.images, view));
+    if (one.dtype() == DType::bf16) one = one.to(DType::f32);  // a sum of views needs more than 8 bits
     logits = views_.size() == 1 ? one : logits.defined() ? logits + one * view.weight : one * view.weight;
   }
   score_.add(cross_entropy(logits, batch.labels).item(), logits, batch.labels);

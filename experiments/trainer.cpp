@@ -10,7 +10,6 @@
 #include "experiments/diagnose.h"
 #include "experiments/interrupt.h"
 #include "experiments/log/mirror.h"
-#include "experiments/precision.h"
 
 namespace az::experiments {
 namespace {
@@ -50,9 +49,9 @@ DType Trainer::restore() {
   if (experiment_.average) experiment_.average->load_state(checkpoint.average.tensors);
   use_algorithms(config_, checkpoint.algorithms);
   state_ = checkpoint.state;
-  experiment_.use_precision(precision_of(state_.precision));
+  experiment_.use_precision(state_.precision);
   set_random_state(state_.random);
-  return precision_of(state_.precision);
+  return state_.precision;
 }
 
 bool Trainer::finished() const {
@@ -201,7 +200,7 @@ void Trainer::save(const std::string& name) {
   metrics_->sync();
   state_.metrics_bytes = metrics_->bytes();
   state_.random = random_state();
-  state_.precision = name_of(experiment_.precision());
+  state_.precision = experiment_.precision();
   const auto averages = experiment_.average ? experiment_.average->state() : std::map<std::string, Tensor>();
   save_checkpoint(folder_ + "/checkpoints/" + name,
                   {{experiment_.model->state(), {}}, {experiment_.optimizer->state(), {}}, state_, {averages, {}}, algorithms()});

@@ -6,7 +6,8 @@ namespace az::optim {
 
 // The angle in radians that a scale-invariant weight turns at each step once its norm has settled: gradients are tangent and as
 // good as independent, decay shrinks the weight by a share `shrink` a step, and that balances what the steps add to its norm.
-// After Wan et al., "Spherical Motion Dynamics", 2021, and Kosson et al., "Rotational Equilibrium", 2024.
+// After Wan et al., "Spherical motion dynamics", 2021 (arXiv:2006.08419), and Kosson et al., "Rotational equilibrium", 2024
+// (arXiv:2305.17212).
 
 // Steps that are projected add their own squares only: angle^2 = 2 shrink.
 inline double projected_equilibrium(double shrink) { return shrink > 0 ? std::sqrt(2 * shrink) : NAN; }

@@ -1,7 +1,11 @@
 #pragma once
 
-#include <cmath>
+#include <doctest/doctest.h>
 
+#include <cmath>
+#include <string>
+
+#include "core/backend/info.h"
 #include "core/tensor.h"
 
 namespace az::test {
@@ -17,6 +21,14 @@ inline double distance(const Tensor& a, const Tensor& b) {
   }
   double result = std::sqrt(norm > 0 ? difference / norm : difference);
   return std::isfinite(result) ? result : INFINITY;
+}
+
+inline bool has(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
+
+// Whether what needs bf16 arithmetic is left out here, which is said.
+inline bool skipped_without_bf16() {
+  if (!has_bf16()) MESSAGE("skipped: there is no bf16 arithmetic here");
+  return !has_bf16();
 }
 
 }  // namespace az::test

@@ -140,7 +140,7 @@ void run_bench(const Arguments& arguments) {
   if (!arguments.flame.empty()) write_file(arguments.flame, "");  // better to fail now than after the measurement
   Experiment experiment(std::move(config));
   print_machine_notes();
-  print_precision_note(experiment);
+  print_precision_note(experiment.config, experiment.precision());
   const BenchReport report = bench(experiment, arguments.options);
   if (!arguments.flame.empty()) {
     write_file(arguments.flame, flame_svg(report));

@@ -21,8 +21,8 @@ std::string source_commit();
 
 // On stderr, a line for each thing that makes training on this machine slower than it could be.
 void print_machine_notes();
-// Likewise, where activations are not of the number type that the config wants, or that they had in the checkpoint.
-void print_precision_note(const experiments::Experiment& experiment, std::optional<DType> before = {});
+// Likewise, where activations are `now` not of the number type that the config wants, or that they had in the checkpoint before.
+void print_precision_note(const experiments::ExperimentConfig& config, DType now, std::optional<DType> before = {});
 
 // Each adds its commands to `app`; the commands write to `outcome`.
 void add_train_commands(CLI::App& app, Outcome& outcome);    // train, resume, eval

@@ -87,9 +87,9 @@ void print_machine_notes() {
   }
 }
 
-void print_precision_note(const experiments::Experiment& experiment, std::optional<DType> before) {
-  const DType wanted = experiments::precision_of(experiment.config.train.precision);
-  const std::string note = experiments::precision_note({.wanted = wanted, .now = experiment.precision(), .before = before});
+void print_precision_note(const experiments::ExperimentConfig& config, DType now, std::optional<DType> before) {
+  const DType wanted = experiments::precision_of(config.train.precision);
+  const std::string note = experiments::precision_note({.wanted = wanted, .now = now, .before = before});
   if (!note.empty()) fmt::print(stderr, "azimuth: note: {}\n", note);
 }
 

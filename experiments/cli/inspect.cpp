@@ -40,6 +40,7 @@ void check(const Arguments& arguments) {
   config.schedule.create();
   if (config.train.average) config.train.average->create(model->state());
   const DType type = available_precision(precision_of(config.train.precision));
+  print_precision_note(config, type);
   const nn::Summary summary = nn::summarize(*model, input_shape(config), type);
   if (!arguments.json) {
     fmt::print("{}", summary.table());

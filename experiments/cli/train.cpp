@@ -8,7 +8,6 @@
 
 #include "experiments/cli/commands.h"
 #include "experiments/files.h"
-#include "experiments/precision.h"
 #include "experiments/run_folder.h"
 #include "experiments/trainer.h"
 
@@ -60,7 +59,7 @@ Exit train(const Arguments& arguments, const std::string& command_line) {
   if (!experiment.config.description.empty()) fmt::print(stderr, "{}\n", experiment.config.description);
   fmt::print(stderr, "run folder {}\n", folder);
   print_machine_notes();
-  print_precision_note(experiment);
+  print_precision_note(experiment.config, experiment.precision());
   const TrainingResult result = Trainer(experiment, folder).run();
   report(result, folder, arguments.json);
   return result.exit;
@@ -71,7 +70,7 @@ Exit resume(const Arguments& arguments) {
   Trainer trainer(experiment, arguments.path);
   const DType before = trainer.restore();
   print_machine_notes();
-  print_precision_note(experiment, before);
+  print_precision_note(experiment.config, experiment.precision(), before);
   const TrainingResult result = trainer.run();
   report(result, arguments.path, arguments.json);
   return result.exit;
@@ -83,9 +82,8 @@ Exit evaluate_run(const Arguments& arguments) {
   const Checkpoint checkpoint = load_checkpoint(arguments.path + "/checkpoints/" + which, limits_of(experiment));
   experiment.model->load_state(checkpoint.weights());
   use_algorithms(experiment.config, checkpoint.algorithms);
-  const DType before = precision_of(checkpoint.state.precision);
-  experiment.use_precision(before);
-  print_precision_note(experiment, before);
+  experiment.use_precision(checkpoint.state.precision);
+  print_precision_note(experiment.config, experiment.precision(), checkpoint.state.precision);
   MetricFields fields = {{"run", arguments.path}, {"checkpoint", which}, {"epochs", checkpoint.state.epochs}};
   const auto show = [&](const std::string& name, data::Loader& loader) {
     const Score score = evaluate(*experiment.model, loader, experiment.config.train.evaluation);

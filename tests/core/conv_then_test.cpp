@@ -3,7 +3,6 @@
 #include <cmath>
 
 #include "core/autograd.h"
-#include "core/backend/info.h"
 #include "core/ops/conv.h"
 #include "core/ops/create.h"
 #include "core/ops/elementwise.h"
@@ -74,12 +73,12 @@ void check(DType type, double tolerance) {
 TEST_CASE("conv2d, then: residual and relu in one pass, in f32, for every kind of convolution") { check(DType::f32, 1e-5); }
 
 TEST_CASE("conv2d, then: likewise in bf16") {
-  if (has_bf16()) check(DType::bf16, 4e-3);
+  if (!test::skipped_without_bf16()) check(DType::bf16, 4e-3);
 }
 
 TEST_CASE("conv2d, then: relu keeps NaN, for every kind of convolution") {
   for (DType type : {DType::f32, DType::bf16}) {
-    if (type == DType::bf16 && !has_bf16()) continue;
+    if (type == DType::bf16 && test::skipped_without_bf16()) continue;
     for (const Case& c : cases()) {
       CAPTURE(c.name);
       Tensor x = random(c.x, type, 1);

@@ -267,7 +267,7 @@ TEST_CASE("ops: f32 agrees with f64 in every layout, forward and backward") {
 }
 
 TEST_CASE("ops: bf16 agrees with f64 on the same rounded inputs in every layout, forward and backward") {
-  if (!has_bf16()) {
+  if (test::skipped_without_bf16()) {
     Tensor x = zeros({1, 16, 4, 4}, DType::bf16);
     CHECK_THROWS_WITH_AS(conv2d(x, zeros({16, 16, 3, 3}), {}),
                          "conv2d: this processor has no bf16 arithmetic (AVX-512 with bf16, or AMX); use f32", Error);

@@ -3,7 +3,6 @@
 #include <cmath>
 
 #include "core/autograd.h"
-#include "core/backend/info.h"
 #include "core/backend/layout.h"
 #include "core/ops.h"
 #include "core/random.h"
@@ -48,7 +47,7 @@ void check(const Shape& shape, const Op& op) {
   const Tensor upstream = drawn(op(x).shape(), 2);
   const Outcome wanted = run(op, x.to(DType::f64), upstream.to(DType::f64));
   for (DType type : {DType::f32, DType::bf16}) {
-    if (type == DType::bf16 && !has_bf16()) continue;
+    if (type == DType::bf16 && test::skipped_without_bf16()) continue;
     for (int64_t block : {int64_t(1), int64_t(8), int64_t(16), shape[1]}) {
       CAPTURE(block);
       const bool is_last = block == shape[1] && block != 16;
@@ -84,7 +83,7 @@ TEST_CASE("max_pool2d: values and gradients in every layout, windows that tile, 
 
 TEST_CASE("max_pool2d: a NaN in the window is the largest, in every layout and number type") {
   for (DType type : {DType::f32, DType::bf16, DType::f64}) {
-    if (type == DType::bf16 && !has_bf16()) continue;
+    if (type == DType::bf16 && test::skipped_without_bf16()) continue;
     for (int64_t place : {0, 1, 4, 5}) {  // of the first window
       Tensor x = drawn({1, 20, 4, 4}, 3);
       x.mutable_data<float>()[place] = NAN;

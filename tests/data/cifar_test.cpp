@@ -10,10 +10,12 @@
 
 #include "core/error.h"
 #include "data/catalog.h"
+#include "tests/compare.h"
 #include "tests/data/temporary_folder.h"
 
 using namespace az;
 using namespace az::data;
+using test::has;
 
 namespace {
 
@@ -50,8 +52,6 @@ std::string message(const CifarFormat& format, const std::filesystem::path& fold
   }
   return "no error";
 }
-
-bool holds(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
 
 std::filesystem::path real_cifar10() {
   const char* given = std::getenv("AZIMUTH_CIFAR10");
@@ -92,7 +92,7 @@ TEST_CASE("class names are read when they are there") {
   CHECK(names[1] == "automobile");
   CHECK(names[9] == "truck");
   write(folder.path / "batches.meta.txt", "airplane\n");
-  CHECK(holds(message(format, folder.path), "has 1 class names, expected 10"));
+  CHECK(has(message(format, folder.path), "has 1 class names, expected 10"));
 }
 
 TEST_CASE("a missing, short, long or wrong file is named with the place and what to do") {
@@ -114,19 +114,19 @@ TEST_CASE("a missing, short, long or wrong file is named with the place and what
     CHECK(message(format, folder.path) ==
           "cifar10: " + third.string() + " ends in record 1: 3173 bytes, expected 9219 (3 records of 3073 bytes)");
     write(third, bytes.substr(0, 2 * 3073));
-    CHECK(holds(message(format, folder.path), "ends in record 2: 6146 bytes"));
+    CHECK(has(message(format, folder.path), "ends in record 2: 6146 bytes"));
     write(third, "");
-    CHECK(holds(message(format, folder.path), "ends in record 0: 0 bytes"));
+    CHECK(has(message(format, folder.path), "ends in record 0: 0 bytes"));
   }
   SUBCASE("too long") {
     write(third, bytes + "x");
-    CHECK(holds(message(format, folder.path), third.string() + " is too long: 9220 bytes, expected 9219"));
+    CHECK(has(message(format, folder.path), third.string() + " is too long: 9220 bytes, expected 9219"));
   }
   SUBCASE("label out of range") {
     std::string bad = bytes;
     bad[2 * 3073] = char(10);
     write(third, bad);
-    CHECK(holds(message(format, folder.path), third.string() + ": record 2 (byte 6146) has label 10, expected 0 to 9"));
+    CHECK(has(message(format, folder.path), third.string() + ": record 2 (byte 6146) has label 10, expected 0 to 9"));
     CHECK(message(format, folder.path, false) == "no error");
   }
 }
@@ -170,7 +170,7 @@ TEST_CASE("the fine label of CIFAR-100 is checked") {
   std::string bad = records(format, 0);
   bad[3074 + 1] = char(100);
   write(folder.path / "train.bin", bad);
-  CHECK(holds(message(format, folder.path), "record 1 (byte 3075) has label 100, expected 0 to 99"));
+  CHECK(has(message(format, folder.path), "record 1 (byte 3075) has label 100, expected 0 to 99"));
 }
 
 TEST_CASE("a set of one's own is never said to be azimuth's to replace or delete") {

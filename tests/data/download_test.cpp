@@ -13,11 +13,13 @@
 
 #include "core/error.h"
 #include "data/archive.h"
+#include "tests/compare.h"
 #include "tests/data/http_server.h"
 #include "tests/data/temporary_folder.h"
 
 using namespace az;
 using namespace az::data;
+using test::has;
 
 namespace {
 
@@ -121,8 +123,6 @@ struct Fixture {
   DownloadOptions options;
 };
 
-bool holds(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
-
 }  // namespace
 
 // The last is FIPS 180-2's test of a message of several blocks.
@@ -186,7 +186,7 @@ TEST_CASE("a damaged set stays as it is when it cannot be replaced") {
   Fixture fixture({good_archive(), 404});
   std::filesystem::create_directories(fixture.options.folder / "set");
   std::ofstream(fixture.options.folder / "set" / "a.bin") << "short";
-  CHECK(holds(fixture.message(), "404"));
+  CHECK(has(fixture.message(), "404"));
   CHECK(read(fixture.options.folder / "set" / "a.bin") == "short");
 }
 
@@ -212,7 +212,7 @@ TEST_CASE("a stop while unpacking leaves nothing") {
   Fixture fixture({good_archive()});
   const auto part = fixture.options.folder / "set.part";
   fixture.options.progress = [&](int64_t, int64_t) { return !std::filesystem::exists(part / "set" / "a.bin"); };
-  CHECK(holds(fixture.message(), "unpacking " + (fixture.options.folder / "set.tar.gz.part").string() + " was stopped"));
+  CHECK(has(fixture.message(), "unpacking " + (fixture.options.folder / "set.tar.gz.part").string() + " was stopped"));
   CHECK(fixture.nothing_left());
 }
 
@@ -230,7 +230,7 @@ TEST_CASE("of two downloads at once the second is told, and the first goes on") 
     return true;
   };
   CHECK(download(fixture.entry, fixture.options) == fixture.options.folder / "set");
-  CHECK(holds(second, "set.tar.gz.part is being downloaded by another process; wait for it to finish"));
+  CHECK(has(second, "set.tar.gz.part is being downloaded by another process; wait for it to finish"));
   CHECK(read(fixture.options.folder / "set" / "a.bin") == noise());
 }
 
@@ -285,39 +285,39 @@ TEST_CASE("a corrupt archive is refused by its digest") {
   bytes[bytes.size() / 2] ^= 1;
   Fixture fixture({bytes});
   std::string text = fixture.message();
-  CHECK(holds(text, fixture.server.url() + "/set.tar.gz is not the expected archive: SHA-256 " + sha256(bytes) + ", expected "));
+  CHECK(has(text, fixture.server.url() + "/set.tar.gz is not the expected archive: SHA-256 " + sha256(bytes) + ", expected "));
   CHECK(fixture.nothing_left());
 }
 
 TEST_CASE("a connection that breaks off leaves nothing") {
   Fixture fixture({good_archive(), 200, 5000});
-  CHECK(holds(fixture.message(), "cannot download " + fixture.server.url() + "/set.tar.gz: "));
+  CHECK(has(fixture.message(), "cannot download " + fixture.server.url() + "/set.tar.gz: "));
   CHECK(fixture.nothing_left());
 }
 
 TEST_CASE("an archive truncated where it was made does not unpack") {
   std::string bytes = good_archive().substr(0, 50000);
   Fixture fixture({bytes}, bytes);
-  CHECK(holds(fixture.message(), "cannot unpack "));
+  CHECK(has(fixture.message(), "cannot unpack "));
   CHECK(fixture.nothing_left());
 }
 
 TEST_CASE("an address without the archive, and a server that is not there, are said") {
   Fixture fixture({good_archive(), 404});
-  CHECK(holds(fixture.message(), "404"));
+  CHECK(has(fixture.message(), "404"));
   CHECK(fixture.nothing_left());
   fixture.options.base_url = "http://127.0.0.1:1";
-  CHECK(holds(fixture.message(), "check the network and the address"));
+  CHECK(has(fixture.message(), "check the network and the address"));
   fixture.options.base_url = "file://" + fixture.folder.path.string();
   std::ofstream(fixture.folder.path / "set.tar.gz", std::ios::binary) << good_archive();
-  CHECK(holds(fixture.message(), "cannot download file://"));
+  CHECK(has(fixture.message(), "cannot download file://"));
   CHECK(fixture.nothing_left());
 }
 
 TEST_CASE("a download can be stopped") {
   Fixture fixture({good_archive()});
   fixture.options.progress = [](int64_t, int64_t) { return false; };
-  CHECK(holds(fixture.message(), "was stopped"));
+  CHECK(has(fixture.message(), "was stopped"));
   CHECK(fixture.nothing_left());
 }
 
@@ -329,7 +329,7 @@ TEST_CASE("an archive cannot write outside its folder") {
     CAPTURE(member.name);
     std::string bytes = tar_gz({{"set/a.bin", "a"}, member});
     Fixture fixture({bytes}, bytes);
-    CHECK(holds(fixture.message(), "refused the entry \"" + member.name + "\""));
+    CHECK(has(fixture.message(), "refused the entry \"" + member.name + "\""));
     CHECK(fixture.nothing_left());
     CHECK_FALSE(std::filesystem::exists(fixture.folder.path / "escaped"));
     CHECK_FALSE(std::filesystem::exists(absolute));
@@ -339,7 +339,7 @@ TEST_CASE("an archive cannot write outside its folder") {
 TEST_CASE("an archive without the expected folder, and a place that cannot be written, are said") {
   std::string bytes = tar_gz({{"other/a.bin", "a"}});
   Fixture fixture({bytes}, bytes);
-  CHECK(holds(fixture.message(), "holds no folder set"));
+  CHECK(has(fixture.message(), "holds no folder set"));
   CHECK(fixture.nothing_left());
   fixture.options.folder = "/proc/azimuth";
   CHECK(fixture.message() ==

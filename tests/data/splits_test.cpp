@@ -6,10 +6,12 @@
 #include "core/config/json_document.h"
 #include "core/error.h"
 #include "data/builtin.h"
+#include "tests/compare.h"
 #include "tests/data/temporary_folder.h"
 
 using namespace az;
 using namespace az::data;
+using test::has;
 
 namespace {
 
@@ -27,8 +29,6 @@ std::string message(const std::string& json) {
   }
   return "no error";
 }
-
-bool holds(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
 
 }  // namespace
 
@@ -94,18 +94,18 @@ TEST_CASE("CIFAR is read from its root") {
 TEST_CASE("options of data sets are checked, with their place") {
   const std::string shapes = R"({"type": "shapes", "train_images": 9, "test_images": 9, )";
   CHECK(message(shapes + R"("batch_size": 3})") == "no error");
-  CHECK(holds(message(shapes + R"("batch_size": 0})"), "exp.json:1:"));
-  CHECK(holds(message(shapes + R"("batchsize": 3})"), "did you mean \"batch_size\"?"));
-  CHECK(holds(message(shapes + R"("validation": 9})"), "exp.json:1:1: data: validation: cannot hold out 9 of 9 samples"));
-  CHECK(holds(message(shapes + R"("validation": 1.5})"), "whole number"));
-  CHECK(holds(message(shapes + R"("mean": [0.5, 0.5, 0.5]})"), "mean and std must be given together"));
-  CHECK(holds(message(shapes + R"("mean": [0.5], "std": [1]})"), "mean and std take one number for each of the 3 channels"));
-  CHECK(holds(message(shapes + R"("mean": [0, 0, 0], "std": [1, 0, 1]})"), "data.std.1: must be more than 0"));
-  CHECK(holds(message(shapes + R"("augment": [{"type": "vertical_flip"}]})"), "data.augment.0.type"));
-  CHECK(holds(message(shapes + R"("augment": [{"type": "random_crop", "mode": "wrap"}]})"), "data.augment.0.mode"));
-  CHECK(holds(message(shapes + R"("augment": [{"type": "horizontal_flip", "alternate": true, "probability": 0.3}]})"),
-              "exp.json:1:69: data.augment.0: alternate mirrors half of the images: leave probability at 0.5"));
-  CHECK(holds(message(shapes + R"("batch_size": 10, "drop_last": true})"),
-              "exp.json:1:1: data: drop_last leaves no batch: 9 training images are fewer than batch_size 10"));
-  CHECK(holds(message(R"({"type": "cifar11"})"), "did you mean \"cifar10\"?"));
+  CHECK(has(message(shapes + R"("batch_size": 0})"), "exp.json:1:"));
+  CHECK(has(message(shapes + R"("batchsize": 3})"), "did you mean \"batch_size\"?"));
+  CHECK(has(message(shapes + R"("validation": 9})"), "exp.json:1:1: data: validation: cannot hold out 9 of 9 samples"));
+  CHECK(has(message(shapes + R"("validation": 1.5})"), "whole number"));
+  CHECK(has(message(shapes + R"("mean": [0.5, 0.5, 0.5]})"), "mean and std must be given together"));
+  CHECK(has(message(shapes + R"("mean": [0.5], "std": [1]})"), "mean and std take one number for each of the 3 channels"));
+  CHECK(has(message(shapes + R"("mean": [0, 0, 0], "std": [1, 0, 1]})"), "data.std.1: must be more than 0"));
+  CHECK(has(message(shapes + R"("augment": [{"type": "vertical_flip"}]})"), "data.augment.0.type"));
+  CHECK(has(message(shapes + R"("augment": [{"type": "random_crop", "mode": "wrap"}]})"), "data.augment.0.mode"));
+  CHECK(has(message(shapes + R"("augment": [{"type": "horizontal_flip", "alternate": true, "probability": 0.3}]})"),
+            "exp.json:1:69: data.augment.0: alternate mirrors half of the images: leave probability at 0.5"));
+  CHECK(has(message(shapes + R"("batch_size": 10, "drop_last": true})"),
+            "exp.json:1:1: data: drop_last leaves no batch: 9 training images are fewer than batch_size 10"));
+  CHECK(has(message(R"({"type": "cifar11"})"), "did you mean \"cifar10\"?"));
 }

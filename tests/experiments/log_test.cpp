@@ -10,12 +10,14 @@
 #include "experiments/files.h"
 #include "experiments/log/mirror.h"
 #include "experiments/log/tensorboard.h"
+#include "tests/compare.h"
 #include "tests/data/temporary_folder.h"
 #include "tests/experiments/command.h"
 #include "tests/experiments/tiny.h"
 
 using namespace az;
 using namespace az::experiments;
+using test::has;
 namespace fs = std::filesystem;
 
 namespace {
@@ -49,8 +51,6 @@ std::vector<std::string> events(const fs::path& file) {
   }
   return texts;
 }
-
-bool holds(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
 
 std::string value(const std::string& tag, const std::string& number) {
   return "  value {\n    tag: \"" + tag + "\"\n    simple_value: " + number + "\n  }\n";
@@ -96,10 +96,10 @@ TEST_CASE("TensorBoard's event file, as protoc reads it") {
                                  {"projected", std::string("layer")}});
   const auto texts = events(file);
   REQUIRE(texts.size() == 3);
-  CHECK(holds(texts[0], "file_version: \"brain.Event:2\""));
-  CHECK(holds(texts[0], "wall_time: "));
-  CHECK(holds(texts[1], "step: 300\nsummary {\n" + value("step/loss", "0.5") + "}\n"));
-  CHECK(holds(texts[2], "step: 301\nsummary {\n" + value("scale_invariance/norm/conv1.weight", "2.5") + "}\n"));
+  CHECK(has(texts[0], "file_version: \"brain.Event:2\""));
+  CHECK(has(texts[0], "wall_time: "));
+  CHECK(has(texts[1], "step: 300\nsummary {\n" + value("step/loss", "0.5") + "}\n"));
+  CHECK(has(texts[2], "step: 301\nsummary {\n" + value("scale_invariance/norm/conv1.weight", "2.5") + "}\n"));
 }
 
 TEST_CASE("a run keeps what \"log\" asks for, each line once, whether resumed or not") {
@@ -113,7 +113,7 @@ TEST_CASE("a run keeps what \"log\" asks for, each line once, whether resumed or
   CHECK(std::count(csv.begin(), csv.end(), '\n') == 1 + 4 + 1);
   CHECK(events(run + "/tensorboard/events.out.tfevents.0.azimuth").size() == 1 + 4 + 1);
   write_file(config, tiny_config(R"({"epochs": 1})", R"(, "log": ["xml"])"));
-  CHECK(holds(run_azimuth({"check", config}).err, "log.0"));
+  CHECK(has(run_azimuth({"check", config}).err, "log.0"));
 }
 
 TEST_CASE("a line that is none of metrics is named") {

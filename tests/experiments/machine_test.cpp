@@ -8,12 +8,14 @@
 
 #include "core/backend/cores.h"
 #include "experiments/files.h"
+#include "tests/compare.h"
 #include "tests/data/temporary_folder.h"
 #include "tests/experiments/command.h"
 #include "tests/experiments/tiny.h"
 
 using az::experiments::read_file;
 using az::experiments::write_file;
+using az::test::has;
 using nlohmann::json;
 namespace fs = std::filesystem;
 
@@ -43,8 +45,6 @@ json doctor(const Words& launcher) {
 }
 
 std::string state(const Words& launcher, const char* subject) { return doctor(launcher)[subject]["state"]; }
-bool has(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
-
 struct Training {
   std::string notes;
   json environment, last_epoch;

@@ -103,7 +103,7 @@ TEST_CASE("scale_invariance records what the definitions give, in f64") {
   }
 }
 
-// ||w'||^2 = ||w||^2 + lr^2 ||p_t||^2 + 2 lr^2 sum_{k<t} b^(t-k) ||p_k||^2, the step being lr p: Heo et al. 2021, lemma 2.2.
+// ||w'||^2 = ||w||^2 + lr^2 ||p_t||^2 + 2 lr^2 sum_{k<t} b^(t-k) ||p_k||^2, the step being lr p: Heo et al. 2021.
 TEST_CASE("The norms and steps recorded of a scale-invariant weight obey the momentum identity") {
   const Tensor w = leaf({1, 6}, random_vector(6, 4)), target = Tensor::of<double>({6, 1}, random_vector(6, 5));
   optim::Sgd optimizer({{"w", w}}, {.lr = 0.5, .momentum = 0.9});

@@ -5,10 +5,10 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 
-#include "core/backend/info.h"
 #include "core/config/json_document.h"
 #include "experiments/files.h"
 #include "experiments/trainer.h"
+#include "tests/compare.h"
 #include "tests/data/temporary_folder.h"
 #include "tests/experiments/tiny.h"
 
@@ -115,7 +115,7 @@ TEST_CASE("a run stopped in any step resumes to the same bits as one left alone"
 }
 
 TEST_CASE("a run in bf16 resumes to the same bits, too") {
-  if (!has_bf16()) return;
+  if (test::skipped_without_bf16()) return;
   const ExperimentConfig config = parse(with_schedule(tiny_config(R"({"epochs": 3, "log_every": 1, "precision": "bf16"})")));
   TemporaryFolder folder;
   train(config, folder.path / "whole", false);

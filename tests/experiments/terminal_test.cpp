@@ -10,6 +10,7 @@
 
 #include "experiments/files.h"
 #include "experiments/interrupt.h"
+#include "tests/compare.h"
 #include "tests/data/temporary_folder.h"
 #include "tests/experiments/command.h"
 #include "tests/experiments/tiny.h"
@@ -17,6 +18,7 @@
 using namespace az;
 using az::experiments::InterruptGuard;
 using az::experiments::write_file;
+using test::has;
 
 namespace {
 
@@ -56,8 +58,6 @@ CommandResult train_on_terminal(const char* variable, const char* value, const s
     ::execv(argv[0], argv.data());
   });
 }
-
-bool has(const std::string& text, const char* part) { return text.find(part) != std::string::npos; }
 
 }  // namespace
 

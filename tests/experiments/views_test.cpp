@@ -7,6 +7,7 @@
 #include <cmath>
 
 #include "core/ops/create.h"
+#include "core/ops/shape.h"
 #include "core/random.h"
 #include "data/synthetic.h"
 #include "experiments/step.h"
@@ -71,6 +72,17 @@ TEST_CASE("the views of each name, with their weights") {
     CHECK(total("flip_translate", 0, mirror) == 0.25);
     for (int64_t shift : {-1, 1}) CHECK(total("flip_translate", shift, mirror) == 0.125);
   }
+}
+
+TEST_CASE("views of a network that ends in bf16 are added up in f32") {
+  // The logits are an image's first column; the two columns are neighbours in bf16, so their mean is none of its numbers.
+  struct First : nn::Layer<First> {
+    Tensor forward(const Tensor& x) override { return slice(x, {.axis = 3, .end = 1}).reshape({1, 2}); }
+  } net;
+  Evaluation evaluation(net, {.test_time_augmentation = "flip"});
+  const Tensor images = Tensor::of<float>({1, 2, 1, 2}, {1, 1.0078125F, 0, 0}).to(DType::bf16);
+  evaluation.add({images, Tensor::of<int64_t>({1}, {0})});
+  CHECK(evaluation.score().loss() == doctest::Approx(std::log1p(std::exp(-1.00390625))).epsilon(1e-6));
 }
 
 TEST_CASE("evaluation scores the weighted mean of the views' logits") {

@@ -2,7 +2,6 @@
 #include <doctest/doctest.h>
 
 #include "core/autograd.h"
-#include "core/backend/info.h"
 #include "core/config/json_document.h"
 #include "core/ops.h"
 #include "core/random.h"
@@ -111,7 +110,7 @@ TEST_CASE("evaluation: gradients are those of the layers one by one, in the mode
 }
 
 TEST_CASE("evaluation: bf16 images go through folded layers with f32 weights") {
-  if (!has_bf16()) return;
+  if (test::skipped_without_bf16()) return;
   seed_random(5);
   nn::Sequential net(nn::Conv2d(3, {.out_channels = 16, .padding = 1}), nn::BatchNorm2d(16), nn::ReLU(),
                      nn::Conv2d(16, {.out_channels = 16, .padding = 1, .bias = false}), nn::BatchNorm2d(16, {.affine = false}));

@@ -3,7 +3,6 @@
 #include <map>
 
 #include "core/autograd.h"
-#include "core/backend/info.h"
 #include "core/config/json_document.h"
 #include "core/ops/create.h"
 #include "core/ops/loss.h"
@@ -112,7 +111,7 @@ TEST_CASE("resnets: f32 agrees with f64 where layouts are full and Winograd runs
 }
 
 TEST_CASE("resnets: bf16 agrees with f32, in whatever its layers hand on up to the logits, which are f32") {
-  if (!has_bf16()) return;
+  if (test::skipped_without_bf16()) return;
   for (const char* shortcut : {"A", "B"}) {
     CAPTURE(shortcut);
     seed_random(1);
@@ -141,7 +140,7 @@ TEST_CASE("resnets: bf16 agrees with f32, in whatever its layers hand on up to t
 }
 
 TEST_CASE("bf16: all gradients of a residual network without kinks are those of f32") {
-  if (!has_bf16()) return;
+  if (test::skipped_without_bf16()) return;
   nn::register_builtin_models();
   const auto options = config::parse<config::Component<nn::ModelRegistry>>(config::parse_text(smooth, "smooth.json"), "model");
   seed_random(1);

@@ -13,8 +13,10 @@
 #include "nn/layers/activations.h"
 #include "nn/layers/linear.h"
 #include "nn/layers/sequential.h"
+#include "tests/compare.h"
 
 using namespace az;
+using test::has;
 using Names = std::vector<std::string>;
 
 namespace {
@@ -61,8 +63,6 @@ template <class F> std::string error_of(F&& f) {
   }
   return "no error";
 }
-
-bool has(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
 
 }  // namespace
 

@@ -11,6 +11,7 @@ namespace {
 
 volatile sig_atomic_t received_signal = 0;
 const char* volatile reaction_text = nullptr;
+const char* volatile end_text = nullptr;
 struct sigaction before_interrupt, before_terminate;
 
 // A handler may call nothing that allocates or locks.
@@ -28,7 +29,9 @@ void note(int number) {
     say(reaction_text);
     say("; once more stops at once\n");
   } else {
-    say("azimuth: stopped at once; the last checkpoint stays as it was\n");
+    say("azimuth: ");
+    say(end_text);
+    say("\n");
     struct sigaction standard {};
     standard.sa_handler = SIG_DFL;
     ::sigaction(number, &standard, nullptr);
@@ -39,9 +42,10 @@ void note(int number) {
 
 }  // namespace
 
-InterruptGuard::InterruptGuard(const char* reaction) {
+InterruptGuard::InterruptGuard(const char* reaction, const char* end) {
   received_signal = 0;
   reaction_text = reaction;
+  end_text = end;
   struct sigaction action {};
   action.sa_handler = note;
   action.sa_flags = SA_RESTART;

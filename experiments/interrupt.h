@@ -8,8 +8,9 @@ namespace az::experiments {
 // Afterwards signals do what they did before.
 class InterruptGuard {
  public:
-  // Says on stderr what is done upon a signal: `reaction` to the first ("finishing the step"). Without one, nothing is said.
-  explicit InterruptGuard(const char* reaction = nullptr);
+  // Says on stderr what is done upon a signal: `reaction` to the first ("finishing the step"), `end` to the second. Without a
+  // reaction, nothing is said.
+  explicit InterruptGuard(const char* reaction = nullptr, const char* end = "stopped at once");
   ~InterruptGuard();
   InterruptGuard(const InterruptGuard&) = delete;
   InterruptGuard& operator=(const InterruptGuard&) = delete;

@@ -66,7 +66,8 @@ double Trainer::epochs_left() const {
 }
 
 TrainingResult Trainer::run() {
-  InterruptGuard guard(progress_ ? "finishing the step, then saving" : nullptr);
+  InterruptGuard guard(progress_ ? "finishing the step, then saving" : nullptr,
+                       "stopped at once; the last checkpoint stays as it was");
   metrics_.emplace(folder_ + "/metrics.jsonl", state_.metrics_bytes);
   metrics_->mirror_to(make_mirrors(config_.log, folder_));
   if (state_.step == 0) save("last");

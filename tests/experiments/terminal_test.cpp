@@ -84,14 +84,14 @@ TEST_CASE("a message takes the bar off its line") {
 TEST_CASE("the first signal is noted, the second kills; both say so") {
   for (const int number : {SIGINT, SIGTERM}) {
     const CommandResult result = on_terminal([&] {
-      InterruptGuard guard("saving");
+      InterruptGuard guard("saving", "stopped at once; nothing is lost");
       ::raise(number);
       if (InterruptGuard::received() == (number == SIGINT ? Exit::interrupted : Exit::terminated)) ::raise(number);
     });
     CHECK(result.exit == -number);
     CHECK(result.err ==
           "\r\x1b[Kazimuth: saving; once more stops at once\r\n"
-          "\r\x1b[Kazimuth: stopped at once; the last checkpoint stays as it was\r\n");
+          "\r\x1b[Kazimuth: stopped at once; nothing is lost\r\n");
   }
 }
 

@@ -10,7 +10,7 @@
 namespace az::nn {
 namespace {
 
-Tensor unit_rows(const Tensor& x) { return x / maximum(norm(x, {.axes = {1}, .keep_axes = true}), full({1}, 1e-12, x.dtype())); }
+Tensor unit_rows(const Tensor& x) { return x / clamp(norm(x, {.axes = {1}, .keep_axes = true}), {.min = 1e-12}); }
 
 }  // namespace
 

@@ -24,6 +24,7 @@ BatchNorm* Sequential::batch_norm(size_t index) {
 bool Sequential::ends_in_batch_norm() { return child_count() && batch_norm(child_count() - 1); }
 
 Tensor Sequential::then_add_relu(const Tensor& x, const Tensor& residual) {
+  if (!ends_in_batch_norm()) fail("then_add_relu: {} does not end in a batch norm", describe());
   return enter(x, [&] { return run(x, residual); });
 }
 

@@ -4,6 +4,7 @@
 #include "core/autograd.h"
 #include "core/config/json_document.h"
 #include "core/ops.h"
+#include "core/profile.h"
 #include "core/random.h"
 #include "nn/builtin.h"
 #include "nn/layers/activations.h"
@@ -51,9 +52,16 @@ struct Seen : nn::Observer {
   }
 };
 
+// Where no batch norm runs by itself.
 Tensor folded(nn::Module& net, const Tensor& x) {
   NoGrad no_grad;
-  return net(x);
+  const Profile profile;
+  Tensor y = net(x);
+  for (const Profile::Entry& entry : profile.entries()) {
+    CAPTURE(entry.scope);
+    CHECK(entry.op.find("batch_norm") == std::string::npos);
+  }
+  return y;
 }
 
 // Away from where they started, statistics included.
@@ -158,4 +166,10 @@ TEST_CASE("a layer derived from one that is run together with others keeps a for
     const nn::ModulePtr copy = residual.clone();
     CHECK(test::distance(residual(x), add_relu(copy->module("body.1")(copy->module("body.0")(x)), x)) < 1e-6);
   }
+}
+
+TEST_CASE("then_add_relu of layers that do not end in a batch norm is refused") {
+  const Tensor x = randn({1, 3, 4, 4});
+  nn::Sequential layers(nn::ReLU{});
+  CHECK_THROWS_WITH_AS(layers.then_add_relu(x, x), "then_add_relu: Sequential does not end in a batch norm", Error);
 }

@@ -1,6 +1,7 @@
 #include <doctest/doctest.h>
 
 #include "core/autograd.h"
+#include "core/backend/info.h"
 #include "core/config/json_document.h"
 #include "core/ops/create.h"
 #include "core/ops/elementwise.h"
@@ -100,6 +101,32 @@ TEST_CASE("weight norm: a row of zeros is refused at the start, and does no harm
   }
 }
 
+TEST_CASE("weight norm and cosine linear take bf16, with parameters in f32") {
+  if (!has_bf16()) return;
+  nn::WeightNorm conv(std::make_unique<nn::Conv2d>(16, nn::Conv2dOptions{.out_channels = 16, .padding = 1}));
+  nn::CosineLinear cosines(16, {.out_features = 5});
+  const auto check = [](nn::Module& layer, const Tensor& x, DType type) {
+    const Tensor half = x.to(DType::bf16), found = layer(half), wanted = layer(half.to(DType::f32));
+    CHECK(found.dtype() == type);
+    CHECK(test::distance(found, wanted) < 1e-2);
+    const auto gradients = [&](const Tensor& y) {
+      std::vector<Tensor> all;
+      for (const Parameter& parameter : layer.parameters()) parameter.tensor.zero_grad();
+      sum(y.to(DType::f32) * wanted.detach()).backward();
+      for (const Parameter& parameter : layer.parameters()) all.push_back(parameter.tensor.grad());
+      return all;
+    };
+    const auto one = gradients(found), other = gradients(wanted);
+    for (size_t i = 0; i < other.size(); ++i) {
+      CAPTURE(i);
+      CHECK(one[i].dtype() == DType::f32);
+      CHECK(test::distance(one[i], other[i]) < 2e-2);
+    }
+  };
+  check(conv, randn({2, 16, 6, 6}), DType::bf16);
+  check(cosines, randn({3, 16}), DType::f32);
+}
+
 TEST_CASE("weight norm of a layer without a weight is refused at its place") {
   nn::register_builtin_layers();
   const auto text = config::parse_text(R"({"type": "weight_norm", "layer": {"type": "relu"}})", "net.json");
@@ -113,6 +140,9 @@ TEST_CASE("cosine linear: the scaled cosine with each row, by hand, and zeros gi
   set(layer, "weight", {3, 4, -8, -6});
   const Tensor x = Tensor::of<float>({2, 2}, {4, 3, 0, 0});
   CHECK(test::distance(layer(x), Tensor::of<float>({2, 2}, {9.6, -10, 0, 0})) < 1e-6);
+  nn::CosineLinear by_three(2, {.out_features = 2, .scale = 3});
+  set(by_three, "weight", {3, 4, -8, -6});
+  CHECK(test::distance(by_three(x), Tensor::of<float>({2, 2}, {2.88F, -3, 0, 0})) < 1e-6);
   CHECK(names_of(layer) == Names{"weight", "scale"});
   CHECK(names_of(nn::CosineLinear(2, {.out_features = 2, .train_scale = false})) == Names{"weight"});
   sum(layer(x)).backward();

@@ -2,9 +2,12 @@
 
 #include <cmath>
 #include <map>
+#include <nlohmann/json.hpp>
 #include <random>
+#include <sstream>
 
 #include "core/config/json_document.h"
+#include "core/ops/create.h"
 #include "core/ops/elementwise.h"
 #include "core/ops/matmul.h"
 #include "core/ops/reduce.h"
@@ -142,6 +145,43 @@ TEST_CASE("A probe watches the first step and every so many") {
   const ScaleInvariance probe({.every = 50}, {});
   for (int64_t step : {1, 50, 100}) CHECK(probe.due(step));
   for (int64_t step : {2, 49, 51}) CHECK_FALSE(probe.due(step));
+}
+
+TEST_CASE("The pattern selects by name, without one all of more than one dimension; effective_lr has the parameter's own rate") {
+  const std::vector<Parameter> parameters = {{"conv.weight", leaf({1, 2}, {3, 4})},
+                                             {"conv.bias", leaf({2}, {1, 1}), ParameterKind::bias},
+                                             {"fc.weight", leaf({1, 2}, {0, 2})}};
+  const auto watched = [&](std::optional<std::string> pattern) {
+    optim::Sgd optimizer(parameters, {.lr = 0.5, .groups = {{.pattern = "fc.*", .lr_factor = 0.1}}});
+    ScaleInvariance probe({.every = 1, .parameters = pattern}, parameters);
+    for (const Parameter& p : parameters) p.tensor.set_grad(zeros(p.tensor.shape(), DType::f64));
+    std::map<std::string, double> rates;
+    for (const Line& line : watched_step(probe, optimizer))
+      rates[std::get<std::string>(line.at("parameter"))] = number(line, "effective_lr");
+    return rates;
+  };
+  using Rates = std::map<std::string, double>;
+  CHECK(watched({}) == Rates{{"conv.weight", 0.5 / 25}, {"fc.weight", 0.5 * 0.1 / 4}});
+  CHECK(watched("conv.*") == Rates{{"conv.bias", 0.5 / 2}, {"conv.weight", 0.5 / 25}});
+  CHECK(watched("f?.weight") == Rates{{"fc.weight", 0.5 * 0.1 / 4}});
+}
+
+TEST_CASE("Two probes watch one training, each its own steps, both where both are due") {
+  TemporaryFolder folder;
+  const std::string config = (folder.path / "exp.json").string(), run = (folder.path / "run").string();
+  write_file(config, tiny_config(R"({"epochs": 2, "max_steps": 6})", R"(, "probes": [
+    {"type": "scale_invariance", "every": 2, "parameters": "*0.weight"},
+    {"type": "scale_invariance", "every": 3, "parameters": "*5.weight"}])"));
+  REQUIRE(run_azimuth({"train", config, "--run", run}).exit == 0);
+  std::istringstream lines(read_file(run + "/metrics.jsonl"));
+  std::map<std::string, std::vector<int>> steps;
+  for (std::string text; std::getline(lines, text);) {
+    const auto line = nlohmann::json::parse(text);
+    if (line.at("kind") == "scale_invariance") steps[line.at("parameter")].push_back(line.at("step"));
+  }
+  REQUIRE(steps.size() == 2);
+  CHECK(steps.begin()->second == std::vector<int>{1, 2, 4, 6});
+  CHECK(steps.rbegin()->second == std::vector<int>{1, 3, 6});
 }
 
 TEST_CASE("check knows probes, and says which parameters there are none of") {

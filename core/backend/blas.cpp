@@ -33,6 +33,7 @@ Eigen eigh(int64_t n, std::vector<double> a) {
   if (int64_t(a.size()) != n * n) fail("eigh: {} elements are no matrix of {} x {}", a.size(), n, n);
   Eigen result{std::vector<double>(size_t(n)), std::move(a)};
   if (n == 0) return result;
+  use_thread_count();
   const int size = int(n), room = std::max(1, 34 * size);
   std::vector<double> work(size_t(room), 0.0);
   int info = 0;

@@ -8,6 +8,7 @@
 #include "core/backend/layout.h"
 
 // GCC 12 takes vectors that start as {} for uninitialised where a loop is compiled for several instruction sets.
+#pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
 
 namespace az {
@@ -205,3 +206,5 @@ Tensor max_pool_backward(const Tensor& given, const Tensor& indices, const Tenso
 }
 
 }  // namespace az
+
+#pragma GCC diagnostic pop

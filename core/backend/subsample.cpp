@@ -1,5 +1,6 @@
 #include "core/backend/subsample.h"
 
+#include <algorithm>
 #include <cstring>
 
 #include "core/backend/layout.h"

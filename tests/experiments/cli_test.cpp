@@ -105,9 +105,9 @@ TEST_CASE("the quickstart learns, in a shorter form of it") {
   std::vector<std::string> command = {"train", "experiments/configs/quickstart.json", "--run", (folder.path / "run").string(),
                                       "--json"};
   for (const char* change : {"data.train_images=2000", "data.test_images=500", "data.batch_size=32", "model.width=8",
-                             "optimizer.lr=0.05", "train.deterministic=true"})
+                             "train.epochs=5", "train.deterministic=true"})
     command.insert(command.end(), {"--set", change});
-  CHECK(output_of(command)["test_accuracy"].get<double>() > 0.3);  // 0.44 when this was written; chance is 0.1
+  CHECK(output_of(command)["test_accuracy"].get<double>() > 0.4);  // 0.63 to 0.87, by seed and threads; chance is 0.1
 }
 
 TEST_CASE("the next free run folder is taken") {

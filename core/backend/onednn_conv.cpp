@@ -42,10 +42,10 @@ dnnl::convolution_forward::primitive_desc forward_hint(const ConvProblem& p) {
 }
 
 // The residual is read beside the result. Winograd's could only add to what it finds in the result's place, which takes a copy
-// there first: a pass of ours is faster.
+// there first, and its ReLU makes NaN 0: finish() does both.
 dnnl::primitive_attr forward_attributes(const ConvProblem& p, algorithm algo) {
   dnnl::primitive_attr attributes = lent_scratchpad();
-  if (p.residual && algo == algorithm::convolution_winograd) return attributes;
+  if (algo == algorithm::convolution_winograd) return attributes;
   dnnl::post_ops then;
   if (p.residual) then.append_binary(algorithm::binary_add, forward_hint(p).dst_desc());
   // With a slope of 0 below zero, oneDNN makes NaN 0; this one is lost beside any activation.
@@ -54,11 +54,14 @@ dnnl::primitive_attr forward_attributes(const ConvProblem& p, algorithm algo) {
   return attributes;
 }
 
-// y += residual, f32 and laid out alike, then ReLU where asked for.
-void finish(const Tensor& y, const Conv2dThen& then, const Tensor& residual) {
+// f32 y, then + the residual, laid out alike, and ReLU, each where asked for.
+void finish(const Tensor& y, const Tensor& residual, bool with_relu) {
   auto* values = static_cast<float*>(y.raw());
-  const auto pass = then.relu ? add_relu<float> : add<float>;
-  pass(int64_t(y.storage()->bytes() / sizeof(float)), values, static_cast<const float*>(residual.raw()), values);
+  const int64_t count = int64_t(y.storage()->bytes() / sizeof(float));
+  if (residual.defined())
+    (with_relu ? add_relu<float> : add<float>)(count, values, static_cast<const float*>(residual.raw()), values);
+  else if (with_relu)
+    relu(count, values, values);
 }
 
 // The weight with its groups as an axis of its own, sharing storage (and so the cache of packed forms).
@@ -85,13 +88,13 @@ Tensor OneDnn::conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias,
     Tensor source = laid_out(x, c.layout.x), w = packed(grouped(weight, p), c.layout.weight, p.type);
     Tensor y = Tensor::empty(result, p.type, c.layout.y);
     Tensor residual = p.residual ? laid_out(then.residual, c.layout.y) : Tensor();
-    const bool is_apart = p.residual && is_winograd(c.desc.impl_info_str());
+    const bool is_apart = is_winograd(c.desc.impl_info_str());
     std::unordered_map<int, dnnl::memory> args{
         {DNNL_ARG_SRC, memory_of(source)}, {DNNL_ARG_WEIGHTS, memory_of(w)}, {DNNL_ARG_DST, memory_of(y)}};
     if (bias.defined()) args.insert({DNNL_ARG_BIAS, memory_of(bias)});
     if (p.residual && !is_apart) args.insert({DNNL_ARG_ATTR_MULTIPLE_POST_OP(0) | DNNL_ARG_SRC_1, memory_of(residual)});
     execute(c.primitive, c.desc.scratchpad_desc(), std::move(args));
-    if (is_apart) finish(y, then, residual);
+    if (is_apart) finish(y, residual, then.relu);
     return y;
   };
   return solve_by_choice<dnnl::convolution_forward>(p, describe, solve);

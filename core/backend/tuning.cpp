@@ -67,7 +67,7 @@ struct Fastest {
 };
 
 // How choices are made, below and in the candidates offered; one more with each change, so that none made otherwise stays.
-constexpr int timing_rule = 3;
+constexpr int timing_rule = 4;
 
 // The least of several times of each, taken by turns so that what disturbs the machine disturbs all alike. The first, which is
 // what the library itself would take, stays unless another is clearly faster.

@@ -28,6 +28,9 @@ template <class T> AZ_MULTIVERSION void add_relu_range(int64_t n, const T* a, co
   each_lanes(n,
              [&](int64_t i, auto part) AZ_INLINED { store(y + i, part, positive_part(load(a + i, part) + load(b + i, part))); });
 }
+template <class T> AZ_MULTIVERSION void relu_range(int64_t n, const T* x, T* y) {
+  each_lanes(n, [&](int64_t i, auto part) AZ_INLINED { store(y + i, part, positive_part(load(x + i, part))); });
+}
 template <class T> AZ_MULTIVERSION void relu_backward_range(int64_t n, const T* y, const T* dy, T* dx) {
   each_lanes(n, [&](int64_t i, auto part) AZ_INLINED {
     const Lanes g = load(dy + i, part);
@@ -52,6 +55,9 @@ template <class T> void add(int64_t count, const T* a, const T* b, T* y) {
 template <class T> void add_relu(int64_t count, const T* a, const T* b, T* y) {
   parallel_for(count, grain, [=](int64_t begin, int64_t end) { add_relu_range(end - begin, a + begin, b + begin, y + begin); });
 }
+template <class T> void relu(int64_t count, const T* x, T* y) {
+  parallel_for(count, grain, [=](int64_t begin, int64_t end) { relu_range(end - begin, x + begin, y + begin); });
+}
 template <class T> void relu_backward(int64_t count, const T* y, const T* dy, T* dx) {
   parallel_for(count, grain,
                [=](int64_t begin, int64_t end) { relu_backward_range(end - begin, y + begin, dy + begin, dx + begin); });
@@ -65,6 +71,7 @@ template <class From, class To> void convert_lanes(int64_t count, const From* x,
   template void scale(int64_t, double, T*);                \
   template void add(int64_t, const T*, const T*, T*);      \
   template void add_relu(int64_t, const T*, const T*, T*); \
+  template void relu(int64_t, const T*, T*);               \
   template void relu_backward(int64_t, const T*, const T*, T*);
 AZ_FOR(float)
 AZ_FOR(bf16)

@@ -16,6 +16,7 @@ template <class T> void axpy(int64_t count, double scale, const T* x, T* y);    
 template <class T> void scale(int64_t count, double factor, T* x);                        // x *= factor
 template <class T> void add(int64_t count, const T* a, const T* b, T* y);                 // y = a + b
 template <class T> void add_relu(int64_t count, const T* a, const T* b, T* y);            // y = max(a + b, 0), NaN kept
+template <class T> void relu(int64_t count, const T* x, T* y);                            // y = max(x, 0), NaN kept
 template <class T> void relu_backward(int64_t count, const T* y, const T* dy, T* dx);     // dx = y > 0 ? dy : 0
 template <class From, class To> void convert_lanes(int64_t count, const From* x, To* y);  // y = x, between float and bf16
 

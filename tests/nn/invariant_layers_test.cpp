@@ -102,7 +102,7 @@ TEST_CASE("weight norm: a row of zeros is refused at the start, and does no harm
 }
 
 TEST_CASE("weight norm and cosine linear take bf16, with parameters in f32") {
-  if (!has_bf16()) return;
+  if (test::skipped_without_bf16()) return;
   nn::WeightNorm conv(std::make_unique<nn::Conv2d>(16, nn::Conv2dOptions{.out_channels = 16, .padding = 1}));
   nn::CosineLinear cosines(16, {.out_features = 5});
   const auto check = [](nn::Module& layer, const Tensor& x, DType type) {

@@ -22,7 +22,7 @@ bool alike(const Tensor& a, const Tensor& b) { return a.shape() == b.shape() && 
 int64_t elements_held(const Tensor& x) { return x.layout() ? int64_t(x.storage()->bytes() / size_of(x.dtype())) : x.numel(); }
 
 template <class To, class T, class F>
-void run(const T* a, int64_t a_step, const T* b, int64_t b_step, To* y, int64_t count, F f) {
+AZ_MULTIVERSION void run(const T* a, int64_t a_step, const T* b, int64_t b_step, To* y, int64_t count, F f) {
   using C = Compute<T>;
   if (a_step && b_step)
     for (int64_t i = 0; i < count; ++i) y[i] = To(f(C(a[i]), C(b[i])));

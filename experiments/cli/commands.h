@@ -30,5 +30,6 @@ void add_inspect_commands(CLI::App& app, Outcome& outcome);  // check, describe,
 void add_bench_command(CLI::App& app, Outcome& outcome);     // bench
 void add_data_command(CLI::App& app, Outcome& outcome);      // data get|list|path
 void add_doctor_command(CLI::App& app, Outcome& outcome);
+void add_lesson_command(CLI::App& app, Outcome& outcome);  // lesson
 
 }  // namespace az::cli

@@ -40,6 +40,7 @@ Exit run_command(int argc, char** argv) {
   add_bench_command(app, outcome);
   add_data_command(app, outcome);
   add_doctor_command(app, outcome);
+  add_lesson_command(app, outcome);
   check_command_name(app, argc, argv);
   experiments::register_builtin();
   try {

@@ -1,0 +1,56 @@
+// azimuth lesson
+#include "experiments/lessons/lesson.h"
+
+#include <fmt/core.h>
+
+#include <CLI/App.hpp>
+#include <memory>
+
+#include "core/config/json_document.h"
+#include "experiments/cli/commands.h"
+#include "experiments/lessons/builtin.h"
+#include "experiments/run_folder.h"
+
+namespace az::cli {
+namespace {
+
+using namespace experiments;
+
+struct Arguments {
+  std::string name, run;
+  bool json = false;
+};
+
+void list(bool json) {
+  config::Value::Array all;
+  for (const Lesson& lesson : lessons()) {
+    if (!json) fmt::print("{:<14} {}\n", lesson.name, lesson.title);
+    all.emplace_back(config::Value::Object{
+        {"name", lesson.name}, {"title", lesson.title}, {"question", lesson.question}, {"formula", lesson.formula}});
+  }
+  if (json) fmt::print("{}\n", config::dump(all, 2));
+}
+
+void show(const Arguments& arguments) {
+  const Lesson& lesson = find_lesson(arguments.name);
+  const std::string wanted = arguments.run.empty() ? "" : check_run_folder(arguments.run);
+  const std::string folder = create_run_folder("lesson-" + lesson.name, wanted);
+  fmt::print(stderr, "{}\n{}\n  {}\n", lesson.title, lesson.question, lesson.formula);
+  const LessonRun run = teach(lesson, folder);
+  fmt::print("{}", arguments.json ? run.lesson_json() : run.table_text());
+  fmt::print(stderr, "The lesson lies in {}; experiments/lessons/{}/README.md goes with it\n", folder, lesson.name);
+  run.check();
+}
+
+}  // namespace
+
+void add_lesson_command(CLI::App& app, Outcome&) {
+  auto arguments = std::make_shared<Arguments>();
+  CLI::App* command = app.add_subcommand("lesson", "Take a lesson on scale invariance, or list them");
+  command->add_option("name", arguments->name, "which; without one all are listed");
+  command->add_option("--run", arguments->run, "run folder to make; by default runs/lesson-<name>");
+  command->add_flag("--json", arguments->json, "print JSON");
+  command->callback([=] { arguments->name.empty() ? list(arguments->json) : show(*arguments); });
+}
+
+}  // namespace az::cli

@@ -171,12 +171,35 @@ std::string name_of(const Layout* layout) {
 
 namespace {
 
+void pack(const Tensor& weight, const Tensor& scale, const Tensor& into) {
+  if (!scale.defined()) return reorder_into(weight, into);
+  const Tensor scaled = Tensor::empty(weight.shape());
+  const int64_t each = weight.numel() / scale.numel();
+  const float *from = weight.data<float>(), *factor = scale.data<float>();
+  auto* to = static_cast<float*>(scaled.raw());
+  parallel_for(scale.numel(), std::max<int64_t>(1, 16384 / each), [&](int64_t begin, int64_t end) {
+    for (int64_t c = begin; c < end; ++c) {
+      for (int64_t i = c * each; i < (c + 1) * each; ++i) to[i] = from[i] * factor[c];
+    }
+  });
+  reorder_into(scaled, into);
+}
+
 // The forms of one weight. Those unused for two changes of it, or when newer ones are many, are dropped: they are not coming
 // back.
 struct PackedForms : Derived {
+  // What a form was made of.
+  struct Source {
+    uint64_t version;  // of the weight's elements
+    std::pair<uint64_t, uint64_t> scale;
+    Source(const Tensor& weight, const Tensor& by) : version(weight.storage()->version()) {
+      if (by.defined()) scale = {by.storage()->id(), by.storage()->version()};
+    }
+    bool operator==(const Source&) const = default;
+  };
   struct Form {
     const Layout* layout;
-    uint64_t version;  // of the weight's elements in it
+    Source source;
     Tensor packed;
   };
   static constexpr size_t most = 8;
@@ -184,24 +207,27 @@ struct PackedForms : Derived {
   std::mutex mutex;
   std::vector<Form> forms;  // the one used last comes last
 
-  Tensor get(const Tensor& weight, const Layout* layout, DType type) {
+  Tensor get(const Tensor& weight, const Layout* layout, DType type, const Tensor& scale) {
     std::lock_guard lock(mutex);
-    const uint64_t version = weight.storage()->version();
+    const Source source(weight, scale);
     auto at = std::find_if(forms.begin(), forms.end(),
                            [&](const Form& form) { return form.layout == layout && form.packed.dtype() == type; });
     if (at == forms.end()) {
       const Tensor fresh = Tensor::empty(weight.shape(), type, layout);
-      reorder_into(weight, fresh);
+      pack(weight, scale, fresh);
       if (forms.size() == most) forms.erase(forms.begin());
-      forms.push_back({layout, version, fresh});
+      forms.push_back({layout, source, fresh});
       return fresh;
     }
     std::rotate(at, at + 1, forms.end());
     Form& form = forms.back();
-    if (const uint64_t before = form.version; before != version) {
-      reorder_into(weight, form.packed);
-      form.version = version;
-      std::erase_if(forms, [&](const Form& other) { return other.version < before; });
+    if (const Source before = form.source; before != source) {
+      // In place, but where another thread's convolution is reading it.
+      if (!form.packed.is_unshared()) form.packed = Tensor::empty(weight.shape(), type, layout);
+      pack(weight, scale, form.packed);
+      form.source = source;
+      if (before.version != source.version)
+        std::erase_if(forms, [&](const Form& other) { return other.source.version < before.version; });
     }
     return forms.back().packed;
   }
@@ -209,9 +235,9 @@ struct PackedForms : Derived {
 
 }  // namespace
 
-Tensor packed(const Tensor& weight, const Layout* layout, DType type) {
-  if (layout == weight.layout() && type == weight.dtype()) return weight;
-  return weight.storage()->derived<PackedForms>().get(weight, layout, type);
+Tensor packed(const Tensor& weight, const Layout* layout, DType type, const Tensor& scale) {
+  if (!scale.defined() && layout == weight.layout() && type == weight.dtype()) return weight;
+  return weight.storage()->derived<PackedForms>().get(weight, layout, type, scale);
 }
 
 dnnl::primitive_attr lent_scratchpad() {

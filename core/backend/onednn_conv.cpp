@@ -85,7 +85,7 @@ Tensor OneDnn::conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias,
     visit({op, forward_attributes(p, algo), engine()});
   };
   auto solve = [&](const Convolution<dnnl::convolution_forward>& c) {
-    Tensor source = laid_out(x, c.layout.x), w = packed(grouped(weight, p), c.layout.weight, p.type);
+    Tensor source = laid_out(x, c.layout.x), w = packed(grouped(weight, p), c.layout.weight, p.type, then.scale);
     Tensor y = Tensor::empty(result, p.type, c.layout.y);
     Tensor residual = p.residual ? laid_out(then.residual, c.layout.y) : Tensor();
     const bool is_apart = is_winograd(c.desc.impl_info_str());

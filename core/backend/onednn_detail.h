@@ -41,8 +41,9 @@ std::string name_of(const Layout* layout);
 dnnl::memory memory_of(const Tensor& tensor);
 dnnl::memory memory_of(const dnnl::memory::desc& desc, void* data);
 
-// A weight in the form and number type a primitive wants: kept with its elements, and made again when they have changed.
-Tensor packed(const Tensor& weight, const Layout* layout, DType type);
+// A weight in the form and number type a primitive wants, its output channels multiplied by `scale` [o] where that is defined:
+// kept with its elements, and made again, in place, when they or the scale have changed.
+Tensor packed(const Tensor& weight, const Layout* layout, DType type, const Tensor& scale = {});
 
 // Runs a primitive to its end, lending it a scratchpad from the heap: what activations do not take just then.
 void execute(const dnnl::primitive& primitive, const dnnl::memory::desc& scratchpad, std::unordered_map<int, dnnl::memory> args);

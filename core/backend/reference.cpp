@@ -73,10 +73,12 @@ Tensor Reference::conv2d(const Tensor& x, const Tensor& weight, const Tensor& bi
     gemm(false, false, outputs, win.columns(), win.rows(), 1.0, weight.data<double>() + g * outputs * win.rows(), win.rows(),
          columns.data(), win.columns(), 0.0, out + (n * params.groups + g) * outputs * win.columns(), win.columns());
   });
-  if (bias.defined()) {
+  if (then.scale.defined() || bias.defined()) {
     each_channel(result, [&](int64_t c, auto plane) {
+      const double factor = then.scale.defined() ? then.scale.data<double>()[c] : 1;
+      const double shift = bias.defined() ? bias.data<double>()[c] : 0;
       for (int64_t n = 0; n < result[0]; ++n) {
-        for (int64_t i = 0; i < win.columns(); ++i) out[plane(n) + i] += bias.data<double>()[c];
+        for (int64_t i = 0; i < win.columns(); ++i) out[plane(n) + i] = out[plane(n) + i] * factor + shift;
       }
     });
   }

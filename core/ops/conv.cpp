@@ -48,10 +48,15 @@ Tensor conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias, const C
   if (residual.defined() && (residual.shape() != shape || residual.dtype() != x.dtype())) {
     fail("conv2d: the result is {} {}, the residual {}", name_of(x.dtype()), shape.str(), describe(residual));
   }
-  if ((residual.defined() || then.relu) && needs_grad({x, weight, bias, residual})) {
-    Tensor y = conv2d(x, weight, bias, params);
+  const Tensor& scale = then.scale;
+  if (scale.defined() && (scale.shape() != Shape{weight.size(0)} || scale.dtype() != weight.dtype())) {
+    fail("conv2d: weight is {}, so scale is {} [{}], not {}", describe(weight), name_of(weight.dtype()), weight.size(0),
+         describe(scale));
+  }
+  if ((scale.defined() || residual.defined() || then.relu) && needs_grad({x, weight, bias, scale, residual})) {
+    Tensor y = conv2d(x, scale.defined() ? weight * scale.reshape({-1, 1, 1, 1}) : weight, bias, params);
     if (residual.defined()) return then.relu ? add_relu(y, residual) : y + residual;
-    return relu(y);
+    return then.relu ? relu(y) : y;
   }
   Backend& backend = backend_for(x.dtype(), "conv2d");
   return record("conv2d", backend.conv2d(x, weight, bias, params, then, shape), {x, weight, bias}, saved(x, weight),

@@ -10,44 +10,38 @@
 namespace az {
 namespace {
 
+// norm(conv2d + bias) = scale * conv2d + shift
 struct Folded {
-  Tensor weight, bias;
+  Tensor scale, shift;
   bool finite = true;  // otherwise the ReLU of a convolution might hide it
 };
 
 template <class T> Folded fold(const Tensor& weight, const Tensor& bias, const RunningNorm& norm) {
   const int64_t channels = weight.size(0), each = weight.numel() / channels;
-  Folded folded{Tensor::empty(weight.shape(), weight.dtype()), Tensor::empty({channels}, weight.dtype())};
-  const T* from = weight.data<T>();
-  T *to = folded.weight.mutable_data<T>(), *shift = folded.bias.mutable_data<T>();
+  Folded folded{Tensor::empty({channels}, weight.dtype()), Tensor::empty({channels}, weight.dtype())};
+  const T* elements = weight.data<T>();
+  T *scale = folded.scale.mutable_data<T>(), *shift = folded.shift.mutable_data<T>();
   auto at = [](const Tensor& t, int64_t c, double otherwise) { return t.defined() ? double(t.data<T>()[c]) : otherwise; };
   for (int64_t c = 0; c < channels; ++c) {
-    const double scale = at(norm.gamma, c, 1) / std::sqrt(at(norm.var, c, 1) + norm.eps);
-    shift[c] = T((at(bias, c, 0) - at(norm.mean, c, 0)) * scale + at(norm.beta, c, 0));
+    const double factor = at(norm.gamma, c, 1) / std::sqrt(at(norm.var, c, 1) + norm.eps);
+    scale[c] = T(factor);
+    shift[c] = T((at(bias, c, 0) - at(norm.mean, c, 0)) * factor + at(norm.beta, c, 0));
     folded.finite &= std::isfinite(shift[c]);
-    for (int64_t i = c * each; i < (c + 1) * each; ++i) {
-      to[i] = T(double(from[i]) * scale);
-      folded.finite &= std::isfinite(to[i]);
-    }
+    for (int64_t i = c * each; i < (c + 1) * each; ++i) folded.finite &= std::isfinite(elements[i] * scale[c]);
   }
   return folded;
 }
 
-// What one weight was last folded into.
-class FoldedWeight : public Derived {
+// What a weight's norm was last folded into.
+class FoldedNorm : public Derived {
  public:
   Folded get(const Tensor& weight, const Tensor& bias, const RunningNorm& norm) {
     std::lock_guard lock(mutex_);
-    if (Made now(weight, bias, norm); !folded_.weight.defined() || now != made_) {
-      folded_ = {};
+    if (Made now(weight, bias, norm); !folded_.scale.defined() || now != made_) {
       folded_ = weight.dtype() == DType::f64 ? fold<double>(weight, bias, norm) : fold<float>(weight, bias, norm);
       made_ = now;
     }
     return folded_;
-  }
-  void drop() {
-    std::lock_guard lock(mutex_);
-    folded_ = {};
   }
 
  private:
@@ -83,15 +77,14 @@ void check_norm(const Tensor& weight, const Tensor& bias, const RunningNorm& nor
 
 }  // namespace
 
-void drop_folded(const Tensor& weight) { weight.storage()->derived<FoldedWeight>().drop(); }
-
 Tensor conv2d_norm(const Tensor& x, const Tensor& weight, const Tensor& bias, const Conv2dParams& params, const RunningNorm& norm,
                    const Conv2dThen& then) {
   check_norm(weight, bias, norm);
+  if (then.scale.defined()) fail("conv2d_norm: scales by the norm, so then.scale must be undefined");
   const bool is_whole = (weight.dtype() == DType::f32 || weight.dtype() == DType::f64) && weight.numel() > 0;
   if (is_whole && !needs_grad({x, weight, bias, norm.gamma, norm.beta, then.residual})) {
-    const Folded folded = weight.storage()->derived<FoldedWeight>().get(weight, bias, norm);
-    if (folded.finite) return conv2d(x, folded.weight, folded.bias, params, then);
+    const Folded folded = weight.storage()->derived<FoldedNorm>().get(weight, bias, norm);
+    if (folded.finite) return conv2d(x, weight, folded.shift, params, {folded.scale, then.residual, then.relu});
   }
   const BatchNormOptions options{.training = false, .eps = norm.eps};
   const Tensor y = conv2d(x, weight, bias, params);

@@ -34,7 +34,6 @@ Tensor Conv2d::then_norm(const Tensor& x, BatchNorm2d& norm, const Conv2dThen& t
   if (!norm.training() && !needs_grad({x, weight, bias, running.gamma, running.beta, then.residual})) {
     return norm.applied(enter(x, [&] { return conv2d_norm(x, weight, bias, params(), running, then); }));
   }
-  drop_folded(weight);
   const Tensor y = (*this)(x);
   if (then.residual.defined()) return then.relu ? norm.then_add_relu(y, then.residual) : norm(y) + then.residual;
   return then.relu ? norm.then_relu(y) : norm(y);

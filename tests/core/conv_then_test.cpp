@@ -49,18 +49,23 @@ void check(DType type, double tolerance) {
   for (const Case& c : cases()) {
     CAPTURE(c.name);
     const Tensor x = random(c.x, type, 1), weight = random(c.weight, DType::f32, 2), bias = random({c.weight[0]}, DType::f32, 3);
+    const Tensor scale = random({c.weight[0]}, DType::f32, 5);
     const Tensor sum = conv2d(x, weight, {}, c.params), other = random(sum.shape(), type, 4);
-    for (int form = 0; form < 16; ++form) {
-      const bool with_bias = form & 1, with_relu = form & 2, with_residual = form & 4, is_blocked = form & 8;
+    for (int form = 0; form < 32; ++form) {
+      const bool with_bias = form & 1, with_relu = form & 2, with_residual = form & 4, is_blocked = form & 8,
+                 with_scale = form & 16;
       CAPTURE(form);
-      if (is_blocked && !with_residual) continue;
-      Tensor wanted = conv2d(x, weight, with_bias ? bias : Tensor(), c.params);
+      if (is_blocked && (!with_residual || type == DType::f64)) continue;
+      Tensor wanted = conv2d(x, weight, {}, c.params);
+      if (with_scale) wanted = wanted * scale.reshape({-1, 1, 1});
+      if (with_bias) wanted = wanted + bias.reshape({-1, 1, 1});
       if (with_residual) wanted = wanted + other;
       if (with_relu) wanted = relu(wanted);
       Tensor residual = with_residual ? other.to(type) : Tensor();
       if (is_blocked) residual = blocked(residual);
-      const Tensor found = conv2d(x.to(type), weight.to(DType::f32), with_bias ? bias.to(DType::f32) : Tensor(), c.params,
-                                  {.residual = residual, .relu = with_relu});
+      const DType own = type == DType::f64 ? DType::f64 : DType::f32;
+      const Tensor found = conv2d(x.to(type), weight.to(own), with_bias ? bias.to(own) : Tensor(), c.params,
+                                  {.scale = with_scale ? scale.to(own) : Tensor(), .residual = residual, .relu = with_relu});
       CHECK(found.dtype() == type);
       CHECK(distance(found, wanted) <= tolerance);
       if (with_residual) CHECK(distance(residual, other) == 0);
@@ -70,7 +75,10 @@ void check(DType type, double tolerance) {
 
 }  // namespace
 
-TEST_CASE("conv2d, then: residual and relu in one pass, in f32, for every kind of convolution") { check(DType::f32, 1e-5); }
+TEST_CASE("conv2d, then: scale, residual and relu in one pass, for every kind of convolution") {
+  check(DType::f32, 1e-5);
+  check(DType::f64, 1e-14);
+}
 
 TEST_CASE("conv2d, then: likewise in bf16") {
   if (!test::skipped_without_bf16()) check(DType::bf16, 4e-3);
@@ -105,27 +113,30 @@ TEST_CASE("conv2d, then: the input may be the residual, and stays as it is") {
 TEST_CASE("conv2d, then: where a gradient is needed it is that of the separate ops") {
   const Tensor x = random({2, 16, 6, 6}, DType::f32, 1), weight = random({16, 16, 3, 3}, DType::f32, 2);
   const Tensor residual = random({2, 16, 6, 6}, DType::f32, 3), g = random({2, 16, 6, 6}, DType::f32, 4);
+  const Tensor scale = random({16}, DType::f32, 5);
   auto gradients = [&](auto function) {
     std::vector<Tensor> leaves;
-    for (const Tensor& t : {x, weight, residual}) leaves.push_back(t.clone().set_requires_grad());
+    for (const Tensor& t : {x, weight, residual, scale}) leaves.push_back(t.clone().set_requires_grad());
     return grad(function(leaves), leaves, {.gradient = g});
   };
   for (bool with_relu : {false, true}) {
-    const auto found = gradients([&](const auto& t) { return conv2d(t[0], t[1], {}, {.padding = 1}, {t[2], with_relu}); });
+    const auto found = gradients([&](const auto& t) { return conv2d(t[0], t[1], {}, {.padding = 1}, {t[3], t[2], with_relu}); });
     const auto wanted = gradients([&](const auto& t) {
-      Tensor y = conv2d(t[0], t[1], {}, {.padding = 1}) + t[2];
+      Tensor y = conv2d(t[0], t[1], {}, {.padding = 1}) * t[3].reshape({-1, 1, 1}) + t[2];
       return with_relu ? relu(y) : y;
     });
     for (size_t i = 0; i < wanted.size(); ++i) CHECK(distance(found[i], wanted[i]) <= 1e-12);
   }
 }
 
-TEST_CASE("conv2d, then: a residual of another shape or number type is refused") {
+TEST_CASE("conv2d, then: a scale or a residual of another shape or number type is refused") {
   const Tensor x = zeros({2, 16, 6, 6}), weight = zeros({16, 16, 3, 3});
   CHECK_THROWS_WITH_AS(conv2d(x, weight, {}, {}, {.residual = x}),
                        "conv2d: the result is f32 [2,16,4,4], the residual f32 [2,16,6,6]", Error);
   CHECK_THROWS_WITH_AS(conv2d(x, weight, {}, {}, {.residual = zeros({2, 16, 4, 4}, DType::f64)}),
                        "conv2d: the result is f32 [2,16,4,4], the residual f64 [2,16,4,4]", Error);
+  CHECK_THROWS_WITH_AS(conv2d(x, weight, {}, {}, {.scale = zeros({3})}),
+                       "conv2d: weight is f32 [16,16,3,3], so scale is f32 [16], not f32 [3]", Error);
 }
 
 }  // namespace az::test

@@ -8,7 +8,7 @@
 namespace az::experiments {
 
 const std::vector<Lesson>& lessons() {
-  static const std::vector<Lesson> all = {momentum_lesson()};
+  static const std::vector<Lesson> all = {momentum_lesson(), rosenbrock_lesson(), equilibrium_lesson(), learning_rate_lesson()};
   return all;
 }
 

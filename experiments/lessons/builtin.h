@@ -8,6 +8,9 @@ namespace az::experiments {
 
 // Each lies in the folder of its name.
 Lesson momentum_lesson();
+Lesson rosenbrock_lesson();
+Lesson equilibrium_lesson();
+Lesson learning_rate_lesson();
 
 // All of them, in the order to take them.
 const std::vector<Lesson>& lessons();

@@ -1,0 +1,185 @@
+#include <fmt/core.h>
+
+#include "core/ops/create.h"
+#include "core/ops/elementwise.h"
+#include "core/ops/reduce.h"
+#include "core/random.h"
+#include "experiments/lessons/builtin.h"
+#include "experiments/lessons/toy.h"
+#include "optim/schedule.h"
+
+namespace az::experiments {
+namespace {
+
+using config::Value;
+
+Tensor one_minus_cosine(const Tensor& w) { return 1 - cosine(w, row_vector({0, -1})); }
+
+Tensor unit(const Tensor& w) {
+  const Tensor value = w.detach();
+  return value / norm(value);
+}
+
+double distance(const Tensor& a, const Tensor& b) { return norm(a - b).item(); }
+
+// Decay with one rate, and no decay with a rate that grows exponentially: the same directions (Li and Arora, 2019).
+namespace exponential {
+
+constexpr double lr = 0.1, momentum = 0.9, wd = 5e-3;
+constexpr int64_t steps = 300;
+
+// The mean of (<w/||w||, x> - y)^2 over eight points of a step's own.
+Toy::Loss batch(int64_t step) {
+  Philox generator(6, uint64_t(step));
+  const Tensor x = randn({8, 10}, generator, DType::f64), noise = randn({8}, generator, DType::f64);
+  const Tensor y = sum(x, {.axes = {1}}) * (1 / std::sqrt(10.)) + 0.1 * noise;
+  return [=](const Tensor& w) { return mean(pow(sum(x * w, {.axes = {1}}) / norm(w) - y, 2)); };
+}
+
+// w_t = alpha^t u_t makes u one without decay: alpha is the larger root of x^2 - (1 + momentum - lr wd) x + momentum.
+double alpha() {
+  const double half = (1 + momentum - lr * wd) / 2;
+  return half + std::sqrt(half * half - momentum);
+}
+
+// Before the first step w rested, so u = alpha^-t w had moved by (1 - alpha) w_0: what its momentum starts from.
+void start_momentum(Toy& toy) {
+  const Tensor w = toy.weight().detach();
+  const Tensor count = Tensor::of<int64_t>({}, {1});
+  toy.optimizer().load_state(
+      {{"steps", count.clone().fill_(0)}, {"steps/w", count}, {"momentum/w", w * (-(1 - alpha()) / (lr * alpha()))}});
+}
+
+void teach(LessonRun& run) {
+  const std::vector<double> start = {1, -2, 0.5, 1, 1, -1, 0, 2, 0.3, -0.7};
+  const Value::Object sgd = {{"type", "sgd"}, {"lr", lr}, {"momentum", momentum}};
+  Value::Object decayed = sgd;
+  decayed.push_back({"weight_decay", wd});
+  Toy with_decay(run, {.name = "decay", .optimizer = decayed, .start = start});
+  Toy growing(run, {.name = "exponential rate", .optimizer = sgd, .start = start});
+  Toy constant(run, {.name = "neither", .optimizer = sgd, .start = start});
+  start_momentum(growing);
+  double apart = 0, apart_from_constant = 0;
+  for (int64_t t = 0; t < steps; ++t) {
+    const Toy::Loss loss = batch(t);
+    const double factor = optim::lr_factor(optim::ExponentialSchedule{.gamma = std::pow(alpha(), -2)}, {.step = t});
+    growing.optimizer().set_lr(lr / alpha() * factor);
+    for (Toy* toy : {&with_decay, &growing, &constant}) toy->step(loss);
+    apart = std::max(apart, distance(unit(with_decay.weight()), unit(growing.weight())));
+    apart_from_constant = std::max(apart_from_constant, distance(unit(with_decay.weight()), unit(constant.weight())));
+  }
+  run.compare(
+      {.what = "decay, exponential rate: directions apart", .predicted = 0, .measured = apart, .absolute_tolerance = 1e-9});
+  run.compare(
+      {.what = "decay, neither: directions apart", .predicted = 1e-3, .measured = apart_from_constant, .is = Measured::above});
+  run.compare({.what = "exponential rate: norm over that with decay, alpha^-300",
+               .predicted = std::pow(alpha(), -double(steps)),
+               .measured = growing.norm() / with_decay.norm(),
+               .tolerance = 1e-9});
+}
+
+}  // namespace exponential
+
+// Without decay a weight grows until its effective rate is one that converges (Arora, Li and Lyu, 2019).
+void teach_auto_tuning(LessonRun& run) {
+  for (double lr : {0.1, 1., 10., 100., 1000.}) {
+    const std::string name = fmt::format("no decay, lr {}", lr);
+    Toy toy(run, {.name = name, .optimizer = {{"type", "sgd"}, {"lr", lr}}, .start = {std::sin(2.), std::cos(2.)}, .every = 20});
+    Toy::Step last{};
+    for (int t = 0; t < 10000; ++t) last = toy.step(one_minus_cosine);
+    run.compare({.what = name + ": loss in the end", .predicted = 1e-6, .measured = last.loss, .is = Measured::below});
+    run.compare({.what = name + ": lr/||w||^2 in the end", .predicted = 2, .measured = last.effective_lr, .is = Measured::below});
+  }
+}
+
+// The norm held at 1, so that lr is the effective rate: it converges below 2, and goes round a cycle of two above.
+void teach_regimes(LessonRun& run) {
+  for (double lr : {0.5, 1.5, 1.9, 2.5, 3., 10.}) {
+    const std::string name = fmt::format("on the circle, lr {}", lr);
+    Toy toy(run, {.name = name,
+                  .optimizer = {{"type", "sgd"},
+                                {"lr", lr},
+                                {"groups", Value::Array{Value::Object{{"dims", 2}, {"renormalize_every", 1}}}}},
+                  .start = {std::sin(1.), -std::cos(1.)},
+                  .path = ToyOptions::Path{.optimizer = name}});
+    std::vector<double> losses;
+    for (int t = 0; t < 500; ++t) losses.push_back(toy.step(one_minus_cosine).loss);
+    if (lr > 2) {
+      run.compare({.what = name + ": loss of the 2-cycle",
+                   .predicted = 1 - (1 + std::sqrt(1 + 2 * lr * lr)) / (2 * lr),
+                   .measured = losses.back(),
+                   .tolerance = 1e-6});
+      continue;
+    }
+    // Near the minimum the angle, sqrt(2 loss), is multiplied by 1 - lr.
+    size_t t = 0;
+    while (t + 2 < losses.size() && losses[t] > 1e-6) ++t;
+    run.compare({.what = name + ": factor on the angle at each step",
+                 .predicted = std::abs(1 - lr),
+                 .measured = std::sqrt(losses[t + 1] / losses[t]),
+                 .tolerance = 1e-3});
+  }
+}
+
+// With decay the effective rate grows again once there is no gradient, until it is too large (Lobacheva et al., 2021).
+void teach_instability(LessonRun& run) {
+  const double lr = 0.1, wd = 1e-3, noise = 1e-8;
+  Toy toy(run, {.name = "decay, near the minimum",
+                .optimizer = {{"type", "sgd"}, {"lr", lr}, {"weight_decay", wd}},
+                .start = {std::sin(1.), -std::cos(1.)},
+                .every = 20});
+  Philox generator(6);
+  std::vector<double> rates, sines;
+  for (int t = 0; t < 40000; ++t) {
+    const Tensor kick = row_vector({noise * generator.normal(), 0});
+    const Toy::Step step = toy.step([&](const Tensor& w) { return one_minus_cosine(w) + sum(w * kick) / norm(w); });
+    rates.push_back(step.effective_lr);
+    sines.push_back(step.gradient_norm * step.norm);
+  }
+  const auto first_above = [&](double rate) {
+    size_t t = 0;
+    while (t < rates.size() && !(rates[t] > rate)) ++t;
+    return t;
+  };
+  const size_t from = first_above(0.5), to = first_above(1.5);
+  run.compare({.what = "decay: growth of ln(lr/||w||^2) at each step",
+               .predicted = 2 * lr * wd,
+               .measured = std::log(rates.at(to) / rates.at(from)) / double(to - from),
+               .tolerance = 5e-3});
+  // An outbreak: w all but rested, and then it does not. It begins where the sine last was smaller a step before.
+  double sum_of_rates = 0, outbreaks = 0;
+  bool quiet = false;
+  for (size_t t = 1; t < sines.size(); ++t) {
+    quiet = quiet || sines[t] < 1e-6;
+    if (!quiet || sines[t] < 1e-2) continue;
+    quiet = false;
+    size_t begin = t;
+    while (begin > 0 && sines[begin - 1] < sines[begin]) --begin;
+    sum_of_rates += rates[begin];
+    ++outbreaks;
+  }
+  run.compare({.what = "decay: outbreaks in 40000 steps", .predicted = 2, .measured = outbreaks, .is = Measured::above});
+  run.compare(
+      {.what = "decay: lr/||w||^2 where they begin", .predicted = 2, .measured = sum_of_rates / outbreaks, .tolerance = 0.05});
+}
+
+void teach(LessonRun& run) {
+  exponential::teach(run);
+  teach_auto_tuning(run);
+  teach_regimes(run);
+  teach_instability(run);
+}
+
+}  // namespace
+
+Lesson learning_rate_lesson() {
+  return {.name = "learning_rate",
+          .title = "Learning-rate folklore",
+          .question = "What does a learning rate mean for a weight whose length does not matter?",
+          .formula =
+              "effective rate = lr / ||w||^2; decay wd is the schedule lr alpha^(-2t-1), alpha^2 - (1 + beta - lr wd) alpha + "
+              "beta = 0",
+          .teach = teach};
+}
+
+}  // namespace az::experiments

@@ -23,6 +23,7 @@
 #include "experiments/experiment.h"
 #include "experiments/probes/probe.h"
 #include "experiments/probes/scale_invariance.h"
+#include "experiments/report/report.h"
 #include "experiments/step.h"
 #include "experiments/trainer.h"
 #include "nn/data_init.h"

@@ -1,0 +1,43 @@
+// azimuth report
+#include "experiments/report/report.h"
+
+#include <fmt/core.h>
+
+#include <CLI/App.hpp>
+#include <filesystem>
+#include <memory>
+
+#include "experiments/cli/commands.h"
+#include "experiments/files.h"
+
+namespace az::cli {
+namespace {
+
+using namespace experiments;
+
+struct Arguments {
+  std::vector<std::string> runs;
+  std::string output, title;
+};
+
+void report(Arguments arguments) {
+  const std::string page = report_html(arguments.runs, {.title = arguments.title});
+  if (arguments.output.empty())
+    arguments.output =
+        arguments.runs.size() == 1 ? (std::filesystem::path(arguments.runs[0]) / "report.html").string() : "report.html";
+  write_file(arguments.output, page);
+  fmt::print("The report lies in {}\n", arguments.output);
+}
+
+}  // namespace
+
+void add_report_command(CLI::App& app, Outcome&) {
+  auto arguments = std::make_shared<Arguments>();
+  CLI::App* command = app.add_subcommand("report", "Draw runs in one HTML page that opens from disk");
+  command->add_option("runs", arguments->runs, "the runs' folders")->required();
+  command->add_option("-o,--output", arguments->output, "file to write; by default RUN/report.html, or report.html for several");
+  command->add_option("--title", arguments->title, "title of the page");
+  command->callback([=] { report(*arguments); });
+}
+
+}  // namespace az::cli

@@ -1,0 +1,57 @@
+// What is said in words and tables: a lesson's outcome, what is missing, the runs and how to repeat them.
+function lessonPanel(lesson) {
+  const rows = Array.isArray(lesson.rows) ? lesson.rows : [];
+  const expected = (row) => (row.relation && row.relation !== "=" ? `${row.relation} ${shown(row.predicted)}` : shown(row.predicted));
+  const allowed = (row) => [typeof row.tolerance === "number" ? `${shown(100 * row.tolerance)} %` : "", typeof row.absolute_tolerance === "number" ? `± ${shown(row.absolute_tolerance)}` : ""].filter(Boolean).join(" or ") || "–";
+  return el("section", { class: "panel lesson" },
+    lesson.question ? el("p", { class: "question" }, lesson.question) : null,
+    lesson.formula ? el("p", { class: "formula" }, lesson.formula) : null,
+    table(["What", "Predicted", "Measured", "Relative error", "Allowed", ""], rows.map((row) => [
+      row.what, expected(row), shown(row.measured), typeof row.relative_error === "number" ? `${shown(100 * row.relative_error)} %` : "–", allowed(row),
+      el("span", { class: row.holds ? "holds" : "fails" }, row.holds ? "✓ holds" : "✗ does not hold"),
+    ]), [1, 2, 3, 4]));
+}
+
+function table(heads, rows, numeric = []) {
+  const kind = (i) => (numeric.includes(i) ? "number" : null);
+  const cell = (content) => (content instanceof Node ? content : content === null || content === undefined ? "–" : String(content));
+  return el("table", {}, el("thead", {}, el("tr", {}, ...heads.map((head, i) => el("th", { class: kind(i) }, head)))),
+    el("tbody", {}, ...rows.map((row) => el("tr", {}, ...row.map((content, i) => el("td", { class: kind(i) }, cell(content)))))));
+}
+
+function runsPanel() {
+  const everywhere = (path) => options.every((flat) => path in flat);
+  const columns = differing.filter((path) => path !== "seed" && path !== "optimizer.type" && everywhere(path)).slice(0, 6);
+  const seeds = differing.includes("seed"), part = measuredPart();
+  const accuracies = (run) => (run.epochs[`${part}_accuracy`] || []).filter((x) => x !== null);
+  const rows = runs.map((run, i) => {
+    const got = accuracies(run), flat = options[i];
+    return [el("span", { class: "name" }, el("span", { class: "swatch", style: `background:${color(run.color)}` }), run.label), flat["optimizer.type"],
+      ...columns.map((path) => shown(flat[path])), ...(seeds ? [shown(flat.seed)] : []), shown(last(run.epochs.step.length ? run.epochs.step : run.steps.step)),
+      shown(last(run.epochs.train_loss) ?? last(run.steps.loss)), got.length ? percent(got[got.length - 1]) : "–", got.length ? percent(Math.max(...got)) : "–"];
+  });
+  const fixed = 2, numbers = [...columns, ...(seeds ? [0] : []), 0, 0, 0, 0].map((_, i) => i + fixed);
+  return el("section", { class: "panel", id: "runs" }, table(["Run", "Optimizer", ...columns.map((path) => path.split(".").slice(-2).join(".")),
+    ...(seeds ? ["Seed"] : []), "Steps", "Last loss", `Last ${part} accuracy`, "Best"], rows, numbers));
+}
+
+function notesPanel() {
+  const list = runs.flatMap((run) => run.notes.map((note) => el("li", {}, runs.length > 1 ? `${run.label}: ${note}` : note)));
+  const models = new Set(runs.filter((run) => run.config).map((run) => JSON.stringify(run.config.model)));
+  if (models.size > 1) list.push(el("li", {}, "These runs are of different models: a mean over layers is over the layers that each run has."));
+  const { steps, layers } = data.stretch;
+  if (steps || layers) list.push(el("li", {}, `Long lines are thinned out: of every stretch of ${[...new Set([steps, layers])].filter(Boolean).join(" or ")} steps (${steps ? "losses" : ""}${steps && layers ? ", then " : ""}${layers ? "layers" : ""}), each line keeps its lowest and its highest point.`));
+  return list.length ? el("section", { class: "panel", id: "notes" }, el("ul", {}, ...list)) : null;
+}
+
+function repeatPanel() {
+  return el("section", { class: "panel", id: "repeat" }, ...runs.map((run) => {
+    const about = run.environment || {}, facts = ["date", "commit", "processor", "threads", "onednn", "compiler"].filter((name) => about[name] !== undefined);
+    return el("details", { open: runs.length === 1 }, el("summary", {}, run.label, run.config && run.config.description ? el("span", { class: "small" }, ` — ${run.config.description}`) : null),
+      about.command ? el("p", {}, "The command, as it was typed:") : null, about.command ? el("pre", {}, about.command) : null,
+      el("p", {}, "The same from its folder, or from the config below, saved as a file:"), el("pre", {}, `azimuth train ${quoted(`${run.folder}/config.json`)}`),
+      facts.length ? el("p", { class: "small" }, facts.map((name) => `${name}: ${about[name]}`).join(" · ")) : null,
+      run.config ? el("details", {}, el("summary", {}, "config.json, with every default"), el("pre", {}, JSON.stringify(run.config, null, 2))) : null);
+  }));
+}
+const quoted = (path) => (/^[\w./=+-]+$/.test(path) ? path : `'${path.replace(/'/g, "'\\''")}'`);

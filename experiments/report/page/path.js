@@ -1,0 +1,121 @@
+// The way of a toy's weight in its plane, or in space, with sliders for momentum and time.
+const paths = runs.flatMap((run) => run.paths.map((path, i) => Object.assign({ key: `path ${run.key} ${i}`, run }, path)));
+const spatial = paths.some((path) => path.points.z.some((z) => z !== null));
+const betas = [...new Set(paths.map((path) => path.beta).filter((beta) => beta !== null && beta > 0))].sort((a, b) => a - b);
+const longest = paths.reduce((most, path) => Math.max(most, last(path.points.step)), 1);
+const toy = { beta: betas[0], step: longest, turn: 30, timer: null };
+
+// What the sliders let through: the chosen momentum, and whatever has none.
+const pathsShown = () => paths.filter((path) => !state.hidden.has(path.key) && (!path.beta || path.beta === toy.beta));
+
+function slider(name, low, high, step, value, change) {
+  const output = el("output", {}, shown(value));
+  const input = el("input", { type: "range", min: low, max: high, step, value, name, oninput: () => change(Number(input.value), output) });
+  return { label: el("label", {}, name, input, output), input, output };
+}
+
+const pathPlot = {
+  id: "path", title: spatial ? "The path of the weight in space" : "The path of the weight in the plane",
+  caption: "Only the direction of w counts for the loss; a step is at a right angle to w, so that every step leads outwards, and the farther out, the less the next one turns.",
+  missing: () => (paths.length ? "" : "no run follows a toy's path (lines of kind \"path\")"),
+  picture(card) {
+    if (!card.sliders) makeSliders(card);
+    const width = 760, height = 460, visible = pathsShown();
+    const flat = (point) => project(point), all = visible.flatMap((path) => pointsOf(path).map(flat));
+    const reach = Math.max(1e-12, 1.05, ...all.map(([x, y]) => Math.max(Math.abs(x) * (height / width) * 1.15, Math.abs(y))));
+    const scale = (height / 2 - 14) / reach, at = ([x, y]) => [width / 2 + scale * x, height / 2 - scale * y];
+    const rings = spatial ? globe(at) : circles(at, reach * (width / height), scale);
+    const drawn = visible.flatMap((path) => {
+      const points = pointsOf(path).map(flat).map(at), index = nearest(path.points.step, toy.step), stroke = color(paths.indexOf(path)), thick = parseFloat(css("--line"));
+      const [x, y] = points[index] || [width / 2, height / 2];
+      return [
+        polyline(points, { stroke, "stroke-width": thick, opacity: 0.25 }),
+        polyline(points.slice(0, index + 1), { stroke, "stroke-width": 1.5 * thick }),
+        svg("line", { x1: width / 2, y1: height / 2, x2: x, y2: y, stroke, "stroke-width": thick, "stroke-dasharray": "4 3" }),
+        svg("circle", { cx: x, cy: y, r: 3 + 1.5 * thick, fill: stroke, stroke: css("--paper"), "stroke-width": 1.5 }),
+      ];
+    });
+    card.show(width, height, ...rings, ...drawn, svg("circle", { cx: width / 2, cy: height / 2, r: 3, fill: css("--text") }));
+    const items = paths.filter((path) => !path.beta || path.beta === toy.beta).map((path) => ({ key: path.key, name: path.series || path.run.label, color: color(paths.indexOf(path)), path }));
+    const outputs = fillLegend(card.legend, items);
+    for (const { key, path } of items) {
+      const index = nearest(path.points.step, toy.step);
+      outputs.get(key).output.textContent = `loss ${shown(path.points.loss[index])}, norm ${shown(path.points.norm[index])}`;
+    }
+    return [["series", "beta", "step", "x", "y", "z", "loss", "norm"], ...visible.flatMap((path) => path.points.step.map((step, i) =>
+      [path.series, path.beta, step, ...["x", "y", "z", "loss", "norm"].map((name) => path.points[name][i])]))];
+  },
+};
+
+const pointsOf = (path) => path.points.step.map((_, i) => [path.points.x[i] || 0, path.points.y[i] || 0, path.points.z[i] || 0]);
+
+// From space to the screen: turned about the vertical axis, seen from a little above.
+function project([x, y, z]) {
+  if (!spatial) return [x, y];
+  const turn = (toy.turn * Math.PI) / 180, tilt = 0.45;
+  const right = x * Math.cos(turn) - y * Math.sin(turn), deep = x * Math.sin(turn) + y * Math.cos(turn);
+  return [right, z * Math.cos(tilt) + deep * Math.sin(tilt)];
+}
+
+function circles(at, reach, scale) {
+  const ticks = roundTicks(0, reach, 6).filter((radius) => radius > 0), [cx, cy] = at([0, 0]), grid = { fill: "none", stroke: css("--grid") };
+  const spokes = Array.from({ length: 12 }, (_, i) => {
+    const angle = (i * Math.PI) / 6, [x, y] = at([2 * reach * Math.cos(angle), 2 * reach * Math.sin(angle)]);
+    return svg("line", { x1: cx, y1: cy, x2: x, y2: y, stroke: css("--grid") });
+  });
+  return [...spokes, ...ticks.map((radius) => svg("circle", Object.assign({ cx, cy, r: radius * scale }, grid))),
+    svg("circle", { cx, cy, r: scale, fill: "none", stroke: css("--soft"), "stroke-dasharray": "2 3" }),
+    ...ticks.map((radius) => label(cx + 3, cy - radius * scale - 3, shown(radius)))];
+}
+
+function globe(at) {
+  const ring = (point) => polyline(Array.from({ length: 73 }, (_, i) => at(project(point((i * Math.PI) / 36)))), { stroke: css("--grid") });
+  const rings = [-60, -30, 0, 30, 60].map((degrees) => {
+    const height = Math.sin((degrees * Math.PI) / 180), radius = Math.cos((degrees * Math.PI) / 180);
+    return ring((t) => [radius * Math.cos(t), radius * Math.sin(t), height]);
+  });
+  const meridians = [0, 30, 60, 90, 120, 150].map((degrees) => {
+    const turn = (degrees * Math.PI) / 180;
+    return ring((t) => [Math.cos(t) * Math.cos(turn), Math.cos(t) * Math.sin(turn), Math.sin(t)]);
+  });
+  return [...rings, ...meridians];
+}
+
+function makeSliders(card) {
+  const sliders = {
+    step: slider("iteration", 0, longest, 1, toy.step, (value, output) => {
+      toy.step = value;
+      output.textContent = shown(value);
+      card.draw();
+    }),
+  };
+  if (betas.length > 1) sliders.beta = slider("beta", 0, betas.length - 1, 1, 0, (value, output) => {
+    toy.beta = betas[value];
+    output.textContent = shown(toy.beta);
+    card.draw();
+  });
+  if (sliders.beta) sliders.beta.output.textContent = shown(toy.beta);
+  if (spatial) sliders.turn = slider("turn", 0, 360, 1, toy.turn, (value, output) => {
+    toy.turn = value;
+    output.textContent = `${value}°`;
+    card.draw();
+  });
+  const go = (step) => {
+    sliders.step.input.value = toy.step = step;
+    sliders.step.output.textContent = shown(step);
+    card.draw();
+  };
+  const play = el("button", { type: "button", class: "play", onclick: () => {
+    if (toy.timer) return stop();
+    if (toy.step >= longest) go(0);
+    play.textContent = "pause";
+    toy.timer = setInterval(() => (toy.step >= longest ? stop() : go(Math.min(longest, toy.step + Math.max(1, Math.round(longest / 250))))), 33);
+  } }, "play");
+  const stop = () => {
+    clearInterval(toy.timer);
+    toy.timer = null;
+    play.textContent = "play";
+  };
+  card.sliders = sliders;
+  card.controls.replaceChildren(...Object.values(sliders).map((one) => one.label), play);
+}

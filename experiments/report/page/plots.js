@@ -1,0 +1,110 @@
+// The plots against steps, and where their numbers come from.
+const layerWords = () => (state.layer === MEAN ? "mean over layers" : state.layer);
+
+// Lines of one quantity of the probe: a line a run, or a line a layer of the run picked.
+function probeLines(column, more = {}) {
+  if (state.layer !== EVERY) {
+    return probed.filter((run) => layerIndex(run, state.layer) >= 0).map((run) => Object.assign(
+      { key: run.key, name: run.label, color: color(run.color), dash: run.dash, x: run.probe.step, y: run.probe[column][layerIndex(run, state.layer)] }, more));
+  }
+  const run = runs[state.run];
+  if (!run || !run.probe) return [];
+  const count = run.probe.layers.length - 1;
+  const lines = run.probe.layers.map((name, i) => Object.assign({
+    key: i === 0 ? "mean" : `layer ${name}`, name, color: i === 0 ? css("--text") : depthColor(i - 1, count), width: i === 0 ? 2 : 1,
+    x: run.probe.step, y: run.probe[column][i],
+  }, more));
+  return [...lines.slice(1), lines[0]];  // the mean on top
+}
+
+function runLines(part, column, more = {}) {
+  return runs.filter((run) => run[part][column].some((y) => y !== null)).map((run) => Object.assign(
+    { key: run.key, name: run.label, color: color(run.color), dash: run.dash, x: run[part].step, y: run[part][column] }, more));
+}
+
+const held = (part, column) => runs.some((run) => run[part][column] && run[part][column].some((y) => y !== null));
+const watched = (column) => probed.some((run) => run.probe[column].some((line) => line.some((y) => y !== null)));
+const measuredPart = () => (held("epochs", "test_accuracy") ? "test" : "validation");
+
+// The mean over the seeds of each experiment, with a band from the lowest to the highest.
+function seedLines() {
+  const column = `${measuredPart()}_accuracy`;
+  return [...repetitions.entries()].flatMap(([experiment, list]) => {
+    const having = list.filter((run) => run.epochs[column].some((y) => y !== null));
+    if (!having.length) return [];
+    const x = sharedSteps(having.map((run) => ({ x: run.epochs.step })));
+    const values = x.map((step) => having.map((run) => run.epochs[column][run.epochs.step.indexOf(step)]).filter((y) => typeof y === "number"));
+    const lowest = values.map((list) => (list.length ? Math.min(...list) : null)), highest = values.map((list) => (list.length ? Math.max(...list) : null));
+    const mean = values.map((list) => (list.length ? list.reduce((a, b) => a + b) / list.length : null));
+    const seeds = having.length > 1 ? ` (${having.length} seeds)` : "";
+    return [{ key: `experiment ${experiment}`, name: experimentName(experiment) + seeds, color: color(experiment), width: 1.3, x, y: mean, low: lowest, high: highest }];
+  });
+}
+
+function threshold() {
+  const of = (run) => (run.config && run.config.optimizer && typeof run.config.optimizer.delta === "number" ? run.config.optimizer.delta : 0.1);
+  return [...new Set(probed.map(of))].filter((value) => value > 0).map((value, i) => ({ value, below: i === 0, words: `projected below delta = ${value}` }));
+}
+
+// Two quantities on one plot: solid and dashed.
+function pairLines(solid, solidPart, dashed, dashedPart) {
+  const second = probeLines(dashed, { dash: [4, 3], part: dashedPart });
+  return [...probeLines(solid, { dash: null, part: solidPart }), ...second];
+}
+
+// A sentence a run on the layer picked, or on the mean.
+function inWords(sentence) {
+  const of = state.layer === EVERY ? [runs[state.run]] : probed;
+  return of.filter((run) => run && run.probe).map((run) => {
+    const words = sentence(run.probe, Math.max(0, layerIndex(run, state.layer)));
+    return of.length > 1 ? `${run.label}: ${words}` : words;
+  });
+}
+const projectedShare = (probe, i) => `projected in ${shown(100 * probe.fired[i])} % of the steps watched`;
+const ruleInWords = (probe, i) => `${probe.rule}${typeof probe.gap[i] === "number" ? `; largest difference ${shown(100 * probe.gap[i])} %` : ""}`;
+
+const noProbe = 'no run has probe data; add "probes": [{"type": "scale_invariance"}] to the config';
+const needsProbe = (column) => (probed.length ? (watched(column) ? "" : "the probe noted no such number") : noProbe);
+const training = [
+  { id: "loss", title: "Training loss", y: "loss", log: false, caption: "The loss of the batches, as each run went along.",
+    missing: () => (held("steps", "loss") ? "" : "no run has noted a loss"), lines: () => runLines("steps", "loss") },
+  { id: "test-loss", title: "Loss, epoch by epoch", y: "loss", log: false,
+    caption: "Solid: on images the network was not trained on; dashed: on the training set, during the epoch.",
+    missing: () => (held("epochs", "train_loss") ? "" : "no run has finished an epoch"),
+    lines: () => [...runLines("epochs", `${measuredPart()}_loss`, { dash: null, part: "test" }), ...runLines("epochs", "train_loss", { dash: [4, 3], part: "train" })] },
+  { id: "run-accuracy", title: "Accuracy, run by run", y: "accuracy", log: false,
+    caption: "Solid: the share of unseen images that the network gets right; dashed: of the training set, during the epoch.",
+    missing: () => (held("epochs", "train_accuracy") ? "" : "no run has finished an epoch"),
+    lines: () => [...runLines("epochs", `${measuredPart()}_accuracy`, { dash: null, part: "test" }), ...runLines("epochs", "train_accuracy", { dash: [4, 3], part: "train" })] },
+  { id: "accuracy", title: "Accuracy with its spread over seeds", y: "accuracy", log: false,
+    caption: "The mean over runs that differ in nothing but their seed; the band reaches from the worst to the best of them.",
+    missing: () => (held("epochs", `${measuredPart()}_accuracy`) ? "" : "no run was evaluated"), lines: seedLines },
+  { id: "lr", title: "Learning rate", y: "learning rate", log: false, caption: "What the schedule makes of the learning rate.",
+    missing: () => (held("steps", "lr") ? "" : "no run has noted a step"), lines: () => runLines("steps", "lr") },
+];
+const laboratory = [
+  { id: "norm", title: "Norm of the weights", y: "‖w‖", log: true,
+    caption: "A weight under batch norm computes the same at any length, yet every step that is orthogonal to it makes it longer, momentum's most of all.",
+    missing: () => needsProbe("norm"), lines: () => probeLines("norm") },
+  { id: "effective-step", title: "Effective step", y: "‖ŵ′ − ŵ‖", log: true,
+    caption: "How far one step moves the direction of the weight, which is all that a scale-invariant network sees: it falls as the norm grows.",
+    missing: () => needsProbe("effective_step"), lines: () => probeLines("effective_step") },
+  { id: "angle", title: "Angle of a step, and its equilibrium", y: "radians", log: true,
+    caption: "Solid: the angle that each step turns the weight by; dashed: the one at which growth by steps and shrinking by weight decay would balance, where theory knows it.",
+    missing: () => needsProbe("angle"), lines: () => pairLines("angle", "measured", "equilibrium_angle", "equilibrium") },
+  { id: "identity", title: "Squared norm, measured and predicted", y: "‖w‖²", log: false,
+    caption: "Solid: measured; dashed: what the lengths of the steps and momentum alone say, if every gradient is orthogonal to the weight. Where they part, the weight is not scale-invariant.",
+    missing: () => (!probed.length ? noProbe : watched("norm_squared_predicted") ? ""
+      : [...new Set(probed.map((run) => run.probe.rule))].join("; ") + '; it takes a probe with "every": 1, from the first step on'),
+    words: () => inWords(ruleInWords), lines: () => pairLines("norm_squared", "measured", "norm_squared_predicted", "predicted") },
+  { id: "cosine", title: "Is the gradient orthogonal to the weight?", y: "largest |cos(w, g)| √dim", log: true, level: threshold,
+    caption: "The largest cosine of a channel with its gradient, times the root of its size: SGDP and AdamP take a weight for scale-invariant, and project its step, in the shaded region.",
+    missing: () => needsProbe("scaled_channel_cosine_max"), words: () => inWords(projectedShare),
+    lines: () => probeLines("scaled_channel_cosine_max") },
+  { id: "layer-cosine", title: "The same for layers as a whole", y: "|cos(w, g)| √dim", log: true, level: threshold,
+    caption: "The second view of the projection's rule, tried where some channel fails the first; a random gradient falls below delta by chance in 8 steps of 100.",
+    missing: () => needsProbe("scaled_cosine"), lines: () => probeLines("scaled_cosine") },
+  { id: "radial", title: "Radial against tangential", y: "length", log: true,
+    caption: "Solid: the part of a step across the weight, which turns it; dashed: the part along the weight, which only changes its length.",
+    missing: () => needsProbe("tangential"), lines: () => pairLines("tangential", "tangential", "radial", "radial") },
+];

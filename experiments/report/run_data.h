@@ -1,0 +1,45 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "core/config/value.h"
+#include "experiments/report/table.h"
+
+namespace az::experiments {
+
+// A toy's way: x, y, perhaps z, loss and norm against iterations.
+struct Path {
+  std::string series, optimizer;
+  double beta = 0;  // NaN: none
+  Table points;
+};
+
+// What a run's folder says, as far as it can be read.
+struct RunData {
+  std::string folder;
+  config::Value config, environment, invariance, lesson;  // null where the file is missing or damaged
+  std::vector<std::string> notes;                         // on what is missing, damaged or not finite, a sentence each
+  Table steps;                                            // epoch, lr, loss
+  Table epochs;                                           // epoch, lr, {train,validation,test}_{loss,accuracy}, seconds
+  std::vector<std::string> layers;                        // the parameters that the probe watched, in its order
+  std::vector<Table> probe;                               // of each, all at the same steps; probe_columns() and "fired", 1 or 0
+  std::vector<Path> paths;
+
+  bool trained() const { return steps.rows() + epochs.rows() + probe.size() + paths.size() > 0; }
+};
+
+// What is taken from lines of kind scale_invariance (probes/scale_invariance.h); radial without its sign.
+const std::vector<std::string>& probe_columns();
+
+// Reads config.json, environment.json, metrics.jsonl, invariance.json and lesson.json. Throws ConfigError where none of
+// config.json, metrics.jsonl and lesson.json is there; everything else is a note.
+RunData read_run(const std::string& folder);
+
+// obj.a.b of "a.b"; null where it is not there.
+const config::Value& value_at(const config::Value& object, const std::string& path);
+// A number there, or `otherwise`.
+double number_at(const config::Value& object, const std::string& path, double otherwise);
+std::string string_at(const config::Value& object, const std::string& path);
+
+}  // namespace az::experiments

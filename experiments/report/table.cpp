@@ -1,0 +1,87 @@
+#include "experiments/report/table.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace az::experiments {
+namespace {
+
+// The two extremes of column[begin, end) in the order they came in; NaN where no number is there.
+std::pair<double, double> extremes(const std::vector<double>& column, size_t begin, size_t end) {
+  size_t low = end, high = end;
+  for (size_t i = begin; i < end; ++i) {
+    if (std::isnan(column[i])) continue;
+    if (low == end || column[i] < column[low]) low = i;
+    if (high == end || column[i] > column[high]) high = i;
+  }
+  if (low == end) return {NAN, NAN};
+  return {column[std::min(low, high)], column[std::max(low, high)]};
+}
+
+}  // namespace
+
+Table aligned(const Table& table, const std::vector<double>& steps) {
+  if (table.step == steps) return table;
+  Table result{steps, {}};
+  for (const auto& [name, column] : table.columns) {
+    std::vector<double>& to = result.columns[name] = std::vector<double>(steps.size(), NAN);
+    for (size_t i = 0; i < table.rows(); ++i) {
+      const auto at = std::lower_bound(steps.begin(), steps.end(), table.step[i]);
+      if (at != steps.end() && *at == table.step[i]) to[size_t(at - steps.begin())] = column[i];
+    }
+  }
+  return result;
+}
+
+Table mean_of(const std::vector<Table>& tables) {
+  if (tables.empty()) return {};
+  Table result{tables.front().step, {}};
+  for (const auto& [name, first] : tables.front().columns) {
+    std::vector<double>& mean = result.columns[name] = std::vector<double>(result.rows(), NAN);
+    for (size_t i = 0; i < result.rows(); ++i) {
+      double sum = 0, count = 0;
+      for (const Table& table : tables) {
+        const double x = table.columns.at(name)[i];
+        if (!std::isnan(x)) sum += x, ++count;
+      }
+      if (count > 0) mean[i] = sum / count;
+    }
+  }
+  return result;
+}
+
+double stretch_for(const std::vector<const Table*>& tables, size_t points) {
+  double span = 0;
+  bool fits = true;
+  for (const Table* table : tables) {
+    fits = fits && table->rows() <= points;
+    if (table->rows() > 0) span = std::max(span, table->step.back() + 1);
+  }
+  return fits ? 0 : std::ceil(span / double(points / 2));
+}
+
+Table thinned(const Table& table, double stretch) {
+  if (stretch <= 0) return table;
+  std::vector<size_t> starts;  // of stretches, as rows
+  for (size_t i = 0; i < table.rows(); ++i) {
+    if (i == 0 || std::floor(table.step[i] / stretch) != std::floor(table.step[i - 1] / stretch)) starts.push_back(i);
+  }
+  starts.push_back(table.rows());
+  Table result;
+  for (size_t k = 0; k + 1 < starts.size(); ++k) {
+    const size_t begin = starts[k], count = starts[k + 1] - begin;
+    result.step.push_back(table.step[begin]);
+    if (count > 1) result.step.push_back(table.step[begin + count / 2]);
+  }
+  for (const auto& [name, column] : table.columns) {
+    std::vector<double>& to = result.columns[name];
+    for (size_t k = 0; k + 1 < starts.size(); ++k) {
+      const auto [first, second] = extremes(column, starts[k], starts[k + 1]);
+      to.push_back(first);
+      if (starts[k + 1] - starts[k] > 1) to.push_back(second);
+    }
+  }
+  return result;
+}
+
+}  // namespace az::experiments

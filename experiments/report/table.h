@@ -1,0 +1,30 @@
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+namespace az::experiments {
+
+// Numbers against steps, a column a name; NaN where there is none.
+struct Table {
+  std::vector<double> step;  // ascending
+  std::map<std::string, std::vector<double>> columns;
+
+  size_t rows() const { return step.size(); }
+};
+
+// The same table with a row for each of `steps` (ascending): NaN where it has none.
+Table aligned(const Table& table, const std::vector<double>& steps);
+
+// Column by column and step by step the mean of tables that share their steps, over the numbers that are there.
+Table mean_of(const std::vector<Table>& tables);
+
+// How long a stretch of steps must be, for thinned() to keep at most `points` rows of each table; 0 where all may stay.
+double stretch_for(const std::vector<const Table*>& tables, size_t points);
+
+// Every stretch of that many steps becomes two rows, at its first and its middle step: the smallest and the largest number of
+// each column, in the order they came in. So extremes stay, exact, and nothing moves by more than a stretch. 0: unchanged.
+Table thinned(const Table& table, double stretch);
+
+}  // namespace az::experiments

@@ -1,0 +1,312 @@
+// What a report says of run folders, whole and damaged. tests/report looks at the page in a browser.
+#include "experiments/report/report.h"
+
+#include <doctest/doctest.h>
+
+#include <cmath>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+
+#include "core/config/json_document.h"
+#include "core/error.h"
+#include "experiments/files.h"
+#include "experiments/metrics.h"
+#include "experiments/report/norm_identity.h"
+#include "experiments/report/run_data.h"
+#include "tests/compare.h"
+#include "tests/data/temporary_folder.h"
+#include "tests/experiments/command.h"
+
+using namespace az;
+using namespace az::experiments;
+using test::has;
+using Json = nlohmann::json;
+namespace fs = std::filesystem;
+
+namespace {
+
+std::string write_run(const fs::path& folder, const std::string& metrics, const std::string& config = R"({"name": "a"})") {
+  fs::create_directories(folder);
+  if (!config.empty()) write_file((folder / "config.json").string(), config);
+  write_file((folder / "metrics.jsonl").string(), metrics);
+  return folder.string();
+}
+
+// The data that a page carries, as a browser would read it.
+Json data_in(const std::string& page) {
+  const std::string start = R"(<script type="application/json" id="data">)";
+  const size_t from = page.find(start) + start.size();
+  return Json::parse(page.substr(from, page.find("</script>", from) - from));
+}
+
+Json only_run(const std::string& folder) { return data_in(report_html({folder}))["runs"][0]; }
+
+std::string step_line(int64_t step, double loss) {
+  return metrics_line("step", {{"step", step}, {"epoch", int64_t(1)}, {"lr", 0.1}, {"loss", loss}});
+}
+
+std::string probe_line(int64_t step, const std::string& parameter, double norm, double effective_step, int64_t epoch = 1) {
+  return metrics_line("scale_invariance", {{"step", step},
+                                           {"epoch", epoch},
+                                           {"parameter", parameter},
+                                           {"norm", norm},
+                                           {"scaled_cosine", 0.5},
+                                           {"effective_step", effective_step},
+                                           {"radial", -0.25},
+                                           {"projected", std::string("channel")}});
+}
+
+bool any_has(const Json& notes, const std::string& part) {
+  for (const auto& note : notes) {
+    if (has(note.get<std::string>(), part)) return true;
+  }
+  return false;
+}
+
+std::string error_of(const std::vector<std::string>& folders, Exit code) {
+  try {
+    report_html(folders);
+  } catch (const Error& error) {
+    CHECK(error.code() == code);
+    return error.what();
+  }
+  return "no error";
+}
+
+}  // namespace
+
+TEST_CASE("a report carries the lines of a run, its config and the command that made it") {
+  TemporaryFolder temporary;
+  const std::string folder = write_run(temporary.path / "first", step_line(1, 2.5) + step_line(2, 1.25));
+  write_file(folder + "/environment.json", R"({"command": "azimuth train x.json --set seed=2"})");
+  const Json run = only_run(folder);
+  CHECK(run["label"] == "first");
+  CHECK(run["steps"]["step"] == Json({1, 2}));
+  CHECK(run["steps"]["loss"] == Json({2.5, 1.25}));
+  CHECK(run["config"]["name"] == "a");
+  CHECK(run["environment"]["command"] == "azimuth train x.json --set seed=2");
+  CHECK(run["notes"].empty());
+  CHECK(run["probe"].is_null());
+}
+
+TEST_CASE("a report asks nothing of a network, and carries dygraphs with its licence") {
+  TemporaryFolder temporary;
+  const std::string page = report_html({write_run(temporary.path / "run", step_line(1, 1))});
+  CHECK_FALSE(has(page, "src=\"http"));
+  CHECK_FALSE(has(page, "href=\"http"));
+  CHECK_FALSE(has(page, "url(http"));
+  CHECK(has(page, "default-src 'none'"));
+  CHECK(has(page, "Dan Vanderkam"));
+  CHECK(has(page, "MIT licence"));
+}
+
+TEST_CASE("a thinned line keeps its extremes, exact, and moves nothing by more than a stretch") {
+  Table table;
+  for (int i = 0; i < 10'000; ++i) {
+    table.step.push_back(i + 1);
+    table.columns["loss"].push_back(i == 5432 ? 17.5 : i == 5433 ? -3.25 : std::sin(i * 0.01));
+  }
+  const double stretch = stretch_for({&table}, 1000);
+  CHECK(stretch == 21);  // 10001 steps in at most 500 stretches
+  const Table thin = thinned(table, stretch);
+  CHECK(thin.rows() <= 1000);
+  CHECK(std::is_sorted(thin.step.begin(), thin.step.end()));
+  const auto& loss = thin.columns.at("loss");
+  const auto top = std::max_element(loss.begin(), loss.end()), bottom = std::min_element(loss.begin(), loss.end());
+  CHECK(*top == 17.5);
+  CHECK(*bottom == -3.25);
+  CHECK(top < bottom);  // in the order they came in
+  CHECK(std::abs(thin.step[size_t(top - loss.begin())] - 5433) <= stretch);
+  CHECK(stretch_for({&thin}, 1000) == 0);
+  CHECK(thinned(thin, 0).step == thin.step);
+}
+
+TEST_CASE("a number that is not there stays away from extremes and means") {
+  const Table one{{1, 2, 3}, {{"x", {1, NAN, NAN}}}}, two{{1, 2, 3}, {{"x", {3, 5, NAN}}}};
+  const std::vector<double> mean = mean_of({one, two}).columns.at("x");
+  CHECK(mean[0] == 2);
+  CHECK(mean[1] == 5);
+  CHECK(std::isnan(mean[2]));
+  const std::vector<double> thin = thinned(one, 10).columns.at("x");
+  CHECK(thin == std::vector<double>{1, 1});
+  const std::vector<double> line = aligned(one, {0, 1, 4}).columns.at("x");
+  CHECK(std::isnan(line[0]));
+  CHECK(line[1] == 1);
+  CHECK(std::isnan(line[2]));
+}
+
+TEST_CASE("layers: values, mean, share of projected steps, epochs and counts") {
+  TemporaryFolder temporary;
+  const std::string folder =
+      write_run(temporary.path / "run", probe_line(1, "conv.weight", 2, 0.5) + probe_line(1, "fc.weight", 4, 0.25) +
+                                            probe_line(2, "conv.weight", 3, 0.25, 2) + probe_line(3, "conv.weight", 3, 0.75, 2));
+  const Json probe = only_run(folder)["probe"];
+  CHECK(probe["layers"] == Json({"mean over layers", "conv.weight", "fc.weight"}));
+  CHECK(probe["step"] == Json({1, 2, 3}));
+  CHECK(probe["norm"] == Json::parse("[[3,3,3],[2,3,3],[4,null,null]]"));
+  CHECK(probe["radial"][1] == Json({0.25, 0.25, 0.25}));
+  CHECK(probe["fired"][1] == 1);
+  CHECK(probe["heat"]["epochs"] == Json({1, 2}));
+  CHECK(probe["heat"]["values"] == Json::parse("[[0.5,0.5],[0.25,null]]"));
+  CHECK(probe["histogram"][0][22] == 3);  // 0.5 lies in [10^-0.5, 10^-0.25)
+}
+
+TEST_CASE("the momentum identity, against a simulation of momentum on f = -cos(w, u) in double") {
+  const double beta = 0.9;
+  std::vector<double> w = {0.3, 1.1, -0.4}, p(3), u = {0, -0.6, 0.8};
+  const auto dot = [](const auto& a, const auto& b) { return a[0] * b[0] + a[1] * b[1] + a[2] * b[2]; };
+  Table layer;
+  for (int t = 1; t <= 200; ++t) {
+    const double lr = 0.05 / (1 + 0.01 * t), norm = std::sqrt(dot(w, w)), cosine = dot(w, u) / norm;
+    std::vector<double> step(3);
+    for (size_t i = 0; i < 3; ++i) {
+      p[i] = beta * p[i] - (u[i] - cosine * w[i] / norm) / norm;
+      step[i] = -lr * p[i];
+    }
+    const double radial = dot(step, w) / norm;
+    layer.step.push_back(t);
+    layer.columns["norm"].push_back(norm);
+    layer.columns["effective_lr"].push_back(lr / (norm * norm));
+    layer.columns["radial"].push_back(radial);
+    layer.columns["tangential"].push_back(std::sqrt(dot(step, step) - radial * radial));
+    for (size_t i = 0; i < 3; ++i) w[i] += step[i];
+  }
+  const auto largest_error = [&](double momentum) {
+    const std::vector<double> predicted = predicted_norm_squared(layer, momentum);
+    double error = 0;
+    for (size_t t = 0; t < predicted.size(); ++t)
+      error = std::max(error, std::abs(predicted[t] / std::pow(layer.columns["norm"][t], 2) - 1));
+    return error;
+  };
+  CHECK(largest_error(beta) < 1e-12);
+  CHECK(largest_error(0.89) > 1e-3);
+  layer.step[100] = 102;  // a step that was not watched
+  const std::vector<double> predicted = predicted_norm_squared(layer, beta);
+  CHECK(std::isfinite(predicted[99]));
+  CHECK(std::isnan(predicted[100]));
+}
+
+TEST_CASE("where the norm is not predicted, the report says why") {
+  const auto rule = [](const std::string& optimizer) {
+    return norm_rule(config::parse_text("{\"optimizer\": " + optimizer + "}", "config.json"));
+  };
+  CHECK(rule(R"({"type": "sgd", "momentum": 0.95})").beta == 0.95);
+  CHECK(rule(R"({"type": "sgd"})").beta == 0);
+  CHECK(rule(R"({"type": "sgdp", "momentum": 0.9, "nesterov": true})").beta == 0);
+  CHECK_FALSE(rule(R"({"type": "sgdp", "projection": "never"})").beta);
+  CHECK(has(rule(R"({"type": "sgd", "momentum": 0.9, "nesterov": true})").words, "Nesterov"));
+  CHECK(has(rule(R"({"type": "sgd", "weight_decay": 1e-4})").words, "weight decay"));
+  CHECK(has(rule(R"({"type": "sgd", "groups": [{"kind": "weight", "trust_ratio": 0.001}]})").words, "trust"));
+  CHECK(has(rule(R"({"type": "adam"})").words, "this is adam"));
+  CHECK(has(rule("null").words, "not known"));
+}
+
+TEST_CASE("damaged and missing files: the page is made, and says what it lacks") {
+  TemporaryFolder temporary;
+  const std::string lines = step_line(1, 1) + "{\"kind\": \"st\n\x01\xff\n" + step_line(2, NAN) +
+                            R"({"kind":"step","step":-3})"
+                            "\n" +
+                            step_line(3, 2);
+  const Json cut = only_run(write_run(temporary.path / "cut", lines + R"({"kind":"step","st)"));
+  CHECK(cut["steps"]["step"] == Json({1, 2, 3}));
+  CHECK(cut["steps"]["loss"] == Json::parse("[1,null,2]"));
+  CHECK(any_has(cut["notes"], "3 lines cannot be read and are left out; the first is line 2"));
+  CHECK(any_has(cut["notes"], "the last line is cut off"));
+  CHECK(any_has(cut["notes"], "The loss is not a finite number from step 2 on, at 1 of 3 steps"));
+
+  const Json empty = only_run(write_run(temporary.path / "empty", ""));
+  CHECK(empty["steps"]["step"].empty());
+  fs::remove(temporary.path / "empty" / "metrics.jsonl");
+  CHECK(any_has(only_run((temporary.path / "empty").string())["notes"], "nothing was trained here yet"));
+
+  const Json broken = only_run(write_run(temporary.path / "broken", step_line(1, 1), R"({"name": )"));
+  CHECK(broken["config"].is_null());
+  CHECK(any_has(broken["notes"], "config.json cannot be read"));
+
+  const Json zeros = only_run(write_run(temporary.path / "zeros", probe_line(1, "dead.weight", 0, NAN)));
+  CHECK(any_has(zeros["notes"], "dead.weight is all zeros"));
+  CHECK(zeros["probe"]["effective_step"][1] == Json::parse("[null]"));
+
+  // The same step twice, as after a kill: the later line counts.
+  const Json twice = only_run(write_run(temporary.path / "twice", step_line(2, 5) + step_line(1, 7) + step_line(2, 6)));
+  CHECK(twice["steps"]["loss"] == Json({7, 6}));
+}
+
+TEST_CASE("a folder that holds no run is refused in a sentence") {
+  TemporaryFolder temporary;
+  const std::string nothing = (temporary.path / "nothing").string();
+  CHECK(error_of({nothing}, Exit::config) ==
+        nothing + " is not there: a report is made of run folders, which `azimuth train` makes");
+  CHECK(error_of({temporary.path.string()}, Exit::config) ==
+        temporary.path.string() + " is not a run folder: it has neither config.json nor metrics.jsonl");
+  CHECK(error_of({}, Exit::config) == "a report needs a run folder at least");
+}
+
+TEST_CASE("no text of a run gets out of the data or into the page's HTML") {
+  TemporaryFolder temporary;
+  const std::string hostile = "</script><script>alert(1)</script><img src=x onerror=alert(1)><!--";
+  const std::string config = Json({{"name", hostile}, {"description", hostile}, {hostile, hostile}}).dump();
+  const std::string folder = write_run(temporary.path / "<img onerror=1>", probe_line(1, hostile, 1, 1), config);
+  write_file(folder + "/lesson.json", Json({{"title", hostile}, {"question", hostile}}).dump());
+  const std::string page = report_html({folder});
+  const Json data = data_in(page);
+  CHECK(data["title"] == hostile);
+  CHECK(data["runs"][0]["config"][hostile] == hostile);
+  CHECK(data["runs"][0]["probe"]["layers"][1] == hostile);
+  CHECK(data["runs"][0]["label"] == "<img onerror=1>");
+  CHECK_FALSE(has(page, "<img"));
+  CHECK_FALSE(has(page, "<script>alert"));
+  CHECK(has(page, "<title>&lt;/script&gt;"));
+}
+
+TEST_CASE("labels tell runs apart; repetitions are those that differ in the seed alone") {
+  TemporaryFolder temporary;
+  const auto run = [&](const std::string& name, const std::string& config) {
+    return write_run(temporary.path / name, step_line(1, 1), config);
+  };
+  const std::vector<std::string> folders = {run("a/seed1", R"({"name": "x", "seed": 1, "optimizer": {"lr": 0.1}})") + "/",
+                                            run("b/seed1", R"({"name": "y", "seed": 2, "optimizer": {"lr": 0.1}})"),
+                                            run("b/seed2", R"({"name": "x", "seed": 1, "optimizer": {"lr": 0.2}})"),
+                                            (temporary.path / "b/seed2").string()};
+  const Json runs = data_in(report_html(folders))["runs"];
+  CHECK(runs[0]["label"] == "a/seed1");
+  CHECK(runs[1]["label"] == "b/seed1");
+  CHECK(runs[0]["experiment"] == runs[1]["experiment"]);
+  CHECK(runs[0]["experiment"] != runs[2]["experiment"]);
+  CHECK(runs[2]["label"] != runs[3]["label"]);
+}
+
+TEST_CASE("a lesson's folder without a training of its own gives its table and is no run") {
+  TemporaryFolder temporary;
+  const fs::path lesson = temporary.path / "lesson";
+  fs::create_directories(lesson);
+  write_file((lesson / "config.json").string(), R"({"name": "lesson-x"})");
+  write_file((lesson / "lesson.json").string(), R"({"title": "Momentum", "rows": [{"what": "norm", "holds": true}]})");
+  const std::string toy = write_run(
+      lesson / "toy", R"({"kind":"path","series":"gd","optimizer":"sgd","beta":0.9,"step":0,"x":1,"y":2,"loss":3,"norm":4})"
+                      "\n");
+  const Json data = data_in(report_html({lesson.string(), toy}));
+  CHECK(data["title"] == "Momentum");
+  CHECK(data["lessons"][0]["rows"][0]["what"] == "norm");
+  REQUIRE(data["runs"].size() == 1);
+  CHECK(data["runs"][0]["paths"][0]["beta"] == 0.9);
+  CHECK(data["runs"][0]["paths"][0]["points"]["y"] == Json({2}));
+  CHECK(data["runs"][0]["paths"][0]["points"]["z"] == Json::parse("[null]"));
+  CHECK(data_in(report_html({lesson.string()}))["runs"].empty());
+}
+
+TEST_CASE("azimuth report says where it wrote, and what is wrong with a run that is not there") {
+  TemporaryFolder temporary;
+  const std::string folder = write_run(temporary.path / "run", step_line(1, 1)), file = (temporary.path / "all.html").string();
+  CommandResult result = run_azimuth({"report", folder});
+  CHECK(result.exit == 0);
+  CHECK(result.out == "The report lies in " + folder + "/report.html\n");
+  CHECK(data_in(read_file(folder + "/report.html"))["title"] == "a");
+  result = run_azimuth({"report", folder, folder, "-o", file, "--title", "Two"});
+  CHECK(result.exit == 0);
+  CHECK(result.out == "The report lies in " + file + "\n");
+  CHECK(data_in(read_file(file))["title"] == "Two");
+  result = run_azimuth({"report", folder + "x"});
+  CHECK(result.exit == 2);
+  CHECK(result.err == "azimuth: " + folder + "x is not there: a report is made of run folders, which `azimuth train` makes\n");
+}

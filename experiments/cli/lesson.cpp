@@ -38,7 +38,8 @@ void show(const Arguments& arguments) {
   fmt::print(stderr, "{}\n{}\n  {}\n", lesson.title, lesson.question, lesson.formula);
   const LessonRun run = teach(lesson, folder);
   fmt::print("{}", arguments.json ? run.lesson_json() : run.table_text());
-  fmt::print(stderr, "The lesson lies in {}; experiments/lessons/{}/README.md goes with it\n", folder, lesson.name);
+  fmt::print(stderr, "{}/report.html: open it in a browser; experiments/lessons/{}/README.md goes with it\n", folder,
+             lesson.name);
   run.check();
 }
 

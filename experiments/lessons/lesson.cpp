@@ -8,6 +8,7 @@
 #include "core/config/json_document.h"
 #include "core/error.h"
 #include "experiments/files.h"
+#include "experiments/report/report.h"
 #include "experiments/run_folder.h"
 #include "experiments/trainer.h"
 
@@ -113,6 +114,9 @@ LessonRun teach(const Lesson& lesson, const std::string& folder) {
   write_file(folder + "/config.json", config::dump(Value::Object{{"name", "lesson-" + lesson.name}}, 2) + "\n");
   lesson.teach(run);
   write_file(folder + "/lesson.json", run.lesson_json());
+  std::vector<std::string> folders = {folder};
+  folders.insert(folders.end(), run.runs().begin(), run.runs().end());
+  write_file(folder + "/report.html", report_html(folders));
   return run;
 }
 

@@ -92,6 +92,7 @@ TEST_CASE("The lessons on toys hold, and leave run folders") {
     const json lesson = json::parse(read_file((run / "lesson.json").string()));
     CHECK(lesson["name"] == name);
     CHECK(lesson["rows"].size() >= 9);
+    CHECK(test::has(read_file((run / "report.html").string()), lesson["title"].get<std::string>()));
     size_t runs = 0;
     for (const auto& entry : fs::directory_iterator(run)) {
       if (!entry.is_directory()) continue;

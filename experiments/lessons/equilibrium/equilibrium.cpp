@@ -35,9 +35,9 @@ struct Settled {
   double first_angle, angle, radius;
 };
 
-// Means over the last quarter of ten relaxation times.
+// Means over the last quarter of six relaxation times.
 Settled settle(LessonRun& run, const Setting& setting) {
-  const int64_t steps = std::max<int64_t>(2000, int64_t(10 * setting.relaxation)), tail = steps / 4;
+  const int64_t steps = std::max<int64_t>(4000, int64_t(6 * setting.relaxation)), tail = steps / 4;
   Toy toy(run, {.name = setting.name,
                 .optimizer = setting.optimizer,
                 .start = std::vector<double>(n, 1 / std::sqrt(double(n))),
@@ -82,24 +82,25 @@ Setting sgdp(const std::string& name, double lr, double wd, double b, double wd_
 }
 
 // Every number of m / sqrt(v) has a mean square of (1-b)/(1+b), so ||w|| does not depend on the gradient's norm.
-constexpr double adam_lr = 0.01, adam_wd = 0.1, adam_b = 0.9;
-constexpr double adam_memory = 1000;  // steps that v keeps, 1 / (1 - beta2)
+constexpr double adam_lr = 0.01, adam_wd = 0.3, adam_b = 0.9;
+const config::Value::Array adam_betas = {adam_b, 0.99};  // v forgets in a hundred steps, and follows ||w||
 
 Setting adamw() {
   return {.name = "AdamW",
-          .optimizer = {{"type", "adamw"}, {"lr", adam_lr}, {"weight_decay", adam_wd}},
-          .relaxation = 2 * adam_memory,
+          .optimizer = {{"type", "adamw"}, {"lr", adam_lr}, {"betas", adam_betas}, {"weight_decay", adam_wd}},
+          .relaxation = 1 / (2 * adam_lr * adam_wd),
           .angle = std::sqrt(2 * adam_lr * adam_wd * (1 - adam_b) / (1 + adam_b)),
           .radius = std::sqrt(adam_lr * double(n) / (2 * adam_wd))};
 }
 
 Setting adamp() {
   const double wd_ratio = 0.1;
-  return {.name = "AdamP",
-          .optimizer = {{"type", "adamp"}, {"lr", adam_lr}, {"weight_decay", adam_wd}, {"wd_ratio", wd_ratio}},
-          .relaxation = 1 / (2 * adam_lr * adam_wd * wd_ratio),
-          .angle = std::sqrt(2 * adam_lr * adam_wd * wd_ratio),
-          .radius = std::sqrt(adam_lr * double(n) * (1 - adam_b) / (1 + adam_b) / (2 * adam_wd * wd_ratio))};
+  return {
+      .name = "AdamP",
+      .optimizer = {{"type", "adamp"}, {"lr", adam_lr}, {"betas", adam_betas}, {"weight_decay", adam_wd}, {"wd_ratio", wd_ratio}},
+      .relaxation = 1 / (2 * adam_lr * adam_wd * wd_ratio),
+      .angle = std::sqrt(2 * adam_lr * adam_wd * wd_ratio),
+      .radius = std::sqrt(adam_lr * double(n) * (1 - adam_b) / (1 + adam_b) / (2 * adam_wd * wd_ratio))};
 }
 
 void teach(LessonRun& run) {
@@ -116,7 +117,7 @@ void teach(LessonRun& run) {
                  .measured = settled.first_angle,
                  .tolerance = 0.1});
   }
-  for (double wd_ratio : {1., 0.1, 0.01}) compare(run, sgdp(fmt::format("SGDP, wd_ratio {}", wd_ratio), lr, wd, b, wd_ratio));
+  for (double wd_ratio : {1., 0.1, 0.03}) compare(run, sgdp(fmt::format("SGDP, wd_ratio {}", wd_ratio), lr, wd, b, wd_ratio));
   // The one that makes SGDP turn as far as momentum does.
   const double alike = (1 - b) / (1 + b);
   run.compare({.what = "SGDP, wd_ratio (1-b)/(1+b): angle of a step, as momentum's",

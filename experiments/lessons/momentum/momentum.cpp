@@ -110,9 +110,9 @@ void run_growth(LessonRun& run, double beta) {
   Toy toy(run, {.name = fmt::format("equal steps, beta {}", beta),
                 .optimizer = {{"type", "sgd"}, {"lr", 1e-6}, {"momentum", beta}},
                 .start = {0, 1},
-                .every = 50});
+                .every = 10});
   Toy::Step last;
-  for (int t = 0; t < int(40 / (1 - beta)); ++t) last = toy.step(slide);
+  for (int t = 0; t < int(12 / (1 - beta)); ++t) last = toy.step(slide);
   const double step = last.radial * last.radial + last.tangential * last.tangential;
   run.compare({.what = fmt::format("growth of ||w||^2 in squares of a step, beta {}", beta),
                .predicted = 1 + 2 * beta / (1 - beta),

@@ -68,11 +68,11 @@ Dataset Dataset::part(const std::vector<int64_t>& samples) const {
 
 int64_t Dataset::bytes() const { return int64_t(content_->pixels.size() + content_->labels.size() * sizeof(int64_t)); }
 
-int64_t held_out_count(double given, int64_t count) {
+int64_t held_out_count(double given, int64_t count, const char* option) {
   const double amount = given < 1 ? std::round(given * double(count)) : given;
   if (!(amount >= 1) || amount != std::floor(amount) || amount >= double(count)) {
     throw ConfigError(
-        fmt::format("validation: cannot hold out {} of {} samples; give a fraction below 1 or a whole number", given, count));
+        fmt::format("{}: cannot take {} of {} samples; give a fraction below 1 or a whole number", option, given, count));
   }
   return int64_t(amount);
 }

@@ -60,8 +60,8 @@ struct HoldOutOptions {
 struct HeldOut {
   Dataset rest, held_out;
 };
-// How many of `count` samples `amount` is. Throws ConfigError when nothing would be left of either part.
-int64_t held_out_count(double amount, int64_t count);
+// How many of `count` samples `amount` is. Throws ConfigError, naming the option, when nothing would be left of either part.
+int64_t held_out_count(double amount, int64_t count, const char* option = "validation");
 // Splits `amount` samples drawn at random off the set; both parts keep its order. Throws when nothing would be left of either.
 HeldOut hold_out(const Dataset& dataset, const HoldOutOptions& options);
 

@@ -5,7 +5,9 @@
 namespace az::data {
 
 void check_options(const DataOptions& options, const Shape& shape, int64_t count) {
-  const int64_t training = options.validation > 0 ? count - held_out_count(options.validation, count) : count;
+  int64_t training = count;
+  if (options.validation > 0) training -= held_out_count(options.validation, count);
+  if (options.subset) training = held_out_count(*options.subset, training, "subset");
   for (const auto* given : {&options.mean, &options.std}) {
     if (*given && int64_t((*given)->size()) != shape[0])
       throw ConfigError(fmt::format("mean and std take one number for each of the {} channels", shape[0]));
@@ -29,9 +31,11 @@ Splits make_splits(const Dataset& train, const Dataset& test, const DataOptions&
     splits.train = parts.rest;
     splits.validation = parts.held_out;
   }
+  if (options.subset)
+    splits.train = hold_out(splits.train, {.amount = *options.subset, .seed = uint64_t(options.split_seed)}).held_out;
   if (options.mean) {
     splits.train.set_statistics({*options.mean, *options.std});
-  } else if (splits.validation) {
+  } else if (splits.validation || options.subset) {
     splits.train.set_statistics(splits.train.compute_statistics());
   }
   splits.test.set_statistics(splits.train.statistics());

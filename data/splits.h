@@ -15,6 +15,7 @@ namespace az::data {
 // Options of every data set named in a config; a set's own options inherit from them and call this fields().
 struct DataOptions {
   double validation = 0;
+  std::optional<double> subset = {};
   int64_t split_seed = 0;
   int64_t batch_size = 128;
   bool drop_last = false;
@@ -24,7 +25,10 @@ struct DataOptions {
   static void fields(auto& f) {
     f("validation", &DataOptions::validation, "held out of the training set: a fraction below 1, or a number of images",
       config::at_least(0));
-    f("split_seed", &DataOptions::split_seed, "which images are held out", config::at_least(0));
+    f("subset", &DataOptions::subset,
+      "train on so much of what remains, drawn at random: a fraction below 1, or a number of images; null: on all of it",
+      config::more_than(0));
+    f("split_seed", &DataOptions::split_seed, "which images are held out, and which the subset has", config::at_least(0));
     f("batch_size", &DataOptions::batch_size, "images in a batch", config::at_least(1), config::at_most(1e6));
     f("drop_last", &DataOptions::drop_last, "leave out an epoch's last training batch where it is not full");
     f("augment", &DataOptions::augment, "random changes of training images, in order");

@@ -1,7 +1,9 @@
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
+#include <set>
 
 #include "core/config/json_document.h"
 #include "core/error.h"
@@ -77,6 +79,30 @@ TEST_CASE("the same split seed holds out the same images") {
   CHECK(validation("1") != validation("2"));
 }
 
+TEST_CASE(
+    "a subset is trained on alone: drawn by the split seed, disjoint from the validation part, with statistics of its own") {
+  const auto images = [](const Dataset& set) {
+    std::set<std::vector<uint8_t>> all;
+    for (int64_t i = 0; i < set.count(); ++i) all.emplace(set.pixels(i), set.pixels(i) + 3072);
+    return all;
+  };
+  const std::string shapes = R"({"type": "shapes", "train_images": 60, "test_images": 9, )";
+  const Splits whole = built(shapes + R"("validation": 20})"), part = built(shapes + R"("validation": 20, "subset": 0.25})");
+  CHECK(part.train.count() == 10);  // a quarter of the 40 that remain
+  CHECK(images(*part.validation) == images(*whole.validation));
+  const auto all = images(whole.train), some = images(part.train), test = images(part.test);
+  CHECK(some.size() == 10);
+  CHECK(std::includes(all.begin(), all.end(), some.begin(), some.end()));
+  CHECK(test == images(whole.test));
+  CHECK(images(built(shapes + R"("validation": 20, "subset": 10})").train) == some);
+  CHECK(images(built(shapes + R"("subset": 10, "split_seed": 1})").train) != images(built(shapes + R"("subset": 10})").train));
+  CHECK(part.train.statistics().mean == part.train.compute_statistics().mean);
+  CHECK(part.test.statistics().mean == part.train.statistics().mean);
+  const Splits alone = built(shapes + R"("subset": 10})");
+  CHECK(alone.train.statistics().mean == alone.train.compute_statistics().mean);
+  CHECK_FALSE(alone.validation);
+}
+
 TEST_CASE("CIFAR is read from its root") {
   TemporaryFolder folder;
   CHECK_THROWS_AS(built(R"({"type": "cifar10", "root": ")" + folder.path.string() + R"("})"), DataError);
@@ -96,7 +122,11 @@ TEST_CASE("options of data sets are checked, with their place") {
   CHECK(message(shapes + R"("batch_size": 3})") == "no error");
   CHECK(has(message(shapes + R"("batch_size": 0})"), "exp.json:1:"));
   CHECK(has(message(shapes + R"("batchsize": 3})"), "did you mean \"batch_size\"?"));
-  CHECK(has(message(shapes + R"("validation": 9})"), "exp.json:1:1: data: validation: cannot hold out 9 of 9 samples"));
+  CHECK(has(message(shapes + R"("validation": 9})"), "exp.json:1:1: data: validation: cannot take 9 of 9 samples"));
+  CHECK(has(message(shapes + R"("subset": 9})"), "exp.json:1:1: data: subset: cannot take 9 of 9 samples"));
+  CHECK(has(message(shapes + R"("validation": 4, "subset": 5})"), "exp.json:1:1: data: subset: cannot take 5 of 5 samples"));
+  CHECK(has(message(shapes + R"("subset": 0})"), "data.subset: must be more than 0"));
+  CHECK(has(message(shapes + R"("subset": 0.5, "batch_size": 6, "drop_last": true})"), "5 training images are fewer"));
   CHECK(has(message(shapes + R"("validation": 1.5})"), "whole number"));
   CHECK(has(message(shapes + R"("mean": [0.5, 0.5, 0.5]})"), "mean and std must be given together"));
   CHECK(has(message(shapes + R"("mean": [0.5], "std": [1]})"), "mean and std take one number for each of the 3 channels"));

@@ -128,9 +128,8 @@ TEST_CASE("a size that is out of all reason is refused before it takes memory") 
 }
 
 TEST_CASE("check refuses what train would") {
-  CHECK(
-      complaint(R"("batch_size": 16)", R"("batch_size": 16, "validation": 60)") ==
-      "azimuth: exp.json:4:11: data: validation: cannot hold out 60 of 60 samples; give a fraction below 1 or a whole number\n");
+  CHECK(complaint(R"("batch_size": 16)", R"("batch_size": 16, "validation": 60)") ==
+        "azimuth: exp.json:4:11: data: validation: cannot take 60 of 60 samples; give a fraction below 1 or a whole number\n");
   CHECK(complaint(R"("batch_size": 16)", R"("batch_size": 16, "mean": [0.5], "std": [0.2])") ==
         "azimuth: exp.json:4:11: data: mean and std take one number for each of the 3 channels\n");
   CHECK(complaint(R"("batch_size": 16)", R"("batch_size": 61, "drop_last": true)") ==

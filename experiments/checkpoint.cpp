@@ -103,6 +103,15 @@ void check(const TrainingState& s, const StateLimits& limits) {
         fmt::format("metrics.jsonl has {} bytes, fewer than \"metrics_bytes\": {}", limits.metrics_bytes, s.metrics_bytes));
 }
 
+// What `read` gives of the file.
+template <class Read> auto undamaged(const std::string& file, Read read) {
+  try {
+    return read();
+  } catch (const std::exception& error) {
+    throw DataError(fmt::format("{} is damaged: {}; put back a copy, or train anew", file, error.what()));
+  }
+}
+
 }  // namespace
 
 std::map<std::string, Tensor> Checkpoint::weights() const {
@@ -134,19 +143,22 @@ std::string best_or_last(const std::string& run) {
   return fs::exists(existing_checkpoint(run + "/checkpoints/best")) ? "best" : "last";
 }
 
+TrainingState load_state(const std::string& folder, const StateLimits& limits) {
+  const std::string file = folder + "/state.json";
+  return undamaged(file, [&] {
+    const TrainingState state = state_from_json(read_file(file));
+    check(state, limits);
+    return state;
+  });
+}
+
 Checkpoint load_checkpoint(const std::string& wanted, const StateLimits& limits) {
   const std::string folder = existing_checkpoint(wanted);
   if (!fs::exists(folder)) throw DataError(fmt::format("there is no checkpoint at {}; put back a copy, or train anew", folder));
   Checkpoint result{read_safetensors(folder + "/model.safetensors"), read_safetensors(folder + "/optimizer.safetensors"), {}};
-  std::string file = folder + "/state.json";
-  try {
-    result.state = state_from_json(read_file(file));
-    check(result.state, limits);
-    file = folder + "/algorithms.json";
-    if (fs::exists(file)) result.algorithms = algorithms_from_json(read_file(file));
-  } catch (const std::exception& error) {
-    throw DataError(fmt::format("{} is damaged: {}; put back a copy, or train anew", file, error.what()));
-  }
+  result.state = load_state(folder, limits);
+  if (const std::string file = folder + "/algorithms.json"; fs::exists(file))
+    result.algorithms = undamaged(file, [&] { return algorithms_from_json(read_file(file)); });
   if (const std::string average = folder + "/average.safetensors"; fs::exists(average))
     result.average = read_safetensors(average);
   return result;

@@ -50,6 +50,8 @@ struct StateLimits {
 };
 // Throws DataError naming the file that is missing or damaged, as is one with a state that cannot be.
 Checkpoint load_checkpoint(const std::string& folder, const StateLimits& limits = {});
+// Only where the training stood, of a checkpoint's folder. Throws DataError likewise.
+TrainingState load_state(const std::string& folder, const StateLimits& limits = {});
 // The checkpoint of a run that counts: "best", or "last" where there is no best.
 std::string best_or_last(const std::string& run);
 // The folder to load: `folder`, or the "<folder>.old" that an interrupted replacement left.

@@ -40,13 +40,20 @@ void register_builtin() {
 void ExperimentConfig::validate() const {
   if (!plugins.empty())
     config::invalid_option("plugins", "none is loaded by this version; link layers of your own into a program with azimuth::cli");
+  check_name(name);
+}
+
+void check_name(const std::string& name) {
   const bool plain = std::all_of(name.begin(), name.end(), [](unsigned char c) { return c >= ' ' && c != 127 && c != '/'; });
   if (!plain || name == "." || name == ".." || name.size() > 200)
     config::invalid_option("name", "must be usable as the name of a folder: up to 200 bytes, no / and no control characters");
 }
 
 ExperimentConfig load_config(const std::string& path, const std::vector<std::string>& overrides) {
-  config::Value value = config::parse_file(path);
+  return parse_config(config::parse_file(path), path, overrides);
+}
+
+ExperimentConfig parse_config(config::Value value, const std::string& path, const std::vector<std::string>& overrides) {
   for (const std::string& text : overrides) {
     const size_t equals = text.find('=');
     if (equals == std::string::npos || equals == 0)
@@ -78,6 +85,14 @@ Shape input_shape(const ExperimentConfig& config) {
 nn::ModulePtr build_model(const ExperimentConfig& config) {
   seed_random(uint64_t(config.seed));
   return config.model.create(input_shape(config), config.data.create().class_count);
+}
+
+nn::ModulePtr check_config(const ExperimentConfig& config) {
+  nn::ModulePtr model = build_model(config);
+  make_probes(config, *config.optimizer.create(model->parameters()));
+  config.schedule.create();
+  if (config.train.average) config.train.average->create(model->state());
+  return model;
 }
 
 std::vector<NamedProbe> make_probes(const ExperimentConfig& config, const optim::Optimizer& optimizer) {

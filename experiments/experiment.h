@@ -115,11 +115,16 @@ struct ExperimentConfig {
   void validate() const;
 };
 
+// For a validate(): invalid unless it can be the name of a folder.
+void check_name(const std::string& name);
+
 // Registers everything that comes with Azimuth. Call it first; more than once does no harm.
 void register_builtin();
 
 // Reads a config, with `--set` overrides ("optimizer.lr=0.05") applied. Throws ConfigError with the place.
 ExperimentConfig load_config(const std::string& path, const std::vector<std::string>& overrides = {});
+// The same from what has been read of the file at `path`.
+ExperimentConfig parse_config(config::Value value, const std::string& path, const std::vector<std::string>& overrides = {});
 // The resolved config, every default written out, as indented JSON.
 std::string to_json(const ExperimentConfig& config);
 
@@ -128,6 +133,9 @@ ExperimentConfig load_run_config(const std::string& folder);
 
 // The network of a config, initialised from its seed. Nothing of the data set is read.
 nn::ModulePtr build_model(const ExperimentConfig& config);
+// Builds all that a config names but the data set, and gives the network. Throws ConfigError with the place of what cannot be
+// built.
+nn::ModulePtr check_config(const ExperimentConfig& config);
 // From here on convolutions choose as the config says, or as `known` to have been chosen before.
 void use_algorithms(const ExperimentConfig& config, Algorithms known = {});
 // One image of the config's data set, [1,c,h,w].

@@ -27,6 +27,10 @@ bool interrupted() { return InterruptGuard::received() != Exit::done; }
 
 }  // namespace
 
+bool finished(const TrainOptions& train, const TrainingState& state) {
+  return state.epochs >= train.epochs || (train.max_steps && state.step >= *train.max_steps);
+}
+
 StateLimits limits_of(const Experiment& experiment) {
   const TrainOptions& train = experiment.config.train;
   return {.epochs = train.epochs, .batches = experiment.train.batches(), .accumulate = train.accumulate};
@@ -52,10 +56,6 @@ DType Trainer::restore() {
   experiment_.use_precision(state_.precision);
   set_random_state(state_.random);
   return state_.precision;
-}
-
-bool Trainer::finished() const {
-  return state_.epochs >= config_.train.epochs || (config_.train.max_steps && state_.step >= *config_.train.max_steps);
 }
 
 double Trainer::epochs_left() const {

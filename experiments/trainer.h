@@ -22,6 +22,10 @@ struct TrainingResult {
   int64_t best_epoch = 0;
 };
 
+// Whether all epochs, or all steps, are done. A stop after the last step leaves an epoch to be measured: `state` has batches
+// then.
+bool finished(const TrainOptions& train, const TrainingState& state);
+
 // What a checkpoint of the experiment can have counted.
 StateLimits limits_of(const Experiment& experiment);
 
@@ -40,7 +44,7 @@ class Trainer {
   TrainingResult run();
 
  private:
-  bool finished() const;
+  bool finished() const { return experiments::finished(config_.train, state_); }
   // To come, as a number of whole epochs; a part of one where max_steps ends the training.
   double epochs_left() const;
   void train_epoch();

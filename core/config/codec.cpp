@@ -68,6 +68,21 @@ struct StringCodec : Codec {
   }
 };
 
+struct AnyObjectCodec : Codec {
+  void read(const Value& value, const std::string& path, const Rules&, void* target) const override {
+    if (!value.is_object()) fail_type(value, path, "an object");
+    *static_cast<Value::Object*>(target) = value.as_object();
+  }
+  Value write(const void* source) const override { return *static_cast<const Value::Object*>(source); }
+  std::string type_name() const override { return "object"; }
+  Value schema(const Rules&, const void* defaults, Definitions&) const override {
+    Value schema;
+    schema["type"] = "object";
+    add_default(schema, *this, defaults);
+    return schema;
+  }
+};
+
 struct OptionalCodec : Codec {
   explicit OptionalCodec(OptionalAccess functions) : access(functions) {}
   void read(const Value& value, const std::string& path, const Rules& rules, void* target) const override {
@@ -162,6 +177,10 @@ const Codec& CodecOf<double>::get() {
 }
 const Codec& CodecOf<std::string>::get() {
   static const StringCodec codec;
+  return codec;
+}
+const Codec& CodecOf<Value::Object>::get() {
+  static const AnyObjectCodec codec;
   return codec;
 }
 

@@ -245,6 +245,12 @@ std::string dump(const Value& value, int indent) {
 void set_path(Value& root, const std::string& path, const std::string& text) {
   Position position{std::make_shared<const std::string>("--set " + path)};
   if (!is_utf8(path) || !is_utf8(text)) fail_at(position, "", "must be UTF-8, as all JSON is");
+  Value value = value_of(text, "--set " + path);
+  mark(value, position);
+  set_path(root, path, std::move(value), position);
+}
+
+void set_path(Value& root, const std::string& path, Value given, const Position& position) {
   Value* value = &root;
   for (size_t start = 0; start <= path.size();) {
     size_t end = std::min(path.find('.', start), path.size());
@@ -271,8 +277,7 @@ void set_path(Value& root, const std::string& path, const std::string& text) {
     }
     start = end + 1;
   }
-  *value = value_of(text, "--set " + path);
-  mark(*value, position);
+  *value = std::move(given);
 }
 
 }  // namespace az::config

@@ -15,5 +15,7 @@ std::string dump(const Value& value, int indent = -1);
 // Sets what a command line's `--set path=text` names: "optimizer.lr", "data.augment.0.padding". The text is JSON, or else a
 // plain string. Missing objects on the way are made. Throws ConfigError "--set <path>: ...".
 void set_path(Value& root, const std::string& path, const std::string& text);
+// The same with a value that was read, from a "path": value at `position`.
+void set_path(Value& root, const std::string& path, Value value, const Position& position);
 
 }  // namespace az::config

@@ -133,6 +133,8 @@ template <> struct CodecOf<bool> { static const Codec& get(); };
 template <> struct CodecOf<int64_t> { static const Codec& get(); };
 template <> struct CodecOf<double> { static const Codec& get(); };
 template <> struct CodecOf<std::string> { static const Codec& get(); };
+// An object whose keys are not known here: what they mean is the option's own to check. Each keeps its position.
+template <> struct CodecOf<Value::Object> { static const Codec& get(); };
 
 // Codecs of wrappers work through these few functions on void pointers.
 struct OptionalAccess {

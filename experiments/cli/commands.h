@@ -27,6 +27,7 @@ void print_precision_note(const experiments::ExperimentConfig& config, DType now
 // Each adds its commands to `app`; the commands write to `outcome`.
 void add_train_commands(CLI::App& app, Outcome& outcome);    // train, resume, eval
 void add_inspect_commands(CLI::App& app, Outcome& outcome);  // check, describe, schema
+void add_sweep_command(CLI::App& app, Outcome& outcome);     // sweep
 void add_bench_command(CLI::App& app, Outcome& outcome);     // bench
 void add_report_command(CLI::App& app, Outcome& outcome);    // report
 void add_data_command(CLI::App& app, Outcome& outcome);      // data get|list|path

@@ -10,6 +10,7 @@
 #include "experiments/cli/commands.h"
 #include "experiments/experiment.h"
 #include "experiments/precision.h"
+#include "experiments/sweep/plan.h"
 #include "nn/registry.h"
 #include "nn/summary.h"
 
@@ -35,10 +36,7 @@ std::vector<const config::RegistryBase*> registries() {
 
 void check(const Arguments& arguments) {
   const ExperimentConfig config = load_config(arguments.config, arguments.overrides);
-  const nn::ModulePtr model = build_model(config);
-  make_probes(config, *config.optimizer.create(model->parameters()));
-  config.schedule.create();
-  if (config.train.average) config.train.average->create(model->state());
+  const nn::ModulePtr model = check_config(config);
   const DType type = available_precision(precision_of(config.train.precision));
   print_precision_note(config, type);
   const nn::Summary summary = nn::summarize(*model, input_shape(config), type);
@@ -64,10 +62,14 @@ void check(const Arguments& arguments) {
 }
 
 void describe(const std::string& name) {
-  std::vector<std::string> known = {"config"};
-  if (name.empty()) fmt::print("config\n  config               the keys of an experiment\n");
+  std::vector<std::string> known = {"config", "sweep"};
+  if (name.empty()) {
+    fmt::print("config\n  config               the keys of an experiment\n");
+    fmt::print("sweep\n  sweep                the keys of a sweep file\n");
+  }
   if (name == "config") fmt::print("{}", config::describe<ExperimentConfig>());
-  bool found = name.empty() || name == "config";
+  if (name == "sweep") fmt::print("{}", config::describe<SweepOptions>());
+  bool found = name.empty() || name == "config" || name == "sweep";
   for (const config::RegistryBase* registry : registries()) {
     if (name.empty()) fmt::print("{}\n", registry->kind());
     for (const std::string& entry : registry->names()) {
@@ -95,11 +97,15 @@ void add_inspect_commands(CLI::App& app, Outcome&) {
   check_command->callback([=] { check(*arguments); });
 
   CLI::App* describe_command = app.add_subcommand("describe", "List what a config can name, or one thing's options");
-  describe_command->add_option("name", arguments->name, "a data set, model, layer, optimizer, ..., or \"config\"");
+  describe_command->add_option("name", arguments->name, "a data set, model, layer, optimizer, ..., \"config\" or \"sweep\"");
   describe_command->callback([=] { describe(arguments->name); });
 
   CLI::App* schema_command = app.add_subcommand("schema", "Print the JSON Schema of configs, for editors");
-  schema_command->callback([] { fmt::print("{}\n", config::dump(config::schema<ExperimentConfig>(), 2)); });
+  schema_command->add_option("of", arguments->name, "config, the default, or sweep")->check(CLI::IsMember({"config", "sweep"}));
+  schema_command->callback([=] {
+    const bool sweep = arguments->name == "sweep";
+    fmt::print("{}\n", config::dump(sweep ? config::schema<SweepOptions>() : config::schema<ExperimentConfig>(), 2));
+  });
 }
 
 }  // namespace az::cli

@@ -5,7 +5,10 @@
 #include <CLI/App.hpp>
 #include <CLI/Config.hpp>
 #include <CLI/Formatter.hpp>
+#include <algorithm>
+#include <cctype>
 #include <cstdio>
+#include <cstring>
 #include <new>
 #include <vector>
 
@@ -28,15 +31,25 @@ void check_command_name(const CLI::App& app, int argc, char** argv) {
   throw ConfigError(fmt::format("unknown command \"{}\"{}; see azimuth --help", argv[1], config::did_you_mean(argv[1], names)));
 }
 
+// As it can be given to a shell again.
+std::string quoted(const std::string& word) {
+  const auto plain = [](unsigned char c) { return std::isalnum(c) || std::strchr("-_./=,:+@%", c); };
+  if (!word.empty() && std::all_of(word.begin(), word.end(), plain)) return word;
+  std::string result = "'";
+  for (char c : word) result += c == '\'' ? "'\\''" : std::string(1, c);
+  return result + "'";
+}
+
 Exit run_command(int argc, char** argv) {
   Outcome outcome;
-  for (int i = 0; i < argc; ++i) outcome.command_line += (i ? " " : "") + std::string(argv[i]);
+  for (int i = 0; i < argc; ++i) outcome.command_line += (i ? " " : "") + quoted(argv[i]);
   CLI::App app("Azimuth: train networks on CPUs from JSON files and watch the lengths of their weights.", "azimuth");
   app.set_version_flag("--version", "azimuth " AZIMUTH_VERSION);
   app.require_subcommand(1);
   app.get_formatter()->column_width(36);
   add_train_commands(app, outcome);
   add_inspect_commands(app, outcome);
+  add_sweep_command(app, outcome);
   add_bench_command(app, outcome);
   add_report_command(app, outcome);
   add_data_command(app, outcome);

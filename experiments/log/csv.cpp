@@ -12,15 +12,17 @@ struct ToCell {
   std::string operator()(int64_t x) const { return std::to_string(x); }
   std::string operator()(double x) const { return std::isfinite(x) ? fmt::format("{}", x) : ""; }
   std::string operator()(const std::optional<double>& x) const { return x ? (*this)(*x) : ""; }
-  std::string operator()(const std::string& x) const {
-    if (x.find_first_of(",\"\r\n") == std::string::npos) return x;
-    std::string quoted = "\"";
-    for (char c : x) quoted += c == '"' ? "\"\"" : std::string(1, c);
-    return quoted + "\"";
-  }
+  std::string operator()(const std::string& x) const { return csv_cell(x); }
 };
 
 }  // namespace
+
+std::string csv_cell(const std::string& text) {
+  if (text.find_first_of(",\"\r\n") == std::string::npos) return text;
+  std::string quoted = "\"";
+  for (char c : text) quoted += c == '"' ? "\"\"" : std::string(1, c);
+  return quoted + "\"";
+}
 
 CsvMirror::CsvMirror(std::string metrics, std::string path) : metrics_(std::move(metrics)), path_(std::move(path)) {
   make_anew();

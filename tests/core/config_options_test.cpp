@@ -186,3 +186,25 @@ TEST_CASE("describe lists nested options with types, defaults and ranges") {
   train.threads                    integer or null   4           at least 1                    number of threads
 )");
 }
+
+namespace {
+
+struct OpenOptions {
+  Value::Object set = {{"a.b", 1}};
+  static void fields(auto& f) { f("set", &OpenOptions::set, "anything"); }
+};
+
+}  // namespace
+
+TEST_CASE("an object of any keys keeps them in order, with their positions") {
+  const auto options = config::parse<OpenOptions>(config::parse_text("{\"set\": {\"z\": [1],\n \"a.b\": null}}", "f"));
+  REQUIRE(options.set.size() == 2);
+  CHECK(options.set[0].key == "z");
+  CHECK(options.set[1].position.text() == "f:2:2");
+  CHECK(options.set[0].value.position().text() == "f:1:15");
+  CHECK(config::dump(config::to_value(options)) == R"({"set": {"z": [1], "a.b": null}})");
+  CHECK(config::dump(config::to_value(OpenOptions{})) == R"({"set": {"a.b": 1}})");
+  CHECK(config::schema<OpenOptions>().at("properties").at("set").at("type").as_string() == "object");
+  CHECK_THROWS_WITH(config::parse<OpenOptions>(config::parse_text("{\"set\": []}", "f")),
+                    "f:1:9: set: expected an object, got a list");
+}

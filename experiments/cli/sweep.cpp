@@ -1,0 +1,68 @@
+// azimuth sweep
+#include <fmt/core.h>
+
+#include <CLI/App.hpp>
+#include <filesystem>
+#include <memory>
+#include <vector>
+
+#include "core/config/json_document.h"
+#include "experiments/cli/commands.h"
+#include "experiments/files.h"
+#include "experiments/sweep/runner.h"
+#include "experiments/sweep/table.h"
+
+namespace az::cli {
+namespace {
+
+using namespace experiments;
+
+struct Arguments {
+  std::string path;
+  std::vector<std::string> overrides;
+  SweepRunnerOptions runner;
+  bool check = false, json = false;
+};
+
+// A line a run: its name, and how it stands.
+void list(const Sweep& sweep, const std::string& folder) {
+  for (const SweepRun& run : sweep.runs) fmt::print("{}  {}\n", run.name, name_of(state_of(run, folder + "/" + run.name)));
+  fmt::print(stderr, "{} runs, in {}: ok\n", sweep.runs.size(), folder);
+}
+
+Exit run(Arguments arguments) {
+  const Sweep sweep = load_sweep(arguments.path, arguments.overrides);
+  std::string& folder = arguments.runner.folder;
+  if (folder.empty()) folder = "runs/" + sweep.name;
+  if (arguments.check) return list(sweep, folder), Exit::done;
+  if (!sweep.description.empty()) fmt::print(stderr, "{}\n", sweep.description);
+  const SweepResult result = run_sweep(sweep, arguments.runner);
+  const SweepTable table = sweep_table(sweep, result, folder);
+  write_file(folder + "/sweep.csv", table.csv());
+  write_file(folder + "/sweep.html", table.html());
+  fmt::print("{}", arguments.json ? config::dump(table.json(), 2) + "\n" : table.text());
+  fmt::print(stderr, "The table lies in {0}/sweep.csv and {0}/sweep.html\n", folder);
+  if (result.exit == Exit::interrupted || result.exit == Exit::terminated)
+    fmt::print(stderr, "azimuth: stopped; the same command goes on from here\n");
+  if (result.exit == Exit::failure) fmt::print(stderr, "azimuth: some runs failed; the same command tries them again\n");
+  return result.exit;
+}
+
+}  // namespace
+
+void add_sweep_command(CLI::App& app, Outcome& outcome) {
+  auto arguments = std::make_shared<Arguments>();
+  CLI::App* command = app.add_subcommand("sweep", "Train the runs of a sweep file that are not done yet, and compare them");
+  command->add_option("sweep", arguments->path, "the sweep, a JSON file")->required();
+  command->add_option("--set", arguments->overrides, "change an option in all runs: --set train.epochs=12")
+      ->allow_extra_args(false);
+  command->add_option("--jobs", arguments->runner.jobs, "runs at a time, which share the cores")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 1024));
+  command->add_option("--folder", arguments->runner.folder, "where the runs are kept; by default runs/<name>");
+  command->add_flag("--check", arguments->check, "train nothing: only check all configs, and list the runs and how they stand");
+  command->add_flag("--json", arguments->json, "print the table as JSON");
+  command->callback([=, &outcome] { outcome.exit = run(*arguments); });
+}
+
+}  // namespace az::cli

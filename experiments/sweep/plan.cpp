@@ -1,0 +1,210 @@
+#include "experiments/sweep/plan.h"
+
+#include <algorithm>
+#include <cctype>
+#include <filesystem>
+#include <map>
+#include <set>
+
+#include "core/config/json_document.h"
+
+namespace az::experiments {
+namespace {
+
+namespace fs = std::filesystem;
+using config::fail_at;
+using config::Member;
+using config::Value;
+using Settings = Value::Object;  // "optimizer.lr": 0.1, ...
+
+constexpr size_t most_runs = 10000;
+
+// How a run's name shows a value: as it is where that can stand in a file name, else by its number in the grid.
+std::string value_text(const Value& value, size_t index) {
+  if (value.is_array() || value.is_object()) return "#" + std::to_string(index + 1);
+  const std::string text = value.is_string() ? value.as_string() : config::dump(value);
+  const auto plain = [](unsigned char c) { return std::isalnum(c) || c == '.' || c == '_' || c == '-' || c == '+'; };
+  const bool usable = !text.empty() && text.size() <= 40 && std::all_of(text.begin(), text.end(), plain);
+  return usable ? text : "#" + std::to_string(index + 1);
+}
+
+// "lr" of "optimizer.lr", or the whole where another key of the grid ends likewise.
+std::string short_key(const std::string& key, const Settings& grid) {
+  const auto end_of = [](const std::string& path) { return path.substr(path.rfind('.') + 1); };
+  const auto same = std::count_if(grid.begin(), grid.end(), [&](const Member& m) { return end_of(m.key) == end_of(key); });
+  return same > 1 ? key : end_of(key);
+}
+
+void join(std::string& name, const std::string& part) { name += (name.empty() ? "" : ",") + part; }
+
+struct Choice {
+  Settings settings;
+  std::string name;  // "lr=0.1,momentum=0.9"
+};
+
+// Every combination of the grid's values; the last key varies fastest.
+std::vector<Choice> choices_of(const Settings& grid, const std::string& path) {
+  std::vector<Choice> choices(1);
+  for (const Member& axis : grid) {
+    const std::string place = path + "." + axis.key;
+    if (!axis.value.is_array() || axis.value.as_array().empty())
+      fail_at(axis.value.position(), place, "expected a list of values to try, got " + short_text(axis.value));
+    const Value::Array& values = axis.value.as_array();
+    if (choices.size() * values.size() > most_runs)
+      fail_at(axis.value.position(), place, fmt::format("makes more than {} runs; try fewer values", most_runs));
+    std::vector<Choice> longer;
+    for (const Choice& choice : choices) {
+      for (size_t i = 0; i < values.size(); ++i) {
+        Choice next = choice;
+        next.settings.push_back({axis.key, values[i], values[i].position()});
+        join(next.name, short_key(axis.key, grid) + "=" + value_text(values[i], i));
+        longer.push_back(std::move(next));
+      }
+    }
+    choices = std::move(longer);
+  }
+  return choices;
+}
+
+void check_keys(const Settings& settings, const std::string& path) {
+  for (const Member& member : settings) {
+    if (member.key == "seed") fail_at(member.position, path + ".seed", "a sweep lists the seeds of its runs in \"seeds\"");
+    if (member.key == "name") fail_at(member.position, path + ".name", "a sweep names its runs itself");
+  }
+}
+
+Settings together(Settings first, const Settings& second) {
+  first.insert(first.end(), second.begin(), second.end());
+  return first;
+}
+
+// One variant with what the sweep adds to it.
+struct Variant {
+  std::string path;  // in the sweep file: "variants.2", or "" for the sweep itself
+  config::Position position;
+  std::string name, base;
+  Settings set, grid;
+  std::optional<std::vector<int64_t>> seeds;
+};
+
+class Planner {
+ public:
+  Planner(std::string path, const std::vector<std::string>& overrides)
+      : path_(std::move(path)), overrides_(overrides), file_(config::parse_file(path_)) {
+    options_ = config::parse<SweepOptions>(file_);
+    for (const std::string& text : overrides_) {
+      if (text.starts_with("seed=") || text.starts_with("name="))
+        throw ConfigError("--set " + text + ": a sweep gives its runs their seeds and names");
+    }
+  }
+
+  Sweep plan() {
+    Sweep sweep{.name = options_.name, .description = options_.description, .runs = {}};
+    if (sweep.name.empty()) sweep.name = fs::path(path_).stem().string();
+    check_keys(options_.set, "set");
+    for (const Variant& variant : variants()) add(variant, sweep.runs);
+    return sweep;
+  }
+
+ private:
+  std::vector<Variant> variants() const {
+    std::vector<Variant> result;
+    if (options_.variants.empty()) result.push_back(complete({}, file_, ""));
+    for (size_t i = 0; i < options_.variants.size(); ++i) {
+      const Value& value = file_.at("variants").as_array()[i];
+      result.push_back(complete(options_.variants[i], value, fmt::format("variants.{}", i)));
+    }
+    return result;
+  }
+
+  Variant complete(const SweepVariant& given, const Value& value, const std::string& path) const {
+    const std::string prefix = path.empty() ? "" : path + ".";
+    check_keys(given.set, prefix + "set");
+    Variant variant{.path = path,
+                    .position = value.position(),
+                    .name = given.name,
+                    .base = base_of(given, value, prefix),
+                    .set = together(options_.set, given.set),
+                    .grid = given.grid.value_or(options_.grid),
+                    .seeds = given.seeds ? given.seeds : options_.seeds};
+    check_keys(variant.grid, given.grid ? prefix + "grid" : "grid");
+    if (variant.seeds && variant.seeds->empty())
+      fail_at(value.position(), prefix + "seeds", "is empty; leave it out for a run with the config's seed");
+    return variant;
+  }
+
+  std::string base_of(const SweepVariant& given, const Value& value, const std::string& prefix) const {
+    const std::optional<std::string>& base = given.base ? given.base : options_.base;
+    if (!base) fail_at(value.position(), prefix + "base", "required key is missing: the config that the runs vary");
+    const std::string path = (fs::path(path_).parent_path() / *base).lexically_normal().string();
+    const Value& place = given.base ? value.at("base") : file_.at("base");
+    if (std::error_code error; !fs::is_regular_file(path, error))
+      fail_at(place.position(), (given.base ? prefix : "") + "base",
+              path + " is no file that can be read; is the path right? It counts from the sweep file");
+    return path;
+  }
+
+  void add(const Variant& variant, std::vector<SweepRun>& runs) {
+    const std::string grid_path = variant.path.empty() ? "grid" : variant.path + ".grid";
+    for (const Choice& choice : choices_of(variant.grid, grid_path)) {
+      std::string group = variant.name;
+      const ExperimentConfig first = resolve(variant, choice, {}).config;
+      // Without variants the grid says enough.
+      if (group.empty() && (!options_.variants.empty() || choice.name.empty())) group = first.name;
+      if (!choice.name.empty()) join(group, choice.name);
+      if (!groups_.insert(group).second)
+        fail_at(variant.position, variant.path,
+                fmt::format("is called \"{}\", as is one before; give it a name of its own", group));
+      check_config(first);
+      for (int64_t seed : variant.seeds.value_or(std::vector{first.seed})) {
+        const std::string name = fmt::format("{},seed={}", group, seed);
+        Settings own = {{"name", name, variant.position}, {"seed", seed, variant.position}};
+        for (Member& member : own) member.value.set_position(variant.position);
+        SweepRun run = resolve(variant, choice, own);
+        run.group = group;
+        run.name = name;
+        check_differs(run, variant);
+        runs.push_back(std::move(run));
+        if (runs.size() > most_runs) fail_at(variant.position, variant.path, fmt::format("makes more than {} runs", most_runs));
+      }
+    }
+  }
+
+  // A run's config, from its base and all that is set.
+  SweepRun resolve(const Variant& variant, const Choice& choice, const Settings& own) const {
+    SweepRun run{.group = "", .name = "", .base = variant.base, .overrides = {}, .config = {}};
+    Value value = config::parse_file(variant.base);
+    for (const Member& member : together(together(variant.set, choice.settings), own)) {
+      config::set_path(value, member.key, member.value, member.position);
+      run.overrides.push_back(member.key + "=" + config::dump(member.value));
+    }
+    run.overrides.insert(run.overrides.end(), overrides_.begin(), overrides_.end());
+    run.config = parse_config(std::move(value), variant.base, overrides_);
+    return run;
+  }
+
+  void check_differs(const SweepRun& run, const Variant& variant) {
+    ExperimentConfig nameless = run.config;
+    nameless.name = "";
+    const auto [same, fresh] = contents_.emplace(to_json(nameless), run.name);
+    if (!fresh) {
+      fail_at(variant.position, variant.path,
+              fmt::format("the runs \"{}\" and \"{}\" are the same but for their names", same->second, run.name));
+    }
+  }
+
+  std::string path_;
+  const std::vector<std::string>& overrides_;
+  Value file_;
+  SweepOptions options_;
+  std::set<std::string> groups_;
+  std::map<std::string, std::string> contents_;  // config -> name of the run
+};
+
+}  // namespace
+
+void SweepOptions::validate() const { check_name(name); }
+
+Sweep load_sweep(const std::string& path, const std::vector<std::string>& overrides) { return Planner(path, overrides).plan(); }
+
+}  // namespace az::experiments

@@ -1,0 +1,209 @@
+#include "experiments/sweep/runner.h"
+
+#include <fcntl.h>
+#include <fmt/core.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <chrono>
+#include <csignal>
+#include <cstring>
+#include <filesystem>
+#include <thread>
+
+#include "core/backend/threads.h"
+#include "core/config/json_document.h"
+#include "experiments/interrupt.h"
+#include "experiments/sweep/child.h"
+#include "experiments/trainer.h"
+
+namespace az::experiments {
+namespace {
+
+namespace fs = std::filesystem;
+using config::Value;
+
+void pause(int milliseconds) { std::this_thread::sleep_for(std::chrono::milliseconds(milliseconds)); }
+
+// "optimizer.lr 0.1, now 0.2": where two configs first differ, or "".
+std::string difference(const Value& before, const Value& now, const std::string& path = "") {
+  if (!before.is_object() || !now.is_object())
+    return before == now ? "" : fmt::format("{} {}, now {}", path, config::dump(before), config::dump(now));
+  const auto at = [](const Value& object, const std::string& key) { return object.find(key) ? object.at(key) : Value(); };
+  for (const Value* side : {&now, &before}) {
+    for (const auto& member : side->as_object()) {
+      if (path.empty() && (member.key == "$schema" || member.key == "description")) continue;
+      const std::string place = path.empty() ? member.key : path + "." + member.key;
+      if (std::string found = difference(at(before, member.key), at(now, member.key), place); !found.empty()) return found;
+    }
+  }
+  return "";
+}
+
+// A folder in which a run started and was killed before its first checkpoint.
+bool only_started(const std::string& folder) {
+  std::error_code none;
+  for (const auto& entry : fs::directory_iterator(folder)) {
+    const std::string name = entry.path().filename();
+    const bool known = name == "config.json" || name == "environment.json" || name == "metrics.csv" || name == "tensorboard" ||
+                       (name == "checkpoints" && !fs::exists(entry.path() / "best")) ||
+                       (name == "metrics.jsonl" && fs::file_size(entry.path(), none) == 0);
+    if (!known) return false;
+  }
+  return true;
+}
+
+// Held while it lives, and by every process that is started meanwhile.
+class FolderLock {
+ public:
+  explicit FolderLock(const std::string& folder) : handle_(::open(folder.c_str(), O_RDONLY | O_DIRECTORY)) {
+    if (handle_ < 0) fail("cannot open {}: {}", folder, std::strerror(errno));
+    // The runs of a sweep that was killed take a moment to save.
+    for (int tries = 0; ::flock(handle_, LOCK_EX | LOCK_NB) != 0; ++tries) {
+      if (tries == 50) fail("another sweep is at work in {}, or its last runs are; wait for their end, or end them", folder);
+      pause(100);
+    }
+  }
+  ~FolderLock() { ::close(handle_); }
+  FolderLock(const FolderLock&) = delete;
+
+ private:
+  int handle_;
+};
+
+class Runner {
+ public:
+  Runner(const Sweep& sweep, const SweepRunnerOptions& options) : sweep_(sweep), options_(options) {
+    for (const SweepRun& run : sweep.runs) result_.states.push_back(state_of(run, folder_of(run)));
+    result_.failures.resize(sweep.runs.size());
+    if (options.jobs > 1) threads_ = std::max(1, int(thread_count() / options.jobs));
+  }
+
+  SweepResult run() {
+    const InterruptGuard guard("telling the runs to save", "stopped at once; the last checkpoints stay as they were");
+    introduce();
+    bool told = false;
+    for (size_t next = 0;;) {
+      const Exit stop = InterruptGuard::received();
+      for (Job& job : jobs_) {
+        if (stop != Exit::done && !told) job.child.signal(stop == Exit::interrupted ? SIGINT : SIGTERM);
+      }
+      told = stop != Exit::done;
+      while (!told && next < sweep_.runs.size() && int64_t(jobs_.size()) < options_.jobs) start(next++);
+      std::erase_if(jobs_, [&](Job& job) { return finish(job); });
+      if (jobs_.empty() && (told || next == sweep_.runs.size())) break;
+      pause(20);
+    }
+    const auto failed = [&](const std::string& failure) { return !failure.empty(); };
+    if (std::any_of(result_.failures.begin(), result_.failures.end(), failed)) result_.exit = Exit::failure;
+    if (told) result_.exit = InterruptGuard::received();
+    return result_;
+  }
+
+ private:
+  struct Job {
+    size_t run;
+    Child child;
+  };
+
+  std::string folder_of(const SweepRun& run) const { return options_.folder + "/" + run.name; }
+
+  void introduce() const {
+    const auto count = [&](RunState state) { return std::count(result_.states.begin(), result_.states.end(), state); };
+    fmt::print(stderr, "sweep {}: {} runs, {} done, {} unfinished; {} at a time{}, in {}\n", sweep_.name, sweep_.runs.size(),
+               count(RunState::done), count(RunState::unfinished), options_.jobs,
+               threads_ ? fmt::format(" with {} thread{} each", *threads_, *threads_ == 1 ? "" : "s") : "", options_.folder);
+  }
+
+  void start(size_t index) {
+    const SweepRun& run = sweep_.runs[index];
+    const std::string folder = folder_of(run);
+    if (result_.states[index] == RunState::done) return;
+    std::vector<std::string> arguments = {"resume", folder};
+    if (result_.states[index] == RunState::absent) {
+      fs::remove_all(folder);  // what a run killed at its start has left
+      arguments = {"train", run.base};
+      for (const std::string& text : run.overrides) arguments.insert(arguments.end(), {"--set", text});
+      arguments.insert(arguments.end(), {"--run", folder});
+    }
+    say(index, result_.states[index] == RunState::absent ? "starts" : "goes on");
+    jobs_.push_back({index, Child(arguments, folder + ".log", threads_)});
+  }
+
+  // Whether the job has ended.
+  bool finish(Job& job) {
+    const bool ended = job.child.ended();  // first, so that no line comes after the last look
+    job.child.read_lines([&](const std::string& line) {
+      if (line.starts_with("epoch ")) say(job.run, line);
+    });
+    if (ended) settle(job.run, job.child.exit(), job.child.last_line());
+    return ended;
+  }
+
+  void settle(size_t index, int exit, const std::string& last_line) {
+    // One that had not yet come to noting signals dies of the one passed on, and nothing is lost.
+    const int stop = int(InterruptGuard::received());
+    const bool stopped = stop != 0 && (exit == stop || exit == 128 - stop);
+    result_.states[index] = exit == 0 ? RunState::done : stopped ? RunState::unfinished : RunState::failed;
+    if (exit == 0) return say(index, "done");
+    if (stopped) return;
+    std::string& failure = result_.failures[index];
+    failure = exit < 0 ? fmt::format("killed by signal {}", -exit) : fmt::format("exit code {}", exit);
+    constexpr std::string_view mark = "azimuth: ";
+    if (exit > 0 && last_line.starts_with(mark)) failure += ": " + last_line.substr(mark.size());
+    say(index, fmt::format("FAILED, {}; see {}.log", failure, folder_of(sweep_.runs[index])));
+  }
+
+  void say(size_t index, const std::string& what) const {
+    fmt::print(stderr, "[{}/{}] {}: {}\n", index + 1, sweep_.runs.size(), sweep_.runs[index].name, what);
+    std::fflush(stderr);
+  }
+
+  const Sweep& sweep_;
+  SweepRunnerOptions options_;
+  std::optional<int> threads_;  // for each run; none: as for any program
+  std::vector<Job> jobs_;
+  SweepResult result_;
+};
+
+}  // namespace
+
+const char* name_of(RunState state) {
+  switch (state) {
+    case RunState::absent: return "absent";
+    case RunState::unfinished: return "unfinished";
+    case RunState::done: return "done";
+    case RunState::failed: return "failed";
+  }
+  return "";
+}
+
+RunState state_of(const SweepRun& run, const std::string& folder) {
+  if (!fs::exists(fs::symlink_status(folder))) return RunState::absent;
+  const std::string remedy = "remove it, or choose another folder for the sweep with --folder DIR";
+  const std::string checkpoint = existing_checkpoint(folder + "/checkpoints/last");
+  if (!fs::exists(checkpoint)) {
+    if (fs::is_directory(folder) && only_started(folder)) return RunState::absent;
+    throw ConfigError(fmt::format("{} is in the way: it is no run with a checkpoint; {}", folder, remedy));
+  }
+  const std::string differs = difference(config::to_value(load_run_config(folder)), config::to_value(run.config));
+  if (!differs.empty()) throw ConfigError(fmt::format("{} was trained with another config: {}; {}", folder, differs, remedy));
+  try {
+    const TrainingState state = load_state(checkpoint);
+    return finished(run.config.train, state) && state.batches == 0 ? RunState::done : RunState::unfinished;
+  } catch (const DataError&) {
+    return RunState::unfinished;  // resuming it will say what is wrong
+  }
+}
+
+SweepResult run_sweep(const Sweep& sweep, const SweepRunnerOptions& options) {
+  std::error_code error;
+  fs::create_directories(options.folder, error);
+  if (error) throw ConfigError(fmt::format("cannot make the folder {}: {}", options.folder, error.message()));
+  const FolderLock lock(options.folder);
+  return Runner(sweep, options).run();
+}
+
+}  // namespace az::experiments

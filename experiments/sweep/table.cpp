@@ -1,0 +1,236 @@
+#include "experiments/sweep/table.h"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <cmath>
+#include <fstream>
+#include <map>
+
+#include "core/config/json_document.h"
+#include "experiments/log/csv.h"
+
+namespace az::experiments {
+namespace {
+
+using config::Value;
+
+struct Kind {
+  const char* name;
+  const char* title;
+  bool accuracy;  // more is better, shown in percent
+};
+constexpr Kind kinds[] = {{"validation_accuracy", "validation accuracy", true},
+                          {"test_accuracy", "test accuracy", true},
+                          {"train_loss", "train loss", false},
+                          {"test_loss", "test loss", false}};
+
+// The last line of kind "epoch", or null. Other lines, of which there may be many, are not parsed.
+Value last_epoch(const std::string& metrics) {
+  std::ifstream in(metrics);
+  std::string last;
+  for (std::string line; std::getline(in, line);) {
+    if (line.starts_with(R"({"kind":"epoch",)")) last = line;
+  }
+  return last.empty() ? Value() : config::parse_text(last, metrics);
+}
+
+std::optional<Measure> measure(const Kind& kind, const std::vector<Value>& epochs) {
+  std::vector<double> values;
+  for (const Value& epoch : epochs) {
+    if (const Value* value = epoch.find(kind.name); value && value->is_number()) values.push_back(value->as_double());
+  }
+  if (values.empty()) return {};
+  const auto n = double(values.size());
+  Measure result{.name = kind.name, .runs = int64_t(values.size())};
+  for (double value : values) result.mean += value / n;
+  double squares = 0;
+  for (double value : values) squares += (value - result.mean) * (value - result.mean);
+  if (values.size() > 1) result.spread = std::sqrt(squares / (n - 1));
+  const auto [low, high] = std::minmax_element(values.begin(), values.end());
+  result.best = kind.accuracy ? *high : *low;
+  return result;
+}
+
+const Measure* find(const GroupResult& group, const Kind& kind) {
+  for (const Measure& one : group.measures) {
+    if (one.name == kind.name) return &one;
+  }
+  return nullptr;
+}
+
+std::string number(const Kind& kind, double value) {
+  return kind.accuracy ? fmt::format("{:.2f} %", 100 * value) : fmt::format("{:.4f}", value);
+}
+std::string mean_text(const Kind& kind, const Measure& m) {
+  if (!m.spread) return number(kind, m.mean);
+  return kind.accuracy ? fmt::format("{:.2f} ± {:.2f} %", 100 * m.mean, 100 * *m.spread)
+                       : fmt::format("{:.4f} ± {:.4f}", m.mean, *m.spread);
+}
+
+// The kinds that any group has.
+std::vector<Kind> shown(const std::vector<GroupResult>& groups) {
+  std::vector<Kind> result;
+  for (const Kind& kind : kinds) {
+    if (std::any_of(groups.begin(), groups.end(), [&](const GroupResult& group) { return find(group, kind); }))
+      result.push_back(kind);
+  }
+  return result;
+}
+
+std::string runs_text(const GroupResult& group) {
+  return fmt::format("{}/{}{}", group.done, group.runs, group.failed ? fmt::format(", {} failed", group.failed) : "");
+}
+
+std::vector<std::vector<std::string>> cells(const SweepTable& table) {
+  const std::vector<Kind> columns = shown(table.groups);
+  std::vector<std::vector<std::string>> rows = {{"group", "runs"}};
+  for (const Kind& kind : columns) rows[0].insert(rows[0].end(), {kind.title, "best"});
+  for (const GroupResult& group : table.groups) {
+    rows.push_back({group.group, runs_text(group)});
+    for (const Kind& kind : columns) {
+      const Measure* m = find(group, kind);
+      rows.back().push_back(m ? mean_text(kind, *m) : "-");
+      rows.back().push_back(m ? number(kind, m->best) : "-");
+    }
+  }
+  return rows;
+}
+
+std::string escaped(const std::string& text) {
+  std::string result;
+  for (char c : text) {
+    switch (c) {
+      case '<': result += "&lt;"; break;
+      case '>': result += "&gt;"; break;
+      case '&': result += "&amp;"; break;
+      case '"': result += "&quot;"; break;
+      default: result += c;
+    }
+  }
+  return result;
+}
+
+}  // namespace
+
+SweepTable sweep_table(const Sweep& sweep, const SweepResult& result, const std::string& folder) {
+  SweepTable table{.name = sweep.name, .description = sweep.description, .folder = folder, .groups = {}, .runs = Value::Array{}};
+  std::map<std::string, std::vector<Value>> epochs;  // of the groups' finished runs
+  for (size_t i = 0; i < sweep.runs.size(); ++i) {
+    const SweepRun& run = sweep.runs[i];
+    const RunState state = result.states[i];
+    const std::string run_folder = folder + "/" + run.name;
+    if (table.groups.empty() || table.groups.back().group != run.group)
+      table.groups.push_back({.group = run.group, .measures = {}});
+    GroupResult& group = table.groups.back();
+    group.runs += 1;
+    group.done += state == RunState::done;
+    group.failed += state == RunState::failed;
+    Value::Object line = {
+        {"name", run.name}, {"group", run.group}, {"seed", run.config.seed}, {"folder", run_folder}, {"state", name_of(state)}};
+    if (!result.failures[i].empty()) line.push_back({"failure", result.failures[i]});
+    const Value epoch = state == RunState::done ? last_epoch(run_folder + "/metrics.jsonl") : Value();
+    if (epoch.is_object()) {
+      epochs[run.group].push_back(epoch);
+      for (const Kind& kind : kinds) {
+        if (const Value* value = epoch.find(kind.name)) line.push_back({kind.name, *value});
+      }
+    }
+    table.runs.push_back(line);
+  }
+  for (GroupResult& group : table.groups) {
+    for (const Kind& kind : kinds) {
+      if (const auto found = measure(kind, epochs[group.group])) group.measures.push_back(*found);
+    }
+  }
+  return table;
+}
+
+std::string SweepTable::text() const {
+  const auto rows = cells(*this);
+  std::vector<size_t> widths(rows[0].size());
+  // In characters: "±" has two bytes.
+  const auto width = [](const std::string& cell) {
+    return size_t(std::count_if(cell.begin(), cell.end(), [](char c) { return (c & 0xC0) != 0x80; }));
+  };
+  for (const auto& row : rows) {
+    for (size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], width(row[i]));
+  }
+  std::string out;
+  for (const auto& row : rows) {
+    for (size_t i = 0; i < row.size(); ++i) {
+      const std::string room(widths[i] - width(row[i]), ' ');
+      out += i == 0 ? row[i] + room : "  " + room + row[i];
+    }
+    out += '\n';
+  }
+  return out;
+}
+
+std::string SweepTable::csv() const {
+  const std::vector<Kind> columns = shown(groups);
+  std::string out = "group,runs,done,failed";
+  for (const Kind& kind : columns) out += fmt::format(",{0}_mean,{0}_spread,{0}_best", kind.name);
+  for (const GroupResult& group : groups) {
+    out += fmt::format("\r\n{},{},{},{}", csv_cell(group.group), group.runs, group.done, group.failed);
+    for (const Kind& kind : columns) {
+      const Measure* m = find(group, kind);
+      out += m ? fmt::format(",{},{},{}", m->mean, m->spread ? fmt::format("{}", *m->spread) : "", m->best) : ",,,";
+    }
+  }
+  return out + "\r\n";
+}
+
+std::string SweepTable::html() const {
+  std::string rows;
+  bool head = true;
+  for (const auto& row : cells(*this)) {
+    rows += "<tr>";
+    for (const std::string& cell : row) rows += head ? "<th>" + escaped(cell) + "</th>" : "<td>" + escaped(cell) + "</td>";
+    rows += "</tr>\n";
+    head = false;
+  }
+  std::string failures;
+  for (const Value& run : runs.as_array()) {
+    if (const Value* failure = run.find("failure"))
+      failures += fmt::format("<li>{}: {}</li>\n", escaped(run.at("name").as_string()), escaped(failure->as_string()));
+  }
+  if (!failures.empty()) failures = "<h2>Failed</h2>\n<ul>\n" + failures + "</ul>\n";
+  return fmt::format(R"(<!DOCTYPE html>
+<html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width">
+<title>{0}</title>
+<style>
+:root {{ color-scheme: light dark }}
+body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 72em; margin: 2em auto; padding: 0 1em }}
+table {{ border-collapse: collapse; font-variant-numeric: tabular-nums }}
+th, td {{ padding: .3em .8em; text-align: right; border-bottom: 1px solid #8886; white-space: nowrap }}
+th:first-child, td:first-child {{ text-align: left }}
+</style>
+<h1>{0}</h1>
+<p>{1}</p>
+<table>
+{2}</table>
+<p>Measured after a run's last epoch, over the finished runs of a group, which differ in their seed alone: the mean ± the sample
+standard deviation, and the best run.</p>
+{3}</html>
+)",
+                     escaped(name), escaped(description), rows, failures);
+}
+
+Value SweepTable::json() const {
+  Value::Array lines;
+  for (const GroupResult& group : groups) {
+    Value::Object line = {{"group", group.group}, {"runs", group.runs}, {"done", group.done}, {"failed", group.failed}};
+    for (const Measure& m : group.measures) {
+      line.push_back(
+          {m.name, Value::Object{
+                       {"runs", m.runs}, {"mean", m.mean}, {"spread", m.spread ? Value(*m.spread) : Value()}, {"best", m.best}}});
+    }
+    lines.emplace_back(line);
+  }
+  return Value::Object{{"name", name}, {"folder", folder}, {"groups", lines}, {"runs", runs}};
+}
+
+}  // namespace az::experiments

@@ -43,7 +43,8 @@ bool needs_grad(const std::vector<Tensor>& inputs) {
   return recording && std::any_of(inputs.begin(), inputs.end(), [](const Tensor& t) { return t.defined() && t.requires_grad(); });
 }
 
-Tensor record(const char* name, Tensor value, std::vector<Tensor> inputs, Saved saved, Gradient gradient) {
+Tensor record(const char* name, Tensor value, std::vector<Tensor> inputs, Saved saved, Gradient gradient,
+              const Scaling& scaling) {
   if (!backward_is_running()) Profile::ended(Phase::forward, name);
   if (!needs_grad(inputs)) return value;
   auto node = std::make_shared<Node>();
@@ -55,6 +56,7 @@ Tensor record(const char* name, Tensor value, std::vector<Tensor> inputs, Saved 
   for (const auto& input : inputs) {
     Node::Edge edge;
     if (input.defined()) {
+      edge.defined = true;
       edge.shape = input.shape();
       edge.dtype = input.dtype();
       if (input.impl()->node)
@@ -72,6 +74,7 @@ Tensor record(const char* name, Tensor value, std::vector<Tensor> inputs, Saved 
     node->result = Node::Result{value.shape(), value.dtype(), value.layout(), value.storage(), value.storage()->version()};
   }
   node->gradient = std::move(gradient);
+  node->scaling = scaling;
   // A view of an existing tensor, or the tensor itself, gets a handle of its own: only the result has this op as its maker.
   Tensor result = value.detach();
   result.impl()->node = std::move(node);

@@ -5,13 +5,15 @@
 #include <utility>
 #include <vector>
 
+#include "core/scaling.h"
 #include "core/tensor.h"
 
 // Reverse-mode automatic differentiation. An op computes its value, then records how gradients flow back:
 //
 //   Tensor mul(const Tensor& a, const Tensor& b) {
 //     Tensor value = ...;
-//     return record("mul", value, {a, b}, saved(a, b), ByOps{[](const Back& k) { return Grads{k.g * k.saved[1], k.g * k.saved[0]}; }});
+//     return record("mul", value, {a, b}, saved(a, b), ByOps{[](const Back& k) { return Grads{k.g * k.saved[1], k.g *
+//     k.saved[0]}; }});
 //   }
 //
 // The engine sums gradients over broadcast axes, accumulates them, and checks their count, shape and number type.
@@ -39,14 +41,15 @@ class Saved {
   }
 
  private:
-  friend Tensor record(const char*, Tensor, std::vector<Tensor>, Saved, struct Gradient);
+  friend Tensor record(const char*, Tensor, std::vector<Tensor>, Saved, struct Gradient, const Scaling&);
   std::vector<Tensor> tensors_;
   bool result_ = false;
 };
 
 template <class... Tensors> Saved saved(const Tensors&... tensors) { return Saved(std::vector<Tensor>{tensors...}); }
 
-// How a gradient is made. ByOps: out of ops, so it can be differentiated again. ByKernel: directly; create_graph throws, naming the op.
+// How a gradient is made. ByOps: out of ops, so it can be differentiated again. ByKernel: directly; create_graph throws, naming
+// the op.
 struct Gradient {
   std::function<Grads(const Back&)> function;
   bool by_ops = false, in_parts = false;
@@ -63,8 +66,10 @@ struct ByKernel : Gradient {
   }
 };
 
-// Marks `value` as the result of op `name` (a string literal) on `inputs`. Returns value untouched when no input needs a gradient.
-Tensor record(const char* name, Tensor value, std::vector<Tensor> inputs, Saved saved, Gradient gradient);
+// Marks `value` as the result of op `name` (a string literal) on `inputs`. Returns value untouched when no input needs a
+// gradient. `scaling`, if said, is how it scales with them (scaling.h): Scaling::each() for an op like relu.
+Tensor record(const char* name, Tensor value, std::vector<Tensor> inputs, Saved saved, Gradient gradient,
+              const Scaling& scaling = {});
 
 // Whether an op on these inputs would be recorded now.
 bool needs_grad(const std::vector<Tensor>& inputs);

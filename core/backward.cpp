@@ -137,18 +137,6 @@ struct Pass {
   }
 };
 
-std::vector<std::shared_ptr<Node>> reachable(const std::shared_ptr<Node>& root) {
-  std::unordered_set<const Node*> seen{root.get()};
-  std::vector<std::shared_ptr<Node>> nodes{root};
-  for (size_t i = 0; i < nodes.size(); ++i) {
-    for (size_t k = 0; k < nodes[i]->inputs.size(); ++k) {
-      const auto& next = nodes[i]->inputs[k].node;
-      if (next && seen.insert(next.get()).second) nodes.push_back(next);
-    }
-  }
-  return nodes;
-}
-
 bool leads_to_wanted(const Pass& pass, const Node::Edge& edge) {
   if (!edge.needs()) return false;
   if (!pass.wanted) return true;
@@ -276,6 +264,18 @@ Tensor first_gradient(const Tensor& output, const Tensor& given) {
 }
 
 }  // namespace
+
+std::vector<std::shared_ptr<Node>> reachable(const std::shared_ptr<Node>& root) {
+  std::unordered_set<const Node*> seen{root.get()};
+  std::vector<std::shared_ptr<Node>> nodes{root};
+  for (size_t i = 0; i < nodes.size(); ++i) {
+    for (size_t k = 0; k < nodes[i]->inputs.size(); ++k) {
+      const auto& next = nodes[i]->inputs[k].node;
+      if (next && seen.insert(next.get()).second) nodes.push_back(next);
+    }
+  }
+  return nodes;
+}
 
 bool backward_is_running() { return passes_running > 0; }
 

@@ -117,12 +117,14 @@ Tensor Tensor::reshape(std::vector<int64_t> sizes) const {
   return record("reshape", with(wanted, dtype(), nullptr, source.storage()), {source}, saved(),
                 ByOps{[from = shape()](const Back& k) {
                   return Grads{k.g.reshape({from.begin(), from.end()})};
-                }});
+                }},
+                Scaling::same());
 }
 
 Tensor Tensor::plain() const {
   if (!layout()) return *this;
-  return record("plain", reorder(*this, nullptr), {*this}, saved(), ByOps{[](const Back& k) { return Grads{k.g}; }});
+  return record("plain", reorder(*this, nullptr), {*this}, saved(), ByOps{[](const Back& k) { return Grads{k.g}; }},
+                Scaling::same());
 }
 
 Tensor Tensor::to(DType type) const {
@@ -131,13 +133,14 @@ Tensor Tensor::to(DType type) const {
   Tensor result = empty(shape(), type);
   convert_into(source, result);
   if (!is_float(type)) return result;
-  return record("to", result, {source}, saved(), ByOps{[from = dtype()](const Back& k) { return Grads{k.g.to(from)}; }});
+  return record("to", result, {source}, saved(), ByOps{[from = dtype()](const Back& k) { return Grads{k.g.to(from)}; }},
+                Scaling::same());
 }
 
 Tensor Tensor::clone() const {
   Tensor result = empty(shape(), dtype(), layout());
   std::memcpy(result.raw(), raw(), storage()->bytes());
-  return record("clone", result, {*this}, saved(), ByOps{[](const Back& k) { return Grads{k.g}; }});
+  return record("clone", result, {*this}, saved(), ByOps{[](const Back& k) { return Grads{k.g}; }}, Scaling::same());
 }
 
 Tensor Tensor::detach() const { return with(shape(), dtype(), layout(), storage()); }

@@ -27,6 +27,7 @@ struct Node : std::enable_shared_from_this<Node> {
   struct Edge {
     std::shared_ptr<Node> node;        // the op that made this input, or
     std::shared_ptr<TensorImpl> leaf;  // the leaf that it is; neither when it needs no gradient
+    bool defined = false;
     Shape shape;
     DType dtype = DType::f32;
     bool needs() const { return node || leaf; }
@@ -55,9 +56,13 @@ struct Node : std::enable_shared_from_this<Node> {
   std::vector<SavedTensor> saved;
   std::optional<Result> result;
   Gradient gradient;
+  Scaling scaling;
   bool freed = false;
   std::vector<Tensor::Hook> hooks;
 };
+
+// The ops that led to `root`, itself first.
+std::vector<std::shared_ptr<Node>> reachable(const std::shared_ptr<Node>& root);
 
 // On this thread. Time then belongs to the op whose gradient is being made, not to the ops that it is made of.
 bool backward_is_running();

@@ -16,6 +16,7 @@ Reduced::Reduced(const char* op, const Shape& shape, const std::vector<int64_t>&
     is_reduced.push_back(reduce);
     count *= reduce ? shape[axis] : 1;
     kept.push_back(reduce ? 1 : shape[axis]);
+    place.push_back(reduce ? -1 : result.rank());
     if (!reduce || keep) result.push_back(kept[axis]);
   }
 }

@@ -15,8 +15,9 @@ namespace az {
 struct Reduced {
   Reduced(const char* op, const Shape& shape, const std::vector<int64_t>& axes, bool keep);
   std::vector<bool> is_reduced;
-  Shape kept, result;  // with and (unless keep) without the reduced axes
-  int64_t count = 1;   // elements that become one
+  Shape kept, result;     // with and (unless keep) without the reduced axes
+  std::vector<int> place;  // where each axis lies in the result; -1: reduced
+  int64_t count = 1;      // elements that become one
 };
 
 // A long axis is reduced in fixed portions, so that the order of additions never depends on the number of threads.

@@ -107,8 +107,10 @@ Tensor batch_norm_op(const char* name, const Tensor& x, const Tensor& given_gamm
     auto d = backend.batch_norm_backward(k.g, k.g_more, k.saved[0], saved_params, {k.result, k.saved[3], k.saved[4]});
     return Grads{d.x, d.gamma, d.beta, d.residual};
   };
-  if (!options.training) return record(name, r.y, inputs, std::move(kept), ByOps{gradient});
-  return record(name, r.y, inputs, std::move(kept), ByKernel{gradient}.takes_parts());
+  Scaling scaling{Scaling::Says::terms, {{}, {.axes = {1}}, {.term = 1, .axes = {1}}, {.term = 2}}, !then.relu};
+  if (!options.training) return record(name, r.y, inputs, std::move(kept), ByOps{gradient}, scaling);
+  scaling.inputs[0] = {.power = 0, .axes = {-1, 1, -1, -1}};
+  return record(name, r.y, inputs, std::move(kept), ByKernel{gradient}.takes_parts(), scaling);
 }
 
 }  // namespace
@@ -153,7 +155,8 @@ Tensor add_relu(const Tensor& a, const Tensor& b) {
                                   static_cast<const T*>(g.raw()), static_cast<T*>(dx.raw()));
                   });
                   return Grads{dx, dx};
-                }});
+                }},
+                Scaling::choice());
 }
 
 }  // namespace az

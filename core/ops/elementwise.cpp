@@ -86,20 +86,22 @@ Tensor add(const Tensor& a, const Tensor& b) {
   } else {
     value = arithmetic("add", a, b, [](auto x, auto y) { return x + y; });
   }
-  return record("add", value, {a, b}, saved(), ByOps{[](const Back& k) { return Grads{k.g, k.g}; }});
+  return record("add", value, {a, b}, saved(), ByOps{[](const Back& k) { return Grads{k.g, k.g}; }}, Scaling::sum());
 }
 
 Tensor sub(const Tensor& a, const Tensor& b) {
   return record("sub", arithmetic("sub", a, b, [](auto x, auto y) { return x - y; }), {a, b}, saved(), ByOps{[](const Back& k) {
                   return Grads{k.g, k.needs(1) ? neg(k.g) : Tensor()};
-                }});
+                }},
+                Scaling::sum());
 }
 
 Tensor mul(const Tensor& a, const Tensor& b) {
   return record("mul", arithmetic("mul", a, b, [](auto x, auto y) { return x * y; }), {a, b}, saved(a, b),
                 ByOps{[](const Back& k) {
                   return Grads{k.needs(0) ? k.g * k.saved[1] : Tensor(), k.needs(1) ? k.g * k.saved[0] : Tensor()};
-                }});
+                }},
+                Scaling::product());
 }
 
 // d(a/b) = da/b - (a/b) db/b
@@ -109,7 +111,8 @@ Tensor div(const Tensor& a, const Tensor& b) {
   return record("div", value, {a, b}, saved(b).and_result(), ByOps{[](const Back& k) {
                   Tensor per_b = k.g / k.saved[0];
                   return Grads{per_b, k.needs(1) ? neg(per_b * k.result) : Tensor()};
-                }});
+                }},
+                Scaling::quotient());
 }
 
 Tensor maximum(const Tensor& a, const Tensor& b) {
@@ -117,7 +120,8 @@ Tensor maximum(const Tensor& a, const Tensor& b) {
   return record("maximum", value, {a, b}, saved(a, b), ByOps{[](const Back& k) {
                   Tensor to_a = k.g * share(k.saved[0], k.saved[1], k.g.dtype());
                   return Grads{to_a, k.g - to_a};
-                }});
+                }},
+                Scaling::choice());
 }
 
 Tensor minimum(const Tensor& a, const Tensor& b) {
@@ -125,7 +129,8 @@ Tensor minimum(const Tensor& a, const Tensor& b) {
   return record("minimum", value, {a, b}, saved(a, b), ByOps{[](const Back& k) {
                   Tensor to_b = k.g * share(k.saved[0], k.saved[1], k.g.dtype());
                   return Grads{k.g - to_b, to_b};
-                }});
+                }},
+                Scaling::choice());
 }
 
 // d atan2(y, x) = (x dy - y dx) / (x^2 + y^2)
@@ -136,7 +141,8 @@ Tensor atan2(const Tensor& y, const Tensor& x) {
                   const Tensor &a = k.saved[0], &b = k.saved[1];
                   Tensor scaled = k.g / (a * a + b * b);
                   return Grads{k.needs(0) ? scaled * b : Tensor(), k.needs(1) ? neg(scaled * a) : Tensor()};
-                }});
+                }},
+                Scaling::never());
 }
 
 Tensor where(const Tensor& mask, const Tensor& a, const Tensor& b) {
@@ -160,7 +166,8 @@ Tensor where(const Tensor& mask, const Tensor& a, const Tensor& b) {
       "where", value, {a, b}, saved(mask), ByOps{[](const Back& k) {
         Tensor none = zeros({}, k.g.dtype());
         return Grads{k.needs(0) ? where(k.saved[0], k.g, none) : Tensor(), k.needs(1) ? where(k.saved[0], none, k.g) : Tensor()};
-      }});
+      }},
+      Scaling::choice());
 }
 
 Tensor equal(const Tensor& a, const Tensor& b) {

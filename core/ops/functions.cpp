@@ -98,60 +98,60 @@ template <class T> T logistic(T v) { return 1 / (1 + std::exp(-v)); }
 Tensor add(const Tensor& a, double b) {
   if (a.dtype() == DType::i64) return add(a, whole("add", a, b));
   Tensor value = map("add", a, Zero::moved, [b](auto v) { return v + decltype(v)(b); });
-  return record("add", value, {a}, saved(), ByOps{[](const Back& k) { return Grads{k.g}; }});
+  return record("add", value, {a}, saved(), ByOps{[](const Back& k) { return Grads{k.g}; }}, Scaling::plus(b));
 }
 
 Tensor mul(const Tensor& a, double b) {
   if (a.dtype() == DType::i64) return mul(a, whole("mul", a, b));
   const Zero zero = std::isfinite(b) ? Zero::kept : Zero::moved;
   Tensor value = map("mul", a, zero, [b](auto v) { return v * decltype(v)(b); });
-  return record("mul", value, {a}, saved(), ByOps{[b](const Back& k) { return Grads{k.g * b}; }});
+  return record("mul", value, {a}, saved(), ByOps{[b](const Back& k) { return Grads{k.g * b}; }}, Scaling::same());
 }
 
 Tensor div(const Tensor& a, double b) {
   if (a.dtype() == DType::i64) return div(a.to(DType::f32), b);
   const Zero zero = 0 / b == 0 ? Zero::kept : Zero::moved;
   Tensor value = map("div", a, zero, [b](auto v) { return v / decltype(v)(b); });
-  return record("div", value, {a}, saved(), ByOps{[b](const Back& k) { return Grads{k.g / b}; }});
+  return record("div", value, {a}, saved(), ByOps{[b](const Back& k) { return Grads{k.g / b}; }}, Scaling::same());
 }
 
 Tensor neg(const Tensor& x) { return mul(x, -1); }
 
 Tensor exp(const Tensor& x) {
   return record("exp", map("exp", x, Zero::moved, [](auto v) { return std::exp(v); }), {x}, saved().and_result(),
-                ByOps{[](const Back& k) { return Grads{k.g * k.result}; }});
+                ByOps{[](const Back& k) { return Grads{k.g * k.result}; }}, Scaling::never());
 }
 
 Tensor log(const Tensor& x) {
   return record("log", map("log", x, Zero::moved, [](auto v) { return std::log(v); }), {x}, saved(x),
-                ByOps{[](const Back& k) { return Grads{k.g / k.saved[0]}; }});
+                ByOps{[](const Back& k) { return Grads{k.g / k.saved[0]}; }}, Scaling::never());
 }
 
 Tensor sqrt(const Tensor& x) {
   return record("sqrt", map("sqrt", x, Zero::kept, [](auto v) { return std::sqrt(v); }), {x}, saved().and_result(),
-                ByOps{[](const Back& k) { return Grads{k.g / (k.result * 2)}; }});
+                ByOps{[](const Back& k) { return Grads{k.g / (k.result * 2)}; }}, Scaling::power(0.5));
 }
 
 Tensor sin(const Tensor& x) {
   return record("sin", map("sin", x, Zero::kept, [](auto v) { return std::sin(v); }), {x}, saved(x),
-                ByOps{[](const Back& k) { return Grads{k.g * cos(k.saved[0])}; }});
+                ByOps{[](const Back& k) { return Grads{k.g * cos(k.saved[0])}; }}, Scaling::never());
 }
 
 Tensor cos(const Tensor& x) {
   return record("cos", map("cos", x, Zero::moved, [](auto v) { return std::cos(v); }), {x}, saved(x),
-                ByOps{[](const Back& k) { return Grads{neg(k.g * sin(k.saved[0]))}; }});
+                ByOps{[](const Back& k) { return Grads{neg(k.g * sin(k.saved[0]))}; }}, Scaling::never());
 }
 
 // tanh' = 1 - tanh^2
 Tensor tanh(const Tensor& x) {
   return record("tanh", map("tanh", x, Zero::kept, [](auto v) { return std::tanh(v); }), {x}, saved().and_result(),
-                ByOps{[](const Back& k) { return Grads{k.g - k.g * k.result * k.result}; }});
+                ByOps{[](const Back& k) { return Grads{k.g - k.g * k.result * k.result}; }}, Scaling::never());
 }
 
 // s'(x) = s(x) s(-x): 1 - s(x) would lose what is left of it where s is close to 1.
 Tensor sigmoid(const Tensor& x) {
   return record("sigmoid", map("sigmoid", x, Zero::moved, [](auto v) { return logistic(v); }), {x}, saved(x).and_result(),
-                ByOps{[](const Back& k) { return Grads{k.g * k.result * sigmoid(neg(k.saved[0]))}; }});
+                ByOps{[](const Back& k) { return Grads{k.g * k.result * sigmoid(neg(k.saved[0]))}; }}, Scaling::never());
 }
 
 Tensor abs(const Tensor& x) {
@@ -159,7 +159,8 @@ Tensor abs(const Tensor& x) {
                   const Tensor& v = k.saved[0];
                   Tensor sign = map("sign", v.detach(), Zero::kept, [](auto e) { return decltype(e)((e > 0) - (e < 0)); });
                   return Grads{k.g * sign};
-                }});
+                }},
+                Scaling::each());
 }
 
 Tensor pow(const Tensor& x, double exponent) {
@@ -168,7 +169,8 @@ Tensor pow(const Tensor& x, double exponent) {
   return record("pow", value, {x}, saved(x), ByOps{[exponent](const Back& k) {
                   if (exponent == 0) return Grads{zeros_like(k.g)};
                   return Grads{k.g * pow(k.saved[0], exponent - 1) * exponent};
-                }});
+                }},
+                Scaling::power(exponent));
 }
 
 Tensor clamp(const Tensor& x, ClampOptions options) {
@@ -179,25 +181,27 @@ Tensor clamp(const Tensor& x, ClampOptions options) {
     using T = decltype(v);
     return v < T(low) ? T(low) : v > T(high) ? T(high) : v;
   });
+  const bool scales = (low == 0 || low == -INFINITY || (low > 0 && Scaling::is_guard(low))) && (high == 0 || high == INFINITY);
   return record("clamp", value, {x}, saved(x), ByOps{[low, high](const Back& k) {
                   Tensor inside = map("clamp", k.saved[0].detach(), Zero::moved, [low, high](auto v) {
                     using T = decltype(v);
                     return T(v >= T(low) && v <= T(high));
                   });
                   return Grads{k.g * inside};
-                }});
+                }},
+                scales ? Scaling::each() : Scaling::never());
 }
 
 // NaN stays NaN, so that a diverged network is noticed.
 Tensor relu(const Tensor& x) {
   return record("relu", map("relu", x, Zero::kept, [](auto v) { return v < 0 ? 0 : v; }), {x}, saved().and_result(),
-                ByOps{[](const Back& k) { return Grads{bend(k.g, k.result, 0)}; }});
+                ByOps{[](const Back& k) { return Grads{bend(k.g, k.result, 0)}; }}, Scaling::each());
 }
 
 Tensor leaky_relu(const Tensor& x, double slope) {
   Tensor value = map("leaky_relu", x, Zero::kept, [slope](auto v) { return v > 0 ? v : v * decltype(v)(slope); });
-  return record("leaky_relu", value, {x}, saved(x),
-                ByOps{[slope](const Back& k) { return Grads{bend(k.g, k.saved[0], slope)}; }});
+  return record("leaky_relu", value, {x}, saved(x), ByOps{[slope](const Back& k) { return Grads{bend(k.g, k.saved[0], slope)}; }},
+                Scaling::each());
 }
 
 Tensor gelu(const Tensor& x) {
@@ -207,7 +211,8 @@ Tensor gelu(const Tensor& x) {
     using T = decltype(zero);
     gelu(int64_t(value.storage()->bytes() / sizeof(T)), static_cast<const T*>(x.raw()), static_cast<T*>(value.raw()));
   });
-  return record("gelu", value, {x}, saved(x), ByOps{[](const Back& k) { return Grads{gelu_gradient(k.g, k.saved[0])}; }});
+  return record("gelu", value, {x}, saved(x), ByOps{[](const Back& k) { return Grads{gelu_gradient(k.g, k.saved[0])}; }},
+                Scaling::never());
 }
 
 // (x s)' = s + x s (1 - s) = s + y (1 - s)
@@ -216,7 +221,8 @@ Tensor silu(const Tensor& x) {
                 ByOps{[](const Back& k) {
                   Tensor s = sigmoid(k.saved[0]);
                   return Grads{k.g * (s + k.result - k.result * s)};
-                }});
+                }},
+                Scaling::never());
 }
 
 }  // namespace az

@@ -41,7 +41,8 @@ Tensor standardize(const char* op, const Tensor& x, double eps) {
   return record(op, value, {x}, saved(x).and_result(), ByOps{[eps](const Back& k) {
                   Tensor s = pow(var(k.saved[0], {{1}, true, 0}) + eps, -0.5), g = k.g.plain();
                   return Grads{s * (g - mean(g, {{1}, true}) - k.result * mean(g * k.result, {{1}, true}))};
-                }});
+                }},
+                {Scaling::Says::terms, {{.power = 0, .axes = {0, -1}}}});
 }
 
 // x * gamma + beta, each where it is defined.

@@ -44,11 +44,13 @@ Tensor softmax_last(const Tensor& x, bool in_logs) {
   if (in_logs) {
     return record("log_softmax", value, {source}, saved().and_result(), ByOps{[](const Back& k) {
                     return Grads{k.g - exp(k.result) * sum(k.g, {{-1}, true})};
-                  }});
+                  }},
+                  Scaling::never());
   }
   return record("softmax", value, {source}, saved().and_result(), ByOps{[](const Back& k) {
                   return Grads{k.result * (k.g - sum(k.g * k.result, {{-1}, true}))};
-                }});
+                }},
+                Scaling::never());
 }
 
 Tensor softmax_over(const char* op, const Tensor& x, int64_t axis, bool in_logs) {

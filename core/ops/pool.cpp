@@ -29,7 +29,8 @@ Tensor pool2d(const char* name, Pool kind, const Tensor& x, const Pool2dParams& 
   return record(name, result.y, {x}, saved(result.indices),
                 ByKernel{[kind, params, &backend, input = TensorForm(x)](const Back& k) {
                   return Grads{backend.pool2d_backward(kind, k.g, {{}, k.saved[0]}, input, params)};
-                }});
+                }},
+                Scaling::along({0, 1, -1, -1}));
 }
 
 // x itself where it lies row-major or in blocks of channels.
@@ -69,7 +70,8 @@ Tensor subsample_pad(const Tensor& x, SubsampleOptions options) {
   move_pixels({source, options.stride}, {y}, before);
   return record("subsample_pad", y, {x}, saved(), ByOps{[options, input = TensorForm(source)](const Back& k) {
                   return Grads{subsample_pad_gradient(k.g, input, options)};
-                }});
+                }},
+                Scaling::along({0, 1, -1, -1}));
 }
 
 }  // namespace az

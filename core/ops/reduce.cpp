@@ -55,7 +55,8 @@ template <class F> Tensor extreme(const char* op, const Tensor& x, const ReduceO
   return record(op, value, {source}, saved(source).and_result(), ByOps{[kept = r.kept, axes = options.axes](const Back& k) {
                   Tensor winners = equal(k.saved[0], k.result.reshape(sizes(kept))).to(k.g.dtype());
                   return Grads{k.g.reshape(sizes(kept)) * (winners / sum(winners, {axes, true}))};
-                }});
+                }},
+                Scaling::along(r.place));
 }
 
 }  // namespace
@@ -64,7 +65,8 @@ Tensor sum(const Tensor& x, const ReduceOptions& options) {
   Reduced r("sum", x.shape(), options.axes, options.keep_axes);
   return record("sum", sum_of(x, r), {x}, saved(), ByOps{[kept = r.kept, shape = x.shape()](const Back& k) {
                   return Grads{broadcast_to(k.g.reshape(sizes(kept)), shape)};
-                }});
+                }},
+                Scaling::along(r.place, true));
 }
 
 Tensor mean(const Tensor& x, const ReduceOptions& options) {
@@ -97,7 +99,8 @@ Tensor logsumexp(const Tensor& x, const ReduceOptions& options) {
   }
   return record("logsumexp", value, {x}, saved(x).and_result(), ByOps{[kept = r.kept](const Back& k) {
                   return Grads{k.g.reshape(sizes(kept)) * exp(k.saved[0] - k.result.reshape(sizes(kept)))};
-                }});
+                }},
+                Scaling::never());
 }
 
 Tensor var(const Tensor& x, const VarOptions& options) {
@@ -122,7 +125,8 @@ Tensor norm(const Tensor& x, const ReduceOptions& options) {
                   Tensor is_zero = equal(length, zero);
                   Tensor scaled = k.g.reshape(sizes(kept)) / where(is_zero, one, length);
                   return Grads{k.saved[0] * where(is_zero, zero, scaled)};
-                }});
+                }},
+                Scaling::along(r.place));
 }
 
 Tensor argmax(const Tensor& x, int64_t axis) {
@@ -206,7 +210,8 @@ Tensor broadcast_to(const Tensor& x, const Shape& shape) {
   }
   Tensor source = x.plain(), value = Tensor::empty(shape, x.dtype());
   copy_strided(shape, size_of(x.dtype()), source.raw(), broadcast_strides(x.shape(), shape), value.raw(), shape.strides());
-  return record("broadcast_to", value, {source}, saved(), ByOps{[](const Back& k) { return Grads{k.g}; }});
+  return record("broadcast_to", value, {source}, saved(), ByOps{[](const Back& k) { return Grads{k.g}; }},
+                Scaling::along({}, true));
 }
 
 }  // namespace az

@@ -37,7 +37,8 @@ Tensor extract(const char* op, const Tensor& x, const Shape& part, const Region&
   auto [offset, strides] = place(region, x.shape());
   copy_strided(part, size_of(x.dtype()), at(source, offset), strides, value.raw(), part.strides());
   return record(op, value, {source}, saved(),
-                ByOps{[whole = x.shape(), region](const Back& k) { return Grads{embed(k.g, whole, region, 0)}; }});
+                ByOps{[whole = x.shape(), region](const Back& k) { return Grads{embed(k.g, whole, region, 0)}; }},
+                Scaling::along({}, true));
 }
 
 // x in the region of a tensor of shape `whole` that is `background` elsewhere.
@@ -46,7 +47,15 @@ Tensor embed(const Tensor& x, const Shape& whole, const Region& region, double b
   auto [offset, strides] = place(region, whole);
   copy_strided(x.shape(), size_of(x.dtype()), source.raw(), x.shape().strides(), at(value, offset), strides);
   return record("pad", value, {source}, saved(),
-                ByOps{[part = x.shape(), region](const Back& k) { return Grads{extract("slice", k.g, part, region)}; }});
+                ByOps{[part = x.shape(), region](const Back& k) { return Grads{extract("slice", k.g, part, region)}; }},
+                background == 0 ? Scaling::each() : Scaling::never());
+}
+
+// Axes that keep their places, but for one along which elements move.
+std::vector<int> all_but(int axis, int rank) {
+  std::vector<int> axes;
+  for (int i = 0; i < rank; ++i) axes.push_back(i == axis ? -1 : i);
+  return axes;
 }
 
 // Which entry of x's axis each result element comes from: one index a slice of that axis, or one an element.
@@ -92,7 +101,8 @@ Tensor look_up(const char* op, const Tensor& x, const Shape& shape, const Lookup
   return record(op, value, {source}, saved(lookup.indices),
                 ByOps{[whole = x.shape(), axis = lookup.axis, per = lookup.per_element](const Back& k) {
                   return Grads{scatter_add(k.g, whole, {k.saved[0], axis, per})};
-                }});
+                }},
+                Scaling::along(all_but(lookup.axis, x.rank())));
 }
 
 // Each element of x added where it was looked up.
@@ -125,7 +135,8 @@ Tensor permute(const Tensor& x, const std::vector<int64_t>& axes) {
   }
   Tensor source = x.plain(), value = Tensor::empty(shape, x.dtype());
   copy_strided(shape, size_of(x.dtype()), source.raw(), strides, value.raw(), shape.strides());
-  return record("permute", value, {source}, saved(), ByOps{[inverse](const Back& k) { return Grads{permute(k.g, inverse)}; }});
+  return record("permute", value, {source}, saved(), ByOps{[inverse](const Back& k) { return Grads{permute(k.g, inverse)}; }},
+                Scaling::along({inverse.begin(), inverse.end()}, true));
 }
 
 Tensor transpose(const Tensor& x) {
@@ -169,6 +180,8 @@ Tensor concat(const std::vector<Tensor>& parts, int64_t axis) {
   }
   std::vector<int64_t> lengths;
   for (const Tensor& part : parts) lengths.push_back(part.shape()[a]);
+  Scaling scaling{Scaling::Says::terms};
+  for (size_t i = 0; i < parts.size(); ++i) scaling.inputs.push_back({.term = int(i), .axes = all_but(a, whole.rank())});
   return record("concat", value, sources, saved(), ByOps{[lengths, a](const Back& k) {
                   Grads gradients;
                   int64_t from = 0;
@@ -176,7 +189,8 @@ Tensor concat(const std::vector<Tensor>& parts, int64_t axis) {
                     gradients.push_back(k.needs(i) ? slice(k.g, {.axis = a, .begin = from, .end = from + lengths[i]}) : Tensor());
                   }
                   return gradients;
-                }});
+                }},
+                scaling);
 }
 
 Tensor stack(const std::vector<Tensor>& parts, int64_t axis) {

@@ -15,6 +15,7 @@
 #include "core/ops/norm.h"
 #include "core/random.h"
 #include "core/safetensors.h"
+#include "core/scale_dependence.h"
 #include "tests/compare.h"
 #include "tests/core/op_cases.h"
 
@@ -175,6 +176,30 @@ std::pair<TensorFunction, std::vector<Tensor>> function_of(const OpCase& row, co
   return {function, checked};
 }
 
+// Row r of w by factors[r].
+Tensor scaled_rows(const Tensor& w, const std::vector<double>& factors) {
+  std::vector<double> values = w.to_vector<double>();
+  const size_t length = values.size() / factors.size();
+  for (size_t i = 0; i < values.size(); ++i) values[i] *= factors[i / length];
+  return Tensor::of(w.shape(), values);
+}
+
+// Whether value is what `found` makes of it where factors scale the rows, but for what an eps leaves.
+bool is_as_said(const ScaleDependence& found, const Tensor& value, const Tensor& scaled, const std::vector<double>& factors) {
+  const std::vector<double> before = value.to_vector<double>(), after = scaled.to_vector<double>();
+  std::map<std::pair<int64_t, int64_t>, double> shifts;  // v - a^degree v
+  double error = 0, norm = 1e-12;
+  for (size_t i = 0; i < before.size(); ++i) {
+    const auto row = [i](const RowsOf& rows) { return int64_t(i) / rows.inner % rows.count; };
+    const double expected = before[i] * std::pow(factors[size_t(row(found.rows))], found.degree);
+    const double shift =
+        found.shift ? shifts.try_emplace({row(found.rows), row(*found.shift)}, after[i] - expected).first->second : 0;
+    error += std::pow(after[i] - expected - shift, 2);
+    norm += expected * expected;
+  }
+  return std::sqrt(error / norm) < 1e-3;
+}
+
 // Calls body for every row, with its name in the messages.
 template <class Body> void for_each_case(Body body) {
   for (const OpCase& row : op_cases()) {
@@ -307,6 +332,34 @@ TEST_CASE("ops: a NaN in an image is still there after each fused ReLU, in every
     CHECK(has_nan(batch_norm_add_relu(image, gamma, beta, {}, {}, other, {})));
     CHECK(has_nan(batch_norm_add_relu(other, gamma, beta, {}, {}, image, {})));
   }
+}
+
+TEST_CASE("ops: each scales with its inputs as it says, as a whole and row by row") {
+  int checked = 0;
+  for_each_case([&](const OpCase& row, const Start& start) {
+    const auto value_of = [&](size_t i, const Tensor& input) {
+      Inputs inputs = start.inputs;
+      inputs[i] = input;
+      seed_random(1);
+      return row.function(inputs);
+    };
+    for (size_t i = 0; i < start.inputs.size(); ++i) {
+      if (!start.differentiable[i] || start.inputs[i].numel() == 0) continue;
+      const Tensor w = start.inputs[i].clone().set_requires_grad(), value = value_of(i, w);
+      for (int64_t rows : {int64_t(1), w.rank() ? w.size(0) : 1}) {
+        CAPTURE(i);
+        CAPTURE(rows);
+        const ScaleDependence found = scale_dependence(value, w, rows);
+        CHECK_MESSAGE(found.kind != ScaleDependence::Kind::unknown, found.op, " ", found.reason);
+        if (found.kind != ScaleDependence::Kind::scales) continue;
+        std::vector<double> factors;
+        for (int64_t r = 0; r < rows; ++r) factors.push_back(0.6 + 1.3 * double(r + 1) / double(rows + 1));
+        CHECK(is_as_said(found, value, value_of(i, scaled_rows(w, factors)), factors));
+        ++checked;
+      }
+    }
+  });
+  CHECK(checked > 150);
 }
 
 }  // namespace az::test

@@ -26,7 +26,7 @@ Tensor squash(const Tensor& x, const Tensor& s) {
     Tensor q = pow(1.0 + s * abs(x), -1);
     Tensor g = k.g * q * q;
     return Grads{g, k.needs(1) ? -(g * x * abs(x)) : Tensor()};
-  }});
+  }}, Scaling::never());
 }
 
 // What JSON may say about the layer, each with its default, its range and a line for `describe`.

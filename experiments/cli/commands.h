@@ -31,6 +31,7 @@ void add_sweep_command(CLI::App& app, Outcome& outcome);     // sweep
 void add_bench_command(CLI::App& app, Outcome& outcome);     // bench
 void add_report_command(CLI::App& app, Outcome& outcome);    // report
 void add_data_command(CLI::App& app, Outcome& outcome);      // data get|list|path
+void add_invariance_command(CLI::App& app, Outcome& outcome);
 void add_doctor_command(CLI::App& app, Outcome& outcome);
 void add_lesson_command(CLI::App& app, Outcome& outcome);  // lesson
 

@@ -52,6 +52,7 @@ Exit run_command(int argc, char** argv) {
   add_sweep_command(app, outcome);
   add_bench_command(app, outcome);
   add_report_command(app, outcome);
+  add_invariance_command(app, outcome);
   add_data_command(app, outcome);
   add_doctor_command(app, outcome);
   add_lesson_command(app, outcome);

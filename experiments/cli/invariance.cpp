@@ -1,0 +1,53 @@
+// azimuth invariance
+#include <fmt/core.h>
+
+#include <CLI/App.hpp>
+#include <CLI/Validators.hpp>
+#include <filesystem>
+#include <memory>
+#include <vector>
+
+#include "core/config/json_document.h"
+#include "experiments/cli/commands.h"
+#include "experiments/invariance/scorecard.h"
+
+namespace az::cli {
+namespace {
+
+using namespace experiments;
+
+struct Arguments {
+  std::string path;  // of a config or a run
+  std::vector<std::string> overrides;
+  std::string checkpoint = "last";
+  int64_t batches = 16;
+  bool json = false;
+};
+
+void judge(const Arguments& arguments) {
+  const bool is_run = std::filesystem::is_directory(arguments.path);
+  if (is_run && !arguments.overrides.empty()) throw ConfigError("--set: a run has its config already; give the config instead");
+  const Scorecard scorecard = is_run ? judge_run(arguments.path, arguments.batches, arguments.checkpoint)
+                                     : judge_config(load_config(arguments.path, arguments.overrides), arguments.batches);
+  if (is_run) fmt::print(stderr, "written to {}/invariance.json\n", arguments.path);
+  fmt::print("{}", arguments.json ? config::dump(to_value(scorecard), 1) + "\n" : table(scorecard));
+}
+
+}  // namespace
+
+void add_invariance_command(CLI::App& app, Outcome&) {
+  auto arguments = std::make_shared<Arguments>();
+  CLI::App* command = app.add_subcommand("invariance", "Say of which weights the length does not matter, by three judges");
+  command->add_option("experiment", arguments->path, "a config, judged with fresh weights, or a run's folder")->required();
+  command->add_option("--set", arguments->overrides, "change an option of a config: --set seed=2")->allow_extra_args(false);
+  command->add_option("--checkpoint", arguments->checkpoint, "of a run: best or last")
+      ->check(CLI::IsMember({"best", "last"}))
+      ->capture_default_str();
+  command->add_option("--batches", arguments->batches, "training batches on which SGDP's rule is tried")
+      ->check(CLI::Range(int64_t(1), int64_t(100000)))
+      ->capture_default_str();
+  command->add_flag("--json", arguments->json, "print JSON, with the loss at each length");
+  command->callback([=] { judge(*arguments); });
+}
+
+}  // namespace az::cli

@@ -1,0 +1,32 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "core/config/value.h"
+#include "experiments/experiment.h"
+#include "experiments/invariance/judges.h"
+
+namespace az::experiments {
+
+struct Scorecard {
+  std::string checkpoint;  // "last", "best", or "" for fresh weights
+  int64_t batches = 0;
+  std::vector<Judged> parameters;
+};
+
+// Judges on the first `batches` batches of training, in f32: fresh weights of a config, or those of a run's checkpoint, "last" or
+// "best", as its optimizer has them; the second also writes invariance.json in the run's folder.
+Scorecard judge_config(const ExperimentConfig& config, int64_t batches);
+Scorecard judge_run(const std::string& folder, int64_t batches, const std::string& checkpoint = "last");
+
+// One sentence: where the length goes, or what is in the way, and how far the judges agree.
+std::string words(const Judged& judged);
+// A line for each parameter, under a header.
+std::string table(const Scorecard& scorecard);
+// {"checkpoint", "batches", "parameters": [{"name", "shape", "structure", "numbers", "cosine", "verdict", "words", "loss",
+// "scaled":
+// [{"a", "loss"}, ...], "radial", "hit_rate": {"channel", "layer"}, ...}]}, as invariance.json has it.
+config::Value to_value(const Scorecard& scorecard);
+
+}  // namespace az::experiments

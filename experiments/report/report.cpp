@@ -119,14 +119,14 @@ void write_heat(JsonText& json, const RunData& run) {
   json.raw("}");
 }
 
-// How often |cos(w, g)| sqrt(n) came to what, in quarters of a decade from 1e-6 to 1e2; what lies outside counts at the ends.
+// How often |cos(w, g)| sqrt(n) came to what, in quarters of a decade from 1e-9 to 1e2; what lies outside counts at the ends.
 void write_histogram(JsonText& json, const RunData& run) {
   json.list(run.probe, [&](const Table& layer) {
-    std::vector<double> counts(32);
+    std::vector<double> counts(44);
     for (double cosine : layer.columns.at("scaled_cosine")) {
       if (std::isnan(cosine)) continue;
-      const double bin = std::floor(4 * (std::log10(std::max(cosine, 1e-300)) + 6));
-      ++counts[size_t(std::clamp(bin, 0.0, 31.0))];
+      const double bin = std::floor(4 * (std::log10(std::max(cosine, 1e-300)) + 9));
+      ++counts[size_t(std::clamp(bin, 0.0, 43.0))];
     }
     json.numbers(counts);
   });
@@ -142,7 +142,7 @@ void write_probe(JsonText& json, const RunData& run, double stretch) {
     table.columns["norm_squared_predicted"] =
         rule.beta ? predicted_norm_squared(table, *rule.beta) : std::vector<double>(table.rows(), NAN);
   }
-  tables.insert(tables.begin(), mean_of(tables));
+  tables.insert(tables.begin(), mean_of(tables, {"scaled_cosine", "scaled_channel_cosine_max"}));
   std::vector<double> fired, gaps;
   for (const Table& table : tables) {
     const auto &marks = table.columns.at("fired"), &measured = table.columns.at("norm_squared");

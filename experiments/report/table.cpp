@@ -33,18 +33,19 @@ Table aligned(const Table& table, const std::vector<double>& steps) {
   return result;
 }
 
-Table mean_of(const std::vector<Table>& tables) {
+Table mean_of(const std::vector<Table>& tables, const std::set<std::string>& geometric) {
   if (tables.empty()) return {};
   Table result{tables.front().step, {}};
   for (const auto& [name, first] : tables.front().columns) {
     std::vector<double>& mean = result.columns[name] = std::vector<double>(result.rows(), NAN);
+    const bool logs = geometric.count(name) > 0;
     for (size_t i = 0; i < result.rows(); ++i) {
       double sum = 0, count = 0;
       for (const Table& table : tables) {
         const double x = table.columns.at(name)[i];
-        if (!std::isnan(x)) sum += x, ++count;
+        if (!std::isnan(x)) sum += logs ? std::log(x) : x, ++count;
       }
-      if (count > 0) mean[i] = sum / count;
+      if (count > 0) mean[i] = logs ? std::exp(sum / count) : sum / count;
     }
   }
   return result;

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <map>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -17,8 +18,9 @@ struct Table {
 // The same table with a row for each of `steps` (ascending): NaN where it has none.
 Table aligned(const Table& table, const std::vector<double>& steps);
 
-// Column by column and step by step the mean of tables that share their steps, over the numbers that are there.
-Table mean_of(const std::vector<Table>& tables);
+// Column by column and step by step the mean of tables that share their steps, over the numbers that are there; of the columns
+// named in `geometric` that mean, so that one large number does not hide many small ones.
+Table mean_of(const std::vector<Table>& tables, const std::set<std::string>& geometric = {});
 
 // How long a stretch of steps must be, for thinned() to keep at most `points` rows of each table; 0 where all may stay.
 double stretch_for(const std::vector<const Table*>& tables, size_t points);

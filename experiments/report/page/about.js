@@ -20,8 +20,7 @@ function table(heads, rows, numeric = []) {
 }
 
 function runsPanel() {
-  const everywhere = (path) => options.every((flat) => path in flat);
-  const columns = differing.filter((path) => path !== "seed" && path !== "optimizer.type" && everywhere(path)).slice(0, 6);
+  const columns = telling.filter((path) => path !== "optimizer.type").slice(0, 6);
   const seeds = differing.includes("seed"), part = measuredPart();
   const accuracies = (run) => (run.epochs[`${part}_accuracy`] || []).filter((x) => x !== null);
   const rows = runs.map((run, i) => {

@@ -30,7 +30,7 @@ function fillLegend(legend, items) {
     const chip = el("button", {
       class: "chip", type: "button", title: "show or hide", "aria-pressed": String(!state.hidden.has(item.key)), "data-key": item.key,
       onclick: () => toggle(item.key),
-    }, sample(item.color, item.dash, item.width || 2.5), el("span", {}, item.name), output);
+    }, sample(item.color, item.dash, 2.5), el("span", {}, item.name), output);
     outputs.set(item.key, { chip, output });
     return chip;
   }));
@@ -50,14 +50,14 @@ function save(name, content, type) {
 
 // A card with a title, a stage to draw on, a legend and a caption. `plot` has id, title, caption and, to export, rows() and image().
 function card(plot, extra = []) {
-  const stage = el("div", { class: "stage" }), legend = el("div", { class: "legend" }), controls = el("div", { class: "controls" });
+  const stage = el("div", { class: "stage" }), legend = el("div", { class: "legend" }), controls = el("div", { class: "controls" }), words = el("div", { class: "words small" });
   const large = el("button", { type: "button", onclick: () => enlarge(box) }, "enlarge");
   const box = el("section", { class: "card", id: plot.id, "aria-label": plot.title },
     el("div", { class: "head" }, el("h3", {}, plot.title), ...extra,
       el("button", { type: "button", class: "png", onclick: () => exportPng(plot) }, "PNG"),
       el("button", { type: "button", class: "csv", onclick: () => exportCsv(plot) }, "CSV"), large),
-    stage, controls, legend, el("p", { class: "caption" }, plot.caption));
-  return { box, stage, legend, controls };
+    stage, controls, legend, words, el("p", { class: "caption" }, plot.caption));
+  return { box, stage, legend, controls, words };
 }
 
 function enlarge(box) {

@@ -37,6 +37,7 @@ const pathPlot = {
     });
     card.show(width, height, ...rings, ...drawn, svg("circle", { cx: width / 2, cy: height / 2, r: 3, fill: css("--text") }));
     const items = paths.filter((path) => !path.beta || path.beta === toy.beta).map((path) => ({ key: path.key, name: path.series || path.run.label, color: color(paths.indexOf(path)), path }));
+    card.legend.classList.add("long");
     const outputs = fillLegend(card.legend, items);
     for (const { key, path } of items) {
       const index = nearest(path.points.step, toy.step);

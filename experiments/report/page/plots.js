@@ -52,16 +52,24 @@ function pairLines(solid, solidPart, dashed, dashedPart) {
   return [...probeLines(solid, { dash: null, part: solidPart }), ...second];
 }
 
-// A sentence a run on the layer picked, or on the mean.
+// Sentences about runs, those that are equal put together.
 function inWords(sentence) {
-  const of = state.layer === EVERY ? [runs[state.run]] : probed;
-  return of.filter((run) => run && run.probe).map((run) => {
+  const of = state.layer === EVERY ? [runs[state.run]] : probed, said = new Map();
+  for (const run of of) {
+    if (!run || !run.probe) continue;
     const words = sentence(run.probe, Math.max(0, layerIndex(run, state.layer)));
-    return of.length > 1 ? `${run.label}: ${words}` : words;
-  });
+    said.set(words, [...(said.get(words) || []), run.label]);
+  }
+  return [...said].map(([words, labels]) => (of.length > 1 ? `${labels.join(", ")}: ${words}.` : `${words}.`));
 }
-const projectedShare = (probe, i) => `projected in ${shown(100 * probe.fired[i])} % of the steps watched`;
-const ruleInWords = (probe, i) => `${probe.rule}${typeof probe.gap[i] === "number" ? `; largest difference ${shown(100 * probe.gap[i])} %` : ""}`;
+const projectedShare = (probe, i) => (probe.fired[i] > 0 ? `projected in ${shown(100 * probe.fired[i])} % of the steps watched` : "projected in no step");
+function ruleInWords(probe, i) {
+  const gaps = probe.gap.slice(1).map((gap, layer) => [gap, probe.layers[layer + 1]]).filter(([gap]) => gap !== null).sort((a, b) => b[0] - a[0]);
+  if (!gaps.length) return probe.rule;
+  if (i > 0) return `${probe.rule}; the largest difference is ${shown(100 * probe.gap[i])} %`;
+  const close = gaps.filter(([gap]) => gap < 1e-4).length;
+  return `${probe.rule}; ${close} of ${gaps.length} weights keep to it within 0.01 %, ${gaps[0][1]} is off by ${shown(100 * gaps[0][0])} %`;
+}
 
 const noProbe = 'no run has probe data; add "probes": [{"type": "scale_invariance"}] to the config';
 const needsProbe = (column) => (probed.length ? (watched(column) ? "" : "the probe noted no such number") : noProbe);
@@ -98,7 +106,7 @@ const laboratory = [
       : [...new Set(probed.map((run) => run.probe.rule))].join("; ") + '; it takes a probe with "every": 1, from the first step on'),
     words: () => inWords(ruleInWords), lines: () => pairLines("norm_squared", "measured", "norm_squared_predicted", "predicted") },
   { id: "cosine", title: "Is the gradient orthogonal to the weight?", y: "largest |cos(w, g)| √dim", log: true, level: threshold,
-    caption: "The largest cosine of a channel with its gradient, times the root of its size: SGDP and AdamP take a weight for scale-invariant, and project its step, in the shaded region.",
+    caption: "The largest cosine of a channel with its gradient, times the root of its size (the mean over layers is a geometric one): SGDP and AdamP take a weight for scale-invariant, and project its step, in the shaded region.",
     missing: () => needsProbe("scaled_channel_cosine_max"), words: () => inWords(projectedShare),
     lines: () => probeLines("scaled_channel_cosine_max") },
   { id: "layer-cosine", title: "The same for layers as a whole", y: "|cos(w, g)| √dim", log: true, level: threshold,

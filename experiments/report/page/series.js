@@ -37,7 +37,7 @@ class Chart {
     this.lines = this.plot.lines();
     const chips = new Map(this.lines.map((line) => [line.key, line]).reverse());  // a key's first line stands for it
     this.outputs = fillLegend(this.legend, [...chips.values()].reverse());
-    this.controls.replaceChildren(...(this.plot.words ? this.plot.words() : []).map((words) => el("p", { class: "small" }, words)));
+    this.words.replaceChildren(...(this.plot.words ? this.plot.words() : []).map((sentence) => el("p", {}, sentence)));
     this.levels = this.plot.level ? this.plot.level() : [];
     const table = this.table();
     if (!table.rows.length) {
@@ -68,7 +68,7 @@ class Chart {
 
   options({ bands, steps }) {
     const names = this.lines.map((_, i) => `line ${i}`), base = parseFloat(css("--line")), size = parseFloat(css("--size"));
-    const style = (line) => ({ strokePattern: line.dash, strokeWidth: (line.width || 1) * base });
+    const style = (line) => ({ strokePattern: line.dash && line.dash.map((length) => length * Math.max(1, base / 1.6)), strokeWidth: (line.width || 1) * base });
     return {
       labels: ["step", ...names],
       colors: this.lines.map((line) => line.color),
@@ -81,18 +81,19 @@ class Chart {
       legend: "never",
       dateWindow: (this.range = view.window || padded(steps)),
       valueRange: this.valueRange(),
-      animatedZooms: false,
+      yRangePad: 10,
       highlightCircleSize: 2 + base,
       gridLineColor: css("--grid"),
       axisLineColor: css("--edge"),
       axisLabelFontSize: Math.round(0.78 * size),
       ylabel: this.plot.y,
       xlabel: "step",
-      yLabelWidth: Math.round(1.1 * size),
+      yLabelWidth: Math.round(1.3 * size),
       xLabelHeight: Math.round(1.1 * size),
       axes: {
         x: { axisLabelFormatter: (x) => shown(x), pixelsPerLabel: 5 * size, axisLabelWidth: 4 * size },
-        y: { axisLabelFormatter: (y) => shown(y), axisLabelWidth: Math.round(3.6 * size), pixelsPerLabel: 2.6 * size },
+        y: { axisLabelFormatter: (y) => shown(y), axisLabelWidth: Math.round(3.8 * size), pixelsPerLabel: 2.6 * size,
+          ...(this.log ? { ticker: (low, high, pixels) => decades(Math.max(low, 1e-300), high, pixels / (2.6 * size)).map((v) => ({ v, label: shown(v) })) } : {}) },
       },
       underlayCallback: (context, area, graph) => this.underlay(context, area, graph),
       drawCallback: (graph, initial) => {
@@ -138,7 +139,12 @@ class Chart {
       context.lineTo(area.x + area.w, y);
       context.stroke();
       context.font = `${0.78 * parseFloat(css("--size"))}px sans-serif`;
-      context.fillText(words, area.x + 6, y - 5);
+      context.setLineDash([]);
+      context.strokeStyle = css("--paper");
+      context.lineWidth = 4;
+      context.textAlign = "right";
+      context.strokeText(words, area.x + area.w - 6, area.y + area.h - 8);
+      context.fillText(words, area.x + area.w - 6, area.y + area.h - 8);
       context.restore();
     }
   }

@@ -34,7 +34,7 @@ function shade(share) {
 // Layers by depth, kept off the paper's own brightness.
 function depthColor(index, count) {
   const share = count > 1 ? index / (count - 1) : 0;
-  return shade(state.theme === "dark" ? 0.3 + 0.7 * share : 0.82 * share);
+  return shade(state.theme === "dark" ? 0.4 + 0.6 * share : 0.82 * share);
 }
 
 // Repetitions of one experiment share a colour and differ in dashes, as long as there are few of them.
@@ -60,11 +60,12 @@ function flatten(value, path = "", into = {}) {
 const options = runs.map((run) => flatten(run.config || {}));
 const differing = [...new Set(options.flatMap((flat) => Object.keys(flat)))].filter(
   (path) => !/^(name|description|\$schema)$/.test(path) && new Set(options.map((flat) => JSON.stringify(flat[path]))).size > 1);
+// Of these the ones that all runs have, so that they can be compared.
+const telling = differing.filter((path) => path !== "seed" && options.every((flat) => path in flat));
 
 // What sets an experiment apart from the others of the page.
 function experimentName(experiment) {
   const list = repetitions.get(experiment), flat = options[runs.indexOf(list[0])];
-  const telling = differing.filter((path) => path !== "seed" && flat[path] !== undefined && flat[path] !== null);
   if (list.length === 1 || telling.length === 0) return list.length === 1 ? list[0].label : `${list[0].label} and repetitions`;
   return telling.slice(0, 3).map((path) => (path === "optimizer.type" ? flat[path] : `${path.split(".").pop()} ${flat[path]}`)).join(", ");
 }
@@ -74,7 +75,7 @@ function shown(x) {
   if (typeof x !== "number") return String(x);
   const size = Math.abs(x);
   if (x === 0 || (size >= 1e-3 && size < 1e5)) return String(Number(x.toPrecision(4)));
-  return x.toExponential(2).replace("e+", "e");
+  return x.toExponential(2).replace(/\.?0*e\+?/, "e");
 }
 const percent = (x) => (typeof x === "number" && !Number.isNaN(x) ? `${(100 * x).toFixed(2)} %` : "–");
 const last = (list) => {

@@ -25,10 +25,13 @@ function roundTicks(low, high, count = 5) {
   for (let i = Math.ceil(low / size - 1e-9); i * size <= high * (1 + 1e-12) + 1e-300 && ticks.length < 50; ++i) ticks.push(Number((i * size).toPrecision(12)));
   return ticks;
 }
-function decades(low, high) {
-  const first = Math.ceil(Math.log10(low) - 1e-9), end = Math.floor(Math.log10(high) + 1e-9), stride = Math.max(1, Math.ceil((end - first) / 8)), ticks = [];
-  for (let i = first; i <= end; i += stride) ticks.push(Number(`1e${i}`));
-  return ticks.length > 1 ? ticks : roundTicks(low, high).filter((x) => x > 0);
+// Powers of ten, with 2 and 5 times these where there are few; round numbers within one decade.
+function decades(low, high, most = 8) {
+  const first = Math.floor(Math.log10(low) - 1e-9), end = Math.ceil(Math.log10(high) + 1e-9), span = Math.log10(high / low);
+  if (span < 1) return roundTicks(low, high, most / 2).filter((x) => x > 0);
+  const stride = Math.ceil(span / most), factors = span * 3 <= most ? [1, 2, 5] : [1], ticks = [];
+  for (let i = Math.ceil(first / stride) * stride; i <= end; i += stride) ticks.push(...factors.map((factor) => Number(`${factor}e${i}`)));
+  return ticks.filter((x) => x >= low * (1 - 1e-9) && x <= high * (1 + 1e-9));
 }
 
 // Grid, numbers and names of two axes around the box {x, y, w, h}.

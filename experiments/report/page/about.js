@@ -21,17 +21,17 @@ function table(heads, rows, numeric = []) {
 
 function runsPanel() {
   const columns = telling.filter((path) => path !== "optimizer.type").slice(0, 6);
-  const seeds = differing.includes("seed"), part = measuredPart();
+  const seeds = differing.includes("seed"), part = measuredPart(), evaluated = held("epochs", `${part}_accuracy`);
   const accuracies = (run) => (run.epochs[`${part}_accuracy`] || []).filter((x) => x !== null);
   const rows = runs.map((run, i) => {
     const got = accuracies(run), flat = options[i];
     return [el("span", { class: "name" }, el("span", { class: "swatch", style: `background:${color(run.color)}` }), run.label), flat["optimizer.type"],
       ...columns.map((path) => shown(flat[path])), ...(seeds ? [shown(flat.seed)] : []), shown(last(run.epochs.step.length ? run.epochs.step : run.steps.step)),
-      shown(last(run.epochs.train_loss) ?? last(run.steps.loss)), got.length ? percent(got[got.length - 1]) : "–", got.length ? percent(Math.max(...got)) : "–"];
+      shown(last(run.epochs.train_loss) ?? last(run.steps.loss)), ...(evaluated ? [percent(last(got)), percent(got.length ? Math.max(...got) : null)] : [])];
   });
-  const fixed = 2, numbers = [...columns, ...(seeds ? [0] : []), 0, 0, 0, 0].map((_, i) => i + fixed);
+  const fixed = 2, numbers = Array.from({ length: columns.length + 5 }, (_, i) => i + fixed);
   return el("section", { class: "panel", id: "runs" }, table(["Run", "Optimizer", ...columns.map((path) => path.split(".").slice(-2).join(".")),
-    ...(seeds ? ["Seed"] : []), "Steps", "Last loss", `Last ${part} accuracy`, "Best"], rows, numbers));
+    ...(seeds ? ["Seed"] : []), "Steps", "Last loss", ...(evaluated ? [`Last ${part} accuracy`, "Best"] : [])], rows, numbers));
 }
 
 function notesPanel() {
@@ -44,11 +44,13 @@ function notesPanel() {
 }
 
 function repeatPanel() {
-  return el("section", { class: "panel", id: "repeat" }, ...runs.map((run) => {
+  const lessons = data.lessons.filter((lesson) => lesson.name).map((lesson) => el("pre", {}, `azimuth lesson ${quoted(lesson.name)}`));
+  return el("section", { class: "panel", id: "repeat" }, ...lessons, ...runs.map((run) => {
+    const whole = run.config && run.config.model && run.config.data;  // a toy's config is no experiment
     const about = run.environment || {}, facts = ["date", "commit", "processor", "threads", "onednn", "compiler"].filter((name) => about[name] !== undefined);
     return el("details", { open: runs.length === 1 }, el("summary", {}, run.label, run.config && run.config.description ? el("span", { class: "small" }, ` — ${run.config.description}`) : null),
       about.command ? el("p", {}, "The command, as it was typed:") : null, about.command ? el("pre", {}, about.command) : null,
-      el("p", {}, "The same from its folder, or from the config below, saved as a file:"), el("pre", {}, `azimuth train ${quoted(`${run.folder}/config.json`)}`),
+      whole ? el("p", {}, "The same from its folder, or from the config below, saved as a file:") : null, whole ? el("pre", {}, `azimuth train ${quoted(`${run.folder}/config.json`)}`) : null,
       facts.length ? el("p", { class: "small" }, facts.map((name) => `${name}: ${about[name]}`).join(" · ")) : null,
       run.config ? el("details", {}, el("summary", {}, "config.json, with every default"), el("pre", {}, JSON.stringify(run.config, null, 2))) : null);
   }));

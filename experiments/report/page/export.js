@@ -30,7 +30,7 @@ function blankCanvas(width, height, title) {
 function chartImage(chart) {
   if (!chart.graph) return null;
   const frame = chart.host.getBoundingClientRect(), lines = chart.lines.filter((line) => !state.hidden.has(line.key));
-  const top = 36, names = [...new Map(lines.map((line) => [line.key, line])).values()], perRow = Math.max(1, Math.floor(frame.width / 220));
+  const top = 36, names = lines.filter((line) => !line.pale), perRow = Math.max(1, Math.floor(frame.width / 220));
   const { canvas, context } = blankCanvas(frame.width + 16, top + frame.height + 22 * Math.ceil(names.length / perRow) + 16, chart.plot.title);
   context.drawImage(chart.graph.hidden_, 0, top, frame.width, frame.height);
   context.fillStyle = css("--soft");

@@ -2,7 +2,8 @@
 const heatmap = {
   id: "heatmap", title: "Effective step by layer and epoch",
   caption: "Each cell is the mean of a layer's effective steps in an epoch, on a logarithmic scale: a row that darkens from left to right is a layer that comes to rest.",
-  missing: () => (probed.length ? "" : noProbe),
+  missing: () => (!probed.length ? noProbe : probed.some((run) => run.probe.layers.length > 2 || run.probe.heat.epochs.length > 1) ? ""
+    : "there is one layer and one epoch only"),
   picture(card) {
     const run = card.runPicker(probed), { epochs, values } = run.probe.heat, layers = run.probe.layers.slice(1);
     const all = values.flat().filter((x) => x !== null && x > 0);

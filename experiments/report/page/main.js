@@ -1,6 +1,6 @@
 // Puts the page together and keeps it in step with the state.
-const sections = [["Training", training, Chart], ["The length and the direction of the weights", laboratory, Chart],
-  ["Maps and paths", [heatmap, histogram, scaling, pathPlot], Picture]];
+const sections = [["The path", [pathPlot], Picture], ["Training", training, Chart], ["The length and the direction of the weights", laboratory, Chart],
+  ["Maps and counts", [heatmap, histogram, scaling], Picture]];
 
 function buildBar() {
   const themes = el("span", { class: "joined", role: "group", "aria-label": "theme" }, ...Object.keys(palettes).map((theme) =>
@@ -55,7 +55,7 @@ function build() {
       if (missing) absent.push([plot.title, missing]);
       return !missing;
     });
-    if (drawn.length) page.append(el("h2", {}, title), el("div", { class: "plots" }, ...drawn.map((plot) => new Kind(plot).box)));
+    if (drawn.length) page.append(el("h2", {}, title), el("div", { class: drawn.length > 1 ? "plots" : "plots wide" }, ...drawn.map((plot) => new Kind(plot).box)));
   }
   if (absent.length && runs.length) page.append(el("h2", {}, "Not drawn"), el("section", { class: "panel", id: "absent" }, el("ul", {}, ...absent.map(([title, why]) => el("li", {}, `${title}: ${why}.`)))));
   if (runs.length) page.append(el("h2", {}, "To repeat it"), repeatPanel());

@@ -20,22 +20,23 @@ const pathPlot = {
   missing: () => (paths.length ? "" : "no run follows a toy's path (lines of kind \"path\")"),
   picture(card) {
     if (!card.sliders) makeSliders(card);
-    const width = 760, height = 460, visible = pathsShown();
-    const flat = (point) => project(point), all = visible.flatMap((path) => pointsOf(path).map(flat));
-    const reach = Math.max(1e-12, 1.05, ...all.map(([x, y]) => Math.max(Math.abs(x) * (height / width) * 1.15, Math.abs(y))));
-    const scale = (height / 2 - 14) / reach, at = ([x, y]) => [width / 2 + scale * x, height / 2 - scale * y];
-    const rings = spatial ? globe(at) : circles(at, reach * (width / height), scale);
+    const width = 760, height = 460, margin = 16, visible = pathsShown();
+    const all = [[-1.05, -1.05], [1.05, 1.05], ...visible.flatMap((path) => pointsOf(path).map(project))];
+    const [left, right] = ends(all.map(([x]) => x)), [low, high] = ends(all.map(([, y]) => y));
+    const scale = Math.min((width - 2 * margin) / (right - left), (height - 2 * margin) / (high - low));
+    const at = ([x, y]) => [width / 2 + scale * (x - (left + right) / 2), height / 2 - scale * (y - (low + high) / 2)], [cx, cy] = at([0, 0]);
+    const rings = spatial ? globe(at) : circles(at, Math.max(-left, right, -low, high), scale);
     const drawn = visible.flatMap((path) => {
-      const points = pointsOf(path).map(flat).map(at), index = nearest(path.points.step, toy.step), stroke = color(paths.indexOf(path)), thick = parseFloat(css("--line"));
-      const [x, y] = points[index] || [width / 2, height / 2];
+      const points = pointsOf(path).map((point) => at(project(point))), index = nearest(path.points.step, toy.step), stroke = color(paths.indexOf(path)), thick = parseFloat(css("--line"));
+      const [x, y] = points[index] || [cx, cy];
       return [
         polyline(points, { stroke, "stroke-width": thick, opacity: 0.25 }),
         polyline(points.slice(0, index + 1), { stroke, "stroke-width": 1.5 * thick }),
-        svg("line", { x1: width / 2, y1: height / 2, x2: x, y2: y, stroke, "stroke-width": thick, "stroke-dasharray": "4 3" }),
+        svg("line", { x1: cx, y1: cy, x2: x, y2: y, stroke, "stroke-width": thick, "stroke-dasharray": "4 3" }),
         svg("circle", { cx: x, cy: y, r: 3 + 1.5 * thick, fill: stroke, stroke: css("--paper"), "stroke-width": 1.5 }),
       ];
     });
-    card.show(width, height, ...rings, ...drawn, svg("circle", { cx: width / 2, cy: height / 2, r: 3, fill: css("--text") }));
+    card.show(width, height, ...rings, ...drawn, svg("circle", { cx, cy, r: 3, fill: css("--text") }));
     const items = paths.filter((path) => !path.beta || path.beta === toy.beta).map((path) => ({ key: path.key, name: path.series || path.run.label, color: color(paths.indexOf(path)), path }));
     card.legend.classList.add("long");
     const outputs = fillLegend(card.legend, items);
@@ -48,6 +49,7 @@ const pathPlot = {
   },
 };
 
+const ends = (list) => list.reduce(([low, high], x) => [Math.min(low, x), Math.max(high, x)], [Infinity, -Infinity]);
 const pointsOf = (path) => path.points.step.map((_, i) => [path.points.x[i] || 0, path.points.y[i] || 0, path.points.z[i] || 0]);
 
 // From space to the screen: turned about the vertical axis, seen from a little above.
@@ -59,9 +61,9 @@ function project([x, y, z]) {
 }
 
 function circles(at, reach, scale) {
-  const ticks = roundTicks(0, reach, 6).filter((radius) => radius > 0), [cx, cy] = at([0, 0]), grid = { fill: "none", stroke: css("--grid") };
+  const ticks = roundTicks(0, 1.7 * reach, 9).filter((radius) => radius > 0), [cx, cy] = at([0, 0]), grid = { fill: "none", stroke: css("--grid") };
   const spokes = Array.from({ length: 12 }, (_, i) => {
-    const angle = (i * Math.PI) / 6, [x, y] = at([2 * reach * Math.cos(angle), 2 * reach * Math.sin(angle)]);
+    const angle = (i * Math.PI) / 6, [x, y] = at([4 * reach * Math.cos(angle), 4 * reach * Math.sin(angle)]);
     return svg("line", { x1: cx, y1: cy, x2: x, y2: y, stroke: css("--grid") });
   });
   return [...spokes, ...ticks.map((radius) => svg("circle", Object.assign({ cx, cy, r: radius * scale }, grid))),

@@ -2,24 +2,24 @@
 const layerWords = () => (state.layer === MEAN ? "mean over layers" : state.layer);
 
 // Lines of one quantity of the probe: a line a run, or a line a layer of the run picked.
-function probeLines(column, more = {}) {
+function probeLines(column) {
   if (state.layer !== EVERY) {
-    return probed.filter((run) => layerIndex(run, state.layer) >= 0).map((run) => Object.assign(
-      { key: run.key, name: run.label, color: color(run.color), dash: run.dash, x: run.probe.step, y: run.probe[column][layerIndex(run, state.layer)] }, more));
+    return probed.filter((run) => layerIndex(run, state.layer) >= 0).map((run) => (
+      { key: run.key, name: run.label, color: color(run.color), dash: run.dash, x: run.probe.step, y: run.probe[column][layerIndex(run, state.layer)] }));
   }
   const run = runs[state.run];
   if (!run || !run.probe) return [];
   const count = run.probe.layers.length - 1;
-  const lines = run.probe.layers.map((name, i) => Object.assign({
+  const lines = run.probe.layers.map((name, i) => ({
     key: i === 0 ? "mean" : `layer ${name}`, name, color: i === 0 ? css("--text") : depthColor(i - 1, count), width: i === 0 ? 2 : 1,
     x: run.probe.step, y: run.probe[column][i],
-  }, more));
+  }));
   return [...lines.slice(1), lines[0]];  // the mean on top
 }
 
-function runLines(part, column, more = {}) {
-  return runs.filter((run) => run[part][column].some((y) => y !== null)).map((run) => Object.assign(
-    { key: run.key, name: run.label, color: color(run.color), dash: run.dash, x: run[part].step, y: run[part][column] }, more));
+function runLines(part, column) {
+  return runs.filter((run) => run[part][column].some((y) => y !== null)).map((run) => (
+    { key: run.key, name: run.label, color: color(run.color), dash: run.dash, x: run[part].step, y: run[part][column] }));
 }
 
 const held = (part, column) => runs.some((run) => run[part][column] && run[part][column].some((y) => y !== null));
@@ -46,11 +46,11 @@ function threshold() {
   return [...new Set(probed.map(of))].filter((value) => value > 0).map((value, i) => ({ value, below: i === 0, words: `projected below delta = ${value}` }));
 }
 
-// Two quantities on one plot: solid and dashed.
-function pairLines(solid, solidPart, dashed, dashedPart) {
-  const second = probeLines(dashed, { dash: [4, 3], part: dashedPart });
-  return [...probeLines(solid, { dash: null, part: solidPart }), ...second];
-}
+// Two quantities on one plot: the second lies under the first, wide and pale.
+const paired = (first, part, second, secondPart) => [
+  ...second.map((line) => Object.assign(line, { part: secondPart, pale: true, color: faded(line.color), width: state.layer === EVERY ? 2.5 : 4 })),
+  ...first.map((line) => Object.assign(line, { part })),
+];
 
 // Sentences about runs, those that are equal put together.
 function inWords(sentence) {
@@ -77,13 +77,13 @@ const training = [
   { id: "loss", title: "Training loss", y: "loss", log: false, caption: "The loss of the batches, as each run went along.",
     missing: () => (held("steps", "loss") ? "" : "no run has noted a loss"), lines: () => runLines("steps", "loss") },
   { id: "test-loss", title: "Loss, epoch by epoch", y: "loss", log: false,
-    caption: "Solid: on images the network was not trained on; dashed: on the training set, during the epoch.",
+    caption: "Thin: on images that the network was not trained on; pale: on the training set, during the epoch.",
     missing: () => (held("epochs", "train_loss") ? "" : "no run has finished an epoch"),
-    lines: () => [...runLines("epochs", `${measuredPart()}_loss`, { dash: null, part: "test" }), ...runLines("epochs", "train_loss", { dash: [4, 3], part: "train" })] },
+    lines: () => paired(runLines("epochs", `${measuredPart()}_loss`), measuredPart(), runLines("epochs", "train_loss"), "train") },
   { id: "run-accuracy", title: "Accuracy, run by run", y: "accuracy", log: false,
-    caption: "Solid: the share of unseen images that the network gets right; dashed: of the training set, during the epoch.",
+    caption: "Thin: the share of unseen images that the network gets right; pale: of the training set, during the epoch.",
     missing: () => (held("epochs", "train_accuracy") ? "" : "no run has finished an epoch"),
-    lines: () => [...runLines("epochs", `${measuredPart()}_accuracy`, { dash: null, part: "test" }), ...runLines("epochs", "train_accuracy", { dash: [4, 3], part: "train" })] },
+    lines: () => paired(runLines("epochs", `${measuredPart()}_accuracy`), measuredPart(), runLines("epochs", "train_accuracy"), "train") },
   { id: "accuracy", title: "Accuracy with its spread over seeds", y: "accuracy", log: false,
     caption: "The mean over runs that differ in nothing but their seed; the band reaches from the worst to the best of them.",
     missing: () => (held("epochs", `${measuredPart()}_accuracy`) ? "" : "no run was evaluated"), lines: seedLines },
@@ -98,13 +98,13 @@ const laboratory = [
     caption: "How far one step moves the direction of the weight, which is all that a scale-invariant network sees: it falls as the norm grows.",
     missing: () => needsProbe("effective_step"), lines: () => probeLines("effective_step") },
   { id: "angle", title: "Angle of a step, and its equilibrium", y: "radians", log: true,
-    caption: "Solid: the angle that each step turns the weight by; dashed: the one at which growth by steps and shrinking by weight decay would balance, where theory knows it.",
-    missing: () => needsProbe("angle"), lines: () => pairLines("angle", "measured", "equilibrium_angle", "equilibrium") },
+    caption: "Thin: the angle that each step turns the weight by; pale: the one at which growth by steps and shrinking by weight decay would balance, where theory knows it.",
+    missing: () => needsProbe("angle"), lines: () => paired(probeLines("angle"), "measured", probeLines("equilibrium_angle"), "equilibrium") },
   { id: "identity", title: "Squared norm, measured and predicted", y: "‖w‖²", log: false,
-    caption: "Solid: measured; dashed: what the lengths of the steps and momentum alone say, if every gradient is orthogonal to the weight. Where they part, the weight is not scale-invariant.",
+    caption: "Thin: measured; pale: what the lengths of the steps and momentum alone say, if every gradient is orthogonal to the weight. Where they part, the weight is not scale-invariant.",
     missing: () => (!probed.length ? noProbe : watched("norm_squared_predicted") ? ""
       : [...new Set(probed.map((run) => run.probe.rule))].join("; ") + '; it takes a probe with "every": 1, from the first step on'),
-    words: () => inWords(ruleInWords), lines: () => pairLines("norm_squared", "measured", "norm_squared_predicted", "predicted") },
+    words: () => inWords(ruleInWords), lines: () => paired(probeLines("norm_squared"), "measured", probeLines("norm_squared_predicted"), "predicted") },
   { id: "cosine", title: "Is the gradient orthogonal to the weight?", y: "largest |cos(w, g)| √dim", log: true, level: threshold,
     caption: "The largest cosine of a channel with its gradient, times the root of its size (the mean over layers is a geometric one): SGDP and AdamP take a weight for scale-invariant, and project its step, in the shaded region.",
     missing: () => needsProbe("scaled_channel_cosine_max"), words: () => inWords(projectedShare),
@@ -113,6 +113,6 @@ const laboratory = [
     caption: "The second view of the projection's rule, tried where some channel fails the first; a random gradient falls below delta by chance in 8 steps of 100.",
     missing: () => needsProbe("scaled_cosine"), lines: () => probeLines("scaled_cosine") },
   { id: "radial", title: "Radial against tangential", y: "length", log: true,
-    caption: "Solid: the part of a step across the weight, which turns it; dashed: the part along the weight, which only changes its length.",
-    missing: () => needsProbe("tangential"), lines: () => pairLines("tangential", "tangential", "radial", "radial") },
+    caption: "Thin: the part of a step across the weight, which turns it; pale: the part along the weight, which only changes its length.",
+    missing: () => needsProbe("tangential"), lines: () => paired(probeLines("tangential"), "tangential", probeLines("radial"), "radial") },
 ];

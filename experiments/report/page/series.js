@@ -3,7 +3,7 @@ const charts = [];
 const view = { window: null, cursor: null };  // steps shown, null: all; the step under the pointer
 
 // A plot is {id, title, caption, y, log, lines()}; lines() gives {key, name, color, dash, width, x, y, low, high}, where low and
-// high make a band and lines of one key are switched together. `level` and `below` mark a threshold and shade what is under it.
+// high make a band and a `pale` line goes with the other of its key. `level` and `below` mark a threshold and shade what is under it.
 class Chart {
   constructor(plot) {
     this.plot = plot;
@@ -35,8 +35,7 @@ class Chart {
     if (this.graph) this.graph.destroy();
     this.graph = null;
     this.lines = this.plot.lines();
-    const chips = new Map(this.lines.map((line) => [line.key, line]).reverse());  // a key's first line stands for it
-    this.outputs = fillLegend(this.legend, [...chips.values()].reverse());
+    this.outputs = fillLegend(this.legend, this.lines.filter((line) => !line.pale));
     this.words.replaceChildren(...(this.plot.words ? this.plot.words() : []).map((sentence) => el("p", {}, sentence)));
     this.levels = this.plot.level ? this.plot.level() : [];
     const table = this.table();
@@ -170,7 +169,7 @@ class Chart {
     this.where.textContent = inside ? `step ${shown(step)}` : "";
     if (inside) this.cursor.style.left = `${this.graph.toDomXCoord(step)}px`;
     for (const [key, { chip, output }] of this.outputs || []) {
-      const line = this.lines.find((one) => one.key === key);
+      const line = this.lines.find((one) => one.key === key && !one.pale);
       output.textContent = inside ? shown(line.y[nearest(line.x, step)]) : "";
       chip.classList.toggle("near", key === near);
     }

@@ -37,6 +37,8 @@ function depthColor(index, count) {
   return shade(state.theme === "dark" ? 0.4 + 0.6 * share : 0.82 * share);
 }
 
+const faded = (stroke) => (stroke.startsWith("#") ? `${stroke}55` : stroke.replace("rgb(", "rgba(").replace(")", ",0.33)"));
+
 // Repetitions of one experiment share a colour and differ in dashes, as long as there are few of them.
 const repetitions = new Map();
 for (const run of runs) {

@@ -10,6 +10,7 @@
 #include "tests/compare.h"
 #include "tests/data/temporary_folder.h"
 #include "tests/experiments/command.h"
+#include "tests/experiments/tiny.h"
 
 using namespace az;
 using namespace az::experiments;
@@ -56,6 +57,24 @@ TEST_CASE("A lesson that compares nothing fails") {
   const Lesson empty = {.name = "empty", .title = "", .question = "", .formula = "", .teach = [](LessonRun&) {}};
   TemporaryFolder folder;
   CHECK_THROWS_WITH_AS(teach(empty, folder.path.string()).check(), "lesson empty: it compared nothing", Error);
+}
+
+TEST_CASE("A lesson can train whole experiments, each in a run folder below its own") {
+  const Lesson lesson = {.name = "two", .title = "T", .question = "Q", .formula = "F", .teach = [](LessonRun& run) {
+                           for (const char* name : {"SGD, lr 0.1", "SGD, lr 0.2"})
+                             train(run, name, tiny_config(), {"train.epochs=1", std::string("optimizer.lr=") + (name + 8)});
+                         }};
+  TemporaryFolder folder;
+  const LessonRun run = teach(lesson, folder.path.string());
+  REQUIRE(run.runs() == std::vector{(folder.path / "sgd-lr-0.1").string(), (folder.path / "sgd-lr-0.2").string()});
+  for (const auto& [name, path] : {std::pair{"SGD, lr 0.1", run.runs()[0]}, {"SGD, lr 0.2", run.runs()[1]}}) {
+    const json config = json::parse(read_file(path + "/config.json"));
+    CHECK(config["name"] == name);
+    CHECK(fmt::format("SGD, lr {}", config["optimizer"]["lr"].get<double>()) == name);
+    CHECK(test::has(read_file(path + "/metrics.jsonl"), "\"kind\":\"epoch\",\"epoch\":1,\"step\":4"));
+    CHECK(run_azimuth({"eval", path}).exit == 0);
+  }
+  CHECK(test::has(read_file((folder.path / "report.html").string()), "sgd-lr-0.2"));
 }
 
 TEST_CASE("lesson lists them, and knows the nearest name") {

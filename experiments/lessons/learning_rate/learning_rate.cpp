@@ -20,6 +20,9 @@ Tensor unit(const Tensor& w) {
   return value / norm(value);
 }
 
+// So small a turn changes nothing any more.
+constexpr double at_rest = 1e-12;
+
 double distance(const Tensor& a, const Tensor& b) { return norm(a - b).item(); }
 
 // Decay with one rate, and no decay with a rate that grows exponentially: the same directions (Li and Arora, 2019).
@@ -84,9 +87,9 @@ void teach(LessonRun& run) {
 void teach_auto_tuning(LessonRun& run) {
   for (double lr : {0.1, 1., 10., 100., 1000.}) {
     const std::string name = fmt::format("no decay, lr {}", lr);
-    Toy toy(run, {.name = name, .optimizer = {{"type", "sgd"}, {"lr", lr}}, .start = {std::sin(2.), std::cos(2.)}, .every = 20});
-    Toy::Step last{};
-    for (int t = 0; t < 5000; ++t) last = toy.step(one_minus_cosine);
+    Toy toy(run, {.name = name, .optimizer = {{"type", "sgd"}, {"lr", lr}}, .start = {std::sin(2.), std::cos(2.)}, .every = 5});
+    Toy::Step last = toy.step(one_minus_cosine);
+    while (toy.optimizer().steps() < 5000 && last.angle > at_rest) last = toy.step(one_minus_cosine);
     run.compare({.what = name + ": loss in the end", .predicted = 1e-6, .measured = last.loss, .is = Measured::below});
     run.compare({.what = name + ": lr/||w||^2 in the end", .predicted = 2, .measured = last.effective_lr, .is = Measured::below});
   }
@@ -103,7 +106,11 @@ void teach_regimes(LessonRun& run) {
                   .start = {std::sin(1.), -std::cos(1.)},
                   .path = ToyOptions::Path{.optimizer = name}});
     std::vector<double> losses;
-    for (int t = 0; t < 500; ++t) losses.push_back(toy.step(one_minus_cosine).loss);
+    for (double angle = 1; losses.size() < 500 && angle > at_rest;) {
+      const Toy::Step step = toy.step(one_minus_cosine);
+      losses.push_back(step.loss);
+      angle = step.angle;
+    }
     if (lr > 2) {
       run.compare({.what = name + ": loss of the 2-cycle",
                    .predicted = 1 - (1 + std::sqrt(1 + 2 * lr * lr)) / (2 * lr),

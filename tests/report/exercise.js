@@ -84,6 +84,11 @@ async function exercise(expect) {
     await pause(200);
     check(labels("norm") === wide, "and taken back");
   }
+  if (expect === "single") {
+    const curve = () => one("#scaling .stage").innerHTML, before = curve();
+    await choose(one("#scaling select"), "4.weight");
+    check(curve() !== before && /takes its length away/.test(one("#scaling .words").textContent), "a weight may be picked, and is judged in words");
+  }
   if (expect === "lesson") {
     const picture = () => one("#path .stage").innerHTML, input = (name) => one(`#path input[name="${name}"]`);
     const slide = (name, value) => {

@@ -43,6 +43,14 @@ function notesPanel() {
   return list.length ? el("section", { class: "panel", id: "notes" }, el("ul", {}, ...list)) : null;
 }
 
+// What `azimuth invariance` found of each weight of a run.
+function scorecard(run) {
+  const share = (rate) => (typeof rate === "number" ? percent(rate) : "–"), rates = (one) => one.hit_rate || {};
+  return el("details", { class: "panel" }, el("summary", {}, `${run.label}: ${run.invariance.parameters.length} weights, ${run.invariance.batches} batches`),
+    table(["Weight", "Verdict", "Graph", "Numbers", "SGDP's rule, by channel", "by layer", "In words"], run.invariance.parameters.map((one) =>
+      [one.name, one.verdict, one.structure, one.numbers, share(rates(one).channel), share(rates(one).layer), one.words]), [4, 5]));
+}
+
 function repeatPanel() {
   const lessons = data.lessons.filter((lesson) => lesson.name).map((lesson) => el("pre", {}, `azimuth lesson ${quoted(lesson.name)}`));
   return el("section", { class: "panel", id: "repeat" }, ...lessons, ...runs.map((run) => {

@@ -47,17 +47,19 @@ refresh.turn = 0;
 function build() {
   document.documentElement.dataset.theme = state.theme;
   buildBar();
-  const page = document.getElementById("page"), absent = [];
+  const page = document.getElementById("page"), absent = new Map();  // titles by what is missing
   page.replaceChildren(...data.lessons.map(lessonPanel), ...[notesPanel(), runs.length ? runsPanel() : null].filter(Boolean));
   for (const [title, plots, Kind] of sections) {
     const drawn = plots.filter((plot) => {
       const missing = plot.missing();
-      if (missing) absent.push([plot.title, missing]);
+      if (missing) absent.set(missing, [...(absent.get(missing) || []), plot.title]);
       return !missing;
     });
     if (drawn.length) page.append(el("h2", {}, title), el("div", { class: drawn.length > 1 ? "plots" : "plots wide" }, ...drawn.map((plot) => new Kind(plot).box)));
   }
-  if (absent.length && runs.length) page.append(el("h2", {}, "Not drawn"), el("section", { class: "panel", id: "absent" }, el("ul", {}, ...absent.map(([title, why]) => el("li", {}, `${title}: ${why}.`)))));
+  if (judged.length) page.append(el("h2", {}, "Whose length matters?"), ...judged.map(scorecard));
+  if (absent.size && runs.length) page.append(el("h2", {}, "Not drawn"), el("section", { class: "panel", id: "absent" },
+    el("ul", {}, ...[...absent].map(([missing, titles]) => el("li", {}, `${titles.join(" · ")}: ${missing}.`)))));
   if (runs.length) page.append(el("h2", {}, "To repeat it"), repeatPanel());
   refresh("data");
 }

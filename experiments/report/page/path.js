@@ -120,5 +120,5 @@ function makeSliders(card) {
     play.textContent = "play";
   };
   card.sliders = sliders;
-  card.controls.replaceChildren(...Object.values(sliders).map((one) => one.label), play);
+  card.controls.append(...Object.values(sliders).map((one) => one.label), play);
 }

@@ -9,6 +9,17 @@ function scalingCurve(parameter) {
   return points.sort((p, q) => p[0] - q[0]);
 }
 
+// The weight chosen here, or lately in the page's bar, if it is one of `names`; probes need not watch all that are judged.
+function weightPicked(card, names) {
+  if (card.layer !== state.layer) card.weight = card.layer = state.layer;
+  const value = names.includes(card.weight) ? card.weight : "";
+  card.weights.replaceChildren(picker("weight", [["", "all"], ...names.map((name) => [name, name])], value, (weight) => {
+    card.weight = weight;
+    card.draw();
+  }));
+  return value;
+}
+
 const scaling = {
   id: "scaling", title: "Loss against a, for w → a w",
   caption: "One weight at a time is made longer or shorter, all else kept: the loss of a scale-invariant one stays level.",
@@ -24,10 +35,11 @@ const scaling = {
     const [left, right] = range(0), [low, high] = range(1), log = low > 0 && high / low > 30, room = log ? 1 : 0.06 * (high - low || 1);
     const box = { x: 74, y: 12, w: 668, h: 280 };
     const xs = scaleOf(left, right, box.x, box.x + box.w, true), ys = scaleOf(log ? low / 1.1 : low - room, log ? high * 1.1 : high + room, box.y + box.h, box.y, log);
-    const chosen = parameters.findIndex((parameter) => parameter.name === state.layer);
+    const names = parameters.map((parameter) => parameter.name), chosen = names.indexOf(weightPicked(card, names));
     const verdict = (parameter) => (parameter.verdict in verdictColors ? parameter.verdict : "none");
-    const lines = parameters.map((parameter, i) => {
-      const key = `verdict ${verdict(parameter)}`;
+    const order = parameters.map((_, i) => i).sort((i, j) => (verdict(parameters[j]) === "none") - (verdict(parameters[i]) === "none"));
+    const lines = order.map((i) => {  // the invariant ones on top
+      const parameter = parameters[i], key = `verdict ${verdict(parameter)}`;
       if (state.hidden.has(key)) return svg("g");
       const line = polyline(curves[i].map(([a, loss]) => [xs(a), ys(loss)]), { stroke: color(verdictColors[verdict(parameter)]),
         "stroke-width": (i === chosen ? 2 : 1) * parseFloat(css("--line")), opacity: chosen < 0 ? 0.85 : i === chosen ? 1 : 0.2 });
@@ -37,7 +49,7 @@ const scaling = {
     card.show(760, box.y + box.h + 2.4 * fontSize() + 18, axes(box, xs, ys, "a", "loss"), ...lines);
     const present = Object.keys(verdictColors).filter((one) => parameters.some((parameter) => verdict(parameter) === one));
     fillLegend(card.legend, present.map((one) => ({ key: `verdict ${one}`, name: `${verdictWords[one]} (${parameters.filter((p) => verdict(p) === one).length})`, color: color(verdictColors[one]) })));
-    if (chosen >= 0) card.legend.append(el("p", { class: "small" }, `${state.layer}: ${parameters[chosen].words || ""}`));
+    card.words.replaceChildren(chosen >= 0 ? el("p", {}, `${names[chosen]}: ${parameters[chosen].words || ""}`) : "");
     return [["parameter", "verdict", "a", "loss"], ...parameters.flatMap((parameter, i) => curves[i].map(([a, loss]) => [parameter.name, parameter.verdict, a, loss]))];
   },
 };

@@ -82,6 +82,7 @@ class Chart {
       valueRange: this.valueRange(),
       yRangePad: 10,
       highlightCircleSize: 2 + base,
+      pointSize: 1 + base,  // of points without neighbours
       gridLineColor: css("--grid"),
       axisLineColor: css("--edge"),
       axisLabelFontSize: Math.round(0.78 * size),

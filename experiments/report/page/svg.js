@@ -28,7 +28,7 @@ function roundTicks(low, high, count = 5) {
 // Powers of ten, with 2 and 5 times these where there are few; round numbers within one decade.
 function decades(low, high, most = 8) {
   const first = Math.floor(Math.log10(low) - 1e-9), end = Math.ceil(Math.log10(high) + 1e-9), span = Math.log10(high / low);
-  if (span < 1) return roundTicks(low, high, most / 2).filter((x) => x > 0);
+  if (span < 1) return roundTicks(low, high, most).filter((x) => x > 0);
   const stride = Math.ceil(span / most), factors = span * 3 <= most ? [1, 2, 5] : [1], ticks = [];
   for (let i = Math.ceil(first / stride) * stride; i <= end; i += stride) ticks.push(...factors.map((factor) => Number(`${factor}e${i}`)));
   return ticks.filter((x) => x >= low * (1 - 1e-9) && x <= high * (1 + 1e-9));
@@ -60,6 +60,9 @@ class Picture {
   constructor(plot) {
     this.plot = plot;
     Object.assign(this, card(Object.assign(plot, { rows: () => this.table || [], image: () => svgImage(this.stage.querySelector("svg"), plot.title) })));
+    this.choosers = el("span", {});
+    this.weights = el("span", {});
+    this.controls.append(this.choosers, this.weights);
     this.visible = true;
     charts.push(this);
   }
@@ -74,7 +77,7 @@ class Picture {
   // A chooser among runs, kept while it fits.
   runPicker(having) {
     if (!having.includes(this.run)) this.run = having.includes(runs[state.run]) ? runs[state.run] : having[0];
-    if (having.length > 1) this.controls.replaceChildren(picker("run", having.map((run) => [run.key, run.label]), this.run.key, (key) => {
+    if (having.length > 1) this.choosers.replaceChildren(picker("run", having.map((run) => [run.key, run.label]), this.run.key, (key) => {
       this.run = having.find((run) => run.key === key);
       this.draw();
     }));

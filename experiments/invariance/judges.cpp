@@ -83,12 +83,12 @@ void judge_by_structure(Judged& judged, const Tensor& loss, const Tensor& w) {
   judged.by_channel = scale_dependence(loss, w, std::max<int64_t>(1, channels_of(w)));
 }
 
-// p of |L(a w) - L(far w)| ~ 1 / a^p, fitted where it stands clear of rounding and is still small.
+// p of |L(a w) - L(far w)| ~ 1 / a^p, fitted where it stands clear of rounding, and an eps is small against the variance.
 std::optional<double> order_of(const std::vector<Scaled>& scaled, double limit) {
   double n = 0, x = 0, y = 0, xx = 0, xy = 0;
   for (const Scaled& s : scaled) {
     const double left = std::abs(s.loss - limit);
-    if (s.a > 2 || !(left > 1e-5 * std::abs(limit) && left < 1e-2 * std::abs(limit))) continue;
+    if (s.a < 0.3 || s.a > 2 || !(left > 1e-6 * std::abs(limit))) continue;
     const double u = std::log(s.a), v = std::log(left);
     ++n, x += u, y += v, xx += u * u, xy += u * v;
   }

@@ -43,7 +43,8 @@ struct Judged {
   double gradient_norm = 0;
   double radial = 0, channel_radial = 0;  // |<w, g>| / (||w|| ||g||), and the largest of a channel; 0 for a gradient of zeros
   double residue = 0;                     // |L(w) - L(100 w)|: what the eps of norms leaves of an invariant weight
-  std::optional<double> residue_order;    // p of |L(a w) - L(100 w)| ~ 1 / a^p for a <= 2, 2 for an eps; nothing below rounding
+  std::optional<double>
+      residue_order;  // p of |L(a w) - L(100 w)| ~ 1 / a^p for a from 0.35 to 2, 2 for an eps; nothing below rounding
   // The largest |L(a w) - L(w)|, a in {0.5, 2, 10}.
   double change() const;
   double channel_change() const;

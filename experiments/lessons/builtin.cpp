@@ -8,7 +8,8 @@
 namespace az::experiments {
 
 const std::vector<Lesson>& lessons() {
-  static const std::vector<Lesson> all = {momentum_lesson(), rosenbrock_lesson(), equilibrium_lesson(), learning_rate_lesson()};
+  static const std::vector<Lesson> all = {momentum_lesson(),      rosenbrock_lesson(), equilibrium_lesson(),
+                                          learning_rate_lesson(), invariance_lesson(), renormalization_lesson()};
   return all;
 }
 

@@ -11,6 +11,8 @@ Lesson momentum_lesson();
 Lesson rosenbrock_lesson();
 Lesson equilibrium_lesson();
 Lesson learning_rate_lesson();
+Lesson invariance_lesson();
+Lesson renormalization_lesson();
 
 // All of them, in the order to take them.
 const std::vector<Lesson>& lessons();

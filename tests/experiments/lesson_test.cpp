@@ -131,3 +131,17 @@ TEST_CASE("The lessons on toys hold, and leave run folders") {
     CHECK(runs > 2);
   }
 }
+
+TEST_CASE("The lessons on networks hold, and leave their trainings") {
+  for (const char* name : {"invariance", "renormalization"}) {
+    CAPTURE(name);
+    TemporaryFolder folder;
+    const fs::path run = folder.path / "run";
+    const CommandResult result = run_azimuth({"lesson", name, "--run", run.string()});
+    INFO(result.out << result.err);
+    CHECK(result.exit == 0);
+    CHECK(json::parse(read_file((run / "lesson.json").string()))["rows"].size() >= 10);
+    CHECK(fs::exists(run / "report.html"));
+    CHECK(fs::exists(run / "network" / "invariance.json") == (std::string(name) == "invariance"));
+  }
+}

@@ -2,11 +2,13 @@
 
 #include <fcntl.h>
 #include <stdio.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
+#include <optional>
 
 #include "core/error.h"
 
@@ -28,9 +30,10 @@ bool flush(const File& file) { return ::fsync(file.descriptor) == 0 || errno == 
 
 [[noreturn]] void fail_write(const std::string& path) { throw Error(path + ": cannot be written: " + std::strerror(errno)); }
 
-void write_through(const std::string& path, const std::string& into, const std::function<void(const Put&)>& write) {
+void write_through(const std::string& path, const std::string& into, const std::function<void(const Put&)>& write,
+                   std::optional<fs::perms> rights = {}) {
   File file{::open(into.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666)};
-  if (file.descriptor < 0) fail_write(path);
+  if (file.descriptor < 0 || (rights && ::fchmod(file.descriptor, mode_t(*rights)) != 0)) fail_write(path);
   write([&](const void* source, size_t count) {
     auto* bytes = static_cast<const char*>(source);
     while (count > 0) {
@@ -56,24 +59,24 @@ std::error_code sync_path(const std::string& path) {
   return {};
 }
 
-std::error_code replace_folder(const std::string& fresh, const std::string& target) {
+std::error_code replace_folder(const FolderReplacement& paths) {
+  const auto& [fresh, target, aside] = paths;
   if (const auto error = sync_path(fresh)) return error;
-  const std::string old = target + ".old";
   std::error_code ignored;
   if (!fs::exists(fs::symlink_status(target, ignored))) {
     if (::rename(fresh.c_str(), target.c_str()) != 0) return last_error();
   } else if (::renameat2(AT_FDCWD, fresh.c_str(), AT_FDCWD, target.c_str(), RENAME_EXCHANGE) != 0) {
-    fs::remove_all(old, ignored);
-    if (::rename(target.c_str(), old.c_str()) != 0) return last_error();
+    fs::remove_all(aside, ignored);
+    if (::rename(target.c_str(), aside.c_str()) != 0) return last_error();
     if (::rename(fresh.c_str(), target.c_str()) != 0) {
       const auto error = last_error();
-      ::rename(old.c_str(), target.c_str());
+      ::rename(aside.c_str(), target.c_str());
       return error;
     }
   }
   if (const auto error = sync_path(parent_of(target))) return error;
   fs::remove_all(fresh, ignored);
-  fs::remove_all(old, ignored);  // of this time, or left by a crash
+  fs::remove_all(aside, ignored);  // of this time, or left by a crash
   return {};
 }
 
@@ -82,10 +85,11 @@ void replace_file(const std::string& path, const std::function<void(const Put&)>
   // Where links lead: they stay.
   fs::path target = fs::canonical(path, error);
   if (error) target = path;
-  if (fs::exists(target, error) && !fs::is_regular_file(target, error)) return write_through(path, path, write);
+  const fs::file_status before = fs::status(target, error);
+  if (fs::exists(before) && !fs::is_regular_file(before)) return write_through(path, path, write);
   const std::string beside = target.string() + "." + std::to_string(::getpid()) + ".part";
   try {
-    write_through(path, beside, write);
+    write_through(path, beside, write, fs::exists(before) ? std::optional(before.permissions()) : std::nullopt);
     if (::rename(beside.c_str(), target.c_str()) != 0) fail_write(path);
   } catch (...) {
     fs::remove(beside, error);

@@ -6,9 +6,11 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <chrono>
 #include <cstdio>
 #include <cstring>
 #include <memory>
+#include <thread>
 
 #include "core/error.h"
 #include "core/files.h"
@@ -46,18 +48,23 @@ File open_alone(const path& where) {
     if (flock(fileno(file.get()), LOCK_EX | LOCK_NB) != 0) throw taken();
     // Another process may have finished, and deleted the file, after it was opened here.
     struct stat opened, named;
-    if (fstat(fileno(file.get()), &opened) != 0 || stat(where.c_str(), &named) != 0 || opened.st_ino != named.st_ino) continue;
+    if (fstat(fileno(file.get()), &opened) != 0 || stat(where.c_str(), &named) != 0 || opened.st_ino != named.st_ino) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+      continue;
+    }
     if (ftruncate(fileno(file.get()), 0) != 0) throw cannot_write(where, errno);
     return file;
   }
   throw taken();
 }
 
-// Flushes the files in folder `fresh`, and the folder, and puts it where `target` is.
+// Flushes the files in folder `fresh`, and the folder, and puts it where `target` is; the old waits beside the fresh.
 void replace(const path& fresh, const path& target) {
   for (const auto& entry : std::filesystem::recursive_directory_iterator(fresh))
     if (const auto error = sync_path(entry.path().string())) throw cannot_write(entry.path(), error.value());
-  if (const auto error = replace_folder(fresh.string(), target.string())) throw cannot_write(target, error.value());
+  const std::string aside = fresh.string() + ".old";
+  if (const auto error = replace_folder({.fresh = fresh.string(), .target = target.string(), .aside = aside}))
+    throw cannot_write(target, error.value());
 }
 
 struct Sink {

@@ -67,7 +67,8 @@ struct Place {
   int64_t count() const { return std::distance(fs::directory_iterator(root), {}); }
 
   fs::path root = fs::temp_directory_path() / ("azimuth_files_test_" + std::to_string(::getpid()));
-  std::string fresh = (root / "fresh").string(), target = (root / "target").string();
+  std::string fresh = (root / "fresh").string(), target = (root / "target").string(), aside = (root / "aside").string();
+  FolderReplacement paths{.fresh = fresh, .target = target, .aside = aside};
 };
 
 }  // namespace
@@ -81,10 +82,10 @@ TEST_CASE("replace_folder puts a folder in another's place and leaves nothing be
     SUBCASE("a folder there") { place.make_target(place.target); }
     SUBCASE("what a crash left, too") {
       place.make_target(place.target);
-      place.make_target(place.target + ".old");
+      place.make_target(place.aside);
     }
     SUBCASE("a link to nowhere") { fs::create_directory_symlink(place.root / "none", place.target); }
-    CHECK(!replace_folder(place.fresh, place.target));
+    CHECK(!replace_folder(place.paths));
     CHECK(place.content() == "new");
     CHECK(!fs::is_symlink(place.target));
     CHECK(place.count() == 1);
@@ -95,7 +96,7 @@ TEST_CASE("replace_folder deletes a link, not what it leads to") {
   Place place;
   place.make_target((place.root / "elsewhere").string());
   fs::create_directory_symlink(place.root / "elsewhere", place.target);
-  CHECK(!replace_folder(place.fresh, place.target));
+  CHECK(!replace_folder(place.paths));
   CHECK(place.content() == "new");
   CHECK(fs::exists(place.root / "elsewhere" / "file"));
 }
@@ -106,9 +107,18 @@ TEST_CASE("replace_folder that fails leaves what was there") {
   no_exchange = true;
   SUBCASE("at the first rename") { no_rename_from = place.target; }
   SUBCASE("at the second") { no_rename_from = place.fresh; }
-  CHECK(replace_folder(place.fresh, place.target) == std::errc::io_error);
+  CHECK(replace_folder(place.paths) == std::errc::io_error);
   CHECK(place.content() == "old");
   CHECK(place.count() == 2);
+}
+
+TEST_CASE("replace_file leaves a file the rights it has") {
+  Place place;
+  const auto rights = fs::perms::owner_read | fs::perms::owner_write | fs::perms::group_write;
+  fs::permissions(place.fresh + "/file", rights);
+  replace_file(place.fresh + "/file", [](const Put& put) { put("newer", 5); });
+  CHECK(fs::status(place.fresh + "/file").permissions() == rights);
+  CHECK(fs::file_size(place.fresh + "/file") == 5);
 }
 
 TEST_CASE("a file system that cannot flush folders is no error; a disk that fails is") {

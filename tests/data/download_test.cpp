@@ -160,11 +160,13 @@ TEST_CASE("a good archive ends up unpacked in its place, and nothing else does")
   }
 }
 
-TEST_CASE("a damaged set is replaced; a link to a folder elsewhere is, but not what is there") {
+TEST_CASE(
+    "a damaged set is replaced; a link to a folder elsewhere is, but not what is there, nor what was moved out of the way") {
   TemporaryFolder elsewhere;
   Fixture fixture({good_archive()});
-  const auto set = fixture.options.folder / "set";
-  std::filesystem::create_directories(fixture.options.folder);
+  const auto set = fixture.options.folder / "set", moved = fixture.options.folder / "set.old";
+  std::filesystem::create_directories(moved);
+  std::ofstream(moved / "a.bin") << "moved";
   SUBCASE("a folder") { std::filesystem::create_directory(set); }
   SUBCASE("a link to a folder") { std::filesystem::create_directory_symlink(elsewhere.path, set); }
   SUBCASE("a link to nowhere") { std::filesystem::create_directory_symlink(elsewhere.path / "none", set); }
@@ -178,7 +180,8 @@ TEST_CASE("a damaged set is replaced; a link to a folder elsewhere is, but not w
   CHECK(told == (there ? set.string() + ": a.bin is damaged" : ""));
   CHECK(read(set / "a.bin") == noise());
   CHECK_FALSE(std::filesystem::is_symlink(set));
-  CHECK(std::distance(std::filesystem::directory_iterator(fixture.options.folder), {}) == 1);
+  CHECK(read(moved / "a.bin") == "moved");
+  CHECK(std::distance(std::filesystem::directory_iterator(fixture.options.folder), {}) == 2);
   if (kept) CHECK(read(elsewhere.path / "a.bin") == "short");
 }
 

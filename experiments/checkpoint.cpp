@@ -1,6 +1,5 @@
 #include "experiments/checkpoint.h"
 
-#include <cmath>
 #include <filesystem>
 #include <limits>
 #include <nlohmann/json.hpp>
@@ -81,7 +80,7 @@ TrainingState state_from_json(const std::string& text) {
 }
 
 // Throws what cannot be.
-void check(const TrainingState& s, const StateLimits& limits) {
+void check(const TrainingState& s) {
   const auto holds = [](bool it, const std::string& otherwise) {
     if (!it) throw Error(otherwise);
   };
@@ -91,16 +90,6 @@ void check(const TrainingState& s, const StateLimits& limits) {
   const double best = s.best_accuracy.value_or(0);
   holds(best >= 0 && best <= 1 && s.best_epoch <= s.epochs && s.best_accuracy.has_value() == (s.best_epoch > 0),
         "\"best_accuracy\" and \"best_epoch\" cannot be");
-  holds(s.epochs <= limits.epochs, fmt::format("{} epochs are done of the {} in config.json", s.epochs, limits.epochs));
-  holds(s.batches <= limits.batches,
-        fmt::format("{} batches are done of the {} that config.json makes an epoch", s.batches, limits.batches));
-  const double accumulate = double(limits.accumulate);
-  const double steps =
-      double(s.epochs) * std::ceil(double(limits.batches) / accumulate) + std::ceil(double(s.batches) / accumulate);
-  holds(double(s.step) <= steps && (s.step > 0) == (steps > 0),
-        fmt::format("{} steps do not fit {} epochs and {} batches of config.json", s.step, s.epochs, s.batches));
-  holds(s.metrics_bytes <= limits.metrics_bytes,
-        fmt::format("metrics.jsonl has {} bytes, fewer than \"metrics_bytes\": {}", limits.metrics_bytes, s.metrics_bytes));
 }
 
 // What `read` gives of the file.
@@ -143,20 +132,20 @@ std::string best_or_last(const std::string& run) {
   return fs::exists(existing_checkpoint(run + "/checkpoints/best")) ? "best" : "last";
 }
 
-TrainingState load_state(const std::string& folder, const StateLimits& limits) {
+TrainingState load_state(const std::string& folder) {
   const std::string file = folder + "/state.json";
   return undamaged(file, [&] {
     const TrainingState state = state_from_json(read_file(file));
-    check(state, limits);
+    check(state);
     return state;
   });
 }
 
-Checkpoint load_checkpoint(const std::string& wanted, const StateLimits& limits) {
+Checkpoint load_checkpoint(const std::string& wanted) {
   const std::string folder = existing_checkpoint(wanted);
   if (!fs::exists(folder)) throw DataError(fmt::format("there is no checkpoint at {}; put back a copy, or train anew", folder));
   Checkpoint result{read_safetensors(folder + "/model.safetensors"), read_safetensors(folder + "/optimizer.safetensors"), {}};
-  result.state = load_state(folder, limits);
+  result.state = load_state(folder);
   if (const std::string file = folder + "/algorithms.json"; fs::exists(file))
     result.algorithms = undamaged(file, [&] { return algorithms_from_json(read_file(file)); });
   if (const std::string average = folder + "/average.safetensors"; fs::exists(average))

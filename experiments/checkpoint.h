@@ -41,17 +41,10 @@ struct Checkpoint {
 // place in one go.
 void save_checkpoint(const std::string& folder, const Checkpoint& checkpoint);
 
-// The most that a state can have counted, by the config and the log of its run; the defaults bound nothing.
-struct StateLimits {
-  int64_t epochs = INT64_MAX;   // in the training
-  int64_t batches = INT64_MAX;  // in an epoch
-  int64_t accumulate = 1;       // batches in a step
-  int64_t metrics_bytes = INT64_MAX;
-};
 // Throws DataError naming the file that is missing or damaged, as is one with a state that cannot be.
-Checkpoint load_checkpoint(const std::string& folder, const StateLimits& limits = {});
+Checkpoint load_checkpoint(const std::string& folder);
 // Only where the training stood, of a checkpoint's folder. Throws DataError likewise.
-TrainingState load_state(const std::string& folder, const StateLimits& limits = {});
+TrainingState load_state(const std::string& folder);
 // The checkpoint of a run that counts: "best", or "last" where there is no best.
 std::string best_or_last(const std::string& run);
 // The folder to load: `folder`, or the "<folder>.old" that an interrupted replacement left.

@@ -3,13 +3,13 @@
 #include <sys/file.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <cerrno>
 #include <cmath>
 #include <cstring>
 #include <nlohmann/json.hpp>
 
 #include "core/error.h"
+#include "experiments/files.h"
 
 namespace az::experiments {
 namespace {
@@ -47,8 +47,7 @@ MetricsLog::MetricsLog(const std::string& path, int64_t keep_bytes) : path_(path
     std::fclose(file_);
     fail("another program is writing to {}; two cannot train in one run folder", path);
   }
-  std::fseek(file_, 0, SEEK_END);
-  bytes_ = std::min(keep_bytes, int64_t(std::ftell(file_)));
+  bytes_ = int64_t(read_file(path).substr(0, size_t(keep_bytes)).rfind('\n') + 1);  // 0 where there is none
   if (::ftruncate(::fileno(file_), bytes_) != 0) fail("cannot write {}: {}", path, std::strerror(errno));
 }
 

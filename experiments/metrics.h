@@ -32,7 +32,8 @@ class Mirror {
 // metrics.jsonl: one object a line, flushed a line at a time. One program at a time may write to it.
 class MetricsLog {
  public:
-  // Appends after the first `keep_bytes` bytes; what lies behind them (written after the checkpoint resumed from) is dropped.
+  // Appends after the whole lines among the first `keep_bytes` bytes; what lies behind (written after the checkpoint resumed
+  // from, or cut short) is dropped.
   MetricsLog(const std::string& path, int64_t keep_bytes);
   ~MetricsLog();
   MetricsLog(const MetricsLog&) = delete;

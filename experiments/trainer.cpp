@@ -25,15 +25,25 @@ class Stopwatch {
 
 bool interrupted() { return InterruptGuard::received() != Exit::done; }
 
+// Throws where the checkpoint counts what a training by the config cannot have counted.
+void check_fits(const TrainingState& s, const Experiment& experiment, const std::string& config) {
+  const auto holds = [&](bool it, const std::string& otherwise) {
+    if (!it)
+      throw ConfigError(
+          fmt::format("{} does not fit the checkpoint: {}; put it back as it was, or train anew", config, otherwise));
+  };
+  const int64_t batches = experiment.train.batches();
+  holds(s.batches <= batches, fmt::format("{} batches of an epoch are done, of the {} that it makes one", s.batches, batches));
+  const double begun = std::ceil(double(s.batches) / double(experiment.config.train.accumulate));
+  const double steps = double(s.epochs) * double(experiment.steps_per_epoch()) + begun;
+  holds(double(s.step) <= steps && (s.step > 0) == (steps > 0),
+        fmt::format("{} steps are done, which are not {} epochs and {} batches", s.step, s.epochs, s.batches));
+}
+
 }  // namespace
 
 bool finished(const TrainOptions& train, const TrainingState& state) {
   return state.epochs >= train.epochs || (train.max_steps && state.step >= *train.max_steps);
-}
-
-StateLimits limits_of(const Experiment& experiment) {
-  const TrainOptions& train = experiment.config.train;
-  return {.epochs = train.epochs, .batches = experiment.train.batches(), .accumulate = train.accumulate};
 }
 
 Trainer::Trainer(Experiment& experiment, std::string folder, TrainerOptions options)
@@ -43,11 +53,8 @@ Trainer::Trainer(Experiment& experiment, std::string folder, TrainerOptions opti
 }
 
 DType Trainer::restore() {
-  StateLimits limits = limits_of(experiment_);
-  std::error_code absent;
-  const auto bytes = std::filesystem::file_size(folder_ + "/metrics.jsonl", absent);
-  limits.metrics_bytes = absent ? 0 : int64_t(bytes);
-  const Checkpoint checkpoint = load_checkpoint(folder_ + "/checkpoints/last", limits);
+  const Checkpoint checkpoint = load_checkpoint(folder_ + "/checkpoints/last");
+  check_fits(checkpoint.state, experiment_, folder_ + "/config.json");
   experiment_.model->load_state(checkpoint.model.tensors);
   experiment_.optimizer->load_state(checkpoint.optimizer.tensors);
   if (experiment_.average) experiment_.average->load_state(checkpoint.average.tensors);
@@ -55,6 +62,14 @@ DType Trainer::restore() {
   state_ = checkpoint.state;
   experiment_.use_precision(state_.precision);
   set_random_state(state_.random);
+
+  const std::string log = folder_ + "/metrics.jsonl";
+  std::error_code absent;
+  const auto size = std::filesystem::file_size(log, absent);
+  const int64_t bytes = absent ? 0 : int64_t(size);
+  if (progress_ && bytes < state_.metrics_bytes)
+    fmt::print(stderr, "azimuth: note: {} has {} bytes of the {} written before the checkpoint; what is lost is left out\n", log,
+               bytes, state_.metrics_bytes);
   return state_.precision;
 }
 
@@ -72,7 +87,8 @@ TrainingResult Trainer::run() {
   metrics_->mirror_to(make_mirrors(config_.log, folder_));
   if (state_.step == 0) save("last");
   // A stop after the last step leaves its epoch to be measured.
-  while (!interrupted() && (!finished() || state_.batches > 0)) {
+  const auto unmeasured = [&] { return state_.batches > 0 && state_.epochs < config_.train.epochs; };
+  while (!interrupted() && (!finished() || unmeasured())) {
     if (!finished()) train_epoch();
     if (!interrupted()) finish_epoch();
   }

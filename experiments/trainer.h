@@ -26,9 +26,6 @@ struct TrainingResult {
 // then.
 bool finished(const TrainOptions& train, const TrainingState& state);
 
-// What a checkpoint of the experiment can have counted.
-StateLimits limits_of(const Experiment& experiment);
-
 struct TrainerOptions {
   bool show_progress = true;
 };
@@ -39,6 +36,7 @@ class Trainer {
   Trainer(Experiment& experiment, std::string folder, TrainerOptions options = {});
 
   // Continues from checkpoints/last, bit for bit where the machine has the precision that the run had. Returns what it had.
+  // Throws ConfigError where the experiment's config cannot be what that checkpoint was trained with.
   DType restore();
   // Until the last epoch or step, or a signal. Throws DivergedError on a loss that is not finite; what was saved stays.
   TrainingResult run();

@@ -79,7 +79,7 @@ Exit resume(const Arguments& arguments) {
 Exit evaluate_run(const Arguments& arguments) {
   Experiment experiment(load_run_config(arguments.path));
   const std::string which = arguments.checkpoint.empty() ? best_or_last(arguments.path) : arguments.checkpoint;
-  const Checkpoint checkpoint = load_checkpoint(arguments.path + "/checkpoints/" + which, limits_of(experiment));
+  const Checkpoint checkpoint = load_checkpoint(arguments.path + "/checkpoints/" + which);
   experiment.model->load_state(checkpoint.weights());
   use_algorithms(experiment.config, checkpoint.algorithms);
   experiment.use_precision(checkpoint.state.precision);

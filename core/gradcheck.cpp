@@ -83,23 +83,24 @@ double dot(const Tensor& a, const Tensor& b) {
 }
 
 struct Comparison {
-  double difference = 0, backward = 0, numeric = 0;  // sums of squares
+  double difference = 0, first = 0, second = 0;  // sums of squares
   double furthest = -1;
-  int64_t element = 0;
-  std::string values;
+  int64_t element = 0;             // that is furthest off,
+  double found = 0, expected = 0;  // and its values
 
-  void add(int64_t at, double from_backward, double from_differences) {
-    double off = std::abs(from_backward - from_differences);
+  void add(int64_t at, double one, double other) {
+    const double off = std::abs(one - other);
     difference += off * off;
-    backward += from_backward * from_backward;
-    numeric += from_differences * from_differences;
+    first += one * one;
+    second += other * other;
     if (off > furthest || off != off) {
       furthest = off;
       element = at;
-      values = fmt::format("backward gives {:.9g}, central differences {:.9g}", from_backward, from_differences);
+      found = one;
+      expected = other;
     }
   }
-  double error() const { return std::sqrt(difference) / std::max(std::sqrt(std::max(backward, numeric)), floor_norm); }
+  double error() const { return std::sqrt(difference) / std::max(std::sqrt(std::max(first, second)), floor_norm); }
 };
 
 }  // namespace
@@ -147,8 +148,10 @@ GradcheckResult gradcheck(const TensorFunction& function, const std::vector<Tens
     result.element = comparison.element;
     if (error <= options.tolerance) continue;
     result.ok = false;
-    result.message = fmt::format("the gradient of input {} ({}) is off by {:.3g} of its norm; at element {} {}", result.input,
-                                 describe(input), error, comparison.element, comparison.values);
+    result.message = fmt::format(
+        "the gradient of input {} ({}) is off by {:.3g} of its norm; at element {} backward gives {:.9g}, central differences "
+        "{:.9g}",
+        result.input, describe(input), error, comparison.element, comparison.found, comparison.expected);
   }
   return result;
 }
@@ -183,10 +186,9 @@ GradcheckResult gradgradcheck(const TensorFunction& function, const std::vector<
     prepared.call([&](const auto& values) { return gradients(values, create_graph); }, all);
     return std::exchange(parts, {});
   };
-  const std::vector<Tensor> recorded = parts_of(true);
-  if (!refusal.empty()) return {.ok = false, .message = refusal};
   // The two may come by different formulas, and the differences below hold only for the former.
-  const std::vector<Tensor> plain = parts_of(false);
+  const std::vector<Tensor> recorded = parts_of(true), plain = parts_of(false);
+  if (!refusal.empty()) return {.ok = false, .message = refusal};
   for (size_t k = 0; k < prepared.checked.size(); ++k) {
     const size_t at = prepared.checked[k];
     const std::vector<double> x = values_of(recorded[k], inputs[at].numel()), y = values_of(plain[k], inputs[at].numel());
@@ -194,13 +196,14 @@ GradcheckResult gradgradcheck(const TensorFunction& function, const std::vector<
     for (size_t i = 0; i < x.size(); ++i) comparison.add(int64_t(i), x[i], y[i]);
     const double error = comparison.error();
     if (error <= options.tolerance) continue;
-    return {
-        .ok = false,
-        .worst = error,
-        .input = at,
-        .element = comparison.element,
-        .message = fmt::format("the gradient of input {} ({}) with create_graph is off by {:.3g} of its norm from that without",
-                               at, describe(inputs[at]), error)};
+    return {.ok = false,
+            .worst = error,
+            .input = at,
+            .element = comparison.element,
+            .message =
+                fmt::format("the gradient of input {} ({}) with create_graph is off by {:.3g} of its norm from that without; at "
+                            "element {} they are {:.9g} and {:.9g}",
+                            at, describe(inputs[at]), error, comparison.element, comparison.found, comparison.expected)};
   }
   return gradcheck([&](const auto& values) { return gradients(values, true); }, all, options);
 }

@@ -54,13 +54,16 @@ std::vector<std::string> read_names(const CifarFormat& format, const std::filesy
   return names;
 }
 
+std::filesystem::path folder_of(const CifarFormat& format, const CifarOptions& options) {
+  return options.root ? std::filesystem::path(*options.root) : datasets_folder() / catalog_entry(format.name).folder;
+}
+
 DatasetContent read(const CifarFormat& format, const CifarOptions& options) {
   const std::string get = fmt::format("`azimuth data get {}`", format.name);
   const std::string remedy = options.root ? fmt::format("give \"root\" the folder of whole .bin files, such as {} gets", get)
                                           : fmt::format("run {}, or give the folder of its .bin files as \"root\"", get);
-  auto folder = options.root ? std::filesystem::path(*options.root) : datasets_folder() / catalog_entry(format.name).folder;
   try {
-    return read_cifar(format, folder, options.train);
+    return read_cifar(format, folder_of(format, options), options.train);
   } catch (const UnreadableError& error) {
     throw UnreadableError(fmt::format("{}; make it readable and try again", error.what()));
   } catch (const DataError& error) {
@@ -68,11 +71,15 @@ DatasetContent read(const CifarFormat& format, const CifarOptions& options) {
   }
 }
 
-// A training set computes its own where the format has none.
+// A training set computes its own.
 std::optional<Statistics> training_statistics(const CifarFormat& format, const CifarOptions& options) {
   if (options.statistics) return options.statistics;
-  if (!format.statistics.mean.empty()) return format.statistics;
   if (options.train) return {};
+  const auto folder = folder_of(format, options);
+  const auto& files = format.train_files;
+  std::error_code ignored;
+  const bool alone = std::none_of(files.begin(), files.end(), [&](const auto& file) { return exists(folder / file, ignored); });
+  if (alone && !format.statistics.mean.empty()) return format.statistics;
   return Dataset(read(format, {.root = options.root, .train = true})).statistics();
 }
 

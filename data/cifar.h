@@ -20,7 +20,7 @@ struct CifarFormat {
   std::string test_file;
   int64_t test_records = 0;
   std::string names_file;      // class names, a line each; may be missing
-  Statistics statistics = {};  // of all training images; empty: to be computed
+  Statistics statistics = {};  // of the published training images, for a test set without any; may be empty
 
   int64_t record_bytes() const { return label_bytes + 3072; }
 };
@@ -37,7 +37,8 @@ DatasetContent read_cifar(const CifarFormat& format, const std::filesystem::path
 struct CifarOptions {
   std::optional<std::string> root = {};  // the folder of the .bin files; by default where `azimuth data get` puts it
   bool train = true;                     // the 50,000 training images, or the 10,000 test images
-  // What loaders normalise with; by default those of all training images, which a test set of CIFAR-100 reads for them.
+  // What loaders normalise with; by default those of the training images, which a test set reads for them. Where they are not
+  // there, CIFAR-10's test set takes the published ones.
   std::optional<Statistics> statistics = {};
 };
 struct Cifar10 : Dataset {

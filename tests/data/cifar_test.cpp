@@ -195,25 +195,27 @@ TEST_CASE("a set of one's own is never said to be azimuth's to replace or delete
   unsetenv("XDG_CACHE_HOME");
 }
 
-TEST_CASE("CIFAR-100 is normalised with the statistics of its training images, the test set too") {
+TEST_CASE_TEMPLATE("a set is normalised with the statistics of its training images, the test set too", Set, Cifar10, Cifar100) {
   TemporaryFolder folder;
+  const CifarFormat& format = std::is_same_v<Set, Cifar10> ? cifar10_format() : cifar100_format();
   // 40 % of the training images are black, 60 % grey: mean 0.6 * 100 / 255, deviation sqrt(0.6 * 0.4) * 100 / 255.
-  const auto write_images = [&](const char* name, int count, int black) {
+  const auto write_images = [&](const std::string& name, int64_t count, double black) {
     std::string bytes;
-    for (int i = 0; i < count; ++i) bytes += std::string(2, '\0') + std::string(3072, i < black ? '\0' : 'd');
+    for (int64_t i = 0; i < count; ++i)
+      bytes += std::string(size_t(format.label_bytes), '\0') + std::string(3072, double(i) < black * double(count) ? '\0' : 'd');
     write(folder.path / name, bytes);
   };
-  write_images("train.bin", 50000, 20000);
-  write_images("test.bin", 10000, 0);
+  for (const std::string& name : format.train_files) write_images(name, format.train_records, 0.4);
+  write_images(format.test_file, format.test_records, 0);
   for (bool train : {true, false}) {
-    const Statistics statistics = Cifar100({.root = folder.path.string(), .train = train}).statistics();
+    const Statistics statistics = Set({.root = folder.path.string(), .train = train}).statistics();
     for (size_t channel = 0; channel < 3; ++channel) {
       CHECK(std::abs(statistics.mean[channel] - 60.0 / 255) < 1e-12);
       CHECK(std::abs(statistics.std[channel] - std::sqrt(0.24) * 100 / 255) < 1e-12);
     }
   }
   const Statistics given{.mean = {1, 2, 3}, .std = {4, 5, 6}};
-  CHECK(Cifar100({.root = folder.path.string(), .train = false, .statistics = given}).statistics().std == given.std);
+  CHECK(Set({.root = folder.path.string(), .train = false, .statistics = given}).statistics().std == given.std);
 }
 
 TEST_CASE("bytes that end inside a record are refused") {
@@ -238,8 +240,8 @@ TEST_CASE("the whole real CIFAR-10 has its published size, balance and statistic
     for (size_t channel = 0; channel < 3 && train; ++channel) {
       CHECK(std::abs(computed.mean[channel] - std::vector{.49139968, .48215841, .44653091}[channel]) < 1e-8);
       CHECK(std::abs(computed.std[channel] - std::vector{.24703223, .24348513, .26158784}[channel]) < 1e-8);
-      CHECK(computed.mean[channel] == set.statistics().mean[channel]);
-      CHECK(computed.std[channel] == set.statistics().std[channel]);
+      CHECK(computed.mean[channel] == cifar10_format().statistics.mean[channel]);
+      CHECK(computed.std[channel] == cifar10_format().statistics.std[channel]);
     }
   }
 }

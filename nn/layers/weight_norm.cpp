@@ -2,6 +2,7 @@
 
 #include <numeric>
 
+#include "core/ops/create.h"
 #include "core/ops/elementwise.h"
 #include "core/ops/reduce.h"
 
@@ -52,7 +53,10 @@ WeightNorm::WeightNorm(ModulePtr layer) {
 Tensor WeightNorm::forward(const Tensor& x) {
   Module& layer = child("layer");
   const Tensor& v = parameter("weight_v");
-  const Lent weight(layer, v * (parameter("weight_g") / clamp(row_norms(v), {.min = 1e-12})));
+  const Tensor norms = row_norms(v), zero = zeros(norms.shape(), norms.dtype());
+  // A row of zeros would have a gradient of g / 1e-12, and be thrown far off by the next step.
+  const Tensor scale = where(greater(norms, zero), parameter("weight_g") / clamp(norms, {.min = 1e-12}), zero);
+  const Lent weight(layer, v * scale);
   return layer(x);
 }
 

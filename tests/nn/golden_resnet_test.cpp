@@ -1,5 +1,6 @@
 #include <doctest/doctest.h>
 
+#include <cmath>
 #include <map>
 
 #include "core/autograd.h"
@@ -131,8 +132,16 @@ TEST_CASE("resnets: bf16 agrees with f32, in whatever its layers hand on up to t
       CHECK(type == (path.empty() || path == "fc" ? DType::f32 : DType::bf16));
     }
     CHECK(distance(found, wanted) <= 1e-2);
-    for (const Parameter& parameter : half->parameters()) CHECK(parameter.tensor.grad().dtype() == DType::f32);
-    // The last layer's: further down, gradients jump by percents where rounding moves the input of a ReLU across 0.
+    double difference = 0, norm = 0;
+    const auto single = net->parameters(), rounded = half->parameters();
+    for (size_t i = 0; i < single.size(); ++i) {
+      CHECK(rounded[i].tensor.grad().dtype() == DType::f32);
+      const auto a = rounded[i].tensor.grad().to_vector<double>(), b = single[i].tensor.grad().to_vector<double>();
+      for (size_t k = 0; k < a.size(); ++k) difference += (a[k] - b[k]) * (a[k] - b[k]), norm += b[k] * b[k];
+    }
+    // Rounding moves inputs of ReLUs across 0, the more the deeper: PyTorch 1.13's autocast is off by 24 to 27 % here. The last
+    // layer is not, and the network below without kinks has tighter bounds.
+    CHECK(std::sqrt(difference / norm) <= 0.32);
     CHECK(distance(half->parameters().back().tensor.grad(), net->parameters().back().tensor.grad()) <= 3e-2);
     for (size_t i = 0; i < net->buffers().size(); ++i)
       CHECK(distance(half->buffers()[i].second, net->buffers()[i].second) <= 2e-2);

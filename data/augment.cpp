@@ -18,15 +18,11 @@ class RandomCrop : public Augmentation {
  public:
   explicit RandomCrop(const RandomCropOptions& options) : padding_(options.padding), reflect_(options.mode == "reflect") {}
 
-  void check(const Shape& shape) const override {
-    if (reflect_ && padding_ >= std::min(shape[1], shape[2])) {
-      throw ConfigError(fmt::format("random_crop: reflecting needs images larger than the padding of {}, got {}x{}", padding_,
-                                    shape[1], shape[2]));
-    }
-  }
+  void check(const Shape& shape) const override { check_size(shape[1], shape[2]); }
 
   void apply(Image& image, Philox& random) const override {
     const int64_t height = image.height, width = image.width;
+    check_size(height, width);
     const int64_t dy = random.integer(2 * padding_ + 1) - padding_, dx = random.integer(2 * padding_ + 1) - padding_;
     const int64_t begin = std::clamp<int64_t>(-dx, 0, width), end = std::clamp<int64_t>(width - dx, begin, width);
     for (int64_t row = 0; row < image.channels * height; ++row) {
@@ -47,6 +43,13 @@ class RandomCrop : public Augmentation {
   }
 
  private:
+  void check_size(int64_t height, int64_t width) const {
+    if (reflect_ && padding_ >= std::min(height, width)) {
+      throw ConfigError(
+          fmt::format("random_crop: reflecting needs images larger than the padding of {}, got {}x{}", padding_, height, width));
+    }
+  }
+
   int64_t padding_;
   bool reflect_;
 };

@@ -71,6 +71,8 @@ TEST_CASE("random_crop with padding beyond the image is black all over at its co
   CHECK(count[Pixels(size_t(channels * height * width), 0)] > 0);
   CHECK_THROWS_WITH_AS(random_crop({.padding = 5, .mode = "reflect"})->check({channels, height, width}),
                        "random_crop: reflecting needs images larger than the padding of 5, got 5x6", ConfigError);
+  CHECK_THROWS_WITH_AS(applied(random_crop({.padding = 5, .mode = "reflect"}), 1),
+                       "random_crop: reflecting needs images larger than the padding of 5, got 5x6", ConfigError);
   random_crop({.padding = 4, .mode = "reflect"})->check({channels, height, width});
   CHECK(applied(random_crop({.padding = 0}), 1) == numbered());
 }

@@ -12,8 +12,8 @@ struct CosineLinearOptions {
   bool train_scale = true;
   std::string init = "pytorch";
   static void fields(auto& f) {
-    f("out_features", &CosineLinearOptions::out_features, "numbers out, for each sample", config::required(),
-      config::at_least(1));
+    f("out_features", &CosineLinearOptions::out_features, "numbers out, for each sample", config::required(), config::at_least(1),
+      config::at_most(1e6));
     f("scale", &CosineLinearOptions::scale, "factor on the cosines, at the start", config::more_than(0));
     f("train_scale", &CosineLinearOptions::train_scale, "train that factor");
     f("init", &CosineLinearOptions::init, "how the weight starts", init::one_of_names());

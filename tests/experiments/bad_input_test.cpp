@@ -125,6 +125,8 @@ TEST_CASE("a size that is out of all reason is refused before it takes memory") 
             .find("out_channels: must be at most 1000000, ") != std::string::npos);
   CHECK(complaint(R"("out_features": 10)", R"("out_features": 9223372036854775807)")
             .find("out_features: must be at most 1000000, ") != std::string::npos);
+  CHECK(complaint(R"("linear", "out_features": 10)", R"("cosine_linear", "out_features": 9223372036854775807)")
+            .find("out_features: must be at most 1000000, ") != std::string::npos);
 }
 
 TEST_CASE("check refuses what train would") {

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <numeric>
 
+#include "core/config/options.h"
 #include "core/error.h"
 #include "core/random.h"
 
@@ -71,8 +72,8 @@ int64_t Dataset::bytes() const { return int64_t(content_->pixels.size() + conten
 int64_t held_out_count(double given, int64_t count, const char* option) {
   const double amount = given < 1 ? std::round(given * double(count)) : given;
   if (!(amount >= 1) || amount != std::floor(amount) || amount >= double(count)) {
-    throw ConfigError(
-        fmt::format("{}: cannot take {} of {} samples; give a fraction below 1 or a whole number", option, given, count));
+    config::invalid_option(option,
+                           fmt::format("cannot take {} of {} samples; give a fraction below 1 or a whole number", given, count));
   }
   return int64_t(amount);
 }

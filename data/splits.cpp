@@ -8,13 +8,14 @@ void check_options(const DataOptions& options, const Shape& shape, int64_t count
   int64_t training = count;
   if (options.validation > 0) training -= held_out_count(options.validation, count);
   if (options.subset) training = held_out_count(*options.subset, training, "subset");
-  for (const auto* given : {&options.mean, &options.std}) {
+  for (const auto& [name, given] : {std::pair{"mean", &options.mean}, {"std", &options.std}}) {
     if (*given && int64_t((*given)->size()) != shape[0])
-      throw ConfigError(fmt::format("mean and std take one number for each of the {} channels", shape[0]));
+      config::invalid_option(name,
+                             fmt::format("takes one number for each of the {} channels, got {}", shape[0], (*given)->size()));
   }
   if (options.drop_last && training < options.batch_size) {
-    throw ConfigError(
-        fmt::format("drop_last leaves no batch: {} training images are fewer than batch_size {}", training, options.batch_size));
+    config::invalid_option("drop_last", fmt::format("leaves no batch: {} training images are fewer than batch_size {}", training,
+                                                    options.batch_size));
   }
   for (const auto& augmentation : options.augment) augmentation.placed([&] { augmentation.create()->check(shape); });
 }

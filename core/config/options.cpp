@@ -9,13 +9,6 @@
 namespace az::config {
 namespace {
 
-// What validate() throws, before the place is known.
-struct Invalid : ConfigError {
-  Invalid(const std::string& key, const std::string& text)
-      : ConfigError(key.empty() ? text : key + ": " + text), option(key), message(text) {}
-  std::string option, message;
-};
-
 std::string join(const std::string& path, const std::string& key) { return path.empty() ? key : path + "." + key; }
 
 }  // namespace
@@ -29,8 +22,17 @@ Rule one_of(std::initializer_list<const char*> choices) {
   return {Rule::Kind::one_of, 0, std::vector<std::string>(choices.begin(), choices.end())};
 }
 
+Invalid::Invalid(const std::string& key, const std::string& text)
+    : ConfigError(key.empty() ? text : key + ": " + text), option(key), message(text) {}
+
 void invalid(const std::string& message) { throw Invalid("", message); }
 void invalid_option(const std::string& key, const std::string& message) { throw Invalid(key, message); }
+
+void fail_at(const Value& value, const std::string& path, const Invalid& error) {
+  if (error.option.empty()) fail_at(value.position(), path, error.message);
+  const Value* given = value.find(error.option);
+  fail_at((given ? *given : value).position(), join(path, error.option), error.message);
+}
 
 bool Field::required() const {
   return std::any_of(rules.begin(), rules.end(), [](const Rule& rule) { return rule.kind == Rule::Kind::required; });
@@ -72,9 +74,7 @@ void ObjectType::read(const Value& value, const std::string& path, void* target,
   try {
     if (validate_) validate_(target);
   } catch (const Invalid& error) {
-    if (error.option.empty()) fail_at(value.position(), path, error.message);
-    const Value* given = value.find(error.option);
-    fail_at((given ? *given : value).position(), join(path, error.option), error.message);
+    fail_at(value, path, error);
   }
 }
 

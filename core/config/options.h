@@ -24,11 +24,18 @@ Rule at_most(double bound);
 Rule less_than(double bound);
 Rule one_of(std::initializer_list<const char*> choices);
 
-// Throws ConfigError; for an options struct's `void validate() const`, where rules on single fields cannot say what is wrong.
-// Parsing calls it and adds the place.
+// What these two throw, until its place is known.
+struct Invalid : ConfigError {
+  Invalid(const std::string& key, const std::string& text);
+  std::string option, message;
+};
+// Throws ConfigError; for an options struct's `void validate() const`, where rules on single fields cannot say what is wrong, and
+// for a component's factory. Parsing calls them and adds the place.
 [[noreturn]] void invalid(const std::string& message);
 // The same where it is one option that is wrong: the place is its own.
 [[noreturn]] void invalid_option(const std::string& key, const std::string& message);
+// Throws what they did with its place in `value`, the options at `path`.
+[[noreturn]] void fail_at(const Value& value, const std::string& path, const Invalid& error);
 
 struct Row;
 using Definitions = std::map<std::string, Value>;  // the "$defs" of a JSON Schema

@@ -99,10 +99,13 @@ void ComponentBase::rethrow_with_place() const {
     throw;
   } catch (const PlacedError&) {
     throw;
+  } catch (const Invalid& error) {
+    if (!given_) throw;
+    fail_at(*given_, path_, error);
   } catch (const Error& error) {
     bool about_options = error.code() == Exit::failure || error.code() == Exit::config;
-    if (!about_options || (!position_.source && path_.empty())) throw;
-    fail_at(position_, path_, error.what());
+    if (!about_options || !given_) throw;
+    fail_at(given_->position(), path_, error.what());
   }
 }
 
@@ -126,7 +129,7 @@ class ComponentCodec : public Codec {
     auto& component = *static_cast<ComponentBase*>(target);
     component.entry_ = entry;
     component.options_ = std::move(options);
-    component.position_ = value.position();
+    component.given_ = std::make_shared<const Value>(value);
     component.path_ = path;
   }
 

@@ -68,7 +68,7 @@ class ComponentBase {
 
   const RegistryBase::Entry* entry_ = nullptr;
   std::shared_ptr<const void> options_;
-  Position position_;
+  std::shared_ptr<const Value> given_;  // in the config, with its places; none for a type by name
   std::string path_;
 };
 

@@ -122,20 +122,23 @@ TEST_CASE("options of data sets are checked, with their place") {
   CHECK(message(shapes + R"("batch_size": 3})") == "no error");
   CHECK(has(message(shapes + R"("batch_size": 0})"), "exp.json:1:"));
   CHECK(has(message(shapes + R"("batchsize": 3})"), "did you mean \"batch_size\"?"));
-  CHECK(has(message(shapes + R"("validation": 9})"), "exp.json:1:1: data: validation: cannot take 9 of 9 samples"));
-  CHECK(has(message(shapes + R"("subset": 9})"), "exp.json:1:1: data: subset: cannot take 9 of 9 samples"));
-  CHECK(has(message(shapes + R"("validation": 4, "subset": 5})"), "exp.json:1:1: data: subset: cannot take 5 of 5 samples"));
+  CHECK(has(message(shapes + R"("validation": 9})"), "exp.json:1:71: data.validation: cannot take 9 of 9 samples"));
+  CHECK(has(message(shapes + R"("subset": 9})"), "exp.json:1:67: data.subset: cannot take 9 of 9 samples"));
+  CHECK(has(message(shapes + R"("validation": 4, "subset": 5})"), "exp.json:1:84: data.subset: cannot take 5 of 5 samples"));
   CHECK(has(message(shapes + R"("subset": 0})"), "data.subset: must be more than 0"));
   CHECK(has(message(shapes + R"("subset": 0.5, "batch_size": 6, "drop_last": true})"), "5 training images are fewer"));
   CHECK(has(message(shapes + R"("validation": 1.5})"), "whole number"));
   CHECK(has(message(shapes + R"("mean": [0.5, 0.5, 0.5]})"), "mean and std must be given together"));
-  CHECK(has(message(shapes + R"("mean": [0.5], "std": [1]})"), "mean and std take one number for each of the 3 channels"));
+  CHECK(has(message(shapes + R"("mean": [0.5], "std": [1, 1, 1]})"),
+            "exp.json:1:65: data.mean: takes one number for each of the 3 channels, got 1"));
+  CHECK(has(message(shapes + R"("mean": [0, 0, 0], "std": [1]})"),
+            "exp.json:1:83: data.std: takes one number for each of the 3 channels, got 1"));
   CHECK(has(message(shapes + R"("mean": [0, 0, 0], "std": [1, 0, 1]})"), "data.std.1: must be more than 0"));
   CHECK(has(message(shapes + R"("augment": [{"type": "vertical_flip"}]})"), "data.augment.0.type"));
   CHECK(has(message(shapes + R"("augment": [{"type": "random_crop", "mode": "wrap"}]})"), "data.augment.0.mode"));
   CHECK(has(message(shapes + R"("augment": [{"type": "horizontal_flip", "alternate": true, "probability": 0.3}]})"),
             "exp.json:1:69: data.augment.0: alternate mirrors half of the images: leave probability at 0.5"));
   CHECK(has(message(shapes + R"("batch_size": 10, "drop_last": true})"),
-            "exp.json:1:1: data: drop_last leaves no batch: 9 training images are fewer than batch_size 10"));
+            "exp.json:1:88: data.drop_last: leaves no batch: 9 training images are fewer than batch_size 10"));
   CHECK(has(message(R"({"type": "cifar11"})"), "did you mean \"cifar10\"?"));
 }

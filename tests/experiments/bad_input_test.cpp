@@ -131,11 +131,11 @@ TEST_CASE("a size that is out of all reason is refused before it takes memory") 
 
 TEST_CASE("check refuses what train would") {
   CHECK(complaint(R"("batch_size": 16)", R"("batch_size": 16, "validation": 60)") ==
-        "azimuth: exp.json:4:11: data: validation: cannot take 60 of 60 samples; give a fraction below 1 or a whole number\n");
+        "azimuth: exp.json:4:101: data.validation: cannot take 60 of 60 samples; give a fraction below 1 or a whole number\n");
   CHECK(complaint(R"("batch_size": 16)", R"("batch_size": 16, "mean": [0.5], "std": [0.2])") ==
-        "azimuth: exp.json:4:11: data: mean and std take one number for each of the 3 channels\n");
+        "azimuth: exp.json:4:95: data.mean: takes one number for each of the 3 channels, got 1\n");
   CHECK(complaint(R"("batch_size": 16)", R"("batch_size": 61, "drop_last": true)") ==
-        "azimuth: exp.json:4:11: data: drop_last leaves no batch: 60 training images are fewer than batch_size 61\n");
+        "azimuth: exp.json:4:100: data.drop_last: leaves no batch: 60 training images are fewer than batch_size 61\n");
   CHECK(complaint(R"({"type": "horizontal_flip"})", R"({"type": "random_crop", "mode": "reflect", "padding": 32})") ==
         "azimuth: exp.json:4:99: data.augment.0: random_crop: reflecting needs images larger than the padding of 32, got "
         "32x32\n");

@@ -48,19 +48,21 @@ Exit get(const Arguments& arguments) {
 }
 
 void list(bool json) {
+  using data::SetState;
   config::Value::Array sets;
   for (const data::CatalogEntry& entry : data::catalog()) {
     const std::string folder = folder_of(entry).string(), get = "azimuth data get " + entry.name;
-    const auto [state, reason] = data::state_of(entry, folder);
-    const bool here = state != data::SetState::absent;
-    if (!json) {
-      fmt::print("{:<10} {}\n", entry.name,
-                 !here                              ? "not here; get it with: " + get
-                 : state == data::SetState::damaged ? "damaged: " + reason + "; replace it with: " + get
-                 : reason.empty()                   ? folder
-                                                    : reason + "; make it readable");
-    }
-    sets.emplace_back(config::Value::Object{{"name", entry.name}, {"path", folder}, {"present", here}, {"damage", reason}});
+    const SetState found = data::state_of(entry, folder);
+    const auto& [state, words] = [&]() -> std::pair<const char*, std::string> {
+      switch (found.state) {
+        case SetState::absent: return {"absent", "not here; get it with: " + get};
+        case SetState::damaged: return {"damaged", "damaged: " + found.reason + "; replace it with: " + get};
+        case SetState::unreadable: return {"unreadable", found.reason + "; make it readable"};
+        default: return {"whole", folder};
+      }
+    }();
+    if (!json) fmt::print("{:<10} {}\n", entry.name, words);
+    sets.emplace_back(config::Value::Object{{"name", entry.name}, {"path", folder}, {"state", state}, {"reason", found.reason}});
   }
   if (json) fmt::print("{}\n", config::dump(sets, 2));
 }

@@ -97,7 +97,7 @@ def data_options(build, root):
             raise Failed(f"--data {root}: no such folder")
         return [f"data.root={pathlib.Path(root).resolve()}"]
     listed = json.loads(subprocess.run([build / "azimuth", "data", "list", "--json"], capture_output=True, text=True, check=True).stdout)
-    if any(entry["name"] == "cifar10" and entry["present"] for entry in listed):
+    if any(entry["name"] == "cifar10" and entry["state"] == "whole" for entry in listed):
         return []
     print("CIFAR-10 is not here: training on drawings of the same shape (--data ROOT, or `azimuth data get cifar10`)", file=sys.stderr)
     return ["data.type=shapes"]

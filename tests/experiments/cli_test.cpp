@@ -222,23 +222,28 @@ TEST_CASE("help, version, doctor and data") {
   CHECK(onednn);
   ::setenv("XDG_CACHE_HOME", "/nowhere/cache", 1);
   CHECK(run_azimuth({"data", "path"}).out == "/nowhere/cache/azimuth/datasets\n");
-  for (const json& set : output_of({"data", "list", "--json"})) CHECK(set["present"] == false);
+  for (const json& set : output_of({"data", "list", "--json"})) CHECK(set["state"] == "absent");
   ::unsetenv("XDG_CACHE_HOME");
 }
 
-TEST_CASE("a damaged data set is listed as damaged, by doctor too") {
+TEST_CASE("a data set that is damaged, or cannot be read, is listed as such, by doctor too") {
   TemporaryFolder cache;
   const fs::path set = cache.path / "azimuth" / "datasets" / "cifar-100-binary";
   fs::create_directories(set);
   write_file((set / "train.bin").string(), "too short");
+  const fs::path loop = set.parent_path() / "cifar-10-batches-bin";
+  fs::create_directory_symlink(loop, loop);
   ::setenv("XDG_CACHE_HOME", cache.path.c_str(), 1);
   const json list = output_of({"data", "list", "--json"}), findings = output_of({"doctor", "--json"});
   const std::string text = run_azimuth({"data", "list"}).out;
   ::unsetenv("XDG_CACHE_HOME");
   const std::string damage = "cifar100: " + (set / "train.bin").string() + " ends in record 0: 9 bytes";
-  CHECK(list[0]["damage"] == "");
-  CHECK(list[1]["present"] == true);
-  CHECK(list[1]["damage"].get<std::string>().find(damage) == 0);
+  const std::string unreadable = "cannot read " + loop.string() + ": Too many levels of symbolic links";
+  CHECK(list[0]["state"] == "unreadable");
+  CHECK(list[0]["reason"] == unreadable);
+  CHECK(text.find("cifar10    " + unreadable + "; make it readable\n") != std::string::npos);
+  CHECK(list[1]["state"] == "damaged");
+  CHECK(list[1]["reason"].get<std::string>().find(damage) == 0);
   CHECK(text.find("cifar100   damaged: " + damage) != std::string::npos);
   CHECK(text.find("; replace it with: azimuth data get cifar100\n") != std::string::npos);
   bool found = false;

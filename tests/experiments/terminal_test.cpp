@@ -1,12 +1,16 @@
 // What someone at a terminal sees, and what signals do.
+#include <arpa/inet.h>
 #include <doctest/doctest.h>
+#include <netinet/in.h>
 #include <pty.h>
 #include <signal.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <filesystem>
 #include <functional>
+#include <thread>
 
 #include "experiments/files.h"
 #include "experiments/interrupt.h"
@@ -93,6 +97,44 @@ TEST_CASE("the first signal is noted, the second kills; both say so") {
           "\r\x1b[Kazimuth: saving; once more stops at once\r\n"
           "\r\x1b[Kazimuth: stopped at once; nothing is lost\r\n");
   }
+}
+
+TEST_CASE("upon a second signal a training speaks of its checkpoint, a download of none") {
+  TemporaryFolder folder;
+  // Two signals come at once, that no step and no poll ends between them.
+  const auto stopped_twice = [](const std::vector<std::string>& arguments, const std::filesystem::path& sign) {
+    RunningCommand command(arguments);
+    for (int wait = 0; wait < 6000 && !std::filesystem::exists(sign); ++wait)
+      std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    for (const int number : {SIGSTOP, SIGINT, SIGTERM, SIGCONT}) command.signal(number);
+    const CommandResult result = command.wait();
+    CHECK((result.exit == -SIGINT || result.exit == -SIGTERM));
+    return result.err;
+  };
+  const std::string config = (folder.path / "exp.json").string(), run = (folder.path / "run").string();
+  write_file(config, tiny_config(R"({"epochs": 100000, "threads": 1})"));
+  CHECK(has(stopped_twice({"train", config, "--run", run}, run + "/metrics.jsonl"),
+            "azimuth: finishing the step, then saving; once more stops at once\n"
+            "azimuth: stopped at once; the last checkpoint stays as it was\n"));
+
+  // A server that never answers.
+  const int server = ::socket(AF_INET, SOCK_STREAM, 0);
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t length = sizeof address;
+  REQUIRE(::bind(server, reinterpret_cast<sockaddr*>(&address), length) == 0);
+  REQUIRE(::listen(server, 1) == 0);
+  ::getsockname(server, reinterpret_cast<sockaddr*>(&address), &length);
+  const std::string url = "http://127.0.0.1:" + std::to_string(ntohs(address.sin_port));
+  ::setenv("XDG_CACHE_HOME", folder.path.c_str(), 1);
+  const std::string said = stopped_twice({"data", "get", "cifar10", "--url", url},
+                                         folder.path / "azimuth" / "datasets" / "cifar-10-binary.tar.gz.part");
+  ::unsetenv("XDG_CACHE_HOME");
+  ::close(server);
+  CHECK(said ==
+        "azimuth: stopping the download; once more stops at once\n"
+        "azimuth: stopped at once\n");
 }
 
 TEST_CASE("after a guard, signals do what they did before it") {

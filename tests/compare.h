@@ -6,6 +6,7 @@
 #include <string>
 
 #include "core/backend/info.h"
+#include "core/error.h"
 #include "core/tensor.h"
 
 namespace az::test {
@@ -24,6 +25,16 @@ inline double distance(const Tensor& a, const Tensor& b) {
 }
 
 inline bool has(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
+
+// What the Error says that f throws.
+template <class F> std::string error_of(F&& f) {
+  try {
+    f();
+  } catch (const Error& error) {
+    return error.what();
+  }
+  return "no error";
+}
 
 // Whether what needs bf16 arithmetic is left out here, which is said.
 inline bool skipped_without_bf16() {

@@ -2,23 +2,16 @@
 
 #include "core/autograd.h"
 #include "core/ops.h"
+#include "tests/compare.h"
 
 using namespace az;
+using test::error_of;
 using Values = std::vector<double>;
 
 namespace {
 
 Tensor leaf(const Values& values) { return Tensor::of<double>({int64_t(values.size())}, values).set_requires_grad(); }
 Values values(const Tensor& t) { return t.to_vector<double>(); }
-
-std::string error_of(const std::function<void()>& f) {
-  try {
-    f();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "no error";
-}
 
 const char* const freed =
     "square: backward: its saved tensors were freed by an earlier backward(); pass {.retain_graph = true} to that one to go "

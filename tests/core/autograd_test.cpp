@@ -9,8 +9,10 @@
 #include "core/ops/elementwise.h"
 #include "core/ops/matmul.h"
 #include "core/ops/reduce.h"
+#include "tests/compare.h"
 
 using namespace az;
+using test::error_of;
 using Values = std::vector<double>;
 
 namespace {
@@ -29,15 +31,6 @@ Tensor doubled(const Tensor& x, std::function<Grads(const Back&)> gradient) {
   Tensor value = x * 2.0;
   GradMode recording(true);
   return record("doubled", value, {x}, saved(), ByKernel{std::move(gradient)});
-}
-
-std::string error_of(const std::function<void()>& f) {
-  try {
-    f();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "no error";
 }
 
 }  // namespace

@@ -5,22 +5,15 @@
 
 #include "core/autograd.h"
 #include "core/ops.h"
+#include "tests/compare.h"
 
 using namespace az;
+using test::error_of;
 using Values = std::vector<double>;
 
 namespace {
 
 constexpr double infinity = std::numeric_limits<double>::infinity(), nan_value = std::numeric_limits<double>::quiet_NaN();
-
-std::string error_of(const std::function<void()>& f) {
-  try {
-    f();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "no error";
-}
 
 // Equal, or both NaN.
 bool same(const Tensor& x, const Values& wanted) {

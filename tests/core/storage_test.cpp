@@ -6,21 +6,10 @@
 #include <new>
 
 #include "core/ops.h"
+#include "tests/compare.h"
 
 using namespace az;
-
-namespace {
-
-std::string message_of(const std::function<void()>& call) {
-  try {
-    call();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "no error";
-}
-
-}  // namespace
+using test::error_of;
 
 TEST_CASE("storage: ids are never given twice, versions count the changes in place") {
   const uint64_t first = Storage(64).id();
@@ -40,18 +29,18 @@ TEST_CASE("storage: ids are never given twice, versions count the changes in pla
 TEST_CASE("memory: what cannot be had is refused, naming shape and bytes, and nothing is lost") {
   const size_t in_use = memory_stats().in_use;
   const std::string remedy = "; a smaller batch or narrower layers take less";
-  CHECK(message_of([] { Tensor::empty({int64_t(1) << 62}); }) ==
+  CHECK(error_of([] { Tensor::empty({int64_t(1) << 62}); }) ==
         "out of memory: f32 [4611686018427387904] takes 1.84e+19 bytes" + remedy);
-  CHECK(message_of([] {
+  CHECK(error_of([] {
           Tensor::empty({1 << 30, 1 << 30}, DType::f64);
         }) == "out of memory: f64 [1073741824,1073741824] takes 9.22e+18 bytes" + remedy);
-  CHECK(message_of([] { zeros({1 << 24, 1 << 24}); }) == "out of memory: f32 [16777216,16777216] takes 1.13e+15 bytes" + remedy);
+  CHECK(error_of([] { zeros({1 << 24, 1 << 24}); }) == "out of memory: f32 [16777216,16777216] takes 1.13e+15 bytes" + remedy);
   const std::string too_many = "shape: [4294967296,2147483648] has too many elements";
-  CHECK(message_of([] { Tensor::empty({int64_t(1) << 32, int64_t(1) << 31}); }) == too_many);
-  CHECK(message_of([] {
+  CHECK(error_of([] { Tensor::empty({int64_t(1) << 32, int64_t(1) << 31}); }) == too_many);
+  CHECK(error_of([] {
           Tensor::empty({0, int64_t(1) << 32, int64_t(1) << 31});
         }).starts_with("shape: [0,4294967296,2147483648] has too many"));
-  CHECK(message_of([] { full({}, 1).reshape({int64_t(1) << 32, int64_t(1) << 32, -1}); }).starts_with("reshape: "));
+  CHECK(error_of([] { full({}, 1).reshape({int64_t(1) << 32, int64_t(1) << 32, -1}); }).starts_with("reshape: "));
   CHECK(Tensor::empty({0, 1 << 30}).numel() == 0);
   CHECK(memory_stats().in_use == in_use);
 }

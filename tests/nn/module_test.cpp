@@ -16,6 +16,7 @@
 #include "tests/compare.h"
 
 using namespace az;
+using test::error_of;
 using test::has;
 using Names = std::vector<std::string>;
 
@@ -53,15 +54,6 @@ Names names_of(const nn::Module& module) {
   Names names;
   for (const Parameter& p : module.parameters()) names.push_back(p.name);
   return names;
-}
-
-template <class F> std::string error_of(F&& f) {
-  try {
-    f();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "no error";
 }
 
 }  // namespace

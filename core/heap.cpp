@@ -49,7 +49,9 @@ Heap::Heap() {
 }
 
 Heap::~Heap() {
-  if (begin_) munmap(begin_, size_t(end_ - begin_));
+  if (!begin_) return;
+  ASAN_UNPOISON_MEMORY_REGION(begin_, size_t(top_ - begin_));  // for who gets these addresses next
+  munmap(begin_, size_t(end_ - begin_));
 }
 
 size_t Heap::rounded(size_t bytes) { return std::max((bytes + alignment - 1) / alignment * alignment, alignment) + gap; }

@@ -30,10 +30,10 @@ struct GroupOptions {
     f("frozen", &GroupOptions::frozen, "keeps these parameters as they are: no gradient, no update");
     f("trust_ratio", &GroupOptions::trust_ratio,
       "each step of a parameter, decay included, is made lr * trust_ratio * its norm long: LAMB with adamw, in LARS's manner "
-      "with sgd",
-      config::more_than(0));
+      "with sgd; 0: it keeps its length",
+      config::at_least(0));
     f("renormalize_every", &GroupOptions::renormalize_every,
-      "after every so many steps a parameter is scaled back to the norm it had before the first", config::at_least(1));
+      "after every so many steps a parameter is scaled back to the norm it had before the first; 0: never", config::at_least(0));
   }
   void validate() const;  // a group states a selector and an option
 };

@@ -116,6 +116,15 @@ TEST_CASE("Weights of zeros take the step as it is, and no step at all stays one
   }
 }
 
+TEST_CASE("A later group switches norm control off again") {
+  for (const char* off : {R"("trust_ratio": 0)", R"("renormalize_every": 0)"}) {
+    CAPTURE(std::string(off));
+    const std::string on = std::string(off).replace(std::string(off).size() - 1, 1, "1");
+    CHECK(stepped(on, {3, 3, 3, 3}, {1, 1, 1, 1}) != Vector(4, 2.875));
+    CHECK(stepped(on + R"(}, {"pattern": "*", )" + off, {3, 3, 3, 3}, {1, 1, 1, 1}) == Vector(4, 2.875));
+  }
+}
+
 // w - lr ||w|| g / ||g||, here 3 - 0.125 * 6 * 0.5.
 TEST_CASE("The trust ratio scales steps of gradients however small and large") {
   for (double size : {1e-30, 1e-8, 1.0, 1e10}) {

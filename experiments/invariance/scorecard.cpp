@@ -125,7 +125,7 @@ Scorecard judge_config(const ExperimentConfig& config, int64_t batches) {
 
 Scorecard judge_run(const std::string& folder, int64_t batches, const std::string& checkpoint) {
   Experiment experiment(load_run_config(folder));
-  const Checkpoint loaded = load_checkpoint(folder + "/checkpoints/" + checkpoint, limits_of(experiment));
+  const Checkpoint loaded = load_checkpoint(folder + "/checkpoints/" + checkpoint);
   experiment.model->load_state(loaded.model.tensors);
   use_algorithms(experiment.config, loaded.algorithms);
   const Scorecard scorecard = judge(experiment, batches, checkpoint);

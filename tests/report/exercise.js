@@ -6,7 +6,7 @@ async function exercise(expect) {
   const check = (holds, words) => (holds ? ++held : problems.push(words));
   const pause = (ms) => new Promise((go) => setTimeout(go, ms));
   const drawn = async () => {
-    for (let i = 0; i < 500; ++i) {
+    for (let i = 0; i < 3000; ++i) {
       await pause(20);
       if (document.body.hasAttribute("data-drawn")) return;
     }

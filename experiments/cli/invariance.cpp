@@ -7,7 +7,6 @@
 #include <memory>
 #include <vector>
 
-#include "core/config/json_document.h"
 #include "experiments/cli/commands.h"
 #include "experiments/invariance/scorecard.h"
 
@@ -29,8 +28,8 @@ void judge(const Arguments& arguments) {
   if (is_run && !arguments.overrides.empty()) throw ConfigError("--set: a run has its config already; give the config instead");
   const Scorecard scorecard = is_run ? judge_run(arguments.path, arguments.batches, arguments.checkpoint)
                                      : judge_config(load_config(arguments.path, arguments.overrides), arguments.batches);
-  if (is_run) fmt::print(stderr, "written to {}/invariance.json\n", arguments.path);
-  fmt::print("{}", arguments.json ? config::dump(to_value(scorecard), 1) + "\n" : table(scorecard));
+  fmt::print("{}", arguments.json ? to_json(scorecard) : table(scorecard));
+  if (is_run) fmt::print(stderr, "written to {}\n", write_scorecard(scorecard, arguments.path));
 }
 
 }  // namespace
@@ -44,7 +43,7 @@ void add_invariance_command(CLI::App& app, Outcome&) {
       ->check(CLI::IsMember({"best", "last"}))
       ->capture_default_str();
   command->add_option("--batches", arguments->batches, "training batches on which SGDP's rule is tried")
-      ->check(CLI::Range(int64_t(1), int64_t(100000)))
+      ->check(CLI::Range(int64_t(1), int64_t(1000)))
       ->capture_default_str();
   command->add_flag("--json", arguments->json, "print JSON, with the loss at each length");
   command->callback([=] { judge(*arguments); });

@@ -8,7 +8,6 @@
 #include "core/config/json_document.h"
 #include "core/files.h"
 #include "experiments/checkpoint.h"
-#include "experiments/trainer.h"
 
 namespace az::experiments {
 namespace {
@@ -40,9 +39,12 @@ std::string numbers_in_words(const Judged& judged) {
   const auto structure = judged.structure(), numbers = judged.numbers();
   const double change = std::max(judged.change(), structure == optim::View::channel ? judged.channel_change() : 0);
   const bool is_eps = judged.residue_order && *judged.residue_order > 1.5 && *judged.residue_order < 2.5;
+  const bool counts =
+      numbers && structure && *numbers != *structure;  // where less is within the tolerance, an odd order is chance
   const std::string shrinks =
-      judged.residue_order ? fmt::format(", shrinking as 1/a^{:.2f}{}", *judged.residue_order, is_eps ? ", as an eps does" : "")
-                           : "";
+      judged.residue_order && (is_eps || counts)
+          ? fmt::format(", shrinking as 1/a^{:.2f}{}", *judged.residue_order, is_eps ? ", as an eps does" : "")
+          : "";
   if (!numbers) return "it is zero, so numbers cannot tell";
   if (!structure) return fmt::format("they say {}: the loss changes by up to {:.2g}", optim::name_of(*numbers), change);
   if (judged.gradient_norm == 0) return "at these weights nothing depends on it: its gradient is zero";
@@ -128,10 +130,7 @@ Scorecard judge_run(const std::string& folder, int64_t batches, const std::strin
   const Checkpoint loaded = load_checkpoint(folder + "/checkpoints/" + checkpoint);
   experiment.model->load_state(loaded.model.tensors);
   use_algorithms(experiment.config, loaded.algorithms);
-  const Scorecard scorecard = judge(experiment, batches, checkpoint);
-  const std::string json = config::dump(to_value(scorecard), 1) + "\n";
-  replace_file(folder + "/invariance.json", [&](const Put& put) { put(json.data(), json.size()); });
-  return scorecard;
+  return judge(experiment, batches, checkpoint);
 }
 
 std::string words(const Judged& judged) {
@@ -162,12 +161,19 @@ std::string table(const Scorecard& scorecard) {
   return text;
 }
 
-Value to_value(const Scorecard& scorecard) {
+std::string to_json(const Scorecard& scorecard) {
   Value::Array parameters;
   for (const Judged& judged : scorecard.parameters) parameters.push_back(value_of(judged));
-  return Value::Object{{"checkpoint", scorecard.checkpoint.empty() ? Value() : Value(scorecard.checkpoint)},
-                       {"batches", scorecard.batches},
-                       {"parameters", parameters}};
+  const Value value = Value::Object{{"checkpoint", scorecard.checkpoint.empty() ? Value() : Value(scorecard.checkpoint)},
+                                    {"batches", scorecard.batches},
+                                    {"parameters", parameters}};
+  return config::dump(value, 1) + "\n";
+}
+
+std::string write_scorecard(const Scorecard& scorecard, const std::string& folder) {
+  const std::string file = folder + "/invariance.json", json = to_json(scorecard);
+  replace_file(file, [&](const Put& put) { put(json.data(), json.size()); });
+  return file;
 }
 
 }  // namespace az::experiments

@@ -3,7 +3,6 @@
 #include <string>
 #include <vector>
 
-#include "core/config/value.h"
 #include "experiments/experiment.h"
 #include "experiments/invariance/judges.h"
 
@@ -16,7 +15,7 @@ struct Scorecard {
 };
 
 // Judges on the first `batches` batches of training, in f32: fresh weights of a config, or those of a run's checkpoint, "last" or
-// "best", as its optimizer has them; the second also writes invariance.json in the run's folder.
+// "best", as its optimizer has them.
 Scorecard judge_config(const ExperimentConfig& config, int64_t batches);
 Scorecard judge_run(const std::string& folder, int64_t batches, const std::string& checkpoint = "last");
 
@@ -26,7 +25,9 @@ std::string words(const Judged& judged);
 std::string table(const Scorecard& scorecard);
 // {"checkpoint", "batches", "parameters": [{"name", "shape", "structure", "numbers", "cosine", "verdict", "words", "loss",
 // "scaled":
-// [{"a", "loss"}, ...], "radial", "hit_rate": {"channel", "layer"}, ...}]}, as invariance.json has it.
-config::Value to_value(const Scorecard& scorecard);
+// [{"a", "loss"}, ...], "radial", "hit_rate": {"channel", "layer"}, ...}]}, as indented JSON.
+std::string to_json(const Scorecard& scorecard);
+// Makes or replaces invariance.json in a run's folder, for reports, and gives its path.
+std::string write_scorecard(const Scorecard& scorecard, const std::string& folder);
 
 }  // namespace az::experiments

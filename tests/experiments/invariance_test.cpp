@@ -62,6 +62,12 @@ Tensor own_batch_norm(const Tensor& x) {
   return centred * pow(mean(centred * centred, {{0, 2, 3}, true}) + 1e-6, -0.5);
 }
 
+// Has a weight that it makes no use of.
+struct Unused : nn::Layer<Unused> {
+  Unused() { add_parameter("weight", ones({2, 2})); }
+  Tensor forward(const Tensor& x) override { return x; }
+};
+
 struct Nothing {
   static void fields(auto&) {}
 };
@@ -70,6 +76,8 @@ void register_own_layers() {
   static std::once_flag once;
   std::call_once(once, [] {
     nn::register_builtin_models();
+    nn::LayerRegistry::add<Nothing>("unused", "of a test",
+                                    [](const Nothing&, const Shape&) { return std::make_unique<Unused>(); });
     const std::map<std::string, Own::Function> layers = {
         {"softsign", softsign}, {"rms_norm", rms_norm}, {"silent_rms", silent_rms}, {"own_batch_norm", own_batch_norm}};
     for (const auto& [name, function] : layers) {
@@ -126,6 +134,7 @@ void check(const std::string& layers, const Truth& truth) {
     REQUIRE(truth.count(name));
     CHECK(one.structure() == truth.at(name));
     CHECK(one.numbers() == truth.at(name));
+    if (truth.at(name) != View::none) CHECK((one.channel_change() < 1e-3 * one.loss) == (truth.at(name) == View::channel));
     // A row of one element has a cosine of 1, and a gradient of rounding has any.
     if (!one.cosine() || (one.shape.numel() == one.shape[0] && truth.at(name) == View::channel)) continue;
     const bool by_channel = truth.at(name) == View::channel, by_layer = truth.at(name) != View::none;
@@ -269,13 +278,36 @@ TEST_CASE("A bias that is zero hides that a length matters, which is said") {
   }
 }
 
+TEST_CASE("A weight of zeros has no length, and one that nothing depends on no gradient, which is said") {
+  const std::string conv = R"({"type": "conv2d", "out_channels": 8, "bias": false)", relu = R"(, {"type": "relu"})";
+  const auto zero = judged(conv + R"(, "init": "zeros"}, {"type": "batch_norm"})" + relu + classifier).at("0.weight");
+  CHECK(zero.structure() == channel);
+  CHECK_FALSE(zero.numbers());
+  CHECK(zero.verdict() == channel);
+  CHECK(has(words(zero), "it is zero, so numbers cannot tell"));
+
+  const nn::ModulePtr dead = network(conv + R"(}, {"type": "batch_norm"})" + relu + classifier);
+  {
+    NoGrad no_grad;
+    dead->state().at("1.weight").fill_(0);
+  }
+  const Judged unheard = judge_invariance(*dead, batches(2)).at(0);
+  CHECK(unheard.gradient_norm == 0);
+  CHECK(has(words(unheard), "at these weights nothing depends on it: its gradient is zero"));
+
+  const auto unused = judged(R"({"type": "unused"}, )" + conv + "}" + classifier).at("0.weight");
+  CHECK(words(unused) == "The loss does not depend on it.");
+}
+
 TEST_CASE("Judging leaves the network, its statistics and the random numbers as they are") {
   const nn::ModulePtr model = network(
       R"({"type": "conv2d", "out_channels": 8, "bias": false}, {"type": "batch_norm"}, {"type": "dropout"})" + classifier);
   std::map<std::string, std::vector<double>> before;
   for (const auto& [name, tensor] : model->state()) before[name] = tensor.to_vector<double>();
   const RandomState random = random_state();
-  judge_invariance(*model, batches(2));
+  model->eval();
+  CHECK(judge_invariance(*model, batches(2)).at(0).numbers() == channel);  // as in training, nevertheless
+  CHECK_FALSE(model->training());
   for (const auto& [name, tensor] : model->state()) CHECK(tensor.to_vector<double>() == before.at(name));
   CHECK(random_state().seed == random.seed);
   CHECK(random_state().draws == random.draws);
@@ -318,6 +350,14 @@ TEST_CASE("azimuth invariance: fresh weights of a config, those of a run, and wh
   CHECK(missing.exit == 3);
   CHECK(has(missing.err, "there is no checkpoint at"));
 
+  fs::create_directory(run + "/invariance.json.d");
+  fs::remove(run + "/invariance.json");
+  fs::rename(run + "/invariance.json.d", run + "/invariance.json");  // a folder, which no file can replace
+  const CommandResult unwritable = run_azimuth({"invariance", run});
+  CHECK(unwritable.exit == 1);
+  CHECK(has(unwritable.out, "0.weight"));  // what was found is not lost
+  CHECK(has(unwritable.err, "invariance.json: cannot be written"));
+
   const std::string weights = run + "/checkpoints/last/model.safetensors";
   SafeTensors model = read_safetensors(weights);
   model.tensors.at("0.weight").fill_(NAN);
@@ -327,4 +367,5 @@ TEST_CASE("azimuth invariance: fresh weights of a config, those of a run, and wh
   CHECK(has(nan.err, "the first number that is not finite is in 0.weight"));
   write_file(config, "no JSON");
   CHECK(run_azimuth({"invariance", config}).exit == 2);
+  CHECK(run_azimuth({"invariance", (folder.path / "nowhere").string()}).exit == 2);
 }

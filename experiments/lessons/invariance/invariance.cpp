@@ -44,7 +44,9 @@ double share_below(const std::vector<double>& values, double bound) {
 }
 
 void judge_network(LessonRun& run) {
-  const Scorecard scorecard = judge_run(train(run, "network", network), 16);
+  const std::string folder = train(run, "network", network);
+  const Scorecard scorecard = judge_run(folder, 16);
+  write_scorecard(scorecard, folder);
   std::map<std::string, Judged> judged;
   for (const Judged& one : scorecard.parameters) judged.emplace(one.name, one);
   for (const auto& [name, what, view] : known) {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 namespace az {
 
@@ -18,5 +19,8 @@ struct Cores {
   int threads() const;
 };
 Cores cores();
+// The numbers of the cores that this process may run on, also where OpenMP has bound the calling thread to one of them
+// (OMP_PROC_BIND): a process that such a thread starts would be held to that one.
+std::vector<int> allowed_cores();
 
 }  // namespace az

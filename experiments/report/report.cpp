@@ -7,6 +7,7 @@
 #include <filesystem>
 
 #include "core/config/json_document.h"
+#include "experiments/html.h"
 #include "experiments/report/norm_identity.h"
 #include "experiments/report/page.h"
 #include "experiments/report/run_data.h"
@@ -249,19 +250,6 @@ std::string title_of(const std::vector<RunData>& runs, const std::vector<config:
   if (runs.size() != 1) return fmt::format("{} runs", runs.size());
   const std::string name = string_at(runs.front().config, "name");
   return name.empty() ? runs.front().folder : name;
-}
-
-std::string escaped_html(const std::string& text) {
-  std::string out;
-  for (const char c : text) {
-    switch (c) {
-      case '<': out += "&lt;"; break;
-      case '>': out += "&gt;"; break;
-      case '&': out += "&amp;"; break;
-      default: out += c;
-    }
-  }
-  return out;
 }
 
 }  // namespace

@@ -1,16 +1,18 @@
 #include "experiments/sweep/child.h"
 
 #include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <cerrno>
-#include <csignal>
 #include <cstring>
 #include <string_view>
 #include <utility>
 
+#include "core/backend/cores.h"
 #include "core/error.h"
 
 namespace az::experiments {
@@ -44,9 +46,20 @@ Child::Child(const std::vector<std::string>& arguments, const std::string& log, 
   log_.seekg(0, std::ios::end);
   const int in = ::open("/dev/null", O_RDONLY | O_CLOEXEC);
   const pid_t parent = ::getpid();
+  cpu_set_t cores;
+  CPU_ZERO(&cores);
+  for (int core : allowed_cores()) CPU_SET(core, &cores);
+  // A signal that arrives before the new program runs has to end it, not to be noted by our handler's copy.
+  sigset_t stops, before;
+  ::sigemptyset(&stops);
+  for (int number : {SIGINT, SIGTERM}) ::sigaddset(&stops, number);
+  ::pthread_sigmask(SIG_BLOCK, &stops, &before);
   process_ = ::fork();
   if (process_ == 0) {  // nothing from here on may allocate or lock
+    for (int number : {SIGINT, SIGTERM}) ::signal(number, SIG_DFL);
+    ::sigprocmask(SIG_SETMASK, &before, nullptr);
     ::setpgid(0, 0);
+    ::sched_setaffinity(0, sizeof cores, &cores);
     ::prctl(PR_SET_PDEATHSIG, SIGTERM);
     if (::getppid() != parent) ::_exit(1);
     ::dup2(in, STDIN_FILENO);
@@ -57,6 +70,7 @@ Child::Child(const std::vector<std::string>& arguments, const std::string& log, 
     ::_exit(127);
   }
   const int error = errno;
+  ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
   ::close(in);
   ::close(out);
   if (process_ < 0) fail("cannot start another process: {}", std::strerror(error));

@@ -78,7 +78,6 @@ class Runner {
   Runner(const Sweep& sweep, const SweepRunnerOptions& options) : sweep_(sweep), options_(options) {
     for (const SweepRun& run : sweep.runs) result_.states.push_back(state_of(run, folder_of(run)));
     result_.failures.resize(sweep.runs.size());
-    if (options.jobs > 1) threads_ = std::max(1, int(thread_count() / options.jobs));
   }
 
   SweepResult run() {
@@ -114,7 +113,7 @@ class Runner {
     const auto count = [&](RunState state) { return std::count(result_.states.begin(), result_.states.end(), state); };
     fmt::print(stderr, "sweep {}: {} runs, {} done, {} unfinished; {} at a time{}, in {}\n", sweep_.name, sweep_.runs.size(),
                count(RunState::done), count(RunState::unfinished), options_.jobs,
-               threads_ ? fmt::format(" with {} thread{} each", *threads_, *threads_ == 1 ? "" : "s") : "", options_.folder);
+               share(0) ? fmt::format(" with {} thread{} each", *share(0), *share(0) == 1 ? "" : "s") : "", options_.folder);
   }
 
   void start(size_t index) {
@@ -123,13 +122,27 @@ class Runner {
     if (result_.states[index] == RunState::done) return;
     std::vector<std::string> arguments = {"resume", folder};
     if (result_.states[index] == RunState::absent) {
-      fs::remove_all(folder);  // what a run killed at its start has left
+      std::error_code stays;
+      fs::remove_all(folder, stays);  // what a run killed at its start has left
       arguments = {"train", run.base};
       for (const std::string& text : run.overrides) arguments.insert(arguments.end(), {"--set", text});
       arguments.insert(arguments.end(), {"--run", folder});
     }
     say(index, result_.states[index] == RunState::absent ? "starts" : "goes on");
-    jobs_.push_back({index, Child(arguments, folder + ".log", threads_)});
+    try {
+      jobs_.push_back({index, Child(arguments, folder + ".log", share(index))});
+    } catch (const Error& error) {
+      fail_run(index, error.what());
+    }
+  }
+
+  // The threads of a run that starts now: its part of the cores where others train beside it, else as for any program.
+  std::optional<int> share(size_t index) const {
+    const auto begin = result_.states.begin();
+    const int64_t left =
+        std::count_if(begin + int64_t(index), result_.states.end(), [](RunState s) { return s != RunState::done; });
+    const int64_t beside = std::min(options_.jobs, int64_t(jobs_.size()) + left);
+    return beside > 1 ? std::optional(std::max(1, int(thread_count() / beside))) : std::nullopt;
   }
 
   // Whether the job has ended.
@@ -146,14 +159,19 @@ class Runner {
     // One that had not yet come to noting signals dies of the one passed on, and nothing is lost.
     const int stop = int(InterruptGuard::received());
     const bool stopped = stop != 0 && (exit == stop || exit == 128 - stop);
-    result_.states[index] = exit == 0 ? RunState::done : stopped ? RunState::unfinished : RunState::failed;
+    result_.states[index] = exit == 0 ? RunState::done : RunState::unfinished;
     if (exit == 0) return say(index, "done");
     if (stopped) return;
-    std::string& failure = result_.failures[index];
-    failure = exit < 0 ? fmt::format("killed by signal {}", -exit) : fmt::format("exit code {}", exit);
+    std::string failure = exit < 0 ? fmt::format("killed by signal {}", -exit) : fmt::format("exit code {}", exit);
     constexpr std::string_view mark = "azimuth: ";
     if (exit > 0 && last_line.starts_with(mark)) failure += ": " + last_line.substr(mark.size());
-    say(index, fmt::format("FAILED, {}; see {}.log", failure, folder_of(sweep_.runs[index])));
+    fail_run(index, fmt::format("{}; see {}.log", failure, folder_of(sweep_.runs[index])));
+  }
+
+  void fail_run(size_t index, const std::string& failure) {
+    result_.states[index] = RunState::failed;
+    result_.failures[index] = failure;
+    say(index, "FAILED, " + failure);
   }
 
   void say(size_t index, const std::string& what) const {
@@ -163,7 +181,6 @@ class Runner {
 
   const Sweep& sweep_;
   SweepRunnerOptions options_;
-  std::optional<int> threads_;  // for each run; none: as for any program
   std::vector<Job> jobs_;
   SweepResult result_;
 };

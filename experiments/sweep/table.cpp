@@ -8,6 +8,7 @@
 #include <map>
 
 #include "core/config/json_document.h"
+#include "experiments/html.h"
 #include "experiments/log/csv.h"
 
 namespace az::experiments {
@@ -97,20 +98,6 @@ std::vector<std::vector<std::string>> cells(const SweepTable& table) {
   return rows;
 }
 
-std::string escaped(const std::string& text) {
-  std::string result;
-  for (char c : text) {
-    switch (c) {
-      case '<': result += "&lt;"; break;
-      case '>': result += "&gt;"; break;
-      case '&': result += "&amp;"; break;
-      case '"': result += "&quot;"; break;
-      default: result += c;
-    }
-  }
-  return result;
-}
-
 }  // namespace
 
 SweepTable sweep_table(const Sweep& sweep, const SweepResult& result, const std::string& folder) {
@@ -186,14 +173,15 @@ std::string SweepTable::html() const {
   bool head = true;
   for (const auto& row : cells(*this)) {
     rows += "<tr>";
-    for (const std::string& cell : row) rows += head ? "<th>" + escaped(cell) + "</th>" : "<td>" + escaped(cell) + "</td>";
+    for (const std::string& cell : row)
+      rows += head ? "<th>" + escaped_html(cell) + "</th>" : "<td>" + escaped_html(cell) + "</td>";
     rows += "</tr>\n";
     head = false;
   }
   std::string failures;
   for (const Value& run : runs.as_array()) {
     if (const Value* failure = run.find("failure"))
-      failures += fmt::format("<li>{}: {}</li>\n", escaped(run.at("name").as_string()), escaped(failure->as_string()));
+      failures += fmt::format("<li>{}: {}</li>\n", escaped_html(run.at("name").as_string()), escaped_html(failure->as_string()));
   }
   if (!failures.empty()) failures = "<h2>Failed</h2>\n<ul>\n" + failures + "</ul>\n";
   return fmt::format(R"(<!DOCTYPE html>
@@ -216,7 +204,7 @@ th:first-child, td:first-child {{ text-align: left }}
 standard deviation, and the best run.</p>
 {3}</html>
 )",
-                     escaped(name), escaped(description), rows, failures);
+                     escaped_html(name), escaped_html(description), rows, failures);
 }
 
 Value SweepTable::json() const {

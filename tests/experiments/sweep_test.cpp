@@ -9,6 +9,7 @@
 #include <sstream>
 #include <thread>
 
+#include "core/backend/cores.h"
 #include "core/error.h"
 #include "experiments/files.h"
 #include "experiments/sweep/plan.h"
@@ -324,8 +325,25 @@ TEST_CASE("runs at the same time share the cores") {
     CHECK(json::parse(read_file(fmt::format("{}/{}/environment.json", place.runs, name)))["threads"] == 2);
 
   const Place alone(R"({"base": "base.json"})", R"({"epochs": 1})");
-  CHECK(run_through({"env", "OMP_NUM_THREADS=3"}, alone.command()).exit == 0);
+  CHECK(run_through({"env", "OMP_NUM_THREADS=3"}, alone.command({"--jobs", "2"})).exit == 0);  // nobody to share with
   CHECK(json::parse(read_file(alone.runs + "/tiny,seed=3/environment.json"))["threads"] == 3);
+}
+
+TEST_CASE("a run has all cores where OpenMP binds the sweep itself to one") {
+  if (az::cores().threads() == 1) MESSAGE("nothing to see: there is one core only");
+  const Place place(R"({"base": "base.json"})", R"({"epochs": 1})");
+  CHECK(run_through({"env", "-u", "OMP_NUM_THREADS", "OMP_PROC_BIND=true"}, place.command()).exit == 0);
+  CHECK(json::parse(read_file(place.runs + "/tiny,seed=3/environment.json"))["threads"] == az::cores().threads());
+}
+
+TEST_CASE("a run that cannot be started is a failed one") {
+  const Place place(R"({"base": "base.json", "seeds": [1, 2]})");
+  const std::string log = place.runs + "/tiny,seed=1.log";
+  fs::create_directories(log);
+  const CommandResult result = place.run();
+  CHECK(result.exit == 1);
+  CHECK(has(result.err, "[1/2] tiny,seed=1: FAILED, cannot write " + log + ": Is a directory\n"));
+  CHECK(has(result.err, "[2/2] tiny,seed=2: done\n"));
 }
 
 TEST_CASE("two sweeps do not train in one folder") {

@@ -78,8 +78,11 @@ class Bench:
         command = [self.build / "azimuth", "bench", ROOT / "experiments" / "configs" / f"{config}.json", "--json", "--steps", steps]
         return self.figures(of, [*command, *options, *(f"--set={setting}" for setting in settings)], threads)
 
-    def limit(self, net, caches, batch, threads):
-        return self.figures([net, "limit", caches], [self.build / "onednn_limit", net, caches, batch], threads)
+    def limit(self, net, caches, batch, threads, rounds):
+        """The best of the rounds, as it is a bound: images a second by mode and number type."""
+        taken = [self.figures([net, "limit", caches, turn], [self.build / "onednn_limit", net, caches, batch], threads) for turn in range(rounds)]
+        return {mode: {precision: max(figures[mode][precision] or 0 for figures in taken) for precision in taken[0][mode]}
+                for mode in ("training", "evaluation")}
 
     def machine(self):
         """A sentence on what the figures were taken on."""

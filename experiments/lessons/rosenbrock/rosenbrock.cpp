@@ -52,9 +52,15 @@ void teach(LessonRun& run) {
   const Walk decay = walk(run, "decay", decayed);
   const Walk projection =
       walk(run, "projection", {{"type", "sgdp"}, {"lr", lr}, {"momentum", beta}, {"project_momentum", false}});
-  run.compare({.what = "momentum: radius in the end", .predicted = 3.162, .measured = momentum.radius, .tolerance = 0.05});
+  run.compare({.what = "momentum: radius in the end (lr chosen for it)",
+               .predicted = 3.162,
+               .measured = momentum.radius,
+               .tolerance = 0.05});
   run.compare({.what = "decay: largest radius", .predicted = 2.527, .measured = decay.peak, .tolerance = 0.05});
-  run.compare({.what = "decay: radius in the end", .predicted = 0.836, .measured = decay.radius, .tolerance = 0.05});
+  run.compare({.what = "decay: radius in the end (decay chosen for it)",
+               .predicted = 0.836,
+               .measured = decay.radius,
+               .tolerance = 0.05});
   run.compare({.what = "projection: radius in the end", .predicted = 1.121, .measured = projection.radius, .tolerance = 0.05});
   // The shapes: one that only rises, one that turns early, one that stays low and gets there.
   run.compare({.what = "momentum: radius in the end over the largest",

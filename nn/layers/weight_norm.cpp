@@ -53,10 +53,9 @@ WeightNorm::WeightNorm(ModulePtr layer) {
 Tensor WeightNorm::forward(const Tensor& x) {
   Module& layer = child("layer");
   const Tensor& v = parameter("weight_v");
-  const Tensor norms = row_norms(v), zero = zeros(norms.shape(), norms.dtype());
+  const Tensor norms = row_norms(v), is_there = greater(norms, zeros(norms.shape(), norms.dtype())).to(norms.dtype());
   // A row of zeros would have a gradient of g / 1e-12, and be thrown far off by the next step.
-  const Tensor scale = where(greater(norms, zero), parameter("weight_g") / clamp(norms, {.min = 1e-12}), zero);
-  const Lent weight(layer, v * scale);
+  const Lent weight(layer, v * (parameter("weight_g") / clamp(norms, {.min = 1e-12}) * is_there));
   return layer(x);
 }
 

@@ -162,8 +162,10 @@ Tensor where(const Tensor& mask, const Tensor& a, const Tensor& b) {
       }
     });
   });
+  // The number 0 is a times itself for every a, and so is in the way of no scale.
+  const auto scaled = [](const Tensor& x) { return x.numel() == 1 && !x.requires_grad() && x.item() == 0 ? Tensor() : x; };
   return record(
-      "where", value, {a, b}, saved(mask), ByOps{[](const Back& k) {
+      "where", value, {scaled(a), scaled(b)}, saved(mask), ByOps{[](const Back& k) {
         Tensor none = zeros({}, k.g.dtype());
         return Grads{k.needs(0) ? where(k.saved[0], k.g, none) : Tensor(), k.needs(1) ? where(k.saved[0], none, k.g) : Tensor()};
       }},

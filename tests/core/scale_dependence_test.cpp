@@ -51,6 +51,9 @@ TEST_CASE("scale_dependence: powers add up, and a norm by itself is invariant") 
   CHECK(scale_dependence(w / (norm(w) + 1e-8), w).invariant());                // as this one is
   CHECK_FALSE(scale_dependence(w / clamp(norm(w), {.min = 0.1}), w).invariant());
   CHECK_FALSE(scale_dependence(w / (norm(w) + 0.1), w).invariant());
+  const Tensor positive = greater(w, zeros({}, DType::f64));
+  CHECK(scale_dependence(where(positive, w, zeros({}, DType::f64)), w, 4).degree == 1);  // 0 is of every degree
+  CHECK(scale_dependence(where(positive, w, ones({}, DType::f64)), w, 4).kind == Kind::broken);
 }
 
 TEST_CASE("scale_dependence: a bias is a shift, which batch norm takes out and ReLU does not") {

@@ -29,6 +29,8 @@ NormRule norm_rule(const config::Value& config) {
   if (type != "sgd" && !projects) return {{}, "no prediction: the identity is of momentum, and this is " + type};
   if (number_at(config, "optimizer.weight_decay", 0) > 0 || groups_interfere(config))
     return {{}, "no prediction: the identity is of steps without weight decay, trust ratios or renormalizing"};
+  if (string_at(config, "train.average.type") == "lookahead")
+    return {{}, "no prediction, as lookahead moves the weights after a step"};
   if (projects) {
     if (string_at(config, "optimizer.projection") == "never") return {{}, "no prediction, as projection is \"never\""};
     return {0, type + ": a projected step is orthogonal to the weight and adds its squared length"};

@@ -59,7 +59,7 @@ class Rows {
  private:
   static double fired(const Json& line) {
     const std::string view = text(line, "projected");
-    return view.empty() ? NAN : view == "none" ? 0 : 1;
+    return view == "none" ? 0 : view == "channel" ? fired_by_channel : view == "layer" ? fired_by_layer : NAN;
   }
 
   Table table_;
@@ -158,6 +158,27 @@ config::Value read_json(const std::string& folder, const std::string& name, std:
   return {};
 }
 
+// Keeps the elements of object[key] that fit; a list where there was none. What is left out is noted.
+template <class Fits> void keep_fitting(config::Value& object, const std::string& key, const std::string& name, const Fits& fits,
+                                        std::vector<std::string>& notes) {
+  config::Value::Array kept;
+  const config::Value& value = value_at(object, key);
+  if (value.is_array()) std::copy_if(value.as_array().begin(), value.as_array().end(), std::back_inserter(kept), fits);
+  if (!value.is_array() || kept.size() != value.as_array().size())
+    notes.push_back(fmt::format("{}: \"{}\" is not what it should be, so that some of it is left out.", name, key));
+  object[key] = kept;
+}
+
+void check_shapes(RunData& run) {
+  const auto is_object = [](const config::Value& value) { return value.is_object(); };
+  if (run.lesson.is_object()) keep_fitting(run.lesson, "rows", "lesson.json", is_object, run.notes);
+  if (!run.invariance.is_object()) return;
+  const auto is_named = [](const config::Value& value) { return !string_at(value, "name").empty(); };
+  keep_fitting(run.invariance, "parameters", "invariance.json", is_named, run.notes);
+  for (config::Value& parameter : run.invariance["parameters"].as_array())
+    keep_fitting(parameter, "scaled", "invariance.json, " + string_at(parameter, "name"), is_object, run.notes);
+}
+
 // The first step at which a column has no number, and at how many that is so.
 void note_gaps(const Table& table, const std::string& column, const std::string& words, std::vector<std::string>& notes) {
   const auto& values = table.columns.at(column);
@@ -186,18 +207,24 @@ const std::vector<std::string>& probe_columns() {
   return columns;
 }
 
+bool holds_run(const std::string& folder) {
+  for (const char* name : {"config.json", "metrics.jsonl", "lesson.json"}) {
+    if (fs::is_regular_file(folder + "/" + name)) return true;
+  }
+  return false;
+}
+
 RunData read_run(const std::string& folder) {
   RunData run;
   run.folder = folder;
   if (!fs::is_directory(folder))
     throw ConfigError(folder + " is not there: a report is made of run folders, which `azimuth train` makes");
-  const auto holds = [&](const char* name) { return fs::exists(folder + "/" + name); };
-  if (!holds("config.json") && !holds("metrics.jsonl") && !holds("lesson.json"))
-    throw ConfigError(folder + " is not a run folder: it has neither config.json nor metrics.jsonl");
+  if (!holds_run(folder)) throw ConfigError(folder + " is not a run folder: it has neither config.json nor metrics.jsonl");
   run.config = read_json(folder, "config.json", run.notes);
   run.environment = read_json(folder, "environment.json", run.notes);
   run.invariance = read_json(folder, "invariance.json", run.notes);
   run.lesson = read_json(folder, "lesson.json", run.notes);
+  check_shapes(run);
   const Metrics metrics = read_lines(folder + "/metrics.jsonl", run.notes);
   run.steps = metrics.steps.table();
   run.epochs = metrics.epochs.table();

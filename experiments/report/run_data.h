@@ -23,17 +23,23 @@ struct RunData {
   Table steps;                                            // epoch, lr, loss
   Table epochs;                                           // epoch, lr, {train,validation,test}_{loss,accuracy}, seconds
   std::vector<std::string> layers;                        // the parameters that the probe watched, in its order
-  std::vector<Table> probe;                               // of each, all at the same steps; probe_columns() and "fired", 1 or 0
+  std::vector<Table> probe;                               // of each, all at the same steps: probe_columns()
   std::vector<Path> paths;
 
   bool trained() const { return steps.rows() + epochs.rows() + probe.size() + paths.size() > 0; }
 };
 
+// Numbers for the view on which a step's projection fired, in the column "fired"; 0 where it did not.
+constexpr double fired_by_channel = 1, fired_by_layer = 2;
+
 // What is taken from lines of kind scale_invariance (probes/scale_invariance.h); radial without its sign.
 const std::vector<std::string>& probe_columns();
 
-// Reads config.json, environment.json, metrics.jsonl, invariance.json and lesson.json. Throws ConfigError where none of
-// config.json, metrics.jsonl and lesson.json is there; everything else is a note.
+// Whether a folder is one of a run or a lesson: it holds config.json, metrics.jsonl or lesson.json.
+bool holds_run(const std::string& folder);
+
+// Reads config.json, environment.json, metrics.jsonl, invariance.json and lesson.json. Parts of a shape that
+// the page cannot draw are left out, with a note. Throws ConfigError where !holds_run(folder).
 RunData read_run(const std::string& folder);
 
 // obj.a.b of "a.b"; null where it is not there.

@@ -2,18 +2,25 @@
 
 #include <algorithm>
 #include <cmath>
+#include <set>
 
 namespace az::experiments {
 namespace {
 
-// The two extremes of column[begin, end) in the order they came in; NaN where no number is there.
-std::pair<double, double> extremes(const std::vector<double>& column, size_t begin, size_t end) {
+// The rows of the smallest and of the largest number in column[begin, end); `end` where there is none.
+std::pair<size_t, size_t> extreme_rows(const std::vector<double>& column, size_t begin, size_t end) {
   size_t low = end, high = end;
   for (size_t i = begin; i < end; ++i) {
     if (std::isnan(column[i])) continue;
     if (low == end || column[i] < column[low]) low = i;
     if (high == end || column[i] > column[high]) high = i;
   }
+  return {low, high};
+}
+
+// The two extremes in the order they came in; NaN where no number is there.
+std::pair<double, double> extremes(const std::vector<double>& column, size_t begin, size_t end) {
+  const auto [low, high] = extreme_rows(column, begin, end);
   if (low == end) return {NAN, NAN};
   return {column[std::min(low, high)], column[std::max(low, high)]};
 }
@@ -51,14 +58,8 @@ Table mean_of(const std::vector<Table>& tables, const std::set<std::string>& geo
   return result;
 }
 
-double stretch_for(const std::vector<const Table*>& tables, size_t points) {
-  double span = 0;
-  bool fits = true;
-  for (const Table* table : tables) {
-    fits = fits && table->rows() <= points;
-    if (table->rows() > 0) span = std::max(span, table->step.back() + 1);
-  }
-  return fits ? 0 : std::ceil(span / double(points / 2));
+double stretch_for(const Table& table, size_t points) {
+  return table.rows() <= points ? 0 : std::ceil((table.step.back() + 1 - table.step.front()) / double(points / 2 - 1));
 }
 
 Table thinned(const Table& table, double stretch) {
@@ -81,6 +82,25 @@ Table thinned(const Table& table, double stretch) {
       to.push_back(first);
       if (starts[k + 1] - starts[k] > 1) to.push_back(second);
     }
+  }
+  return result;
+}
+
+Table outline(const Table& table, const std::vector<std::string>& names, size_t points) {
+  if (table.rows() <= points) return table;
+  const size_t stretch = table.rows() / (points / (2 * names.size())) + 1;
+  std::set<size_t> kept = {0, table.rows() - 1};
+  for (size_t begin = 0; begin < table.rows(); begin += stretch) {
+    const size_t end = std::min(begin + stretch, table.rows());
+    for (const std::string& name : names) {
+      const auto [low, high] = extreme_rows(table.columns.at(name), begin, end);
+      if (low != end) kept.insert({low, high});
+    }
+  }
+  Table result;
+  for (size_t i : kept) result.step.push_back(table.step[i]);
+  for (const auto& [name, column] : table.columns) {
+    for (size_t i : kept) result.columns[name].push_back(column[i]);
   }
   return result;
 }

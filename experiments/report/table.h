@@ -22,11 +22,15 @@ Table aligned(const Table& table, const std::vector<double>& steps);
 // named in `geometric` that mean, so that one large number does not hide many small ones.
 Table mean_of(const std::vector<Table>& tables, const std::set<std::string>& geometric = {});
 
-// How long a stretch of steps must be, for thinned() to keep at most `points` rows of each table; 0 where all may stay.
-double stretch_for(const std::vector<const Table*>& tables, size_t points);
+// How long a stretch of steps must be, for thinned() to keep at most `points` rows; 0 where all may stay.
+double stretch_for(const Table& table, size_t points);
 
 // Every stretch of that many steps becomes two rows, at its first and its middle step: the smallest and the largest number of
 // each column, in the order they came in. So extremes stay, exact, and nothing moves by more than a stretch. 0: unchanged.
 Table thinned(const Table& table, double stretch);
+
+// At most about that many rows: the first, the last, and of stretches of equal length those with the smallest and the largest
+// number in each of these columns. So a curve keeps its outline, however it winds.
+Table outline(const Table& table, const std::vector<std::string>& names, size_t points);
 
 }  // namespace az::experiments

@@ -80,7 +80,7 @@ TEST_CASE("a report carries the lines of a run, its config and the command that 
   const std::string folder = write_run(temporary.path / "first", step_line(1, 2.5) + step_line(2, 1.25));
   write_file(folder + "/environment.json", R"({"command": "azimuth train x.json --set seed=2"})");
   const Json run = only_run(folder);
-  CHECK(run["label"] == "first");
+  CHECK(run["label"] == "a");
   CHECK(run["steps"]["step"] == Json({1, 2}));
   CHECK(run["steps"]["loss"] == Json({2.5, 1.25}));
   CHECK(run["config"]["name"] == "a");
@@ -106,8 +106,8 @@ TEST_CASE("a thinned line keeps its extremes, exact, and moves nothing by more t
     table.step.push_back(i + 1);
     table.columns["loss"].push_back(i == 5432 ? 17.5 : i == 5433 ? -3.25 : std::sin(i * 0.01));
   }
-  const double stretch = stretch_for({&table}, 1000);
-  CHECK(stretch == 21);  // 10001 steps in at most 500 stretches
+  const double stretch = stretch_for(table, 1000);
+  CHECK(stretch == 21);  // 10,000 steps in 499 stretches that begin within
   const Table thin = thinned(table, stretch);
   CHECK(thin.rows() <= 1000);
   CHECK(std::is_sorted(thin.step.begin(), thin.step.end()));
@@ -117,8 +117,44 @@ TEST_CASE("a thinned line keeps its extremes, exact, and moves nothing by more t
   CHECK(*bottom == -3.25);
   CHECK(top < bottom);  // in the order they came in
   CHECK(std::abs(thin.step[size_t(top - loss.begin())] - 5433) <= stretch);
-  CHECK(stretch_for({&thin}, 1000) == 0);
+  CHECK(stretch_for(thin, 1000) == 0);
   CHECK(thinned(thin, 0).step == thin.step);
+}
+
+TEST_CASE("a thinned path keeps both points of a two-cycle, the first and the last") {
+  Table table;
+  for (int i = 0; i < 9001; ++i) {
+    table.step.push_back(i);
+    table.columns["x"].push_back(i % 2 ? 1 : -1);
+    table.columns["y"].push_back(i);
+  }
+  const Table path = outline(table, {"x", "y"}, 2000);
+  CHECK(path.rows() <= 2100);
+  CHECK(path.step.front() == 0);
+  CHECK(path.step.back() == 9000);
+  const auto& x = path.columns.at("x");
+  for (size_t i = 0; i + 8 < x.size(); ++i) CHECK(std::count(x.begin() + long(i), x.begin() + long(i) + 8, 1) > 0);
+  CHECK(std::count(x.begin(), x.end(), 1) > 400);
+  CHECK(std::count(x.begin(), x.end(), -1) > 400);
+  CHECK(outline(table, {"x", "y"}, 10'000).rows() == 9001);
+}
+
+TEST_CASE("each run is thinned by its own length, and a page holds a million numbers of layers at the most") {
+  TemporaryFolder temporary;
+  std::string many, few;
+  for (int i = 1; i <= 3000; ++i) many += step_line(i, 1.0 / i);
+  for (int i = 1; i <= 900; ++i) few += step_line(i, 1.0 / i);
+  const Json runs =
+      data_in(report_html({write_run(temporary.path / "many", many), write_run(temporary.path / "few", few)}))["runs"];
+  CHECK(runs[0]["steps"]["loss"].size() <= 1000);
+  CHECK(runs[1]["steps"]["loss"].size() == 900);
+  std::string layers;
+  for (int step = 1; step <= 40; ++step) {
+    for (int layer = 0; layer < 2500; ++layer) layers += probe_line(step, fmt::format("layer{}.weight", layer), 1 + step, 0.1);
+  }
+  const Json probe = only_run(write_run(temporary.path / "deep", layers))["probe"];
+  CHECK(probe["step"].size() <= 33);  // 2501 layers, 12 columns
+  CHECK(probe["norm"][1].back() == 41);
 }
 
 TEST_CASE("a number that is not there stays away from extremes and means") {
@@ -147,6 +183,7 @@ TEST_CASE("layers: values, mean, share of projected steps, epochs and counts") {
   CHECK(probe["norm"] == Json::parse("[[3,3,3],[2,3,3],[4,null,null]]"));
   CHECK(probe["radial"][1] == Json({0.25, 0.25, 0.25}));
   CHECK(probe["fired"][1] == 1);
+  CHECK(probe["fired_layer"][1].empty());
   CHECK(probe["heat"]["epochs"] == Json({1, 2}));
   CHECK(probe["heat"]["values"] == Json::parse("[[0.5,0.5],[0.25,null]]"));
   CHECK(probe["histogram"][0][34] == 3);  // 0.5 lies in [10^-0.5, 10^-0.25)
@@ -199,6 +236,7 @@ TEST_CASE("where the norm is not predicted, the report says why") {
   CHECK(has(rule(R"({"type": "sgd", "weight_decay": 1e-4})").words, "weight decay"));
   CHECK(has(rule(R"({"type": "sgd", "groups": [{"kind": "weight", "trust_ratio": 0.001}]})").words, "trust"));
   CHECK(has(rule(R"({"type": "adam"})").words, "this is adam"));
+  CHECK(has(rule(R"({"type": "sgd"}, "train": {"average": {"type": "lookahead"}})").words, "lookahead"));
   CHECK(has(rule("null").words, "not known"));
 }
 
@@ -226,7 +264,7 @@ TEST_CASE("damaged and missing files: the page is made, and says what it lacks")
 
   const Json zeros = only_run(write_run(temporary.path / "zeros", probe_line(1, "dead.weight", 0, NAN)));
   CHECK(any_has(zeros["notes"], "dead.weight is all zeros"));
-  CHECK(zeros["probe"]["effective_step"][1] == Json::parse("[null]"));
+  CHECK(zeros["probe"]["effective_step"][1].empty());
 
   // The same step twice, as after a kill: the later line counts.
   const Json twice = only_run(write_run(temporary.path / "twice", step_line(2, 5) + step_line(1, 7) + step_line(2, 6)));
@@ -254,27 +292,46 @@ TEST_CASE("no text of a run gets out of the data or into the page's HTML") {
   CHECK(data["title"] == hostile);
   CHECK(data["runs"][0]["config"][hostile] == hostile);
   CHECK(data["runs"][0]["probe"]["layers"][1] == hostile);
-  CHECK(data["runs"][0]["label"] == "<img onerror=1>");
+  CHECK(data["runs"][0]["label"] == hostile);
+  CHECK(data["runs"][0]["folder"] == folder);
   CHECK_FALSE(has(page, "<img"));
   CHECK_FALSE(has(page, "<script>alert"));
   CHECK(has(page, "<title>&lt;/script&gt;"));
 }
 
-TEST_CASE("labels tell runs apart; repetitions are those that differ in the seed alone") {
+TEST_CASE(
+    "labels tell runs apart; repetitions are those that differ in the seed alone; a folder of runs stands for all of them") {
   TemporaryFolder temporary;
   const auto run = [&](const std::string& name, const std::string& config) {
     return write_run(temporary.path / name, step_line(1, 1), config);
   };
-  const std::vector<std::string> folders = {run("a/seed1", R"({"name": "x", "seed": 1, "optimizer": {"lr": 0.1}})") + "/",
-                                            run("b/seed1", R"({"name": "y", "seed": 2, "optimizer": {"lr": 0.1}})"),
-                                            run("b/seed2", R"({"name": "x", "seed": 1, "optimizer": {"lr": 0.2}})"),
-                                            (temporary.path / "b/seed2").string()};
-  const Json runs = data_in(report_html(folders))["runs"];
+  run("a/seed1", R"({"name": "x", "seed": 1, "optimizer": {"lr": 0.1}})");
+  run("b/seed1", R"({"name": "y", "seed": 2, "optimizer": {"lr": 0.1}})");
+  run("b/seed2", R"({"name": "x", "seed": 1, "optimizer": {"lr": 0.2}})");
+  const std::string first = (temporary.path / "a/seed1/").string(), second = (temporary.path / "b").string();
+  const Json runs = data_in(report_html({first, second, second}))["runs"];
+  REQUIRE(runs.size() == 3);
   CHECK(runs[0]["label"] == "a/seed1");
   CHECK(runs[1]["label"] == "b/seed1");
+  CHECK(runs[2]["label"] == "seed2");
   CHECK(runs[0]["experiment"] == runs[1]["experiment"]);
   CHECK(runs[0]["experiment"] != runs[2]["experiment"]);
-  CHECK(runs[2]["label"] != runs[3]["label"]);
+  CHECK(data_in(report_html({first, second + "/seed1"}))["runs"][1]["label"] == "y");  // names that differ are taken
+}
+
+TEST_CASE("a JSON file of another shape than the page can draw is cut to what fits, with a note") {
+  TemporaryFolder temporary;
+  const std::string folder = write_run(temporary.path / "run", step_line(1, 1));
+  write_file(folder + "/lesson.json", R"({"rows": [null, {"what": "norm"}, 3]})");
+  write_file(folder + "/invariance.json", R"({"parameters": [null, {"name": 4}, {"name": "w", "scaled": 7}, {"name": "v",
+    "scaled": [1, {"a": 2, "loss": 3}]}]})");
+  const Json data = data_in(report_html({folder})), run = data["runs"][0];
+  CHECK(data["lessons"][0]["rows"] == Json::parse(R"([{"what": "norm"}])"));
+  CHECK(run["invariance"]["parameters"] ==
+        Json::parse(R"([{"name": "w", "scaled": []}, {"name": "v", "scaled": [{"a": 2, "loss": 3}]}])"));
+  CHECK(any_has(run["notes"], "lesson.json: \"rows\""));
+  CHECK(any_has(run["notes"], "invariance.json: \"parameters\""));
+  CHECK(any_has(run["notes"], "invariance.json, w: \"scaled\""));
 }
 
 TEST_CASE("a lesson's folder without a training of its own gives its table and is no run") {
@@ -292,7 +349,9 @@ TEST_CASE("a lesson's folder without a training of its own gives its table and i
   REQUIRE(data["runs"].size() == 1);
   CHECK(data["runs"][0]["paths"][0]["beta"] == 0.9);
   CHECK(data["runs"][0]["paths"][0]["points"]["y"] == Json({2}));
-  CHECK(data["runs"][0]["paths"][0]["points"]["z"] == Json::parse("[null]"));
+  CHECK(data["runs"][0]["paths"][0]["points"]["z"].empty());
+  CHECK(data_in(report_html({lesson.string()})) == data);  // the runs in it are taken in
+  fs::remove_all(toy);
   CHECK(data_in(report_html({lesson.string()}))["runs"].empty());
 }
 

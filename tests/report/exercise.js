@@ -27,7 +27,7 @@ async function exercise(expect) {
   const ids = {
     single: ["loss", "test-loss", "run-accuracy", "accuracy", "lr", "norm", "effective-step", "angle", "identity", "cosine", "layer-cosine", "radial", "heatmap", "histogram", "scaling"],
     several: ["loss", "accuracy", "lr", "norm", "effective-step", "angle", "identity", "cosine", "radial", "heatmap", "histogram", "scaling"],
-    lesson: ["path"], hostile: ["loss", "norm"], cut: ["loss", "norm"], one: [], empty: [],
+    lesson: ["path"], hostile: ["loss", "norm"], cut: ["loss", "norm"], one: [], empty: [], shapes: ["loss", "norm"], many: ["loss", "accuracy", "norm", "heatmap"],
   }[expect];
   for (const id of ids) check(one(`#${id}`), `${id} is there`);
   for (const box of all(".card")) {
@@ -47,7 +47,7 @@ async function exercise(expect) {
     if (theme === "dark") check(paper() !== first || first === "rgb(14, 17, 22)", "the dark theme is another");
   }
 
-  if (expect === "single" || expect === "several") {
+  if (["single", "several", "many"].includes(expect)) {
     const select = one("#bar select"), names = all("option", select).map((option) => option.value);
     await choose(select, names[0]);
     const before = pixels("norm");
@@ -104,6 +104,8 @@ async function exercise(expect) {
     check(all(".lesson tbody tr").length === 2 && all(".lesson .fails").length === 1, "the lesson's table says what holds");
   }
   if (expect === "several") check(all("#runs tbody tr").length === 4 && /different models/.test(one("#notes").textContent), "different models are said to be");
+  if (expect === "many") check(all("#loss .chip").length === 20 && /thinned out: of every stretch of steps, of 21/.test(one("#notes").textContent), "thinning is said");
+  if (expect === "shapes") check(/lesson.json: "rows"/.test(one("#notes").textContent), "what does not fit is said");
   if (expect === "cut") check(/cannot be read/.test(one("#notes").textContent) && /cut off/.test(one("#notes").textContent), "damage is said");
   if (expect === "empty") check(/probes/.test(one("#absent").textContent), "what is not drawn has a reason");
   if (expect === "hostile") check(/onerror/.test(one("h1").textContent + one("#repeat").textContent), "a hostile text is shown as text");

@@ -14,7 +14,7 @@ const heatmap = {
     const cells = layers.flatMap((layer, i) => epochs.map((epoch, j) => {
       const x = values[i][j];
       const cell = svg("rect", { x: left + wide * j, y: top + size * i, width: Math.max(0.5, wide - 0.6), height: size - 0.6,
-        fill: x === null || x <= 0 ? css("--grid") : shade(share(x)), opacity: state.layer === layer || !layers.includes(state.layer) ? 1 : 0.3 });
+        fill: x > 0 ? shade(share(x)) : css("--grid"), opacity: state.layer === layer || !layers.includes(state.layer) ? 1 : 0.3 });
       cell.append(svg("title", {}, `${layer}, epoch ${epoch}: ${shown(x)}`));
       return cell;
     }));

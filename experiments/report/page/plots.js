@@ -4,7 +4,7 @@ const layerWords = () => (state.layer === MEAN ? "mean over layers" : state.laye
 // Lines of one quantity of the probe: a line a run, or a line a layer of the run picked.
 function probeLines(column) {
   if (state.layer !== EVERY) {
-    return probed.filter((run) => layerIndex(run, state.layer) >= 0).map((run) => (
+    return probed.filter((run) => layerIndex(run, state.layer) >= 0 && run.probe[column][layerIndex(run, state.layer)].length).map((run) => (
       { key: run.key, name: run.label, color: color(run.color), dash: run.dash, x: run.probe.step, y: run.probe[column][layerIndex(run, state.layer)] }));
   }
   const run = runs[state.run];
@@ -14,7 +14,7 @@ function probeLines(column) {
     key: i === 0 ? "mean" : `layer ${name}`, name, color: i === 0 ? css("--text") : depthColor(i - 1, count), width: i === 0 ? 2 : 1,
     x: run.probe.step, y: run.probe[column][i],
   }));
-  return [...lines.slice(1), lines[0]];  // the mean on top
+  return [...lines.slice(1), lines[0]].filter((line) => line.y.length);  // the mean on top
 }
 
 function runLines(part, column) {
@@ -34,16 +34,21 @@ function seedLines() {
     if (!having.length) return [];
     const x = sharedSteps(having.map((run) => ({ x: run.epochs.step })));
     const values = x.map((step) => having.map((run) => run.epochs[column][run.epochs.step.indexOf(step)]).filter((y) => typeof y === "number"));
-    const lowest = values.map((list) => (list.length ? Math.min(...list) : null)), highest = values.map((list) => (list.length ? Math.max(...list) : null));
-    const mean = values.map((list) => (list.length ? list.reduce((a, b) => a + b) / list.length : null));
-    const seeds = having.length > 1 ? ` (${having.length} seeds)` : "";
+    // Only where all have a value: a mean over others would jump.
+    const of = (pick) => values.map((list) => (list.length === having.length ? pick(list) : null));
+    const lowest = of((list) => Math.min(...list)), highest = of((list) => Math.max(...list)), mean = of((list) => list.reduce((a, b) => a + b) / list.length);
+    const seedCount = new Set(having.map((run) => run.config && run.config.seed)).size;
+    const seeds = having.length > 1 ? ` (${seedCount === having.length ? "" : `${having.length} runs, `}${seedCount} ${seedCount === 1 ? "seed" : "seeds"})` : "";
     return [{ key: `experiment ${experiment}`, name: experimentName(experiment) + seeds, color: color(experiment), width: 1.3, x, y: mean, low: lowest, high: highest }];
   });
 }
 
+// Where runs project by the rule, and where SGDP would if none does.
 function threshold() {
-  const of = (run) => (run.config && run.config.optimizer && typeof run.config.optimizer.delta === "number" ? run.config.optimizer.delta : 0.1);
-  return [...new Set(probed.map(of))].filter((value) => value > 0).map((value, i) => ({ value, below: i === 0, words: `projected below delta = ${value}` }));
+  const optimizers = probed.map((run) => (run.config && run.config.optimizer) || {}).filter(({ type, projection }) => /^(sgdp|adamp)$/.test(type) && (projection || "rule") === "rule");
+  const deltas = [...new Set(optimizers.map(({ delta }) => (typeof delta === "number" ? delta : 0.1)))].filter((value) => value > 0);
+  if (!deltas.length) return [{ value: 0.1, words: "SGDP would project below delta = 0.1" }];
+  return deltas.map((value) => ({ value, words: `projected below delta = ${value}` }));
 }
 
 // Two quantities on one plot: the second lies under the first, wide and pale.
@@ -101,17 +106,17 @@ const laboratory = [
     caption: "Thin: the angle that each step turns the weight by; pale: the one at which growth by steps and shrinking by weight decay would balance, where theory knows it.",
     missing: () => needsProbe("angle"), lines: () => paired(probeLines("angle"), "measured", probeLines("equilibrium_angle"), "equilibrium") },
   { id: "identity", title: "Squared norm, measured and predicted", y: "‖w‖²", log: false,
-    caption: "Thin: measured; pale: what the lengths of the steps and momentum alone say, if every gradient is orthogonal to the weight. Where they part, the weight is not scale-invariant.",
+    caption: "Thin: measured; pale: what the lengths of the steps and momentum alone say, if every gradient is orthogonal to the weight. Where they part, gradients lie along the weight in part, or, with SGDP and AdamP, a step was not projected.",
     missing: () => (!probed.length ? noProbe : watched("norm_squared_predicted") ? ""
       : [...new Set(probed.map((run) => run.probe.rule))].join("; ") + '; it takes a probe with "every": 1, from the first step on'),
     words: () => inWords(ruleInWords), lines: () => paired(probeLines("norm_squared"), "measured", probeLines("norm_squared_predicted"), "predicted") },
   { id: "cosine", title: "Is the gradient orthogonal to the weight?", y: "largest |cos(w, g)| √dim", log: true, level: threshold,
-    caption: "The largest cosine of a channel with its gradient, times the root of its size (the mean over layers is a geometric one): SGDP and AdamP take a weight for scale-invariant, and project its step, in the shaded region.",
+    caption: "The largest cosine of a channel with its gradient, times the root of its size (the mean over layers is a geometric one): SGDP and AdamP take a weight for scale-invariant, and project its step, in the shaded region; pale: steps that were projected by channel.",
     missing: () => needsProbe("scaled_channel_cosine_max"), words: () => inWords(projectedShare),
-    lines: () => probeLines("scaled_channel_cosine_max") },
+    lines: () => paired(probeLines("scaled_channel_cosine_max"), "cosine", probeLines("fired_channel"), "where it was projected") },
   { id: "layer-cosine", title: "The same for layers as a whole", y: "|cos(w, g)| √dim", log: true, level: threshold,
-    caption: "The second view of the projection's rule, tried where some channel fails the first; a random gradient falls below delta by chance in 8 steps of 100.",
-    missing: () => needsProbe("scaled_cosine"), lines: () => probeLines("scaled_cosine") },
+    caption: "The second view of the projection's rule, tried where some channel fails the first; pale: steps that were projected on this view. A random gradient falls below delta by chance in 8 steps of 100.",
+    missing: () => needsProbe("scaled_cosine"), lines: () => paired(probeLines("scaled_cosine"), "cosine", probeLines("fired_layer"), "where it was projected") },
   { id: "radial", title: "Radial against tangential", y: "length", log: true,
     caption: "Thin: the part of a step across the weight, which turns it; pale: the part along the weight, which only changes its length.",
     missing: () => needsProbe("tangential"), lines: () => paired(probeLines("tangential"), "tangential", probeLines("radial"), "radial") },

@@ -3,7 +3,7 @@ const charts = [];
 const view = { window: null, cursor: null };  // steps shown, null: all; the step under the pointer
 
 // A plot is {id, title, caption, y, log, lines()}; lines() gives {key, name, color, dash, width, x, y, low, high}, where low and
-// high make a band and a `pale` line goes with the other of its key. `level` and `below` mark a threshold and shade what is under it.
+// high make a band and a `pale` line goes with the other of its key. level() gives thresholds, {value, words}; what is under them is shaded.
 class Chart {
   constructor(plot) {
     this.plot = plot;
@@ -124,14 +124,12 @@ class Chart {
   }
 
   underlay(context, area, graph) {
-    for (const { value, below, color: stroke, words } of this.levels) {
+    this.levels.forEach(({ value, words }, i) => {
       const y = Math.min(area.y + area.h, Math.max(area.y, graph.toDomYCoord(value)));
-      if (below) {
-        context.fillStyle = css("--shade");
-        context.fillRect(area.x, y, area.w, area.y + area.h - y);
-      }
+      context.fillStyle = css("--shade");
+      context.fillRect(area.x, y, area.w, area.y + area.h - y);
       context.save();
-      context.strokeStyle = context.fillStyle = stroke || css("--good");
+      context.strokeStyle = context.fillStyle = css("--good");
       context.setLineDash([6, 4]);
       context.lineWidth = 1.5;
       context.beginPath();
@@ -143,10 +141,11 @@ class Chart {
       context.strokeStyle = css("--paper");
       context.lineWidth = 4;
       context.textAlign = "right";
-      context.strokeText(words, area.x + area.w - 6, area.y + area.h - 8);
-      context.fillText(words, area.x + area.w - 6, area.y + area.h - 8);
+      const bottom = area.y + area.h - 8 - 1.2 * i * parseFloat(css("--size"));
+      context.strokeText(words, area.x + area.w - 6, bottom);
+      context.fillText(words, area.x + area.w - 6, bottom);
       context.restore();
-    }
+    });
   }
 
   // Follows the state without new lines: which are hidden, how far it is zoomed.

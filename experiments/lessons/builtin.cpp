@@ -8,8 +8,9 @@
 namespace az::experiments {
 
 const std::vector<Lesson>& lessons() {
-  static const std::vector<Lesson> all = {momentum_lesson(),      rosenbrock_lesson(), equilibrium_lesson(),
-                                          learning_rate_lesson(), invariance_lesson(), renormalization_lesson()};
+  static const std::vector<Lesson> all = {momentum_lesson(),       rosenbrock_lesson(),    resnet_lesson(),
+                                          equilibrium_lesson(),    learning_rate_lesson(), invariance_lesson(),
+                                          renormalization_lesson()};
   return all;
 }
 

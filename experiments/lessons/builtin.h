@@ -9,6 +9,7 @@ namespace az::experiments {
 // Each lies in the folder of its name.
 Lesson momentum_lesson();
 Lesson rosenbrock_lesson();
+Lesson resnet_lesson();
 Lesson equilibrium_lesson();
 Lesson learning_rate_lesson();
 Lesson invariance_lesson();

@@ -1,0 +1,137 @@
+#include <cmath>
+#include <map>
+
+#include "experiments/lessons/builtin.h"
+#include "experiments/log/mirror.h"
+
+namespace az::experiments {
+namespace {
+
+constexpr double beta = 0.9;
+
+// Every batch-normalised convolution but the shortcuts' is watched, at every step; no decay, one learning rate throughout.
+constexpr const char* experiment = R"({
+  "seed": 1,
+  "data": {"type": "shapes", "train_images": 6400, "test_images": 500, "batch_size": 64},
+  "model": {"type": "cifar_resnet", "depth": 20, "shortcut": "B"},
+  "optimizer": {"type": "sgd", "lr": 0.1},
+  "train": {"epochs": 3, "log_every": 10, "evaluation": {"every_epochs": 3}},
+  "probes": [{"type": "scale_invariance", "every": 1, "parameters": "*conv*.weight"}],
+  "checkpoint": {"keep": []}
+})";
+
+// What a run did to its watched weights, all together: sums over the weights of squares of norms.
+struct Lengths {
+  double start = 0, end = 0;  // ||w||^2 before the first step and after the last
+  double steps = 0;           // sum over the steps of ||d||^2
+  double identity = 0;        // growth of ||w||^2 that momentum's identity makes of the steps
+  double projected = 0;       // share of the updates that were projected
+  double kept = 0;            // effective learning rate at the last step, of that at the first; mean over the weights
+  double later_step = 0;      // mean effective step in the second half
+
+  double growth() const { return end - start; }
+};
+
+double number(const MetricLine& line, const std::string& key) {
+  for (const auto& [name, value] : line.fields) {
+    if (name != key) continue;
+    if (const auto* x = std::get_if<double>(&value)) return *x;
+    if (const auto* n = std::get_if<int64_t>(&value)) return double(*n);
+  }
+  return NAN;
+}
+
+std::string text(const MetricLine& line, const std::string& key) {
+  for (const auto& [name, value] : line.fields) {
+    if (name == key) return std::get<std::string>(value);
+  }
+  return "";
+}
+
+// One weight's part of them. With q_t = <d_t, w_t>: q_(t+1) = momentum (q_t + ||d_t||^2), as every gradient is orthogonal to its
+// weight, and ||w_(t+1)||^2 = ||w_t||^2 + 2 q_t + ||d_t||^2.
+struct Weight {
+  double start = 0, end = 0, q = 0;
+};
+
+Lengths lengths(const std::string& folder, double momentum) {
+  Lengths all;
+  std::map<std::string, Weight> weights;
+  std::vector<MetricLine> lines = read_metrics(folder + "/metrics.jsonl");
+  std::erase_if(lines, [](const MetricLine& line) { return line.kind != "scale_invariance"; });
+  const double steps = number(lines.back(), "step");
+  for (const MetricLine& line : lines) {
+    const double norm = number(line, "norm"), radial = number(line, "radial"), tangential = number(line, "tangential");
+    const double across = tangential * tangential, square = radial * radial + across;
+    const auto [at, first] = weights.try_emplace(text(line, "parameter"));
+    Weight& weight = at->second;
+    if (first) weight.start = norm * norm;
+    all.steps += square;
+    all.identity += 2 * weight.q + square;
+    weight.q = momentum * (weight.q + square);
+    weight.end = (norm + radial) * (norm + radial) + across;
+    all.projected += text(line, "projected") != "none" ? 1 / double(lines.size()) : 0;
+    if (number(line, "step") > steps / 2) all.later_step += number(line, "effective_step") / (double(lines.size()) / 2);
+  }
+  for (const auto& [name, weight] : weights) {
+    all.start += weight.start;
+    all.end += weight.end;
+    all.kept += weight.start / weight.end / double(weights.size());
+  }
+  return all;
+}
+
+void teach(LessonRun& run) {
+  const auto trained = [&](const std::string& name, const std::string& optimizer, double momentum) {
+    return lengths(train(run, name, experiment, {"optimizer=" + optimizer}), momentum);
+  };
+  const Lengths sgd = trained("SGD", R"({"type": "sgd", "lr": 0.1})", 0);
+  const Lengths momentum = trained("momentum", R"({"type": "sgd", "lr": 0.1, "momentum": 0.9})", beta);
+  const Lengths sgdp = trained("SGDP", R"({"type": "sgdp", "lr": 0.1, "momentum": 0.9})", 0);
+  const Lengths adam = trained("Adam", R"({"type": "adam", "lr": 0.003})", 0);
+  const Lengths adamp = trained("AdamP", R"({"type": "adamp", "lr": 0.003})", 0);
+
+  const auto growth_in_squares = [&](const std::string& name, const Lengths& it) {
+    run.compare({.what = name + ": growth of ||w||^2 in squares of its steps",
+                 .predicted = 1,
+                 .measured = it.growth() / it.steps,
+                 .tolerance = 0.01});
+  };
+  growth_in_squares("SGD", sgd);
+  growth_in_squares("SGDP", sgdp);
+  growth_in_squares("AdamP", adamp);
+  run.compare({.what = "momentum: the same, 1 + 2b/(1-b)",
+               .predicted = 1 + 2 * beta / (1 - beta),
+               .measured = momentum.growth() / momentum.steps,
+               .tolerance = 0.05});
+  run.compare({.what = "momentum: growth by the identity, step by step",
+               .predicted = momentum.identity,
+               .measured = momentum.growth(),
+               .tolerance = 0.002});
+  const auto bound = [&](const std::string& what, Measured is, double predicted, double measured) {
+    run.compare({.what = what, .predicted = predicted, .measured = measured, .is = is});
+  };
+  bound("Adam: growth in squares of its steps", Measured::above, 5, adam.growth() / adam.steps);
+  bound("SGDP: share of updates projected", Measured::above, 0.95, sgdp.projected);
+  bound("AdamP: share of updates projected", Measured::above, 0.95, adamp.projected);
+  bound("momentum: effective learning rate kept to the end", Measured::below, 0.8, momentum.kept);
+  bound("SGDP: the same", Measured::above, 0.9, sgdp.kept);
+  bound("Adam: the same", Measured::below, 0.92, adam.kept);
+  bound("AdamP: the same", Measured::above, 0.97, adamp.kept);
+  bound("effective step in the second half, SGDP : momentum", Measured::above, 1.2, sgdp.later_step / momentum.later_step);
+  bound("effective step in the second half, AdamP : Adam", Measured::above, 1.05, adamp.later_step / adam.later_step);
+}
+
+}  // namespace
+
+Lesson resnet_lesson() {
+  return {
+      .name = "resnet",
+      .title = "The collapse of the effective step, and its cure",
+      .question = "What does momentum do to the weights of a real network, and what do SGDP and AdamP do about it?",
+      .formula =
+          "||w'||^2 = ||w||^2 + 2 <d, w> + ||d||^2, where <d', w'> = beta (<d, w> + ||d||^2) for momentum and 0 where projected",
+      .teach = teach};
+}
+
+}  // namespace az::experiments

@@ -145,10 +145,26 @@ class Rule {
       term.rows = *rows;
       term.degree += role.power * input.degree;
     }
-    if (input.shift) term.shift = at(*input.shift);
-    const bool carries_shift = says_.linear && term.shift && term.factors == 1;
-    if (input.shift && !carries_shift) return "comes after a shift that does not scale with it";
+    if (input.shift) {
+      term.shift = carried(i);
+      if (!term.shift) return "comes after a shift that does not scale with it";
+    }
     return nullptr;
+  }
+
+  // The slices of the result in which the shift of input i is the same, if the op is linear: as its elements move, and where it
+  // has other factors, element by element and in slices in which they are the same.
+  std::optional<RowsOf> carried(size_t i) const {
+    const Scaling::Input& role = says_.inputs[i];
+    auto shift = moved(*inputs_[i].shift, says_, role, node_.inputs[i].shape, node_.shape);
+    if (!says_.linear || !shift) return {};
+    const bool mixed = std::any_of(role.axes.begin(), role.axes.end(), [](int target) { return target < 0; });
+    for (size_t other = 0; other < inputs_.size(); ++other) {
+      if (other == i || !node_.inputs[other].defined || says_.inputs[other].term != role.term) continue;
+      const auto equals = slices_of_equals(says_.inputs[other], node_.inputs[other].shape, node_.shape);
+      if (mixed || !equals || !merge(shift, *equals)) return {};
+    }
+    return shift;
   }
 
   ScaleDependence sum(const std::map<int, Term>& terms) const {

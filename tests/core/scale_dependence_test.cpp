@@ -77,6 +77,32 @@ TEST_CASE("scale_dependence: a bias is a shift, which batch norm takes out and R
         "adds what does not scale with it");
 }
 
+TEST_CASE("scale_dependence: a shift is lost where channels are mixed, borders padded, or factors vary within its slices") {
+  const auto normed = [](const Tensor& t) { return batch_norm(t, {}, {}, {}, {}, {}); };
+  const auto lost = [](const Tensor& output, const Tensor& w, int64_t rows) {
+    const ScaleDependence found = scale_dependence(output, w, rows);
+    CHECK(found.kind == Kind::broken);
+    CHECK(found.reason == "comes after a shift that does not scale with it");
+  };
+  const Tensor image = randn({2, 2, 3, 3}, DType::f64), bias = leaf({4}), kernel = leaf({4, 2, 1, 1});
+  const Tensor one = leaf({1, 2, 1, 1}), one_bias = leaf({1});
+  // One number becomes another in each channel.
+  const Tensor spread = conv2d(conv2d(image, one, one_bias), randn({8, 1, 1, 1}, DType::f64), {});
+  for (const Tensor& w : {one, one_bias}) lost(group_norm(spread, {}, {}, {.groups = 1}), w, 1);
+  // Zeros around a channel are not its number, even where a kernel is of one element.
+  for (int64_t size : {1, 3}) {
+    const Tensor depthwise = randn({4, 1, size, size}, DType::f64), biased = conv2d(image, kernel, bias);
+    for (const Tensor& w : {kernel, bias}) lost(normed(conv2d(biased, depthwise, {}, {.padding = {1, 1}, .groups = 4})), w, 4);
+  }
+  const Tensor w = leaf({5, 3}), v = randn({6, 5}, DType::f64);
+  lost(layer_norm(linear(linear(randn({2, 3}, DType::f64), w, {}) + 1.0, v, {}), {}, {}), w, 1);
+  // Batch norm with running statistics multiplies each channel by a number.
+  const Tensor mean = zeros({4}, DType::f64), variance = ones({4}, DType::f64), gamma = randn({4}, DType::f64);
+  CHECK(scale_dependence(normed(batch_norm(conv2d(image, kernel, bias), gamma, gamma, mean, variance, {.training = false})),
+                         kernel, 4)
+            .invariant());
+}
+
 TEST_CASE("scale_dependence: what mixes channels, what nothing is known of, what is not reached") {
   const Tensor image = randn({2, 2, 3, 3}, DType::f64), kernel = leaf({2, 2, 1, 1}), other = leaf({2, 2, 1, 1});
   const Tensor twice = conv2d(relu(conv2d(image, kernel, {})), other, {});

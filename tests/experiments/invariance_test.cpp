@@ -215,6 +215,29 @@ TEST_CASE("What passes lengths on: ReLU, pooling, dropout and another convolutio
       {{"0.weight", none}, {"2.weight", channel}, {"3.weight", none}, {"3.bias", none}, {"6.weight", none}, {"6.bias", none}});
 }
 
+TEST_CASE("A bias that channels are mixed after, or borders padded, is none that a norm takes out") {
+  check(R"({"type": "conv2d", "out_channels": 1, "bias": true}, {"type": "conv2d", "out_channels": 8, "bias": false},
+           {"type": "group_norm", "groups": 1}, {"type": "relu"})" +
+            classifier,
+        {{"0.weight", none},
+         {"0.bias", none},
+         {"1.weight", layer},
+         {"2.weight", none},
+         {"2.bias", none},
+         {"5.weight", none},
+         {"5.bias", none}});
+  check(R"({"type": "conv2d", "out_channels": 8, "bias": true},
+           {"type": "conv2d", "out_channels": 8, "groups": 8, "padding": 1, "bias": false}, {"type": "batch_norm"}, {"type": "relu"})" +
+            classifier,
+        {{"0.weight", none},
+         {"0.bias", none},
+         {"1.weight", channel},
+         {"2.weight", none},
+         {"2.bias", none},
+         {"5.weight", none},
+         {"5.bias", none}});
+}
+
 TEST_CASE("Norms of one's own, made of ops that are known") {
   const std::string conv = R"({"type": "conv2d", "out_channels": 8, "bias": false}, )", relu = R"(, {"type": "relu"})";
   check(conv + R"({"type": "own_batch_norm"})" + relu + classifier,

@@ -20,7 +20,7 @@ struct ScaleDependence {
   enum class Kind {
     absent,   // nothing leads from w to the output
     scales,   // as above; degree 0 without a shift: the lengths of the rows make no difference
-    broken,   // an op on the way does not scale
+    broken,   // an op on the way does not scale, or these rules, which prove less than is true, cannot tell that it does
     unknown,  // an op on the way does not say how it scales
   };
   Kind kind = Kind::absent;

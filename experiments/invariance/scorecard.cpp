@@ -23,6 +23,13 @@ std::string place(const ScaleDependence& found) {
   return found.scope.empty() ? found.op : fmt::format("{} in {}", found.op, found.scope);
 }
 
+// The graph's rules find no proof, and the other two judges what would be one.
+bool is_in_doubt(const Judged& judged) {
+  const auto structure = judged.structure(), numbers = judged.numbers(), cosine = judged.cosine();
+  const bool broken = structure == optim::View::none && judged.by_layer.kind == Kind::broken;
+  return broken && numbers && cosine && *numbers != optim::View::none && *cosine != optim::View::none;
+}
+
 std::string structure_in_words(const Judged& judged) {
   const ScaleDependence &channel = judged.by_channel, &layer = judged.by_layer;
   if (layer.kind == Kind::absent) return "The loss does not depend on it";
@@ -31,6 +38,7 @@ std::string structure_in_words(const Judged& judged) {
     return fmt::format("{} takes out its length as a whole, not that of each channel: {} {}", place(layer), place(channel),
                        channel.reason);
   if (layer.kind == Kind::unknown) return fmt::format("{} {}, so numbers decide", place(layer), layer.reason);
+  if (is_in_doubt(judged)) return fmt::format("The graph cannot show it to be invariant: {} {}", place(layer), layer.reason);
   if (layer.kind == Kind::broken) return fmt::format("Its length matters: {} {}", place(layer), layer.reason);
   return fmt::format("Its length matters: the loss goes with its power {:.3g}", layer.degree);
 }
@@ -50,9 +58,9 @@ std::string numbers_in_words(const Judged& judged) {
   if (judged.gradient_norm == 0) return "at these weights nothing depends on it: its gradient is zero";
   if (*structure == optim::View::none) {
     if (*numbers == optim::View::none) return "numbers agree";
-    return fmt::format(
-        "numbers do not show it at these weights, as where what is added is zero: the loss changes by {:.2g} at the most",
-        change);
+    return fmt::format("numbers {}, as where what is added is zero: the loss changes by {:.2g} at the most",
+                       is_in_doubt(judged) ? "take it for invariant at these weights" : "do not show it at these weights",
+                       change);
   }
   if (*numbers == *structure) return fmt::format("numbers agree but for {:.2g}{}", change, shrinks);
   if (*structure == optim::View::layer && *numbers == optim::View::channel)
@@ -63,12 +71,14 @@ std::string numbers_in_words(const Judged& judged) {
 std::string cosine_in_words(const Judged& judged) {
   const auto cosine = judged.cosine();
   if (!cosine) return "SGDP leaves vectors alone";
-  const bool by_channel = judged.verdict() == optim::View::channel;
+  const bool is_none = judged.verdict() == optim::View::none;
+  const bool by_channel = (is_none ? *cosine : judged.verdict()) == optim::View::channel;
   const double rate = 100 * (by_channel ? judged.channel_hit_rate : judged.layer_hit_rate);
-  if (judged.verdict() == optim::View::none) {
+  if (is_none) {
     if (judged.layer_hit_rate == 0 && judged.channel_hit_rate == 0) return "SGDP's rule agrees";
-    return fmt::format("SGDP's rule {}: it holds in {:.0f} % of the batches, where chance gives 8 %",
-                       *cosine == optim::View::none ? "agrees" : "takes it for invariant", rate);
+    return fmt::format("SGDP's rule {}: it holds {}in {:.0f} % of the batches, where chance gives 8 %{}",
+                       *cosine == optim::View::none ? "agrees" : "takes it for invariant", by_channel ? "for every channel " : "",
+                       rate, by_channel ? " for each" : "");
   }
   const bool agrees = *cosine == judged.verdict() || (*cosine == optim::View::channel && judged.verdict() == optim::View::layer);
   return fmt::format("SGDP's rule {}: it holds in {:.0f} % of the batches", agrees ? "agrees" : "misses it", rate);

@@ -3,35 +3,34 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cerrno>
-#include <cstring>
 
 namespace az::experiments {
 namespace {
 
-volatile sig_atomic_t received_signal = 0;
-const char* volatile reaction_text = nullptr;
-const char* volatile end_text = nullptr;
+std::atomic<int> received_signal = 0;
+std::atomic<const std::string*> first_line, second_line;
+std::atomic_flag speaking;
 struct sigaction before_interrupt, before_terminate;
 
+static_assert(std::atomic<int>::is_always_lock_free && std::atomic<const std::string*>::is_always_lock_free);
+
 // A handler may call nothing that allocates or locks.
-void say(const char* text) {
-  if (!reaction_text) return;
-  [[maybe_unused]] const ssize_t ignored = ::write(STDERR_FILENO, text, std::strlen(text));
+void say(const std::string* line) {
+  if (line) [[maybe_unused]] const ssize_t ignored = ::write(STDERR_FILENO, line->data(), line->size());
 }
 
 void note(int number) {
   const int saved = errno;
-  if (::isatty(STDERR_FILENO)) say("\r\x1b[K");  // what a progress bar left on the line
-  if (received_signal == 0) {
-    received_signal = number;
-    say("azimuth: ");
-    say(reaction_text);
-    say("; once more stops at once\n");
-  } else {
-    say("azimuth: ");
-    say(end_text);
-    say("\n");
+  // Two signals may run this on two threads at once. Neither can interrupt it on its own thread, so the wait is short.
+  while (speaking.test_and_set()) {
+  }
+  const bool first = received_signal == 0;
+  say(first ? first_line : second_line);
+  if (first) received_signal = number;
+  speaking.clear();
+  if (!first) {
     struct sigaction standard {};
     standard.sa_handler = SIG_DFL;
     ::sigaction(number, &standard, nullptr);
@@ -44,11 +43,18 @@ void note(int number) {
 
 InterruptGuard::InterruptGuard(const char* reaction, const char* end) {
   received_signal = 0;
-  reaction_text = reaction;
-  end_text = end;
+  if (reaction) {
+    const std::string start = ::isatty(STDERR_FILENO) ? "\r\x1b[Kazimuth: " : "azimuth: ";  // over what a bar left on the line
+    first_ = start + reaction + "; once more stops at once\n";
+    second_ = start + end + "\n";
+  }
+  first_line = reaction ? &first_ : nullptr;
+  second_line = reaction ? &second_ : nullptr;
   struct sigaction action {};
   action.sa_handler = note;
   action.sa_flags = SA_RESTART;
+  ::sigaddset(&action.sa_mask, SIGINT);
+  ::sigaddset(&action.sa_mask, SIGTERM);
   ::sigaction(SIGINT, &action, &before_interrupt);
   ::sigaction(SIGTERM, &action, &before_terminate);
 }

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <string>
+
 #include "core/error.h"
 
 namespace az::experiments {
@@ -17,6 +19,9 @@ class InterruptGuard {
 
   // Exit::done while nothing has come, else Exit::interrupted or Exit::terminated.
   static Exit received();
+
+ private:
+  std::string first_, second_;  // the whole lines, so that each is said in one write
 };
 
 }  // namespace az::experiments

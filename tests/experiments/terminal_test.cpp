@@ -8,6 +8,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <barrier>
 #include <filesystem>
 #include <functional>
 #include <thread>
@@ -45,6 +46,16 @@ CommandResult on_terminal(const std::function<void()>& child) {
   return result;
 }
 
+bool skipped_without_terminal() {
+  int terminal = -1, other_end = -1;
+  if (::openpty(&terminal, &other_end, nullptr, nullptr, nullptr) != 0) {
+    MESSAGE("skipped: no terminal can be opened here (is /dev/pts mounted?)");
+    return true;
+  }
+  ::close(terminal), ::close(other_end);
+  return false;
+}
+
 // `azimuth train` on a terminal, with one more variable.
 CommandResult train_on_terminal(const char* variable, const char* value, const std::vector<std::string>& more = {}) {
   TemporaryFolder folder;
@@ -66,6 +77,7 @@ CommandResult train_on_terminal(const char* variable, const char* value, const s
 }  // namespace
 
 TEST_CASE("a terminal gets a bar, in colour unless NO_COLOR is set and not empty") {
+  if (skipped_without_terminal()) return;
   const CommandResult colour = train_on_terminal("NO_COLOR", "");
   CHECK(colour.exit == 0);
   CHECK(has(colour.err, "\r\x1b[36mepoch 1/2 ["));
@@ -79,6 +91,7 @@ TEST_CASE("a terminal gets a bar, in colour unless NO_COLOR is set and not empty
 }
 
 TEST_CASE("a message takes the bar off its line") {
+  if (skipped_without_terminal()) return;
   const CommandResult result = train_on_terminal("NO_COLOR", "1", {"--set", "optimizer.type=sgd", "--set", "optimizer.lr=1e38"});
   CHECK(result.exit == 4);
   CHECK(has(result.err, "\repoch 1/2 ["));
@@ -86,6 +99,7 @@ TEST_CASE("a message takes the bar off its line") {
 }
 
 TEST_CASE("the first signal is noted, the second kills; both say so") {
+  if (skipped_without_terminal()) return;
   for (const int number : {SIGINT, SIGTERM}) {
     const CommandResult result = on_terminal([&] {
       InterruptGuard guard("saving", "stopped at once; nothing is lost");
@@ -96,6 +110,32 @@ TEST_CASE("the first signal is noted, the second kills; both say so") {
     CHECK(result.err ==
           "\r\x1b[Kazimuth: saving; once more stops at once\r\n"
           "\r\x1b[Kazimuth: stopped at once; nothing is lost\r\n");
+  }
+}
+
+TEST_CASE("two signals that two threads take at once are said one after the other") {
+  if (skipped_without_terminal()) return;
+  for (int round = 0; round < 200; ++round) {
+    const CommandResult result = on_terminal([] {
+      InterruptGuard guard("saving");
+      sigset_t both;
+      ::sigemptyset(&both);
+      for (const int number : {SIGINT, SIGTERM}) ::sigaddset(&both, number);
+      ::pthread_sigmask(SIG_BLOCK, &both, nullptr);
+      for (const int number : {SIGINT, SIGTERM}) ::kill(::getpid(), number);
+      std::barrier ready(2);
+      const auto take = [&] {
+        ready.arrive_and_wait();
+        ::pthread_sigmask(SIG_UNBLOCK, &both, nullptr);
+        ::pause();
+      };
+      const std::jthread other(take);
+      take();
+    });
+    CHECK((result.exit == -SIGINT || result.exit == -SIGTERM));
+    CHECK(result.err ==
+          "\r\x1b[Kazimuth: saving; once more stops at once\r\n"
+          "\r\x1b[Kazimuth: stopped at once\r\n");
   }
 }
 

@@ -37,6 +37,16 @@ std::string said_of(const Comparison& comparison) {
   }
 }
 
+void check_lesson(const std::string& name, const fs::path& run) {
+  const CommandResult result = run_azimuth({"lesson", name, "--run", run.string()});
+  INFO(result.out << result.err);
+  REQUIRE(result.exit == 0);
+  const json lesson = json::parse(read_file((run / "lesson.json").string()));
+  CHECK(lesson["name"] == name);
+  CHECK(lesson["rows"].size() >= 9);
+  CHECK(test::has(read_file((run / "report.html").string()), lesson["title"].get<std::string>()));
+}
+
 }  // namespace
 
 TEST_CASE("A lesson outside its tolerance fails and names the line; its table stays") {
@@ -105,13 +115,7 @@ TEST_CASE("The lessons on toys hold, and leave run folders") {
     CAPTURE(name);
     TemporaryFolder folder;
     const fs::path run = folder.path / "run";
-    const CommandResult result = run_azimuth({"lesson", name, "--run", run.string()});
-    INFO(result.out << result.err);
-    CHECK(result.exit == 0);
-    const json lesson = json::parse(read_file((run / "lesson.json").string()));
-    CHECK(lesson["name"] == name);
-    CHECK(lesson["rows"].size() >= 9);
-    CHECK(test::has(read_file((run / "report.html").string()), lesson["title"].get<std::string>()));
+    check_lesson(name, run);
     size_t runs = 0;
     for (const auto& entry : fs::directory_iterator(run)) {
       if (!entry.is_directory()) continue;
@@ -137,11 +141,7 @@ TEST_CASE("The lessons on networks hold, and leave their trainings") {
     CAPTURE(name);
     TemporaryFolder folder;
     const fs::path run = folder.path / "run";
-    const CommandResult result = run_azimuth({"lesson", name, "--run", run.string()});
-    INFO(result.out << result.err);
-    CHECK(result.exit == 0);
-    CHECK(json::parse(read_file((run / "lesson.json").string()))["rows"].size() >= 10);
-    CHECK(fs::exists(run / "report.html"));
+    check_lesson(name, run);
     CHECK(fs::exists(run / "network" / "invariance.json") == (std::string(name) == "invariance"));
   }
 }

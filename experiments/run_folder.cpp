@@ -29,8 +29,9 @@ bool make_folder(const std::string& path) {
 }
 
 [[noreturn]] void fail_taken(const std::string& path) {
-  throw ConfigError(
-      fmt::format("the run folder {} exists already; choose another, or continue it with: azimuth resume {}", path, path));
+  const bool resumable = fs::exists(path + "/checkpoints");
+  throw ConfigError(fmt::format("the run folder {} exists already; choose another{}", path,
+                                resumable ? ", or continue it with: azimuth resume " + path : ""));
 }
 
 std::string utc_now() {

@@ -215,10 +215,13 @@ TEST_CASE("run folders") {
   write_file(run + "/precious", "kept");
   CommandResult result = run_azimuth({"train", config, "--run", run});
   CHECK(result.exit == 2);
-  CHECK(result.err ==
-        "azimuth: the run folder " + run + " exists already; choose another, or continue it with: azimuth resume " + run + "\n");
+  const std::string taken = "azimuth: the run folder " + run + " exists already; choose another";
+  CHECK(result.err == taken + "\n");
   CHECK(read_file(run + "/precious") == "kept");
   CHECK(std::distance(fs::directory_iterator(run), fs::directory_iterator()) == 1);
+
+  fs::create_directories(run + "/checkpoints");
+  CHECK(run_azimuth({"train", config, "--run", run}).err == taken + ", or continue it with: azimuth resume " + run + "\n");
 
   // Refused at once, whatever the rest is like.
   result = run_azimuth({"train", "/nowhere", "--run", run + "//"});

@@ -83,17 +83,31 @@ void judge_by_structure(Judged& judged, const Tensor& loss, const Tensor& w) {
   judged.by_channel = scale_dependence(loss, w, std::max<int64_t>(1, channels_of(w)));
 }
 
-// p of |L(a w) - L(far w)| ~ 1 / a^p, fitted where it stands clear of rounding, and an eps is small against the variance.
+// Whether what is left of a loss on the way to its limit stands clear of rounding.
+bool is_clear(double left, double limit) { return std::abs(left) > 1e-6 * std::abs(limit); }
+
+// p of |L(a w) - L(far w)| ~ 1 / a^p, fitted where an eps is small against the variance.
 std::optional<double> order_of(const std::vector<Scaled>& scaled, double limit) {
   double n = 0, x = 0, y = 0, xx = 0, xy = 0;
   for (const Scaled& s : scaled) {
     const double left = std::abs(s.loss - limit);
-    if (s.a < 0.3 || s.a > 2 || !(left > 1e-6 * std::abs(limit))) continue;
+    if (s.a < 0.3 || s.a > 2 || !is_clear(left, limit)) continue;
     const double u = std::log(s.a), v = std::log(left);
     ++n, x += u, y += v, xx += u * u, xy += u * v;
   }
   if (n < 3) return {};
   return -(n * xy - x * y) / (n * xx - x * x);
+}
+
+// Whether a^2 (L(a w) - L(far w)) is the same from a = 1 on, but for half as much again.
+bool shrinks_as_eps(const std::vector<Scaled>& scaled, double limit) {
+  std::vector<double> constants;
+  for (const Scaled& s : scaled) {
+    if (s.a >= 1 && is_clear(s.loss - limit, limit)) constants.push_back(s.a * s.a * (s.loss - limit));
+  }
+  if (constants.size() < 3) return false;
+  const auto [least, most] = std::minmax_element(constants.begin(), constants.end());
+  return *least * *most > 0 && std::max(*most / *least, *least / *most) < 1.5;
 }
 
 void judge_by_numbers(Judged& judged, Subject& subject, const data::Batch& batch, const Tensor& w) {
@@ -120,6 +134,7 @@ void judge_by_numbers(Judged& judged, Subject& subject, const data::Batch& batch
   const double limit = loss_with(whole(far_away));
   judged.residue = std::abs(judged.loss - limit);
   judged.residue_order = order_of(judged.scaled, limit);
+  judged.residue_is_of_eps = shrinks_as_eps(judged.scaled, limit);
   Philox generator(1);
   std::vector<bool> chosen;
   for (int64_t row = 0; row < rows; ++row) chosen.push_back(row < 2 ? row == 0 : generator.bernoulli(0.5));
@@ -187,7 +202,15 @@ std::optional<View> Judged::cosine() const {
   return channel_hit_rate >= 0.5 ? View::channel : layer_hit_rate >= 0.5 ? View::layer : View::none;
 }
 
-View Judged::verdict() const { return structure().value_or(numbers().value_or(View::none)); }
+bool Judged::contradicted() const {
+  const auto by_graph = structure();
+  return by_graph && *by_graph != View::none && numbers() == View::none && !residue_is_of_eps;
+}
+
+View Judged::verdict() const {
+  const auto by_graph = structure();
+  return by_graph && !contradicted() ? *by_graph : numbers().value_or(View::none);
+}
 
 std::vector<Judged> judge_invariance(const nn::Module& network, const std::vector<data::Batch>& batches,
                                      const InvarianceOptions& options) {

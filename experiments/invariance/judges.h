@@ -43,8 +43,9 @@ struct Judged {
   double gradient_norm = 0;
   double radial = 0, channel_radial = 0;  // |<w, g>| / (||w|| ||g||), and the largest of a channel; 0 for a gradient of zeros
   double residue = 0;                     // |L(w) - L(100 w)|: what the eps of norms leaves of an invariant weight
-  std::optional<double>
-      residue_order;  // p of |L(a w) - L(100 w)| ~ 1 / a^p for a from 0.35 to 2, 2 for an eps; nothing below rounding
+  // p of |L(a w) - L(100 w)| ~ 1 / a^p for a from 0.35 to 2; nothing below rounding.
+  std::optional<double> residue_order;
+  bool residue_is_of_eps = false;  // it goes as 1 / a^2 from a = 1 on
   // The largest |L(a w) - L(w)|, a in {0.5, 2, 10}.
   double change() const;
   double channel_change() const;
@@ -57,7 +58,9 @@ struct Judged {
   double channel_hit_rate = NAN, layer_hit_rate = NAN;  // the share of batches in which the rule holds in that view
   std::optional<optim::View> cosine() const;            // the view in which it holds for half of them or more
 
-  // The graph decides; where it cannot, the numbers do.
+  // The graph proves invariance and the loss changes all the same, by more than an eps leaves.
+  bool contradicted() const;
+  // The graph decides; where it cannot or is contradicted, the numbers do.
   optim::View verdict() const;
 };
 

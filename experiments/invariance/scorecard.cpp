@@ -46,12 +46,11 @@ std::string structure_in_words(const Judged& judged) {
 std::string numbers_in_words(const Judged& judged) {
   const auto structure = judged.structure(), numbers = judged.numbers();
   const double change = std::max(judged.change(), structure == optim::View::channel ? judged.channel_change() : 0);
-  const bool is_eps = judged.residue_order && *judged.residue_order > 1.5 && *judged.residue_order < 2.5;
   const bool counts =
       numbers && structure && *numbers != *structure;  // where less is within the tolerance, an odd order is chance
   const std::string shrinks =
-      judged.residue_order && (is_eps || counts)
-          ? fmt::format(", shrinking as 1/a^{:.2f}{}", *judged.residue_order, is_eps ? ", as an eps does" : "")
+      judged.residue_order && (judged.residue_is_of_eps || counts)
+          ? fmt::format(", shrinking as 1/a^{:.2f}{}", *judged.residue_order, judged.residue_is_of_eps ? ", as an eps does" : "")
           : "";
   if (!numbers) return "it is zero, so numbers cannot tell";
   if (!structure) return fmt::format("they say {}: the loss changes by up to {:.2g}", optim::name_of(*numbers), change);
@@ -65,6 +64,10 @@ std::string numbers_in_words(const Judged& judged) {
   if (*numbers == *structure) return fmt::format("numbers agree but for {:.2g}{}", change, shrinks);
   if (*structure == optim::View::layer && *numbers == optim::View::channel)
     return fmt::format("numbers show no difference between channels, either: {:.2g} at the most", judged.channel_change());
+  if (judged.contradicted())
+    return fmt::format("but the loss changes by up to {:.2g}{}, so numbers decide: a large eps, or what no graph records (a "
+                       "comparison, a mask, a detached value), goes with its length",
+                       change, shrinks);
   return fmt::format("numbers do not agree: the loss changes by up to {:.2g}{}", change, shrinks);
 }
 
@@ -112,7 +115,8 @@ Value value_of(const Judged& judged) {
       {"radial_channel", judged.channel_radial},
       {"hit_rate", Value::Object{{"channel", rate(judged.channel_hit_rate)}, {"layer", rate(judged.layer_hit_rate)}}},
       {"residue", judged.residue},
-      {"residue_order", judged.residue_order ? Value(*judged.residue_order) : Value()}};
+      {"residue_order", judged.residue_order ? Value(*judged.residue_order) : Value()},
+      {"residue_is_of_eps", judged.residue_is_of_eps}};
 }
 
 Scorecard judge(Experiment& experiment, int64_t count, const std::string& checkpoint) {

@@ -62,6 +62,10 @@ Tensor own_batch_norm(const Tensor& x) {
   return centred * pow(mean(centred * centred, {{0, 2, 3}, true}) + 1e-6, -0.5);
 }
 
+// What no graph records: which elements pass, and a gate's opening.
+Tensor threshold(const Tensor& x) { return where(greater(x, full({}, 0.5)), x, zeros({})); }
+Tensor detached_gate(const Tensor& x) { return x * sigmoid(x.detach()); }
+
 // Has a weight that it makes no use of.
 struct Unused : nn::Layer<Unused> {
   Unused() { add_parameter("weight", ones({2, 2})); }
@@ -79,7 +83,8 @@ void register_own_layers() {
     nn::LayerRegistry::add<Nothing>("unused", "of a test",
                                     [](const Nothing&, const Shape&) { return std::make_unique<Unused>(); });
     const std::map<std::string, Own::Function> layers = {
-        {"softsign", softsign}, {"rms_norm", rms_norm}, {"silent_rms", silent_rms}, {"own_batch_norm", own_batch_norm}};
+        {"softsign", softsign}, {"rms_norm", rms_norm}, {"silent_rms", silent_rms}, {"own_batch_norm", own_batch_norm},
+        {"threshold", threshold}, {"detached_gate", detached_gate}};
     for (const auto& [name, function] : layers) {
       nn::LayerRegistry::add<Nothing>(name, "of a test",
                                       [f = function](const Nothing&, const Shape&) { return std::make_unique<Own>(f); });
@@ -272,7 +277,25 @@ TEST_CASE("What an eps leaves shrinks as 1/a^2, and with the eps") {
   CHECK(large.residue / small.residue == doctest::Approx(10).epsilon(0.1));
   CHECK(large.structure() == channel);
   CHECK(large.numbers() == none);  // a change of the loss by more than a thousandth
+  CHECK(large.residue_is_of_eps);
+  CHECK(large.verdict() == channel);
   CHECK(has(words(large), "as an eps does"));
+}
+
+TEST_CASE("Where the graph shows no dependence and the loss changes by more than an eps leaves, the numbers decide") {
+  const std::string conv = R"({"type": "conv2d", "out_channels": 8, "bias": false}, )";
+  for (const std::string between : {R"({"type": "threshold"}, {"type": "batch_norm"})", R"({"type": "detached_gate"}, {"type": "batch_norm"})",
+                                    R"({"type": "batch_norm", "eps": 1.0})"}) {
+    CAPTURE(between);
+    const auto one = judged(conv + between + R"(, {"type": "relu"})" + classifier).at("0.weight");
+    CAPTURE(words(one));
+    CHECK(one.structure() == channel);
+    CHECK(one.numbers() == none);
+    CHECK_FALSE(one.residue_is_of_eps);
+    CHECK(one.verdict() == none);
+    CHECK(has(words(one), "takes out the length of each channel; but the loss changes by up to "));
+    CHECK(has(words(one), "so numbers decide"));
+  }
 }
 
 TEST_CASE("A bias that is zero hides that a length matters, which is said") {

@@ -20,6 +20,7 @@ struct UpdateInfo {
   View view = View::none;       // the view the projection fired in
   double channel_cosine = NAN;  // largest |cos(gradient, weight)| of a row in the channel view; NaN when not looked at
   double layer_cosine = NAN;    // and in the layer view
+  double eps = 1e-8;            // which the denominator of the cosines is at least
   double decay_ratio = 1;       // factor on weight decay
   double lr = 0;                // of this parameter
   // Radians a step that a scale-invariant weight's direction turns once its norm has settled, if all steps are as this one

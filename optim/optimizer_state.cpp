@@ -53,6 +53,7 @@ void Optimizer::load_state(const std::map<std::string, Tensor>& state) {
     }
   }
   for (const auto& [name, tensor] : state) {
+    if (name.starts_with("start_norm/")) continue;  // of a group that was renormalized until now
     if (!used.count(name)) fail("{}: the saved state has \"{}\" too; it is of another model or optimizer", name_, name);
   }
   states_ = std::move(states);

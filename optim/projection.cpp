@@ -18,8 +18,8 @@ double radial(const RowSums& sums, double eps) {
 }
 
 View view_to_project(const ProjectionOptions& options, const UpdateInfo& info, int64_t length, int64_t count) {
-  if (options.when == "channel" && length > 1) return View::channel;
-  if (options.when == "channel" || options.when == "layer") return View::layer;
+  if (options.when == "channel") return length > 1 ? View::channel : View::none;
+  if (options.when == "layer") return View::layer;
   if (options.when == "never") return View::none;
   if (info.channel_cosine < options.delta / std::sqrt(double(length))) return View::channel;
   return info.layer_cosine < options.delta / std::sqrt(double(count)) ? View::layer : View::none;
@@ -42,6 +42,7 @@ UpdateInfo projected_update(const Shape& shape, const ProjectionOptions& options
   RowSums layer;
   if (projectable) {
     info.channel_cosine = 0;
+    info.eps = options.eps;
     for (const RowSums& row : sums) {
       const double c = cosine(row, options.eps);
       if (std::isnan(c) || c > info.channel_cosine) info.channel_cosine = c;  // once NaN, stays NaN

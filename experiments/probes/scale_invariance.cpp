@@ -16,7 +16,7 @@ struct Sums {
   double ww = 0, wg = 0, gg = 0, wd = 0, dd = 0;
   void operator+=(const Sums& other) { ww += other.ww, wg += other.wg, gg += other.gg, wd += other.wd, dd += other.dd; }
   // As the projection's rule has it.
-  double cosine() const { return std::abs(wg) / std::max(std::sqrt(ww) * std::sqrt(gg), 1e-8); }
+  double cosine(double eps) const { return std::abs(wg) / std::max(std::sqrt(ww) * std::sqrt(gg), eps); }
 };
 
 // In an order fixed by n, by lanes that fill a vector register.
@@ -85,7 +85,7 @@ void ScaleInvariance::after(const Parameter& parameter, const Tensor& gradient, 
   double largest = 0, total = 0;
   for (const Sums& row : rows) {
     all += row;
-    const double cosine = row.cosine();
+    const double cosine = row.cosine(info.eps);
     if (std::isnan(cosine) || cosine > largest) largest = cosine;  // once NaN, stays NaN
     total += cosine;
   }
@@ -97,7 +97,7 @@ void ScaleInvariance::after(const Parameter& parameter, const Tensor& gradient, 
   lines_.push_back({{"parameter", parameter.name},
                     {"norm", norm},
                     {"gradient_norm", std::sqrt(all.gg)},
-                    {"scaled_cosine", all.cosine() * std::sqrt(count)},
+                    {"scaled_cosine", all.cosine(info.eps) * std::sqrt(count)},
                     {"scaled_channel_cosine_max", largest * channel},
                     {"scaled_channel_cosine_mean", total / double(rows.size()) * channel},
                     {"effective_lr", info.lr / all.ww},

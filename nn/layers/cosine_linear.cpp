@@ -6,11 +6,12 @@
 #include "core/ops/elementwise.h"
 #include "core/ops/matmul.h"
 #include "core/ops/reduce.h"
+#include "nn/layers/row_norms.h"
 
 namespace az::nn {
 namespace {
 
-Tensor unit_rows(const Tensor& x) { return x / clamp(norm(x, {.axes = {1}, .keep_axes = true}), {.min = 1e-12}); }
+Tensor unit_rows(const Tensor& x) { return x * inverse_row_norms(x); }
 
 }  // namespace
 
@@ -19,6 +20,9 @@ CosineLinear::CosineLinear(int64_t in_features, const CosineLinearOptions& optio
     fail("CosineLinear: {} inputs and {} outputs", in_features, options.out_features);
   Tensor weight = Tensor::empty({options.out_features, in_features});
   init::weight(weight, options.init);
+  if (min(row_norms(weight)).item() == 0)
+    fail("CosineLinear: a row of the weight is all zeros, which has no direction; start it otherwise than with init \"{}\"",
+         options.init);
   add_parameter("weight", weight);
   const Tensor scale = full({1}, options.scale);
   train_scale_ ? add_parameter("scale", scale, ParameterKind::norm) : add_buffer("scale", scale);

@@ -21,9 +21,11 @@ struct CosineLinearOptions {
 };
 
 // [n,in] -> scale cos(x, weight_i) [n,out], with x / max(||x||, 1e-12) as torch.nn.functional.normalize; weight [out,in], scale
-// [1]. Each row of the weight is scale-invariant. Wang et al., "NormFace", 2017; Gidaris and Komodakis, 2018.
+// [1]. Each row of the weight is scale-invariant. Zeros have the cosine 0 and no gradient. Wang et al., "NormFace", 2017; Gidaris
+// and Komodakis, 2018.
 class CosineLinear : public Layer<CosineLinear> {
  public:
+  // Throws where a row of the weight starts as zeros.
   CosineLinear(int64_t in_features, const CosineLinearOptions& options);
   std::string describe() const override;
   int64_t multiply_adds(const Shape& input, const Shape& output) const override;

@@ -1,20 +1,11 @@
 #include "nn/layers/weight_norm.h"
 
-#include <numeric>
-
-#include "core/ops/create.h"
 #include "core/ops/elementwise.h"
 #include "core/ops/reduce.h"
+#include "nn/layers/row_norms.h"
 
 namespace az::nn {
 namespace {
-
-// Of each row, [out,1,...].
-Tensor row_norms(const Tensor& v) {
-  std::vector<int64_t> axes(size_t(v.rank() - 1));
-  std::iota(axes.begin(), axes.end(), 1);
-  return norm(v, {.axes = axes, .keep_axes = true});
-}
 
 // The layer's weight for one call, its graph let go of afterwards, also when the call throws.
 class Lent {
@@ -53,9 +44,7 @@ WeightNorm::WeightNorm(ModulePtr layer) {
 Tensor WeightNorm::forward(const Tensor& x) {
   Module& layer = child("layer");
   const Tensor& v = parameter("weight_v");
-  const Tensor norms = row_norms(v), is_there = greater(norms, zeros(norms.shape(), norms.dtype())).to(norms.dtype());
-  // A row of zeros would have a gradient of g / 1e-12, and be thrown far off by the next step.
-  const Lent weight(layer, v * (parameter("weight_g") / clamp(norms, {.min = 1e-12}) * is_there));
+  const Lent weight(layer, v * (parameter("weight_g") * inverse_row_norms(v)));
   return layer(x);
 }
 

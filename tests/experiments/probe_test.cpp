@@ -106,6 +106,18 @@ TEST_CASE("scale_invariance records what the definitions give, in f64") {
   }
 }
 
+TEST_CASE("The recorded cosines have the eps that the optimizer's rule has, so that they tell whether it fired") {
+  const Tensor w = leaf({1, 2}, {3, 4});
+  optim::Sgdp optimizer({{"w", w}}, {.lr = 0.1, .eps = 0.5});
+  ScaleInvariance probe({.every = 1}, optimizer.parameters());
+  w.set_grad(Tensor::of<double>({1, 2}, {0.01, 0}));
+  const Line line = watched_step(probe, optimizer).at(0);
+  const double cosine = 3 * 0.01 / 0.5 * std::sqrt(2.0);  // ||w|| ||g|| is 0.05
+  for (const char* key : {"scaled_cosine", "scaled_channel_cosine_max", "scaled_channel_cosine_mean"})
+    CHECK(number(line, key) == doctest::Approx(cosine));
+  CHECK(std::get<std::string>(line.at("projected")) == "channel");
+}
+
 // ||w'||^2 = ||w||^2 + lr^2 ||p_t||^2 + 2 lr^2 sum_{k<t} b^(t-k) ||p_k||^2, the step being lr p: Heo et al. 2021.
 TEST_CASE("The norms and steps recorded of a scale-invariant weight obey the momentum identity") {
   const Tensor w = leaf({1, 6}, random_vector(6, 4)), target = Tensor::of<double>({6, 1}, random_vector(6, 5));

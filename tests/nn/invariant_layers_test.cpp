@@ -152,3 +152,26 @@ TEST_CASE("cosine linear: the scaled cosine with each row, by hand, and zeros gi
   for (double dot : sum(weight * weight.grad(), {.axes = {1}}).to_vector<double>()) CHECK(std::abs(dot) < 1e-5);
   CHECK(layer.parameters()[1].tensor.grad().item() == doctest::Approx(0.96 - 1));
 }
+
+TEST_CASE("cosine linear: a row of zeros is refused at the start, and does no harm later") {
+  nn::register_builtin_layers();
+  const std::string json = R"({"type": "cosine_linear", "out_features": 2, "init": "zeros"})";
+  const auto component = config::parse<config::Component<nn::LayerRegistry>>(config::parse_text(json, "net.json"));
+  CHECK_THROWS_WITH(component.create(Shape{1, 3}),
+                    "net.json:1:1: CosineLinear: a row of the weight is all zeros, which has no direction; start it otherwise "
+                    "than with init \"zeros\"");
+  nn::CosineLinear layer(2, {.out_features = 2});
+  set(layer, "weight", {0, 0, 3, 4});
+  const Tensor x = Tensor::of<float>({2, 2}, {4, 3, 0, 0}).set_requires_grad();
+  const Tensor y = layer(x);
+  CHECK(test::distance(y, Tensor::of<float>({2, 2}, {0, 9.6F, 0, 0})) < 1e-6);
+  sum(y).backward();
+  // The other row's: scale / ||w|| (u - w <w, u> / ||w||^2), with u = x / ||x||; that of x likewise.
+  const Vector by_weight = layer.parameters()[0].tensor.grad().to_vector<double>(), by_x = x.grad().to_vector<double>();
+  CHECK(by_weight[0] == 0);
+  CHECK(by_weight[1] == 0);
+  CHECK(by_weight[2] == doctest::Approx(10.0 / 5 * (0.8 - 0.6 * 0.96)));
+  CHECK(by_x[0] == doctest::Approx(10.0 / 5 * (0.6 - 0.8 * 0.96)));
+  CHECK(by_x[2] == 0);
+  CHECK(by_x[3] == 0);
+}

@@ -231,6 +231,16 @@ TEST_CASE("Saved and loaded state continues bit for bit") {
   }
 }
 
+TEST_CASE("Renormalizing can be left off on the way") {
+  auto list = parameters();
+  Sgd renormalized(list, {.lr = 0.1, .groups = {{.pattern = "*", .renormalize_every = 2}}});
+  set_gradients(list, 1);
+  renormalized.step();
+  Sgd plain(list, {.lr = 0.1});
+  plain.load_state(renormalized.state());
+  CHECK(plain.steps() == 1);
+}
+
 TEST_CASE("A state that does not fit is refused by name and changes nothing") {
   auto list = parameters();
   Sgd optimizer(list, {.lr = 0.1, .momentum = 0.9});

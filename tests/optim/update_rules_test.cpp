@@ -233,8 +233,8 @@ TEST_CASE("SGDP and AdamP project always or never when told to, whatever the cos
             .lr = 0.1, .momentum = 0.9, .nesterov = nesterov, .weight_decay = 1e-2, .wd_ratio = 0.3, .projection = when};
         const auto rule = [&](Weight& w, const Vector& g) {
           const Outcome outcome = sgdp_rule(o, w, g);
-          const bool none = w.shape.rank() < 2 || o.projection == "never";
-          CHECK(name_of(outcome.view) == std::string(none ? "none" : w.length() == 1 ? "layer" : when));
+          const bool none = w.shape.rank() < 2 || o.projection == "never" || (o.projection == "channel" && w.length() == 1);
+          CHECK(name_of(outcome.view) == std::string(none ? "none" : when));
           return outcome;
         };
         hold(maker<Sgdp>(o), rule, view, 0.1, when);

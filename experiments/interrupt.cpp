@@ -18,14 +18,14 @@ static_assert(std::atomic<int>::is_always_lock_free && std::atomic<const std::st
 
 // A handler may call nothing that allocates or locks.
 void say(const std::string* line) {
-  if (line) [[maybe_unused]] const ssize_t ignored = ::write(STDERR_FILENO, line->data(), line->size());
+  if (line) [[maybe_unused]]
+    const ssize_t ignored = ::write(STDERR_FILENO, line->data(), line->size());
 }
 
 void note(int number) {
   const int saved = errno;
   // Two signals may run this on two threads at once. Neither can interrupt it on its own thread, so the wait is short.
-  while (speaking.test_and_set()) {
-  }
+  while (speaking.test_and_set()) {}
   const bool first = received_signal == 0;
   say(first ? first_line : second_line);
   if (first) received_signal = number;

@@ -30,8 +30,8 @@ using Move = std::function<void(int64_t begin, int64_t length, Removal removal)>
 // Calls `direct` on every row of the channel view, decides, then calls `move` on each:
 //   for the channel view, then the layer view: if max_rows |cos(g, p)| < delta / sqrt(row length), that view fires:
 //   radial = sum(p d) / (||p|| + eps)^2 per row and decay_ratio = wd_ratio. Otherwise radial = 0, decay_ratio = 1.
-// With `when` other than "rule" that view fires whatever the cosines are, or none does. "channel" leaves rows of one element alone:
-// they would stand still (a gain of weight_norm is a weight of such rows).
+// With `when` other than "rule" that view fires whatever the cosines are, or none does. "channel" leaves rows of one element
+// alone: they would stand still (a gain of weight_norm is a weight of such rows).
 // - The cosine is of the raw gradient, never of the momentum; its denominator ||g|| ||p|| is at least eps.
 // - A zero gradient has cosine 0, so it fires. Rows of one element have |cos| = 1, so the channel view never does.
 // - A parameter of one dimension or none is never projected. NaN never fires.

@@ -65,9 +65,10 @@ std::string numbers_in_words(const Judged& judged) {
   if (*structure == optim::View::layer && *numbers == optim::View::channel)
     return fmt::format("numbers show no difference between channels, either: {:.2g} at the most", judged.channel_change());
   if (judged.contradicted())
-    return fmt::format("but the loss changes by up to {:.2g}{}, so numbers decide: a large eps, or what no graph records (a "
-                       "comparison, a mask, a detached value), goes with its length",
-                       change, shrinks);
+    return fmt::format(
+        "but the loss changes by up to {:.2g}{}, so numbers decide: a large eps, or what no graph records (a "
+        "comparison, a mask, a detached value), goes with its length",
+        change, shrinks);
   return fmt::format("numbers do not agree: the loss changes by up to {:.2g}{}", change, shrinks);
 }
 

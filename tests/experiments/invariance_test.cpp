@@ -82,9 +82,9 @@ void register_own_layers() {
     nn::register_builtin_models();
     nn::LayerRegistry::add<Nothing>("unused", "of a test",
                                     [](const Nothing&, const Shape&) { return std::make_unique<Unused>(); });
-    const std::map<std::string, Own::Function> layers = {
-        {"softsign", softsign}, {"rms_norm", rms_norm}, {"silent_rms", silent_rms}, {"own_batch_norm", own_batch_norm},
-        {"threshold", threshold}, {"detached_gate", detached_gate}};
+    const std::map<std::string, Own::Function> layers = {{"softsign", softsign},     {"rms_norm", rms_norm},
+                                                         {"silent_rms", silent_rms}, {"own_batch_norm", own_batch_norm},
+                                                         {"threshold", threshold},   {"detached_gate", detached_gate}};
     for (const auto& [name, function] : layers) {
       nn::LayerRegistry::add<Nothing>(name, "of a test",
                                       [f = function](const Nothing&, const Shape&) { return std::make_unique<Own>(f); });
@@ -284,8 +284,9 @@ TEST_CASE("What an eps leaves shrinks as 1/a^2, and with the eps") {
 
 TEST_CASE("Where the graph shows no dependence and the loss changes by more than an eps leaves, the numbers decide") {
   const std::string conv = R"({"type": "conv2d", "out_channels": 8, "bias": false}, )";
-  for (const std::string between : {R"({"type": "threshold"}, {"type": "batch_norm"})", R"({"type": "detached_gate"}, {"type": "batch_norm"})",
-                                    R"({"type": "batch_norm", "eps": 1.0})"}) {
+  for (const std::string between :
+       {R"({"type": "threshold"}, {"type": "batch_norm"})", R"({"type": "detached_gate"}, {"type": "batch_norm"})",
+        R"({"type": "batch_norm", "eps": 1.0})"}) {
     CAPTURE(between);
     const auto one = judged(conv + between + R"(, {"type": "relu"})" + classifier).at("0.weight");
     CAPTURE(words(one));

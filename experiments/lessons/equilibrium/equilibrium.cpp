@@ -115,7 +115,7 @@ void teach(LessonRun& run) {
     run.compare({.what = name + ": angle of the first step",
                  .predicted = std::atan(lr * factor),
                  .measured = settled.first_angle,
-                 .tolerance = 0.1});
+                 .tolerance = 1e-3});
   }
   for (double wd_ratio : {1., 0.1, 0.03}) compare(run, sgdp(fmt::format("SGDP, wd_ratio {}", wd_ratio), lr, wd, b, wd_ratio));
   // The one that makes SGDP turn as far as momentum does.

@@ -77,7 +77,6 @@ struct Rates {
 
 Rates false_positives(const Shape& shape, double delta, int64_t draws) {
   Philox generator(3);
-  const int64_t length = shape.numel() / shape[0];
   Rates rates;
   for (int64_t draw = 0; draw < draws; ++draw) {
     const Tensor w = randn(shape, generator, DType::f64), g = randn(shape, generator, DType::f64);
@@ -87,8 +86,12 @@ Rates false_positives(const Shape& shape, double delta, int64_t draws) {
           return optim::row_sums(count, w.data<double>() + begin, g.data<double>() + begin, g.data<double>() + begin);
         },
         [](int64_t, int64_t, optim::Removal) {});
-    rates.channel += double(info.channel_cosine < delta / std::sqrt(double(length))) / double(draws);
-    rates.layer += double(info.layer_cosine < delta / std::sqrt(double(shape.numel()))) / double(draws);
+    // Where it holds by channel, the optimizer does not ask for the layer.
+    const bool by_channel = info.view == optim::View::channel;
+    rates.channel += double(by_channel) / double(draws);
+    rates.layer +=
+        double(by_channel ? info.layer_cosine < delta / std::sqrt(double(shape.numel())) : info.view == optim::View::layer) /
+        double(draws);
   }
   return rates;
 }

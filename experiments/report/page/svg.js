@@ -27,6 +27,7 @@ function roundTicks(low, high, count = 5) {
 }
 // Powers of ten, with 2 and 5 times these where there are few; round numbers within one decade.
 function decades(low, high, most = 8) {
+  most = Math.max(1, most);
   const first = Math.floor(Math.log10(low) - 1e-9), end = Math.ceil(Math.log10(high) + 1e-9), span = Math.log10(high / low);
   if (span < 1) return roundTicks(low, high, most).filter((x) => x > 0);
   const stride = Math.ceil(span / most), factors = span * 3 <= most ? [1, 2, 5] : [1], ticks = [];

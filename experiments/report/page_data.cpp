@@ -106,7 +106,9 @@ void write_probe(JsonText& json, const RunData& run, double stretch) {
   double sum = 0;
   for (double share : shares) sum += share / double(shares.size());
   shares.insert(shares.begin(), sum);
-  tables.insert(tables.begin(), mean_of(tables, {"scaled_cosine", "scaled_channel_cosine_max", "fired_channel", "fired_layer"}));
+  Table mean = mean_of(tables, {"scaled_cosine", "scaled_channel_cosine_max"});
+  for (const char* mark : {"fired_channel", "fired_layer"}) mean.columns.at(mark).assign(mean.rows(), NAN);  // no layer's
+  tables.insert(tables.begin(), std::move(mean));
   std::vector<std::string> layers = run.layers;
   layers.insert(layers.begin(), "mean over layers");
   json.raw("{").key("layers").strings(layers).key("rule").value(rule.words);

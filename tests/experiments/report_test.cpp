@@ -51,6 +51,7 @@ std::string probe_line(int64_t step, const std::string& parameter, double norm, 
                                            {"parameter", parameter},
                                            {"norm", norm},
                                            {"scaled_cosine", 0.5},
+                                           {"scaled_channel_cosine_max", 0.75},
                                            {"effective_step", effective_step},
                                            {"radial", -0.25},
                                            {"projected", std::string("channel")}});
@@ -183,7 +184,9 @@ TEST_CASE("layers: values, mean, share of projected steps, epochs and counts") {
   CHECK(probe["norm"] == Json::parse("[[3,3,3],[2,3,3],[4,null,null]]"));
   CHECK(probe["radial"][1] == Json({0.25, 0.25, 0.25}));
   CHECK(probe["fired"][1] == 1);
+  CHECK(probe["fired_channel"][1] == Json({0.75, 0.75, 0.75}));
   CHECK(probe["fired_layer"][1].empty());
+  CHECK(probe["fired_channel"][0].empty());  // a mean over layers is not projected
   CHECK(probe["heat"]["epochs"] == Json({1, 2}));
   CHECK(probe["heat"]["values"] == Json::parse("[[0.5,0.5],[0.25,null]]"));
   CHECK(probe["histogram"][0][34] == 3);  // 0.5 lies in [10^-0.5, 10^-0.25)

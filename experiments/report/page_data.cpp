@@ -138,7 +138,7 @@ std::string page_data(const std::vector<RunData>& runs, const std::vector<config
   const std::vector<size_t> experiments = experiments_of(runs);
   size_t lines = 1;
   for (const RunData& run : runs) lines += (run.layers.size() + 1) * shown_columns().size();
-  const size_t layer_points = std::clamp<size_t>(most_numbers / lines, 4, most_points);
+  const size_t layer_points = std::clamp<size_t>(most_numbers / lines, 6, most_points);
   JsonText json;
   json.raw("{").key("title").value(title);
   json.key("lessons").list(lessons, [&](const config::Value& lesson) { json.value(lesson); });

@@ -59,14 +59,14 @@ Table mean_of(const std::vector<Table>& tables, const std::set<std::string>& geo
 }
 
 double stretch_for(const Table& table, size_t points) {
-  return table.rows() <= points ? 0 : std::ceil((table.step.back() + 1 - table.step.front()) / double(points / 2 - 1));
+  return table.rows() <= points ? 0 : std::ceil((table.step.back() + 1 - table.step.front()) / double(points / 2 - 2));
 }
 
 Table thinned(const Table& table, double stretch) {
   if (stretch <= 0) return table;
   std::vector<size_t> starts;  // of stretches, as rows
   for (size_t i = 0; i < table.rows(); ++i) {
-    if (i == 0 || std::floor(table.step[i] / stretch) != std::floor(table.step[i - 1] / stretch)) starts.push_back(i);
+    if (i == 0 || i + 1 == table.rows() || std::floor(table.step[i] / stretch) != std::floor(table.step[i - 1] / stretch)) starts.push_back(i);
   }
   starts.push_back(table.rows());
   Table result;

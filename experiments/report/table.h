@@ -22,11 +22,12 @@ Table aligned(const Table& table, const std::vector<double>& steps);
 // named in `geometric` that mean, so that one large number does not hide many small ones.
 Table mean_of(const std::vector<Table>& tables, const std::set<std::string>& geometric = {});
 
-// How long a stretch of steps must be, for thinned() to keep at most `points` rows; 0 where all may stay.
+// How long a stretch of steps must be, for thinned() to keep at most `points` rows, 6 or more; 0 where all may stay.
 double stretch_for(const Table& table, size_t points);
 
 // Every stretch of that many steps becomes two rows, at its first and its middle step: the smallest and the largest number of
-// each column, in the order they came in. So extremes stay, exact, and nothing moves by more than a stretch. 0: unchanged.
+// each column, in the order they came in. So extremes stay, exact, and nothing moves by more than a stretch. The last row stays
+// as it is. 0: unchanged.
 Table thinned(const Table& table, double stretch);
 
 // At most about that many rows: the first, the last, and of stretches of equal length those with the smallest and the largest

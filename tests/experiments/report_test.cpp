@@ -108,7 +108,7 @@ TEST_CASE("a thinned line keeps its extremes, exact, and moves nothing by more t
     table.columns["loss"].push_back(i == 5432 ? 17.5 : i == 5433 ? -3.25 : std::sin(i * 0.01));
   }
   const double stretch = stretch_for(table, 1000);
-  CHECK(stretch == 21);  // 10,000 steps in 499 stretches that begin within
+  CHECK(stretch == 21);  // 10,000 steps in 498 stretches that begin within
   const Table thin = thinned(table, stretch);
   CHECK(thin.rows() <= 1000);
   CHECK(std::is_sorted(thin.step.begin(), thin.step.end()));
@@ -117,6 +117,8 @@ TEST_CASE("a thinned line keeps its extremes, exact, and moves nothing by more t
   CHECK(*top == 17.5);
   CHECK(*bottom == -3.25);
   CHECK(top < bottom);  // in the order they came in
+  CHECK(thin.step.back() == 10'000);
+  CHECK(loss.back() == table.columns.at("loss").back());
   CHECK(std::abs(thin.step[size_t(top - loss.begin())] - 5433) <= stretch);
   CHECK(stretch_for(thin, 1000) == 0);
   CHECK(thinned(thin, 0).step == thin.step);

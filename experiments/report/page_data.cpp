@@ -112,7 +112,7 @@ void write_probe(JsonText& json, const RunData& run, double stretch) {
   std::vector<std::string> layers = run.layers;
   layers.insert(layers.begin(), "mean over layers");
   json.raw("{").key("layers").strings(layers).key("rule").value(rule.words);
-  for (Table& table : tables) table = thinned(table, stretch);
+  for (Table& table : tables) table = thinned(table, stretch, {"fired_channel", "fired_layer"});
   json.key("step").steps(tables.front().step);
   for (const std::string& name : shown_columns())
     json.key(name).list(tables, [&](const Table& table) { json.numbers(table.columns.at(name)); });

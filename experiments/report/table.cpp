@@ -18,9 +18,12 @@ std::pair<size_t, size_t> extreme_rows(const std::vector<double>& column, size_t
   return {low, high};
 }
 
-// The two extremes in the order they came in; NaN where no number is there.
+// The two extremes in the order they came in; the largest and NaN where some numbers are missing.
 std::pair<double, double> extremes(const std::vector<double>& column, size_t begin, size_t end) {
-  const auto [low, high] = extreme_rows(column, begin, end);
+  auto [low, high] = extreme_rows(column, begin, end);
+  for (size_t i = begin; i < end && low != end; ++i) {
+    if (std::isnan(column[i])) low = i;
+  }
   if (low == end) return {NAN, NAN};
   return {column[std::min(low, high)], column[std::max(low, high)]};
 }
@@ -62,7 +65,7 @@ double stretch_for(const Table& table, size_t points) {
   return table.rows() <= points ? 0 : std::ceil((table.step.back() + 1 - table.step.front()) / double(points / 2 - 2));
 }
 
-Table thinned(const Table& table, double stretch) {
+Table thinned(const Table& table, double stretch, const std::set<std::string>& sampled) {
   if (stretch <= 0) return table;
   std::vector<size_t> starts;  // of stretches, as rows
   for (size_t i = 0; i < table.rows(); ++i) {
@@ -78,9 +81,11 @@ Table thinned(const Table& table, double stretch) {
   for (const auto& [name, column] : table.columns) {
     std::vector<double>& to = result.columns[name];
     for (size_t k = 0; k + 1 < starts.size(); ++k) {
-      const auto [first, second] = extremes(column, starts[k], starts[k + 1]);
+      const size_t begin = starts[k], count = starts[k + 1] - begin;
+      const auto [first, second] =
+          sampled.count(name) ? std::pair(column[begin], column[begin + count / 2]) : extremes(column, begin, begin + count);
       to.push_back(first);
-      if (starts[k + 1] - starts[k] > 1) to.push_back(second);
+      if (count > 1) to.push_back(second);
     }
   }
   return result;

@@ -167,12 +167,28 @@ TEST_CASE("a number that is not there stays away from extremes and means") {
   CHECK(mean[1] == 5);
   CHECK(std::isnan(mean[2]));
   CHECK(mean_of({one, two}, {"x"}).columns.at("x")[0] == doctest::Approx(std::sqrt(3)));
-  const std::vector<double> thin = thinned(one, 10).columns.at("x");
-  CHECK(thin == std::vector<double>{1, 1});
   const std::vector<double> line = aligned(one, {0, 1, 4}).columns.at("x");
   CHECK(std::isnan(line[0]));
   CHECK(line[1] == 1);
   CHECK(std::isnan(line[2]));
+}
+
+TEST_CASE("a thinned line shows its gaps, and of steps that are marked the same share") {
+  Table table;
+  for (int i = 0; i < 10'000; ++i) {
+    table.step.push_back(i);
+    table.columns["loss"].push_back(i == 5432 || i > 8000 ? NAN : i);
+    table.columns["mark"].push_back(i % 7 == 0 ? i : NAN);
+  }
+  const Table thin = thinned(table, 20, {"mark"});
+  const auto &loss = thin.columns.at("loss"), &mark = thin.columns.at("mark");
+  const auto gaps = [](const auto& column) { return std::count_if(column.begin(), column.end(), [](double x) { return std::isnan(x); }); };
+  REQUIRE(thin.step[542] == 5420);
+  CHECK(loss[542] == 5439);
+  CHECK(std::isnan(loss[543]));
+  CHECK(gaps(loss) == 1 + 1 + 2 * 99 + 1);  // beside 5439 and 8000, 99 stretches without a number, and the last row
+  for (size_t i = 0; i < thin.rows(); ++i) CHECK((std::isnan(mark[i]) || mark[i] == thin.step[i]));
+  CHECK(double(gaps(mark)) == doctest::Approx(1001. * 6 / 7).epsilon(0.01));
 }
 
 TEST_CASE("layers: values, mean, share of projected steps, epochs and counts") {

@@ -39,7 +39,7 @@ function notesPanel() {
   const models = new Set(runs.filter((run) => run.config).map((run) => JSON.stringify(run.config.model)));
   if (models.size > 1) list.push(el("li", {}, "These runs are of different models: a mean over layers is over the layers that each run has."));
   const longest = Math.max(0, ...runs.flatMap((run) => [run.stretch.steps, run.stretch.layers]));
-  if (longest) list.push(el("li", {}, `Long lines are thinned out: of every stretch of steps, of ${longest} at the most, each keeps its lowest and its highest point.`));
+  if (longest) list.push(el("li", {}, `Long lines are thinned out: of every stretch of steps, of ${longest} at the most, each keeps its lowest and its highest point, or, where numbers are missing, its highest and a gap.`));
   if (paths.some((path) => path.of > path.points.step.length)) list.push(el("li", {}, "Long paths are thinned out: of every stretch of iterations they keep the outermost points in each direction."));
   return list.length ? el("section", { class: "panel", id: "notes" }, el("ul", {}, ...list)) : null;
 }

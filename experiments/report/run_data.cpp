@@ -189,6 +189,16 @@ void note_gaps(const Table& table, const std::string& column, const std::string&
                               count, values.size()));
 }
 
+// Of a run that diverged all layers are like the first.
+void note_norms(const RunData& run, std::vector<std::string>& notes) {
+  std::vector<std::string> gaps;
+  for (size_t i = 0; i < run.layers.size(); ++i)
+    note_gaps(run.probe[i], "norm", "The norm of " + run.layers[i] + " is not a finite number", gaps);
+  if (gaps.size() > 1)
+    gaps.front() += " " + counted(gaps.size() - 1, "more parameter has such gaps.", "more parameters have such gaps.");
+  if (!gaps.empty()) notes.push_back(gaps.front());
+}
+
 void note_zeros(const RunData& run, std::vector<std::string>& notes) {
   for (size_t i = 0; i < run.layers.size(); ++i) {
     const auto& norm = run.probe[i].columns.at("norm");
@@ -230,17 +240,18 @@ RunData read_run(const std::string& folder) {
   run.epochs = metrics.epochs.table();
   run.layers = metrics.layers.names;
   std::set<double> watched;
-  for (const auto& [name, rows] : metrics.layers.by_name) {
-    const Table table = rows.table();
-    watched.insert(table.step.begin(), table.step.end());
+  for (const std::string& layer : run.layers) {
+    run.probe.push_back(metrics.layers.by_name.at(layer).table());
+    watched.insert(run.probe.back().step.begin(), run.probe.back().step.end());
   }
   const std::vector<double> steps(watched.begin(), watched.end());
-  for (const std::string& layer : run.layers) run.probe.push_back(aligned(metrics.layers.by_name.at(layer).table(), steps));
   for (const std::string& name : metrics.paths.names) {
     const PathRows& path = metrics.paths.by_name.at(name);
     run.paths.push_back({name, path.optimizer, path.beta, path.rows.table()});
   }
   note_gaps(run.steps, "loss", "The loss is not a finite number", run.notes);
+  note_norms(run, run.notes);
+  for (Table& layer : run.probe) layer = aligned(layer, steps);
   note_zeros(run, run.notes);
   return run;
 }

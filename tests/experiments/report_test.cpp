@@ -287,6 +287,11 @@ TEST_CASE("damaged and missing files: the page is made, and says what it lacks")
   CHECK(any_has(zeros["notes"], "dead.weight is all zeros"));
   CHECK(zeros["probe"]["effective_step"][1].empty());
 
+  const Json lost = only_run(write_run(temporary.path / "lost", probe_line(1, "a", 1, 1) + probe_line(2, "a", NAN, NAN) +
+                                                                    probe_line(2, "b", NAN, 1) + probe_line(3, "a", NAN, NAN)));
+  CHECK(lost["notes"] ==
+        Json({"The norm of a is not a finite number from step 2 on, at 2 of 3 steps noted. 1 more parameter has such gaps."}));
+
   // The same step twice, as after a kill: the later line counts.
   const Json twice = only_run(write_run(temporary.path / "twice", step_line(2, 5) + step_line(1, 7) + step_line(2, 6)));
   CHECK(twice["steps"]["loss"] == Json({7, 6}));

@@ -3,6 +3,8 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <charconv>
+#include <cmath>
 #include <filesystem>
 #include <set>
 
@@ -47,7 +49,31 @@ std::string experiment_of(const RunData& run) {
   return config::dump(rest);
 }
 
+bool is_digit(char c) { return c >= '0' && c <= '9'; }
+
+// The number that a text starts with, taken off it.
+double take_number(std::string_view& text) {
+  double number = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  text.remove_prefix(size_t(end - text.data()));
+  return error == std::errc() ? number : INFINITY;
+}
+
 }  // namespace
+
+bool comes_before(std::string_view a, std::string_view b) {
+  std::string_view x = a, y = b;
+  while (!x.empty() && !y.empty()) {
+    if (is_digit(x.front()) && is_digit(y.front())) {
+      const double m = take_number(x), n = take_number(y);
+      if (m != n) return m < n;
+    } else {
+      if (x.front() != y.front()) return x.front() < y.front();
+      x.remove_prefix(1), y.remove_prefix(1);
+    }
+  }
+  return x.empty() && y.empty() ? a < b : x.empty();
+}
 
 std::vector<std::string> labels_of(const std::vector<RunData>& runs) {
   std::vector<std::string> names;

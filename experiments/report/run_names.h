@@ -1,6 +1,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "experiments/report/run_data.h"
@@ -14,5 +15,8 @@ std::vector<std::string> labels_of(const std::vector<RunData>& runs);
 // A number for each run, from 0 on, equal for repetitions of one experiment: configs that differ at most in the seed and in what
 // is for people.
 std::vector<size_t> experiments_of(const std::vector<RunData>& runs);
+
+// Whether name a comes before b, numbers in them by size: lr=2 before lr=10.
+bool comes_before(std::string_view a, std::string_view b);
 
 }  // namespace az::experiments

@@ -16,7 +16,7 @@ function slider(name, low, high, step, value, change) {
 
 const pathPlot = {
   id: "path", title: spatial ? "The path of the weight in space" : "The path of the weight in the plane",
-  caption: "Only the direction of w counts for the loss; a step is at a right angle to w, so that every step leads outwards, and the farther out, the less the next one turns.",
+  caption: "Only the direction of w counts for the loss, so that its gradient is at a right angle to w: a step of plain gradient descent leads outwards, and the farther out, the less the next one turns. Momentum has a part along w too, decay pulls inwards, and a norm may be held.",
   missing: () => (paths.length ? "" : "no run follows a toy's path (lines of kind \"path\")"),
   picture(card) {
     if (!card.sliders) makeSliders(card);

@@ -70,6 +70,8 @@ void Toy::write_path(double loss) {
   MetricFields line = {{"series", name_}, {"optimizer", path_->optimizer}, {"beta", path_->beta}, {"step", optimizer_->steps()}};
   const double* w = weight_.data<double>();
   for (int64_t i = 0; i < weight_.numel(); ++i) line.emplace_back(std::string(1, "xyz"[i]), w[i]);
+  const std::vector<double>& target = path_->target;
+  for (size_t i = 0; i < target.size(); ++i) line.emplace_back(fmt::format("target_{}", "xyz"[i]), target[i]);
   line.insert(line.end(), {{"loss", loss}, {"norm", norm()}});
   metrics_->write("path", line);
 }

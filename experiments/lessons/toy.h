@@ -14,10 +14,12 @@
 namespace az::experiments {
 
 struct ToyOptions {
-  // Draws the way of w in the report, for a w of 2 or 3 numbers: one line an optimizer and beta.
+  // Draws the way of w in the report, for a w of 2 or 3 numbers: one line an optimizer and beta. `target` lies where w should
+  // point.
   struct Path {
     std::string optimizer;
     double beta = 0;
+    std::vector<double> target = {};
   };
   std::string name;                 // of its run
   config::Value::Object optimizer;  // as a config has it: {{"type", "sgd"}, {"lr", 0.1}}

@@ -127,6 +127,7 @@ void write_paths(JsonText& json, const RunData& run) {
   json.list(run.paths, [&](const Path& path) {
     const Table points = outline(path.points, {"x", "y", "z"}, most_path_points);
     json.raw("{").key("series").value(path.series).key("optimizer").value(path.optimizer).key("beta").value(path.beta);
+    json.key("target").numbers(path.target);
     json.key("of").value(path.points.rows()).key("points").table(points).raw("}");
   });
 }

@@ -36,9 +36,8 @@ std::vector<std::string> with_runs_within(const std::vector<std::string>& folder
     for (const auto& entry : fs::directory_iterator(folder, absent)) {
       if (holds_run(entry.path().string())) within.push_back(entry.path());
     }
-    std::sort(within.begin(), within.end(), [](const fs::path& a, const fs::path& b) {
-      return comes_before(a.filename().string(), b.filename().string());
-    });
+    std::sort(within.begin(), within.end(),
+              [](const fs::path& a, const fs::path& b) { return comes_before(a.filename().string(), b.filename().string()); });
     const bool holds = holds_run(folder);
     if (holds || within.empty()) add(folder);
     if (holds && !fs::exists(fs::path(folder) / "lesson.json")) continue;

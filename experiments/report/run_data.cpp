@@ -68,6 +68,7 @@ class Rows {
 struct PathRows {
   std::string optimizer;
   double beta;
+  std::vector<double> target;
   Rows rows{{"x", "y", "z", "loss", "norm"}};
 };
 
@@ -105,10 +106,13 @@ struct Metrics {
     } else if (kind == "scale_invariance" && placed && !text(line, "parameter").empty()) {
       layers.get(text(line, "parameter"), [] { return Rows(probe_columns()); }).add(step, line);
     } else if (kind == "path" && placed) {
-      paths.get(text(line, "series"),
-                [&] {
-                  return PathRows{text(line, "optimizer"), number(line, "beta")};
-                })
+      paths
+          .get(text(line, "series"),
+               [&] {
+                 return PathRows{.optimizer = text(line, "optimizer"),
+                                 .beta = number(line, "beta"),
+                                 .target = {number(line, "target_x"), number(line, "target_y"), number(line, "target_z")}};
+               })
           .rows.add(step, line);
     } else {
       return kind != "step" && kind != "epoch" && kind != "scale_invariance" &&
@@ -247,7 +251,7 @@ RunData read_run(const std::string& folder) {
   const std::vector<double> steps(watched.begin(), watched.end());
   for (const std::string& name : metrics.paths.names) {
     const PathRows& path = metrics.paths.by_name.at(name);
-    run.paths.push_back({name, path.optimizer, path.beta, path.rows.table()});
+    run.paths.push_back({name, path.optimizer, path.beta, path.target, path.rows.table()});
   }
   note_gaps(run.steps, "loss", "The loss is not a finite number", run.notes);
   note_norms(run, run.notes);

@@ -11,7 +11,8 @@ namespace az::experiments {
 // A toy's way: x, y, perhaps z, loss and norm against iterations.
 struct Path {
   std::string series, optimizer;
-  double beta = 0;  // NaN: none
+  double beta = 0;             // NaN: none
+  std::vector<double> target;  // x, y, z of a point in the direction it should take, NaN: none
   Table points;
 };
 

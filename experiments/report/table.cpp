@@ -69,7 +69,8 @@ Table thinned(const Table& table, double stretch, const std::set<std::string>& s
   if (stretch <= 0) return table;
   std::vector<size_t> starts;  // of stretches, as rows
   for (size_t i = 0; i < table.rows(); ++i) {
-    if (i == 0 || i + 1 == table.rows() || std::floor(table.step[i] / stretch) != std::floor(table.step[i - 1] / stretch)) starts.push_back(i);
+    if (i == 0 || i + 1 == table.rows() || std::floor(table.step[i] / stretch) != std::floor(table.step[i - 1] / stretch))
+      starts.push_back(i);
   }
   starts.push_back(table.rows());
   Table result;

@@ -71,7 +71,9 @@ TEST_CASE("a thinned line shows its gaps, and of steps that are marked the same 
   }
   const Table thin = thinned(table, 20, {"mark"});
   const auto &loss = thin.columns.at("loss"), &mark = thin.columns.at("mark");
-  const auto gaps = [](const auto& column) { return std::count_if(column.begin(), column.end(), [](double x) { return std::isnan(x); }); };
+  const auto gaps = [](const auto& column) {
+    return std::count_if(column.begin(), column.end(), [](double x) { return std::isnan(x); });
+  };
   REQUIRE(thin.step[542] == 5420);
   CHECK(std::isnan(loss[542]));
   CHECK(loss[543] == 5439);

@@ -275,7 +275,7 @@ TEST_CASE(
 }
 
 TEST_CASE("runs of a folder come in the order of the numbers in their names") {
-  std::vector<std::string> names = {"lr=10,seed=1", "lr=2,seed=10", "lr=2,seed=9", "lr=0.1",  "lr=0.05", "lr=1e-05",
+  std::vector<std::string> names = {"lr=10,seed=1", "lr=2,seed=10", "lr=2,seed=9", "lr=0.1", "lr=0.05", "lr=1e-05",
                                     "lr=0.0001",    "run",          "run-2",       "run-10", "run-02"};
   std::sort(names.begin(), names.end(), comes_before);
   CHECK(names == std::vector<std::string>{"lr=1e-05", "lr=0.0001", "lr=0.05", "lr=0.1", "lr=2,seed=9", "lr=2,seed=10",
@@ -303,14 +303,16 @@ TEST_CASE("a lesson's folder without a training of its own gives its table and i
   fs::create_directories(lesson);
   write_file((lesson / "config.json").string(), R"({"name": "lesson-x"})");
   write_file((lesson / "lesson.json").string(), R"({"title": "Momentum", "rows": [{"what": "norm", "holds": true}]})");
-  const std::string toy = write_run(
-      lesson / "toy", R"({"kind":"path","series":"gd","optimizer":"sgd","beta":0.9,"step":0,"x":1,"y":2,"loss":3,"norm":4})"
-                      "\n");
+  const std::string toy =
+      write_run(lesson / "toy",
+                R"({"kind":"path","series":"gd","beta":0.9,"target_x":0,"target_y":-1,"step":0,"x":1,"y":2,"loss":3,"norm":4})"
+                "\n");
   const Json data = data_in(report_html({lesson.string(), toy}));
   CHECK(data["title"] == "Momentum");
   CHECK(data["lessons"][0]["rows"][0]["what"] == "norm");
   REQUIRE(data["runs"].size() == 1);
   CHECK(data["runs"][0]["paths"][0]["beta"] == 0.9);
+  CHECK(data["runs"][0]["paths"][0]["target"] == Json({0, -1, nullptr}));
   CHECK(data["runs"][0]["paths"][0]["points"]["y"] == Json({2}));
   CHECK(data["runs"][0]["paths"][0]["points"]["z"].empty());
   CHECK(data_in(report_html({lesson.string()})) == data);  // the runs in it are taken in

@@ -107,7 +107,7 @@ void teach_regimes(LessonRun& run) {
                                 {"lr", lr},
                                 {"groups", Value::Array{Value::Object{{"dims", 2}, {"renormalize_every", 1}}}}},
                   .start = {std::sin(1.), -std::cos(1.)},
-                  .path = ToyOptions::Path{.optimizer = name}});
+                  .path = ToyOptions::Path{.optimizer = name, .target = {0, -1}}});
     std::vector<double> losses;
     for (double angle = 1; losses.size() < 500 && angle > at_rest;) {
       const Toy::Step step = toy.step(one_minus_cosine);

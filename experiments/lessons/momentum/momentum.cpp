@@ -70,7 +70,7 @@ void run_toy(LessonRun& run, const Published& row) {
   Toy toy(run, {.name = title_of(row),
                 .optimizer = options_of(row),
                 .start = {0.001 / length, 1 / length},
-                .path = ToyOptions::Path{row.optimizer, row.beta}});
+                .path = ToyOptions::Path{row.optimizer, row.beta, {0, -1}}});
   NormIdentity identity(squared(toy.weight().detach()), projects ? 0 : row.beta);
   std::vector<double> losses;
   for (int iteration = 0; iteration < 500; ++iteration) {

@@ -29,11 +29,11 @@ struct Walk {
 };
 
 Walk walk(LessonRun& run, const std::string& name, const config::Value::Object& optimizer) {
-  const double x = -2 / chart, y = 2 / chart;
-  Toy toy(run, {.name = name,
-                .optimizer = optimizer,
-                .start = {x, y, std::sqrt(1 - x * x - y * y)},
-                .path = ToyOptions::Path{name, beta}});
+  const auto at = [](double psi, double phi) {
+    const double x = psi / chart, y = phi / chart;
+    return std::vector<double>{x, y, std::sqrt(1 - x * x - y * y)};
+  };
+  Toy toy(run, {.name = name, .optimizer = optimizer, .start = at(-2, 2), .path = ToyOptions::Path{name, beta, at(1, 1)}});
   Walk result;
   for (int64_t t = 0; t < 200; ++t) {
     toy.step(valley);

@@ -25,7 +25,8 @@ const pathPlot = {
     const [left, right] = ends(all.map(([x]) => x)), [low, high] = ends(all.map(([, y]) => y));
     const scale = Math.min((width - 2 * margin) / (right - left), (height - 2 * margin) / (high - low));
     const at = ([x, y]) => [width / 2 + scale * (x - (left + right) / 2), height / 2 - scale * (y - (low + high) / 2)], [cx, cy] = at([0, 0]);
-    const rings = spatial ? globe(at) : circles(at, Math.max(-left, right, -low, high), scale);
+    const reach = Math.max(-left, right, -low, high), rings = spatial ? globe(at) : circles(at, reach, scale);
+    const labels = spatial ? [] : ringLabels(at, reach, scale, width, height), halo = { fill: css("--text"), ...paperHalo() };
     const drawn = visible.flatMap((path) => {
       const points = pointsOf(path).map((point) => at(project(point))), index = nearest(path.points.step, toy.step), stroke = color(paths.indexOf(path)), thick = parseFloat(css("--line"));
       const [x, y] = points[index] || [cx, cy];
@@ -36,7 +37,12 @@ const pathPlot = {
         svg("circle", { cx: x, cy: y, r: 3 + 1.5 * thick, fill: stroke, stroke: css("--paper"), "stroke-width": 1.5 }),
       ];
     });
-    card.show(width, height, ...rings, ...drawn, svg("circle", { cx, cy, r: 3, fill: css("--text") }));
+    const marks = [...placesOf(visible, (path) => pointsOf(path)[0], "start"), ...placesOf(visible, (path) => path.target.length ? unit(path.target) : null, "target")];
+    card.show(width, height, ...rings, ...drawn, ...labels, svg("circle", { cx, cy, r: 3, fill: css("--text") }), ...marks.flatMap(({ point, words }) => {
+      const [x, y] = at(project(point)), side = x < width - 90 ? 1 : -1;
+      return [svg("circle", { cx: x, cy: y, r: 7, fill: "none", stroke: css("--text"), "stroke-width": 1.5 }),
+        label(x + 11 * side, y + 4, words, side > 0 ? "start" : "end", halo)];
+    }));
     const items = paths.filter((path) => !path.beta || path.beta === toy.beta).map((path) => ({ key: path.key, name: path.series || path.run.label, color: color(paths.indexOf(path)), path }));
     card.legend.classList.add("long");
     const outputs = fillLegend(card.legend, items);
@@ -50,6 +56,12 @@ const pathPlot = {
 };
 
 const ends = (list) => list.reduce(([low, high], x) => [Math.min(low, x), Math.max(high, x)], [Infinity, -Infinity]);
+const unit = (point) => point.map((x) => (x || 0) / Math.hypot(...point));
+// What paths start from or should come to, each place once.
+function placesOf(list, place, words) {
+  const known = new Map(list.map(place).filter(Boolean).map((point) => [String(point), point]));
+  return [...known.values()].map((point) => ({ point, words }));
+}
 const pointsOf = (path) => path.points.step.map((_, i) => [path.points.x[i] || 0, path.points.y[i] || 0, path.points.z[i] || 0]);
 
 // From space to the screen: turned about the vertical axis, seen from a little above.
@@ -60,15 +72,27 @@ function project([x, y, z]) {
   return [right, z * Math.cos(tilt) + deep * Math.sin(tilt)];
 }
 
+// So that a text can be read on lines.
+const paperHalo = () => ({ stroke: css("--paper"), "stroke-width": 4, "paint-order": "stroke" });
+const ringRadii = (reach) => roundTicks(0, 1.7 * reach, 9).filter((radius) => radius > 0);
+
+// Labels of rings along the half axis that has most room in the picture.
+function ringLabels(at, reach, scale, width, height) {
+  const [cx, cy] = at([0, 0]);
+  const [dx, dy, room] = [[1, 0, width - cx], [-1, 0, cx], [0, 1, height - cy], [0, -1, cy]].reduce((best, one) => (one[2] > best[2] ? one : best));
+  return ringRadii(reach).filter((radius) => radius * scale < room - 2 * fontSize()).map((radius) =>
+    label(cx + dx * radius * scale + 3, cy + dy * radius * scale - 3, shown(radius), "start", paperHalo()));
+}
+
+// Rings of equal norm.
 function circles(at, reach, scale) {
-  const ticks = roundTicks(0, 1.7 * reach, 9).filter((radius) => radius > 0), [cx, cy] = at([0, 0]), grid = { fill: "none", stroke: css("--grid") };
+  const [cx, cy] = at([0, 0]), grid = { fill: "none", stroke: css("--grid") };
   const spokes = Array.from({ length: 12 }, (_, i) => {
     const angle = (i * Math.PI) / 6, [x, y] = at([4 * reach * Math.cos(angle), 4 * reach * Math.sin(angle)]);
     return svg("line", { x1: cx, y1: cy, x2: x, y2: y, stroke: css("--grid") });
   });
-  return [...spokes, ...ticks.map((radius) => svg("circle", Object.assign({ cx, cy, r: radius * scale }, grid))),
-    svg("circle", { cx, cy, r: scale, fill: "none", stroke: css("--soft"), "stroke-dasharray": "2 3" }),
-    ...ticks.map((radius) => label(cx + 3, cy - radius * scale - 3, shown(radius)))];
+  return [...spokes, ...ringRadii(reach).map((radius) => svg("circle", Object.assign({ cx, cy, r: radius * scale }, grid))),
+    svg("circle", { cx, cy, r: scale, fill: "none", stroke: css("--soft"), "stroke-dasharray": "2 3" })];
 }
 
 function globe(at) {

@@ -21,17 +21,18 @@ function table(heads, rows, numeric = []) {
 
 function runsPanel() {
   const columns = telling.filter((path) => path !== "optimizer.type").slice(0, 6);
-  const seeds = differing.includes("seed"), part = measuredPart(), evaluated = held("epochs", `${part}_accuracy`);
-  const accuracies = (run) => (run.epochs[`${part}_accuracy`] || []).filter((x) => x !== null);
+  const seeds = differing.includes("seed"), parts = ["validation", "test"].filter((part) => isMeasured(part));
+  // The best of a run is told by the part that is held out for that, if there is one.
+  const scores = parts.flatMap((part, i) => [[`Last ${part} accuracy`, part, last], ...(i ? [] : [[`Best ${part} accuracy`, part, best]])]);
   const rows = runs.map((run, i) => {
-    const got = accuracies(run), flat = options[i];
+    const flat = options[i];
     return [el("span", { class: "name" }, el("span", { class: "swatch", style: `background:${color(run.color)}` }), run.label), flat["optimizer.type"],
       ...columns.map((path) => shown(flat[path])), ...(seeds ? [shown(flat.seed)] : []), shown(last(run.epochs.step.length ? run.epochs.step : run.steps.step)),
-      shown(last(run.epochs.train_loss) ?? last(run.steps.loss)), ...(evaluated ? [percent(last(got)), percent(got.length ? Math.max(...got) : null)] : [])];
+      shown(last(run.epochs.train_loss) ?? last(run.steps.loss)), ...scores.map(([, part, pick]) => percent(pick(run.epochs[`${part}_accuracy`])))];
   });
-  const fixed = 2, numbers = Array.from({ length: columns.length + 5 }, (_, i) => i + fixed);
+  const fixed = 2, numbers = Array.from({ length: columns.length + 3 + scores.length }, (_, i) => i + fixed);
   return el("section", { class: "panel", id: "runs" }, table(["Run", "Optimizer", ...columns.map((path) => path.split(".").slice(-2).join(".")),
-    ...(seeds ? ["Seed"] : []), "Steps", "Last loss", ...(evaluated ? [`Last ${part} accuracy`, "Best"] : [])], rows, numbers));
+    ...(seeds ? ["Seed"] : []), "Steps", "Last loss", ...scores.map(([head]) => head)], rows, numbers));
 }
 
 function notesPanel() {

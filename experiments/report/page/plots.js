@@ -17,21 +17,29 @@ function probeLines(column) {
   return [...lines.slice(1), lines[0]].filter((line) => line.y.length);  // the mean on top
 }
 
-function runLines(part, column) {
-  return runs.filter((run) => run[part][column].some((y) => y !== null)).map((run) => (
+function runLines(part, column, of = runs) {
+  return of.filter((run) => held(part, column, [run])).map((run) => (
     { key: run.key, name: run.label, color: color(run.color), dash: run.dash, x: run[part].step, y: run[part][column] }));
 }
 
-const held = (part, column) => runs.some((run) => run[part][column] && run[part][column].some((y) => y !== null));
+const held = (part, column, of = runs) => of.some((run) => run[part][column] && run[part][column].some((y) => y !== null));
 const watched = (column) => probed.some((run) => run.probe[column].some((line) => line.some((y) => y !== null)));
-const measuredPart = () => (held("epochs", "test_accuracy") ? "test" : "validation");
+
+// The images that runs were measured on: a validation part, where one was held out for that, or the test set.
+const isMeasured = (part, of) => held("epochs", `${part}_accuracy`, of);
+const measuredPart = (of) => ["validation", "test"].find((part) => isMeasured(part, of));
+const measuredParts = ["validation", "test"].filter((part) => runs.some((run) => measuredPart([run]) === part));
+const measuredWords = measuredParts.join(" or ") || "test";
+const withPart = (name, part) => (measuredParts.length > 1 ? `${name} (${part})` : name);
+const measuredLines = (quantity) => measuredParts.flatMap((part) => runLines("epochs", `${part}_${quantity}`, runs.filter((run) => measuredPart([run]) === part))
+  .map((line) => Object.assign(line, { part, name: withPart(line.name, part) })));
 
 // The mean over the seeds of each experiment, with a band from the lowest to the highest.
 function seedLines() {
-  const column = `${measuredPart()}_accuracy`;
   return [...repetitions.entries()].flatMap(([experiment, list]) => {
-    const having = list.filter((run) => run.epochs[column].some((y) => y !== null));
-    if (!having.length) return [];
+    const part = measuredPart(list), column = `${part}_accuracy`;
+    if (!part) return [];
+    const having = list.filter((run) => isMeasured(part, [run]));
     const x = sharedSteps(having.map((run) => ({ x: run.epochs.step })));
     const values = x.map((step) => having.map((run) => run.epochs[column][run.epochs.step.indexOf(step)]).filter((y) => typeof y === "number"));
     // Only where all have a value: a mean over others would jump.
@@ -39,7 +47,7 @@ function seedLines() {
     const lowest = of((list) => Math.min(...list)), highest = of((list) => Math.max(...list)), mean = of((list) => list.reduce((a, b) => a + b) / list.length);
     const seedCount = new Set(having.map((run) => run.config && run.config.seed)).size;
     const seeds = having.length > 1 ? ` (${seedCount === having.length ? "" : `${having.length} runs, `}${seedCount} ${seedCount === 1 ? "seed" : "seeds"})` : "";
-    return [{ key: `experiment ${experiment}`, name: experimentName(experiment) + seeds, color: color(experiment), width: 1.3, x, y: mean, low: lowest, high: highest }];
+    return [{ key: `experiment ${experiment}`, name: withPart(experimentName(experiment) + seeds, part), color: color(experiment), width: 1.3, x, y: mean, low: lowest, high: highest }];
   });
 }
 
@@ -54,7 +62,7 @@ function threshold() {
 // Two quantities on one plot: the second lies under the first, wide and pale.
 const paired = (first, part, second, secondPart) => [
   ...second.map((line) => Object.assign(line, { part: secondPart, pale: true, color: faded(line.color), width: state.layer === EVERY ? 2.5 : 4 })),
-  ...first.map((line) => Object.assign(line, { part })),
+  ...first.map((line) => Object.assign({ part }, line)),
 ];
 
 // Sentences about runs, those that are equal put together.
@@ -82,16 +90,16 @@ const training = [
   { id: "loss", title: "Training loss", y: "loss", log: false, caption: "The loss of the batches, as each run went along.",
     missing: () => (held("steps", "loss") ? "" : "no run has noted a loss"), lines: () => runLines("steps", "loss") },
   { id: "test-loss", title: "Loss, epoch by epoch", y: "loss", log: false,
-    caption: "Thin: on images that the network was not trained on; pale: on the training set, during the epoch.",
+    caption: `Thin: on the ${measuredWords} images, which the network was not trained on; pale: on the training set, during the epoch.`,
     missing: () => (held("epochs", "train_loss") ? "" : "no run has finished an epoch"),
-    lines: () => paired(runLines("epochs", `${measuredPart()}_loss`), measuredPart(), runLines("epochs", "train_loss"), "train") },
+    lines: () => paired(measuredLines("loss"), "", runLines("epochs", "train_loss"), "train") },
   { id: "run-accuracy", title: "Accuracy, run by run", y: "accuracy", log: false,
-    caption: "Thin: the share of unseen images that the network gets right; pale: of the training set, during the epoch.",
+    caption: `Thin: the share of the ${measuredWords} images that the network gets right; pale: of the training set, during the epoch.`,
     missing: () => (held("epochs", "train_accuracy") ? "" : "no run has finished an epoch"),
-    lines: () => paired(runLines("epochs", `${measuredPart()}_accuracy`), measuredPart(), runLines("epochs", "train_accuracy"), "train") },
-  { id: "accuracy", title: "Accuracy with its spread over seeds", y: "accuracy", log: false,
+    lines: () => paired(measuredLines("accuracy"), "", runLines("epochs", "train_accuracy"), "train") },
+  { id: "accuracy", title: "Accuracy with its spread over seeds", y: `${measuredWords} accuracy`, log: false,
     caption: "The mean over runs that differ in nothing but their seed; the band reaches from the worst to the best of them.",
-    missing: () => (held("epochs", `${measuredPart()}_accuracy`) ? "" : "no run was evaluated"), lines: seedLines },
+    missing: () => (measuredParts.length ? "" : "no run was evaluated"), lines: seedLines },
   { id: "lr", title: "Learning rate", y: "learning rate", log: false, caption: "What the schedule makes of the learning rate.",
     missing: () => (held("steps", "lr") ? "" : "no run has noted a step"), lines: () => runLines("steps", "lr") },
 ];

@@ -84,4 +84,8 @@ const last = (list) => {
   for (let i = (list || []).length - 1; i >= 0; --i) if (list[i] !== null) return list[i];
   return null;
 };
+const best = (list) => {
+  const numbers = list.filter((x) => x !== null);
+  return numbers.length ? Math.max(...numbers) : null;
+};
 const layerIndex = (run, name) => (run.probe ? run.probe.layers.indexOf(name) : -1);

@@ -28,7 +28,7 @@ function fillLegend(legend, items) {
   legend.replaceChildren(...items.map((item) => {
     const output = el("output", {});
     const chip = el("button", {
-      class: "chip", type: "button", title: "show or hide", "aria-pressed": String(!state.hidden.has(item.key)), "data-key": item.key,
+      class: "chip", type: "button", title: `${item.name}: show or hide`, "aria-pressed": String(!state.hidden.has(item.key)), "data-key": item.key,
       onclick: () => toggle(item.key),
     }, sample(item.color, item.dash, 2.5), el("span", {}, item.name), output);
     outputs.set(item.key, { chip, output });

@@ -18,7 +18,7 @@ const palettes = {
   dark: ["#56b4e9", "#ff8f4d", "#2fc69b", "#e29bc4", "#f0c040", "#8fd3ff", "#dddddd"],
   projector: ["#0060a0", "#c04000", "#007a55", "#9a2f78", "#a56a00", "#000000", "#6a3fb5"],
 };
-const dashes = [null, [8, 4], [2, 3], [10, 3, 2, 3]];
+const dashes = [null, [8, 4], [2, 3], [10, 3, 2, 3], [16, 4], [6, 2, 2, 2, 2, 2]];
 const viridis = ["#440154", "#482878", "#3e4989", "#31688e", "#26828e", "#1f9e89", "#35b779", "#6ece58", "#b5de2b", "#fde725"];
 
 const color = (index) => palettes[state.theme][index % 7];
@@ -39,18 +39,18 @@ function depthColor(index, count) {
 
 const faded = (stroke) => (stroke.startsWith("#") ? `${stroke}55` : stroke.replace("rgb(", "rgba(").replace(")", ",0.33)"));
 
-// Repetitions of one experiment share a colour and differ in dashes, as long as there are few of them.
+// An experiment has a colour; dashes tell its repetitions apart, and experiments of the same colour. Their mean looks like the first.
 const repetitions = new Map();
 for (const run of runs) {
   const list = repetitions.get(run.experiment) || [];
   run.repetition = list.push(run) - 1;
   repetitions.set(run.experiment, list);
 }
-const byExperiment = repetitions.size <= 7 && Math.max(0, ...[...repetitions.values()].map((list) => list.length)) <= dashes.length;
+const mostRepetitions = Math.max(...[...repetitions.values()].map((list) => list.length));
 runs.forEach((run, index) => {
   run.key = `run ${index}`;
-  run.color = byExperiment ? run.experiment : index;
-  run.dash = dashes[(byExperiment ? run.repetition : Math.floor(index / 7)) % dashes.length];
+  run.color = run.experiment;
+  run.dash = dashes[(mostRepetitions * Math.floor(run.experiment / 7) + run.repetition) % dashes.length];
 });
 
 // Values of a run's config by path, "optimizer.lr", for the ones that differ.

@@ -51,12 +51,12 @@ function seedLines() {
   });
 }
 
-// Where runs project by the rule, and where SGDP would if none does.
+// Where runs project weights by the rule, and where SGDP would if none does.
 function threshold() {
   const optimizers = probed.map((run) => (run.config && run.config.optimizer) || {}).filter(({ type, projection }) => /^(sgdp|adamp)$/.test(type) && (projection || "rule") === "rule");
   const deltas = [...new Set(optimizers.map(({ delta }) => (typeof delta === "number" ? delta : 0.1)))].filter((value) => value > 0);
   if (!deltas.length) return [{ value: 0.1, words: "SGDP would project below delta = 0.1" }];
-  return deltas.map((value) => ({ value, words: `projected below delta = ${value}` }));
+  return deltas.map((value) => ({ value, words: `weights are projected below delta = ${value}` }));
 }
 
 // Two quantities on one plot: the second lies under the first, wide and pale.
@@ -119,7 +119,7 @@ const laboratory = [
       : [...new Set(probed.map((run) => run.probe.rule))].join("; ") + '; it takes a probe with "every": 1, from the first step on'),
     words: () => inWords(ruleInWords), lines: () => paired(probeLines("norm_squared"), "measured", probeLines("norm_squared_predicted"), "predicted") },
   { id: "cosine", title: "Is the gradient orthogonal to the weight?", y: "largest |cos(w, g)| √dim", log: true, level: threshold,
-    caption: "The largest cosine of a channel with its gradient, times the root of its size (the mean over layers is a geometric one): SGDP and AdamP take a weight for scale-invariant, and project its step, in the shaded region; pale: steps that were projected by channel.",
+    caption: "The largest cosine of a channel with its gradient, times the root of its size (the mean over layers is a geometric one): SGDP and AdamP take a weight for scale-invariant, and project its step, in the shaded region, unless it has one dimension only, as biases and gains have; pale: steps that were projected by channel.",
     missing: () => needsProbe("scaled_channel_cosine_max"), words: () => inWords(projectedShare),
     lines: () => paired(probeLines("scaled_channel_cosine_max"), "cosine", probeLines("fired_channel"), "where it was projected") },
   { id: "layer-cosine", title: "The same for layers as a whole", y: "|cos(w, g)| √dim", log: true, level: threshold,

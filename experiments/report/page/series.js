@@ -170,7 +170,8 @@ class Chart {
     if (inside) this.cursor.style.left = `${this.graph.toDomXCoord(step)}px`;
     for (const [key, { chip, output }] of this.outputs || []) {
       const line = this.lines.find((one) => one.key === key && !one.pale);
-      output.textContent = inside ? shown(line.y[nearest(line.x, step)]) : "";
+      const covered = inside && step >= line.x[0] && step <= line.x[line.x.length - 1];
+      output.textContent = covered ? shown(line.y[nearest(line.x, step)]) : "";
       chip.classList.toggle("near", key === near);
     }
   }

@@ -48,16 +48,18 @@ function save(name, content, type) {
   if (url.startsWith("blob:")) setTimeout(() => URL.revokeObjectURL(url), 10000);
 }
 
+const heading = (plot) => (plot.of ? `${plot.title}: ${plot.of()}` : plot.title);
+
 // A card with a title, a stage to draw on, a legend and a caption. `plot` has id, title, caption and, to export, rows() and image().
 function card(plot, extra = []) {
-  const stage = el("div", { class: "stage" }), legend = el("div", { class: "legend" }), controls = el("div", { class: "controls" }), words = el("div", { class: "words small" });
+  const stage = el("div", { class: "stage" }), legend = el("div", { class: "legend" }), controls = el("div", { class: "controls" }), words = el("div", { class: "words small" }), title = el("h3", {}, heading(plot));
   const large = el("button", { type: "button", onclick: () => enlarge(box) }, "enlarge");
   const box = el("section", { class: "card", id: plot.id, "aria-label": plot.title },
-    el("div", { class: "head" }, el("h3", {}, plot.title), ...extra,
+    el("div", { class: "head" }, title, ...extra,
       el("button", { type: "button", class: "png", onclick: () => exportPng(plot) }, "PNG"),
       el("button", { type: "button", class: "csv", onclick: () => exportCsv(plot) }, "CSV"), large),
     stage, controls, legend, words, el("p", { class: "caption" }, plot.caption));
-  return { box, stage, legend, controls, words };
+  return { box, heading: title, stage, legend, controls, words };
 }
 
 function enlarge(box) {

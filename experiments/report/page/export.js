@@ -1,5 +1,5 @@
 // A plot as a table or as a picture.
-const fileName = (plot, end) => `${`${data.title}-${plot.id}`.replace(/[^\w.-]+/g, "_").slice(0, 80)}.${end}`;
+const fileName = (plot, end) => `${[data.title.slice(0, 60), plot.id, ...(plot.of ? [plot.of()] : [])].join("-").replace(/[^\w.-]+/g, "_").slice(0, 120)}.${end}`;
 
 // RFC 4180. A text that a spreadsheet would take for a formula gets an apostrophe.
 function csvCell(value) {
@@ -31,7 +31,7 @@ function chartImage(chart) {
   if (!chart.graph) return null;
   const frame = chart.host.getBoundingClientRect(), lines = chart.lines.filter((line) => !state.hidden.has(line.key));
   const top = 36, names = lines.filter((line) => !line.pale), perRow = Math.max(1, Math.floor(frame.width / 220));
-  const { canvas, context } = blankCanvas(frame.width + 16, top + frame.height + 22 * Math.ceil(names.length / perRow) + 16, chart.plot.title);
+  const { canvas, context } = blankCanvas(frame.width + 16, top + frame.height + 22 * Math.ceil(names.length / perRow) + 16, heading(chart.plot));
   context.drawImage(chart.graph.hidden_, 0, top, frame.width, frame.height);
   context.fillStyle = css("--soft");
   context.textBaseline = "middle";

@@ -1,17 +1,17 @@
 // The plots against steps, and where their numbers come from.
-const layerWords = () => (state.layer === MEAN ? "mean over layers" : state.layer);
+const layerWords = () => (state.layer === EVERY && probed.length > 1 ? `${EVERY} of ${runs[state.run].label}` : state.layer);
 
 // Lines of one quantity of the probe: a line a run, or a line a layer of the run picked.
 function probeLines(column) {
   if (state.layer !== EVERY) {
     return probed.filter((run) => layerIndex(run, state.layer) >= 0 && run.probe[column][layerIndex(run, state.layer)].length).map((run) => (
-      { key: run.key, name: run.label, color: color(run.color), dash: run.dash, x: run.probe.step, y: run.probe[column][layerIndex(run, state.layer)] }));
+      { key: run.key, name: run.label, of: state.layer, color: color(run.color), dash: run.dash, x: run.probe.step, y: run.probe[column][layerIndex(run, state.layer)] }));
   }
   const run = runs[state.run];
   if (!run || !run.probe) return [];
   const count = run.probe.layers.length - 1;
   const lines = run.probe.layers.map((name, i) => ({
-    key: i === 0 ? "mean" : `layer ${name}`, name, color: i === 0 ? css("--text") : depthColor(i - 1, count), width: i === 0 ? 2 : 1,
+    key: i === 0 ? "mean" : `layer ${name}`, name, of: run.label, color: i === 0 ? css("--text") : depthColor(i - 1, count), width: i === 0 ? 2 : 1,
     x: run.probe.step, y: run.probe[column][i],
   }));
   return [...lines.slice(1), lines[0]].filter((line) => line.y.length);  // the mean on top
@@ -104,28 +104,28 @@ const training = [
     missing: () => (held("steps", "lr") ? "" : "no run has noted a step"), lines: () => runLines("steps", "lr") },
 ];
 const laboratory = [
-  { id: "norm", title: "Norm of the weights", y: "‖w‖", log: true,
+  { id: "norm", title: "Norm of the weights", y: "‖w‖", log: true, of: layerWords,
     caption: "A weight under batch norm computes the same at any length, yet every step that is orthogonal to it makes it longer, momentum's most of all.",
     missing: () => needsProbe("norm"), lines: () => probeLines("norm") },
-  { id: "effective-step", title: "Effective step", y: "‖ŵ′ − ŵ‖", log: true,
+  { id: "effective-step", title: "Effective step", y: "‖ŵ′ − ŵ‖", log: true, of: layerWords,
     caption: "How far one step moves the direction of the weight, which is all that a scale-invariant network sees: it falls as the norm grows.",
     missing: () => needsProbe("effective_step"), lines: () => probeLines("effective_step") },
-  { id: "angle", title: "Angle of a step, and its equilibrium", y: "radians", log: true,
+  { id: "angle", title: "Angle of a step, and its equilibrium", y: "radians", log: true, of: layerWords,
     caption: "Thin: the angle that each step turns the weight by; pale: the one at which growth by steps and shrinking by weight decay would balance, where theory knows it.",
     missing: () => needsProbe("angle"), lines: () => paired(probeLines("angle"), "measured", probeLines("equilibrium_angle"), "equilibrium") },
-  { id: "identity", title: "Squared norm, measured and predicted", y: "‖w‖²", log: false,
+  { id: "identity", title: "Squared norm, measured and predicted", y: "‖w‖²", log: false, of: layerWords,
     caption: "Thin: measured; pale: what the lengths of the steps and momentum alone say, if every gradient is orthogonal to the weight. Where they part, gradients lie along the weight in part, or, with SGDP and AdamP, a step was not projected.",
     missing: () => (!probed.length ? noProbe : watched("norm_squared_predicted") ? ""
       : [...new Set(probed.map((run) => run.probe.rule))].join("; ") + '; it takes a probe with "every": 1, from the first step on'),
     words: () => inWords(ruleInWords), lines: () => paired(probeLines("norm_squared"), "measured", probeLines("norm_squared_predicted"), "predicted") },
-  { id: "cosine", title: "Is the gradient orthogonal to the weight?", y: "largest |cos(w, g)| √dim", log: true, level: threshold,
+  { id: "cosine", title: "Is the gradient orthogonal to the weight?", y: "largest |cos(w, g)| √dim", log: true, of: layerWords, level: threshold,
     caption: "The largest cosine of a channel with its gradient, times the root of its size (the mean over layers is a geometric one): SGDP and AdamP take a weight for scale-invariant, and project its step, in the shaded region, unless it has one dimension only, as biases and gains have; pale: steps that were projected by channel.",
     missing: () => needsProbe("scaled_channel_cosine_max"), words: () => inWords(projectedShare),
     lines: () => paired(probeLines("scaled_channel_cosine_max"), "cosine", probeLines("fired_channel"), "where it was projected") },
-  { id: "layer-cosine", title: "The same for layers as a whole", y: "|cos(w, g)| √dim", log: true, level: threshold,
+  { id: "layer-cosine", title: "The same for layers as a whole", y: "|cos(w, g)| √dim", log: true, of: layerWords, level: threshold,
     caption: "The second view of the projection's rule, tried where some channel fails the first; pale: steps that were projected on this view. A random gradient falls below delta by chance in 8 steps of 100.",
     missing: () => needsProbe("scaled_cosine"), lines: () => paired(probeLines("scaled_cosine"), "cosine", probeLines("fired_layer"), "where it was projected") },
-  { id: "radial", title: "Radial against tangential", y: "length", log: true,
+  { id: "radial", title: "Radial against tangential", y: "length", log: true, of: layerWords,
     caption: "Thin: the part of a step across the weight, which turns it; pale: the part along the weight, which only changes its length.",
     missing: () => needsProbe("tangential"), lines: () => paired(probeLines("tangential"), "tangential", probeLines("radial"), "radial") },
 ];

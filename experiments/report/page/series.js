@@ -3,7 +3,8 @@ const charts = [];
 const view = { window: null, cursor: null };  // steps shown, null: all; the step under the pointer
 
 // A plot is {id, title, caption, y, log, lines()}; lines() gives {key, name, color, dash, width, x, y, low, high}, where low and
-// high make a band and a `pale` line goes with the other of its key. level() gives thresholds, {value, words}; what is under them is shaded.
+// high make a band and a `pale` line goes with the other of its key; `of` and `part` go with the name in a table. of() of a plot says
+// what it shows just now. level() gives thresholds, {value, words}; what is under them is shaded.
 class Chart {
   constructor(plot) {
     this.plot = plot;
@@ -34,6 +35,7 @@ class Chart {
   draw() {
     if (this.graph) this.graph.destroy();
     this.graph = null;
+    this.heading.textContent = heading(this.plot);
     this.lines = this.plot.lines();
     this.outputs = fillLegend(this.legend, this.lines.filter((line) => !line.pale));
     this.words.replaceChildren(...(this.plot.words ? this.plot.words() : []).map((sentence) => el("p", {}, sentence)));
@@ -179,7 +181,7 @@ class Chart {
   rows() {
     const { rows, bands } = this.table();
     const cells = (row) => row.slice(1).flatMap((value, j) => (this.lines[j].low ? value : bands ? [value[1]] : [value]));
-    const names = this.lines.flatMap((line) => (line.low ? [`${line.name}, lowest`, line.name, `${line.name}, highest`] : [line.part ? `${line.name}, ${line.part}` : line.name]));
+    const names = this.lines.flatMap((line) => (line.low ? [`${line.name}, lowest`, line.name, `${line.name}, highest`] : [[line.name, line.of, line.part].filter(Boolean).join(", ")]));
     return [["step", ...names], ...rows.map((row) => [row[0], ...cells(row)])];
   }
 }

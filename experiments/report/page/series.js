@@ -40,7 +40,7 @@ class Chart {
     this.outputs = fillLegend(this.legend, this.lines.filter((line) => !line.pale));
     this.words.replaceChildren(...(this.plot.words ? this.plot.words() : []).map((sentence) => el("p", {}, sentence)));
     this.levels = this.plot.level ? this.plot.level() : [];
-    const table = this.table();
+    const table = this.table(this.log);
     if (!table.rows.length) {
       this.host.replaceChildren(el("div", { class: "empty" }, this.log ? "Nothing above 0 to draw on a logarithmic scale." : "Nothing to draw here."));
       return;
@@ -51,12 +51,12 @@ class Chart {
   }
 
   // Rows of [step, number or band of each line]: null where a line has no point, NaN where it has a gap.
-  table() {
+  table(log) {
     const bands = this.lines.some((line) => line.low);
     const steps = sharedSteps(this.lines);
     const at = new Map(steps.map((step, i) => [step, i]));
     const rows = steps.map((step) => [step, ...this.lines.map(() => (bands ? [null, null, null] : null))]);
-    const number = (x) => (x === null || (this.log && x <= 0) ? NaN : x);
+    const number = (x) => (x === null || (log && x <= 0) ? NaN : x);
     let any = false;
     this.lines.forEach((line, j) => line.x.forEach((step, i) => {
       const y = number(line.y[i]);
@@ -179,7 +179,7 @@ class Chart {
   }
 
   rows() {
-    const { rows, bands } = this.table();
+    const { rows, bands } = this.table(false);
     const cells = (row) => row.slice(1).flatMap((value, j) => (this.lines[j].low ? value : bands ? [value[1]] : [value]));
     const names = this.lines.flatMap((line) => (line.low ? [`${line.name}, lowest`, line.name, `${line.name}, highest`] : [[line.name, line.of, line.part].filter(Boolean).join(", ")]));
     return [["step", ...names], ...rows.map((row) => [row[0], ...cells(row)])];

@@ -75,6 +75,9 @@ class Browser:
         while self._receive().get("method") != "Page.loadEventFired":
             pass
 
+    def resize(self, width, height):
+        self.send("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
+
     def run(self, script):
         """What a script gives, once its promise is kept."""
         result = self.send("Runtime.evaluate", expression=script, awaitPromise=True, returnByValue=True)

@@ -1,20 +1,40 @@
-// Uses a report as a reader would, and gives {held, problems}: how many checks held, and which did not. `expect` names the report
-// (tests/report/check).
+// Uses a report as a reader would, and gives {held, problems, tables}: how many checks held, which did not, and what the plots
+// export as CSV, by layer chosen and plot. `expect` names the report (tests/report/check).
 async function exercise(expect) {
   const problems = [];
   let held = 0;
   const check = (holds, words) => (holds ? ++held : problems.push(words));
   const pause = (ms) => new Promise((go) => setTimeout(go, ms));
+  // Waits for what a machine with much else to do may take a while for.
+  const until = async (holds) => {
+    for (let i = 0; i < 3000 && !holds(); ++i) await pause(20);
+    return holds();
+  };
   const drawn = async () => {
-    for (let i = 0; i < 3000; ++i) {
-      await pause(20);
-      if (document.body.hasAttribute("data-drawn")) return;
-    }
-    problems.push("the plots did not come to an end");
+    await pause(20);
+    if (!(await until(() => document.body.hasAttribute("data-drawn")))) problems.push("the plots did not come to an end");
   };
   const all = (selector, root = document) => [...root.querySelectorAll(selector)];
   const one = (selector, root = document) => root.querySelector(selector);
   const pixels = (id) => one(`#${id} canvas`).toDataURL();
+  const inPicture = (text, svg) => {
+    const { x, y, width, height } = text.getBBox(), room = svg.viewBox.baseVal;
+    return x >= 0 && y >= 0 && x + width <= room.width && y + height <= room.height;
+  };
+  // Where a plot draws its threshold: at the row with most of its colour, read off the numbers of the logarithmic axis.
+  const levelDrawn = (id) => {
+    const canvas = one(`#${id} canvas`), hex = getComputedStyle(document.documentElement).getPropertyValue("--good").trim();
+    const [red, green, blue] = [1, 3, 5].map((i) => parseInt(hex.slice(i, i + 2), 16)), { data, width } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+    const counts = Array(canvas.height).fill(0);
+    for (let i = 0; i < data.length; i += 4) if (data[i] === red && data[i + 1] === green && data[i + 2] === blue) ++counts[Math.floor(i / 4 / width)];
+    const frame = canvas.getBoundingClientRect(), y = (counts.indexOf(Math.max(...counts)) + 0.5) * (frame.height / canvas.height);
+    const marks = all(`#${id} .dygraph-axis-label-y`).map((mark) => {
+      const place = mark.getBoundingClientRect();
+      return [place.top + place.height / 2 - frame.top, Math.log10(Number(mark.textContent))];
+    });
+    const [[low, from], [high, to]] = [marks[0], marks[marks.length - 1]];
+    return 10 ** (from + ((y - low) / (high - low)) * (to - from));
+  };
   const colors = (canvas) => new Set(new Uint32Array(canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data.buffer)).size;
   const choose = async (select, value) => {
     select.value = value;
@@ -28,6 +48,7 @@ async function exercise(expect) {
     single: ["loss", "test-loss", "run-accuracy", "accuracy", "lr", "norm", "effective-step", "angle", "identity", "cosine", "layer-cosine", "radial", "heatmap", "histogram", "scaling"],
     several: ["loss", "accuracy", "lr", "norm", "effective-step", "angle", "identity", "cosine", "radial", "heatmap", "histogram", "scaling"],
     lesson: ["path"], hostile: ["loss", "norm"], cut: ["loss", "norm"], one: [], empty: [], shapes: ["loss", "norm"], many: ["loss", "accuracy", "norm", "heatmap"],
+    sweep: ["loss", "run-accuracy", "accuracy"],
   }[expect];
   for (const id of ids) check(one(`#${id}`), `${id} is there`);
   for (const box of all(".card")) {
@@ -35,6 +56,9 @@ async function exercise(expect) {
     check(empty || (canvas ? colors(canvas) > 3 : picture && picture.querySelectorAll("*").length > 5), `${box.id} is drawn`);
     check(one(".caption", box).textContent.length > 20, `${box.id} has a caption`);
     check(!ids.includes(box.id) || !empty, `${box.id} has something to show`);
+    const looks = all(".chip line", box).map((line) => line.getAttribute("stroke") + line.getAttribute("stroke-dasharray"));
+    check(new Set(looks).size === looks.length, `no two lines of ${box.id} look alike`);
+    check(all(".chip", box).every((chip) => chip.title.includes(one("span", chip).textContent)), `${box.id} tells the whole name of a line that is cut`);
   }
   check(!window.hacked && !one("main img"), "text from a config stays text");
   check(performance.getEntriesByType("resource").length === 0, "nothing is loaded");
@@ -53,6 +77,8 @@ async function exercise(expect) {
     const before = pixels("norm");
     await choose(select, names[2]);
     check(pixels("norm") !== before, "another layer gives another curve");
+    check(one("#norm h3").textContent === `Norm of the weights: ${names[2]}` && one("#loss h3").textContent === "Training loss", "a plot of layers is headed by the one that it shows");
+    check(expect === "many" || Math.abs(Math.log10(levelDrawn("cosine") / 0.1)) < 0.1, "delta is drawn at 0.1");
     await choose(select, names[1]);
     check(all("#norm .chip").length === names.length - 1, "every layer and the mean have a line");
     await choose(select, names[0]);
@@ -65,24 +91,28 @@ async function exercise(expect) {
     await drawn();
     check(pixels("loss") === shownBefore, "another shows it again");
     one("#norm .scale").click();
-    await pause(100);
-    check(pixels("norm") !== before, "the scale may be linear");
+    check(await until(() => pixels("norm") !== before), "the scale may be linear");
+    one("#norm .scale").click();
 
     const place = one("#loss .plot").getBoundingClientRect(), target = all("#loss canvas")[1], y = place.top + place.height / 2;
     mouse(target, "mousemove", place.left + place.width * 0.5, y);
-    await pause(200);
-    check(one("#norm .cursor").style.display === "block", "the cursor shows in other plots, too");
+    check(await until(() => one("#norm .cursor").style.display === "block"), "the cursor shows in other plots, too");
     check(/^step \d/.test(one("#lr .at").textContent) && one("#lr .chip output").textContent !== "", "with the step and the values there");
+    if (expect === "several") {
+      const early = one("#lr .at").textContent;
+      mouse(target, "mousemove", place.left + place.width * 0.95, y);
+      await until(() => one("#lr .at").textContent !== early);
+      const said = (name) => one("output", all("#loss .chip").find((chip) => one("span", chip).textContent === name)).textContent;
+      check(said("sgd-1") !== "" && said("wide") === "", "a run that had ended has no value at the cursor");
+    }
     const labels = (id) => all(`#${id} .dygraph-axis-label-x`).map((label) => label.textContent).join();
     const wide = labels("norm");
     mouse(target, "mousedown", place.left + place.width * 0.4, y);
     mouse(document, "mousemove", place.left + place.width * 0.6, y);
     mouse(document, "mouseup", place.left + place.width * 0.6, y);
-    await pause(200);
-    check(labels("norm") !== wide, "a zoom is followed by other plots");
+    check(await until(() => labels("norm") !== wide), "a zoom is followed by other plots");
     one("#unzoom").click();
-    await pause(200);
-    check(labels("norm") === wide, "and taken back");
+    check(await until(() => labels("norm") === wide), "and taken back");
   }
   if (expect === "single") {
     const curve = () => one("#scaling .stage").innerHTML, before = curve();
@@ -101,10 +131,21 @@ async function exercise(expect) {
     const early = picture(), name = legend();
     slide("beta", 1);
     check(picture() !== early && legend() !== name, "the slider of beta changes the path");
+    const texts = all("#path .stage text"), named = (words) => texts.filter((text) => text.textContent === words).length;
+    check(texts.every((text) => inPicture(text, one("#path .stage svg"))) && texts.filter((text) => Number(text.textContent) > 0).length > 3, "rings are labelled within the picture");
+    check(named("start") === 1 && named("target") === 1, "the start and the target are marked");
     check(all(".lesson tbody tr").length === 2 && all(".lesson .fails").length === 1, "the lesson's table says what holds");
   }
   if (expect === "several") check(all("#runs tbody tr").length === 4 && /different models/.test(one("#notes").textContent), "different models are said to be");
   if (expect === "many") check(all("#loss .chip").length === 20 && /thinned out: of every stretch of steps, of 21/.test(one("#notes").textContent), "thinning is said");
+  if (expect === "sweep") {
+    const names = all("#loss .chip span").map((name) => name.textContent), heads = all("#runs th").map((head) => head.textContent);
+    check(names.indexOf("lr=2,seed=1") < names.indexOf("lr=10,seed=1"), "names are sorted as numbers are");
+    check(["Last validation accuracy", "Best validation accuracy", "Last test accuracy"].every((head) => heads.includes(head)) && !heads.some((head) => /^Best( test|$)/.test(head)), "the best is told by validation");
+    check(one("#accuracy .dygraph-ylabel").textContent === "validation or test accuracy", "the accuracy is named by its parts");
+    const parts = all("#run-accuracy .chip span").map((name) => name.textContent);
+    check(parts.includes("lr=1,seed=1 (validation)") && parts.includes("lr=12,seed=2 (test)"), "each run is told with its part");
+  }
   if (expect === "shapes") check(/lesson.json: "rows"/.test(one("#notes").textContent), "what does not fit is said");
   if (expect === "cut") check(/cannot be read/.test(one("#notes").textContent) && /cut off/.test(one("#notes").textContent), "damage is said");
   if (expect === "empty") check(/probes/.test(one("#absent").textContent), "what is not drawn has a reason");
@@ -118,15 +159,31 @@ async function exercise(expect) {
   HTMLAnchorElement.prototype.click = function () {
     if (this.download) files.push([this.download, this.href]);
   };
-  for (const box of all(".card")) {
-    const from = files.length;
-    one(".csv", box).click();
-    if (one(".empty", box)) continue;
-    one(".png", box).click();
-    for (let i = 0; i < 100 && files.length < from + 2; ++i) await pause(10);
-    const [csv, png] = files.slice(from);
-    check(csv && csv[0].endsWith(".csv") && (await blobs.get(csv[1]).text()).split("\r\n").length > 2, `${box.id} gives a CSV`);
-    check(png && png[0].endsWith(".png") && png[1].startsWith("data:image/png") && png[1].length > 5000, `${box.id} gives a PNG`);
+  const select = one("#bar select"), layers = all("option", select).slice(0, 3).map((option) => option.value), tables = {};
+  for (const layer of layers.length ? layers : ["none"]) {
+    if (layers.length) await choose(select, layer);
+    for (const box of all(".card")) {
+      const from = files.length;
+      one(".csv", box).click();
+      const [name, url] = files[from], text = await blobs.get(url).text();
+      (tables[layer] ??= {})[box.id] = text;
+      if (one(".empty", box)) continue;
+      check(name.endsWith(".csv") && text.split("\r\n").length > 2, `${box.id} gives a CSV`);
+      if (box.id === "norm") check(name.includes(layer.replace(/[^\w.-]+/g, "_").slice(0, 20)), `the file of ${box.id} is named after the layer`);
+      if (Object.keys(tables).length > 1) continue;
+      one(".png", box).click();
+      await until(() => files.length === from + 2);
+      const [png, picture] = files[from + 1];
+      check(png.endsWith(".png") && picture.startsWith("data:image/png") && picture.length > 5000, `${box.id} gives a PNG`);
+    }
   }
-  return { held, problems };
+  if (expect === "hostile") check(tables["every layer"].norm.split("\r\n").some((row) => row.split(",").includes("0")), "a CSV has the numbers that a logarithmic scale cannot show");
+  return { held, problems, tables };
+}
+
+// What a short and wide window leaves of the plots, with the theme for a projector.
+async function project() {
+  document.querySelector('[data-theme-choice="projector"]').click();
+  for (let i = 0; i < 3000 && !document.body.hasAttribute("data-drawn"); ++i) await new Promise((go) => setTimeout(go, 20));
+  return [...document.querySelectorAll(".plot")].filter((plot) => plot.clientHeight < 150).map((plot) => `${plot.closest(".card").id} is ${plot.clientHeight} pixels high`);
 }

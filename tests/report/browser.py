@@ -32,6 +32,7 @@ class Browser:
         self._session = self.send("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
         for domain in ("Page", "Runtime", "Log"):
             self.send(f"{domain}.enable")
+        self.send("Performance.enable", timeDomain="threadTicks")
 
     def close(self):
         os.close(self._to)
@@ -77,6 +78,10 @@ class Browser:
 
     def resize(self, width, height):
         self.send("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
+
+    def seconds_of_work(self):
+        """How long the page's thread has worked for it, whatever else the machine did meanwhile."""
+        return {one["name"]: one["value"] for one in self.send("Performance.getMetrics")["metrics"]}["TaskDuration"]
 
     def run(self, script):
         """What a script gives, once its promise is kept."""

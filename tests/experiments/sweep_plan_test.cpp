@@ -1,0 +1,134 @@
+#include <doctest/doctest.h>
+
+#include <filesystem>
+#include <nlohmann/json.hpp>
+
+#include "experiments/sweep/plan.h"
+#include "tests/experiments/sweep_place.h"
+
+using namespace az::experiments;
+using nlohmann::json;
+namespace fs = std::filesystem;
+
+namespace {
+
+std::vector<std::string> names(const Sweep& sweep) {
+  std::vector<std::string> result;
+  for (const SweepRun& run : sweep.runs) result.push_back(run.name);
+  return result;
+}
+
+Sweep planned(const std::string& text, const std::vector<std::string>& overrides = {}) {
+  const SweepPlace place(text);
+  register_builtin();
+  return load_sweep(place.sweep, overrides);
+}
+
+// What is said of a sweep file that is wrong, without its folder.
+std::string complaint(const std::string& text, const std::vector<std::string>& more = {}) {
+  const SweepPlace place(text);
+  const CommandResult result = place.run(more);
+  CHECK(result.exit == 2);
+  CHECK(result.out == "");
+  CHECK_FALSE(fs::exists(place.runs));
+  std::string said = result.err;
+  for (size_t at; (at = said.find(place.folder.path.string() + "/")) != std::string::npos;)
+    said.erase(at, place.folder.path.string().size() + 1);
+  return said;
+}
+
+}  // namespace
+
+TEST_CASE("a grid and seeds are spelled out in order, and each run says what is its own") {
+  register_builtin();
+  const SweepPlace place(R"({"name": "s", "base": "base.json", "set": {"train.epochs": 7, "optimizer.momentum": 0.8},
+    "grid": {"optimizer.lr": [0.1, 0.2], "optimizer.groups": [[], [{"kind": "norm", "weight_decay": 0}]]}, "seeds": [1, 5]})");
+  const Sweep sweep = load_sweep(place.sweep, {"train.epochs=9"});
+  CHECK(names(sweep) == std::vector<std::string>{"lr=0.1,groups=#1,seed=1", "lr=0.1,groups=#1,seed=5", "lr=0.1,groups=#2,seed=1",
+                                                 "lr=0.1,groups=#2,seed=5", "lr=0.2,groups=#1,seed=1", "lr=0.2,groups=#1,seed=5",
+                                                 "lr=0.2,groups=#2,seed=1", "lr=0.2,groups=#2,seed=5"});
+  const SweepRun& run = sweep.runs[7];
+  CHECK(run.group == "lr=0.2,groups=#2");
+  const json config = json::parse(to_json(run.config));
+  CHECK(config["name"] == run.name);
+  CHECK(config["seed"] == 5);
+  CHECK(config["optimizer"]["lr"] == 0.2);
+  CHECK(config["optimizer"]["momentum"] == 0.8);
+  CHECK(config["optimizer"]["groups"][0]["kind"] == "norm");
+  CHECK(config["train"]["epochs"] == 9);  // the command line has the last word
+  // What the run's own command says comes to the same.
+  CHECK(to_json(load_config(run.base, run.overrides)) == to_json(run.config));
+}
+
+TEST_CASE("variants have bases, settings, grids and seeds of their own, and the sweep's for the rest") {
+  const Sweep sweep = planned(R"({"base": "base.json", "grid": {"optimizer.lr": [0.1, 0.2]}, "seeds": [1, 2], "variants": [
+    {"name": "a", "set": {"optimizer.weight_decay": 0}},
+    {"name": "b", "grid": {}, "seeds": [4]},
+    {"set": {"optimizer": {"type": "adamp"}}, "grid": {"optimizer.lr": [0.001], "schedule.type": ["cosine", "constant"]}, "seeds": [3]}]})");
+  CHECK(names(sweep) == std::vector<std::string>{"a,lr=0.1,seed=1", "a,lr=0.1,seed=2", "a,lr=0.2,seed=1", "a,lr=0.2,seed=2",
+                                                 "b,seed=4", "tiny,lr=0.001,type=cosine,seed=3",
+                                                 "tiny,lr=0.001,type=constant,seed=3"});
+  CHECK(sweep.name == "sweep");
+  CHECK(json::parse(to_json(sweep.runs[6].config))["optimizer"]["type"] == "adamp");
+  // Keys that end alike are written out.
+  CHECK(names(planned(R"({"base": "base.json", "grid": {"optimizer.type": ["sgdp"], "schedule.type": ["constant"]}})")) ==
+        std::vector<std::string>{"optimizer.type=sgdp,schedule.type=constant,seed=3"});
+  CHECK(names(planned(R"({"base": "base.json"})")) == std::vector<std::string>{"tiny,seed=3"});
+}
+
+TEST_CASE("sweep files that are wrong are refused with their place before anything is trained") {
+  CHECK(complaint(R"({"base": "base.json", "seads": [1]})") ==
+        "azimuth: sweep.json:1:23: seads: unknown key; did you mean \"seeds\"?\n");
+  CHECK(complaint(R"({"seeds": [1]})") ==
+        "azimuth: sweep.json:1:1: base: required key is missing: the config that the runs vary\n");
+  CHECK(
+      complaint(R"({"base": "bse.json"})") ==
+      "azimuth: sweep.json:1:10: base: bse.json is no file that can be read; is the path right? It counts from the sweep file\n");
+  CHECK(complaint(R"({"variants": [{"base": 5}]})") == "azimuth: sweep.json:1:24: variants.0.base: expected a string, got 5\n");
+  CHECK(complaint(R"({"base": "base.json", "grid": {"optimizer.lr": [0.1, -1]}})") ==
+        "azimuth: sweep.json:1:54: optimizer.lr: must be more than 0, got -1\n");
+  CHECK(complaint(R"({"base": "base.json", "grid": {"optimizer.lr": 0.1}})") ==
+        "azimuth: sweep.json:1:48: grid.optimizer.lr: expected a list of values to try, got 0.1\n");
+  CHECK(complaint(R"({"base": "base.json", "grid": {"optimizer.lr": []}})") ==
+        "azimuth: sweep.json:1:48: grid.optimizer.lr: expected a list of values to try, got a list\n");
+  CHECK(complaint(R"({"base": "base.json", "set": {"optimizer.learning": 0.1}})")
+            .find("azimuth: sweep.json:1:31: optimizer.learning: unknown key") == 0);
+  CHECK(complaint(R"({"base": "base.json", "set": {"train.epochs.x": 1}})") ==
+        "azimuth: sweep.json:1:31: train.epochs.x: train.epochs is 2, not an object\n");
+  CHECK(complaint(R"({"base": "base.json", "set": {"seed": 1}})") ==
+        "azimuth: sweep.json:1:31: set.seed: a sweep lists the seeds of its runs in \"seeds\"\n");
+  CHECK(complaint(R"({"base": "base.json"})", {"--set", "seed=1"}) ==
+        "azimuth: --set seed=1: a sweep gives its runs their seeds and names\n");
+  CHECK(complaint(R"({"base": "base.json"})", {"--set", "optimizer.lr=fast"}) ==
+        "azimuth: --set optimizer.lr: expected a number, got \"fast\"\n");
+  CHECK(complaint(R"({"base": "base.json", "seeds": []})") ==
+        "azimuth: sweep.json:1:1: seeds: is empty; leave it out for a run with the config's seed\n");
+  CHECK(complaint(R"({"base": "base.json", "seeds": [1, 1]})") ==
+        "azimuth: sweep.json:1:1: the runs \"tiny,seed=1\" and \"tiny,seed=1\" are the same but for their names\n");
+  CHECK(complaint(R"({"base": "base.json", "variants": [{"name": "a"}, {"name": "b", "set": {"optimizer.lr": 0.1}}]})") ==
+        "azimuth: sweep.json:1:51: variants.1: the runs \"a,seed=3\" and \"b,seed=3\" are the same but for their names\n");
+  CHECK(complaint(R"({"base": "base.json", "variants": [{}, {"set": {"optimizer.lr": 0.2}}]})") ==
+        "azimuth: sweep.json:1:40: variants.1: is called \"tiny\", as is one before; give it a name of its own\n");
+  CHECK(complaint(R"({"base": "base.json", "variants": [{"name": "a/b"}]})")
+            .find("azimuth: sweep.json:1:36: name: must be usable as the name of a folder") == 0);
+  // The last run's optimizer cannot be built: the first is not trained, either.
+  CHECK(complaint(R"({"base": "base.json", "variants": [{"name": "a"},
+  {"name": "b", "set": {"optimizer.groups": [{"pattern": "nothing.*", "weight_decay": 0}]}}]})")
+            .find("optimizer: groups[0]: none of the 6 parameters") != std::string::npos);
+  CHECK(complaint(R"({"base": "base.json"})", {"--jobs", "0"}).find("--jobs") != std::string::npos);
+}
+
+TEST_CASE("every shipped sweep is valid") {
+  register_builtin();
+  int count = 0;
+  for (const char* folder : {"experiments/configs", "experiments/results"}) {
+    for (const auto& file : fs::recursive_directory_iterator(folder)) {
+      const bool result = folder == std::string("experiments/results") && file.path().extension() == ".json";
+      if (!result && !file.path().string().ends_with("_sweep.json")) continue;
+      CAPTURE(file.path().string());
+      CHECK_NOTHROW(load_sweep(file.path().string()));
+      ++count;
+    }
+  }
+  CHECK(count >= 2);
+}

@@ -6,6 +6,7 @@
 #include <chrono>
 #include <cmath>
 #include <filesystem>
+#include <set>
 
 #include "experiments/diagnose.h"
 #include "experiments/interrupt.h"
@@ -136,12 +137,13 @@ void Trainer::finish_step(const StepResult& result) {
 }
 
 void Trainer::report_probes() {
+  std::set<std::string> written;  // what two probes say of one parameter is written once
   for (const auto& [kind, probe] : experiment_.probes) {
     if (!probe->due(state_.step)) continue;
     probe->report([&, &name = kind](const MetricFields& seen) {
       MetricFields fields = {{"step", state_.step}, {"epoch", state_.epochs + 1}};
       fields.insert(fields.end(), seen.begin(), seen.end());
-      metrics_->write(name, fields);
+      if (written.insert(metrics_line(name, fields)).second) metrics_->write(name, fields);
     });
   }
 }

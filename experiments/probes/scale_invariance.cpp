@@ -62,14 +62,22 @@ template <class T> std::vector<Sums> sums_by_row(const Tensor& w, const Tensor& 
 
 ScaleInvariance::ScaleInvariance(const ScaleInvarianceOptions& options, const std::vector<Parameter>& parameters)
     : Probe(options.every) {
+  bool moved = false;
   for (const Parameter& parameter : parameters) {
     const bool wanted =
         options.parameters ? fnmatch(options.parameters->c_str(), parameter.name.c_str(), 0) == 0 : parameter.tensor.rank() > 1;
-    if (wanted) watched_.insert(parameter.name);
+    if (!wanted) continue;
+    watched_.insert(parameter.name);
+    moved = moved || parameter.tensor.requires_grad();
   }
   if (watched_.empty() && options.parameters) {
     throw ConfigError(fmt::format("parameters: none of the {} parameters fits \"{}\"; `azimuth check` lists the layers",
                                   parameters.size(), *options.parameters));
+  }
+  if (!watched_.empty() && !moved) {
+    const std::string which =
+        options.parameters ? fmt::format("that fit \"{}\"", *options.parameters) : "of more than one dimension";
+    throw ConfigError(fmt::format("parameters: all {} are frozen, and no step moves them", which));
   }
 }
 

@@ -36,7 +36,7 @@ struct ScaleInvarianceOptions {
 // Sums are in double. A weight of zeros has no direction: what is said of its step or angle is null, as what is not finite is.
 class ScaleInvariance : public Probe {
  public:
-  // Throws ConfigError when the pattern selects nothing.
+  // Throws ConfigError when the pattern selects nothing, or only frozen parameters are left to watch.
   ScaleInvariance(const ScaleInvarianceOptions& options, const std::vector<Parameter>& parameters);
 
   void before(const Parameter& parameter, const Tensor& gradient) override;

@@ -196,6 +196,23 @@ TEST_CASE("Two probes watch one training, each its own steps, both where both ar
   CHECK(steps.rbegin()->second == std::vector<int>{1, 3, 6});
 }
 
+TEST_CASE("What two probes both see of a parameter is written once") {
+  TemporaryFolder folder;
+  const std::string config = (folder.path / "exp.json").string(), run = (folder.path / "run").string();
+  write_file(config, tiny_config(R"({"epochs": 2, "max_steps": 6})", R"(, "probes": [
+    {"type": "scale_invariance", "every": 2}, {"type": "scale_invariance", "every": 3, "parameters": "*5.weight"}])"));
+  REQUIRE(run_azimuth({"train", config, "--run", run}).exit == 0);
+  std::istringstream lines(read_file(run + "/metrics.jsonl"));
+  std::map<std::string, std::vector<int>> steps;
+  for (std::string text; std::getline(lines, text);) {
+    const auto line = nlohmann::json::parse(text);
+    if (line.at("kind") == "scale_invariance") steps[line.at("parameter")].push_back(line.at("step"));
+  }
+  REQUIRE(steps.size() == 2);
+  CHECK(steps.begin()->second == std::vector<int>{1, 2, 4, 6});
+  CHECK(steps.rbegin()->second == std::vector<int>{1, 2, 3, 4, 6});
+}
+
 TEST_CASE("check knows probes, and says which parameters there are none of") {
   TemporaryFolder folder;
   const std::string config = (folder.path / "exp.json").string();
@@ -207,6 +224,15 @@ TEST_CASE("check knows probes, and says which parameters there are none of") {
   const CommandResult none = check(R"({"type": "scale_invariance", "parameters": "conv9*"})");
   CHECK(none.exit == 2);
   CHECK(none.err.find("probes.0: parameters: none of the 6 parameters fits \"conv9*\"") != std::string::npos);
+  const auto frozen = [&](const std::string& pattern) {
+    return run_azimuth({"check", config, "--set", "probes.0.parameters=" + pattern, "--set",
+                        R"(optimizer.groups=[{"dims": 2, "frozen": true}, {"dims": 4, "frozen": true}])"});
+  };
+  CHECK(frozen("*0.weight").exit == 2);
+  CHECK(frozen("*0.weight").err.find("probes.0: parameters: all that fit \"*0.weight\" are frozen, and no step moves them") !=
+        std::string::npos);
+  CHECK(frozen("null").err.find("probes.0: parameters: all of more than one dimension are frozen") != std::string::npos);
+  CHECK(frozen("*").exit == 0);
   CHECK(check(R"({"type": "scale_invariance", "every": 0})").err.find("probes.0.every") != std::string::npos);
   CHECK(check(R"({"type": "scale_invarance"})").err.find("did you mean \"scale_invariance\"?") != std::string::npos);
   CHECK(run_azimuth({"describe", "scale_invariance"}).out.find("every") != std::string::npos);

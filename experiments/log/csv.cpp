@@ -24,12 +24,12 @@ std::string csv_cell(const std::string& text) {
   return quoted + "\"";
 }
 
-CsvMirror::CsvMirror(std::string metrics, std::string path) : metrics_(std::move(metrics)), path_(std::move(path)) {
-  make_anew();
+CsvMirror::CsvMirror(std::string metrics, std::string path, const std::vector<MetricLine>& lines)
+    : metrics_(std::move(metrics)), path_(std::move(path)) {
+  make_anew(lines);
 }
 
-void CsvMirror::make_anew() {
-  const std::vector<MetricLine> lines = read_metrics(metrics_);
+void CsvMirror::make_anew(const std::vector<MetricLine>& lines) {
   columns_.clear();
   for (const MetricLine& line : lines) {
     for (const auto& [key, value] : line.fields) {
@@ -48,7 +48,7 @@ void CsvMirror::write(const std::string& kind, const MetricFields& fields) {
   const bool known = std::all_of(fields.begin(), fields.end(), [&](const auto& field) {
     return std::find(columns_.begin(), columns_.end(), field.first) != columns_.end();
   });
-  if (!known) return make_anew();  // metrics.jsonl has this line already
+  if (!known) return make_anew(read_metrics(metrics_).lines);  // metrics.jsonl has this line already
   write_row(kind, fields);
   if (!out_.flush()) fail("cannot write {}", path_);
 }

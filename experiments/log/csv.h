@@ -13,11 +13,12 @@ std::string csv_cell(const std::string& text);
 // is null. A new key makes the file anew.
 class CsvMirror : public Mirror {
  public:
-  CsvMirror(std::string metrics, std::string path);
+  // Writes `lines`, which the file `metrics` holds, to the file `path`.
+  CsvMirror(std::string metrics, std::string path, const std::vector<MetricLine>& lines);
   void write(const std::string& kind, const MetricFields& fields) override;
 
  private:
-  void make_anew();
+  void make_anew(const std::vector<MetricLine>& lines);
   void write_row(const std::string& kind, const MetricFields& fields);
 
   std::string metrics_, path_;

@@ -65,13 +65,13 @@ uint32_t crc32c(std::string_view bytes) {
   return ~crc;
 }
 
-TensorboardMirror::TensorboardMirror(const std::string& metrics, const std::string& folder)
+TensorboardMirror::TensorboardMirror(const std::string& folder, const std::vector<MetricLine>& lines)
     : path_(folder + "/events.out.tfevents.0.azimuth") {
   std::error_code error;
   std::filesystem::create_directories(folder, error);
   out_.open(path_, std::ios::binary | std::ios::trunc);
   write_record(field(1, now()) + field(3, std::string("brain.Event:2")));
-  for (const MetricLine& line : read_metrics(metrics)) write_event(line.kind, line.fields);
+  for (const MetricLine& line : lines) write_event(line.kind, line.fields);
   if (!out_.flush()) fail("cannot write {}", path_);
 }
 

@@ -10,7 +10,7 @@ namespace az::experiments {
 // An event file of TensorBoard: each number at its step, as scalar "KIND/KEY", or "KIND/KEY/PARAMETER" where a line is about one.
 class TensorboardMirror : public Mirror {
  public:
-  TensorboardMirror(const std::string& metrics, const std::string& folder);
+  TensorboardMirror(const std::string& folder, const std::vector<MetricLine>& lines);
   void write(const std::string& kind, const MetricFields& fields) override;
 
  private:

@@ -116,9 +116,24 @@ TEST_CASE("a run keeps what \"log\" asks for, each line once, whether resumed or
   CHECK(has(run_azimuth({"check", config}).err, "log.0"));
 }
 
-TEST_CASE("a line that is none of metrics is named") {
+TEST_CASE("a damaged line of metrics.jsonl is left out of its other forms, which is said once, and the run resumes") {
   TemporaryFolder folder;
-  const std::string path = (folder.path / "metrics.jsonl").string();
-  write_file(path, "{\"kind\": \"step\"}\n{\"kind\": 3\n");
-  CHECK_THROWS_WITH_AS(read_metrics(path), (path + ": line 2 is not one of metrics").c_str(), DataError);
+  const std::string config = (folder.path / "exp.json").string(), run = (folder.path / "run").string();
+  write_file(config, tiny_config(R"({"epochs": 1, "log_every": 1})", R"(, "log": ["csv", "tensorboard"])"));
+  REQUIRE(run_azimuth({"train", config, "--run", run}).exit == 0);
+  std::string metrics = read_file(run + "/metrics.jsonl");
+  metrics[metrics.find('\n') + 1] = '#';
+  write_file(run + "/metrics.jsonl", metrics);
+  std::string resolved = read_file(run + "/config.json");
+  resolved.replace(resolved.find("\"epochs\": 1"), 11, "\"epochs\": 2");
+  write_file(run + "/config.json", resolved);
+  const CommandResult result = run_azimuth({"resume", run});
+  CHECK(result.exit == 0);
+  const std::string note = "metrics.jsonl: 1 line cannot be read and is left out of its other forms; the first is line 2\n";
+  CHECK(has(result.err, "azimuth: note: " + run + "/" + note));
+  CHECK(result.err.find(note) == result.err.rfind(note));
+  CHECK(read_file(run + "/metrics.jsonl").find(metrics) == 0);
+  const std::string csv = read_file(run + "/metrics.csv");
+  CHECK(std::count(csv.begin(), csv.end(), '\n') == 1 + 2 * (4 + 1) - 1);
+  CHECK(events(run + "/tensorboard/events.out.tfevents.0.azimuth").size() == 1 + 2 * (4 + 1) - 1);
 }

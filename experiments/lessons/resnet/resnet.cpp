@@ -57,7 +57,7 @@ struct Weight {
 Lengths lengths(const std::string& folder, double momentum) {
   Lengths all;
   std::map<std::string, Weight> weights;
-  std::vector<MetricLine> lines = read_metrics(folder + "/metrics.jsonl");
+  std::vector<MetricLine> lines = read_metrics(folder + "/metrics.jsonl").lines;
   std::erase_if(lines, [](const MetricLine& line) { return line.kind != "scale_invariance"; });
   const double steps = number(lines.back(), "step");
   for (const MetricLine& line : lines) {

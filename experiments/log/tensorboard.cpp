@@ -9,6 +9,7 @@
 #include <optional>
 
 #include "core/error.h"
+#include "experiments/files.h"
 
 namespace az::experiments {
 namespace {
@@ -48,6 +49,35 @@ uint32_t masked_crc32c(std::string_view bytes) {
   return std::rotr(crc, 15) + 0xa282ead8U;
 }
 
+// What an event says of a line, without its time.
+std::string event_of(const std::string& kind, const MetricFields& fields) {
+  int64_t step = 0;
+  std::string behind, summary;
+  for (const auto& [key, value] : fields) {
+    if (key == "step" && std::holds_alternative<int64_t>(value)) step = std::get<int64_t>(value);
+    if (key == "parameter" && std::holds_alternative<std::string>(value)) behind = "/" + std::get<std::string>(value);
+  }
+  for (const auto& [key, value] : fields) {
+    const std::optional<double> number = std::visit(ToNumber{}, value);
+    if (key == "step" || !number || !std::isfinite(*number)) continue;
+    summary += field(1, field(1, kind + "/" + key + behind) + field(2, float(*number)));
+  }
+  return field(2, step) + field(5, summary);
+}
+
+std::string record_of(double time, const std::string& rest) {
+  const std::string event = field(1, time) + rest, length = bytes_of(uint64_t(event.size()));
+  return length + bytes_of(masked_crc32c(length)) + event + bytes_of(masked_crc32c(event));
+}
+
+// The time of the record that starts there, if one does: behind its length, the sum of that, and the number of the field.
+double time_at(const std::string& records, size_t start) {
+  const size_t at = start + 8 + 4 + 1;
+  double time = 0;
+  if (at + sizeof time <= records.size()) std::memcpy(&time, records.data() + at, sizeof time);
+  return time;
+}
+
 }  // namespace
 
 uint32_t crc32c(std::string_view bytes) {
@@ -69,35 +99,25 @@ TensorboardMirror::TensorboardMirror(const std::string& folder, const std::vecto
     : path_(folder + "/events.out.tfevents.0.azimuth") {
   std::error_code error;
   std::filesystem::create_directories(folder, error);
-  out_.open(path_, std::ios::binary | std::ios::trunc);
-  write_record(field(1, now()) + field(3, std::string("brain.Event:2")));
-  for (const MetricLine& line : lines) write_event(line.kind, line.fields);
-  if (!out_.flush()) fail("cannot write {}", path_);
+  std::vector<std::string> events = {field(3, std::string("brain.Event:2"))};
+  for (const MetricLine& line : lines) events.push_back(event_of(line.kind, line.fields));
+  // The records that it has of these, in order, stay, and with them their times.
+  const std::string before = std::filesystem::exists(path_) ? read_file(path_) : "";
+  size_t kept = 0, bytes = 0;
+  for (; kept < events.size(); ++kept) {
+    const std::string record = record_of(time_at(before, bytes), events[kept]);
+    if (before.compare(bytes, record.size(), record) != 0) break;
+    bytes += record.size();
+  }
+  if (bytes < before.size()) std::filesystem::resize_file(path_, bytes, error);
+  out_.open(path_, std::ios::binary | std::ios::app);
+  for (; kept < events.size(); ++kept) out_ << record_of(now(), events[kept]);
+  if (error || !out_.flush()) fail("cannot write {}", path_);
 }
 
 void TensorboardMirror::write(const std::string& kind, const MetricFields& fields) {
-  write_event(kind, fields);
+  out_ << record_of(now(), event_of(kind, fields));
   if (!out_.flush()) fail("cannot write {}", path_);
-}
-
-void TensorboardMirror::write_event(const std::string& kind, const MetricFields& fields) {
-  int64_t step = 0;
-  std::string behind, summary;
-  for (const auto& [key, value] : fields) {
-    if (key == "step" && std::holds_alternative<int64_t>(value)) step = std::get<int64_t>(value);
-    if (key == "parameter" && std::holds_alternative<std::string>(value)) behind = "/" + std::get<std::string>(value);
-  }
-  for (const auto& [key, value] : fields) {
-    const std::optional<double> number = std::visit(ToNumber{}, value);
-    if (key == "step" || !number || !std::isfinite(*number)) continue;
-    summary += field(1, field(1, kind + "/" + key + behind) + field(2, float(*number)));
-  }
-  write_record(field(1, now()) + field(2, step) + field(5, summary));
-}
-
-void TensorboardMirror::write_record(const std::string& event) {
-  const std::string length = bytes_of(uint64_t(event.size()));
-  out_ << length << bytes_of(masked_crc32c(length)) << event << bytes_of(masked_crc32c(event));
 }
 
 }  // namespace az::experiments

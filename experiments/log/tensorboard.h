@@ -8,15 +8,13 @@
 namespace az::experiments {
 
 // An event file of TensorBoard: each number at its step, as scalar "KIND/KEY", or "KIND/KEY/PARAMETER" where a line is about one.
+// Each event keeps the time it was written at: of a file that is there, all that `lines` bear out stays as it is.
 class TensorboardMirror : public Mirror {
  public:
   TensorboardMirror(const std::string& folder, const std::vector<MetricLine>& lines);
   void write(const std::string& kind, const MetricFields& fields) override;
 
  private:
-  void write_event(const std::string& kind, const MetricFields& fields);
-  void write_record(const std::string& event);
-
   std::string path_;
   std::ofstream out_;
 };

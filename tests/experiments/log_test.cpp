@@ -102,6 +102,42 @@ TEST_CASE("TensorBoard's event file, as protoc reads it") {
   CHECK(has(texts[2], "step: 301\nsummary {\n" + value("scale_invariance/norm/conv1.weight", "2.5") + "}\n"));
 }
 
+TEST_CASE("TensorBoard's events keep their times when a run is resumed; what metrics.jsonl lost goes, what it gets follows") {
+  TemporaryFolder folder;
+  const std::string metrics = (folder.path / "metrics.jsonl").string();
+  const fs::path file = folder.path / "tensorboard" / "events.out.tfevents.0.azimuth";
+  int64_t bytes = 0;
+  {
+    MetricsLog log(metrics, 0);
+    log.mirror_to(make_mirrors({"tensorboard"}, folder.path.string()));
+    for (int64_t step : {1, 2, 3}) {
+      bytes = log.bytes();
+      log.write("step", {{"step", step}, {"loss", 1.0 / 3 / double(step)}, {"none", NAN}});
+    }
+  }
+  const std::vector<std::string> before = events(file);
+  REQUIRE(before.size() == 4);
+  MetricsLog log(metrics, bytes);
+  log.mirror_to(make_mirrors({"tensorboard"}, folder.path.string()));
+  log.write("step", {{"step", int64_t(3)}, {"loss", 0.25}});
+  const std::vector<std::string> after = events(file);
+  REQUIRE(after.size() == 4);
+  for (size_t i : {0, 1, 2}) CHECK(after[i] == before[i]);
+  CHECK(has(after[3], "step: 3\nsummary {\n" + value("step/loss", "0.25") + "}\n"));
+  CHECK(after[3] != before[3]);
+
+  // A file that is damaged or cut short is whole again, with the records before.
+  const std::string good = read_file(file.string());
+  for (std::string damaged : {good.substr(0, good.size() - 5), good + "more", std::string("none")}) {
+    write_file(file.string(), damaged);
+    make_mirrors({"tensorboard"}, folder.path.string());
+    const std::vector<std::string> mended = events(file);
+    REQUIRE(mended.size() == 4);
+    if (damaged != "none") CHECK(mended[2] == after[2]);
+    CHECK(has(mended[3], "step: 3\nsummary {\n" + value("step/loss", "0.25") + "}\n"));
+  }
+}
+
 TEST_CASE("a run keeps what \"log\" asks for, each line once, whether resumed or not") {
   TemporaryFolder folder;
   const std::string config = (folder.path / "exp.json").string(), run = (folder.path / "run").string();

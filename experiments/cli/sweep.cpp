@@ -25,16 +25,24 @@ struct Arguments {
 };
 
 // A line a run: its name, and how it stands.
-void list(const Sweep& sweep, const std::string& folder) {
-  for (const SweepRun& run : sweep.runs) fmt::print("{}  {}\n", run.name, name_of(state_of(run, folder + "/" + run.name)));
-  fmt::print(stderr, "{} runs, in {}: ok\n", sweep.runs.size(), folder);
+Exit list(const Sweep& sweep, const std::string& folder) {
+  Exit exit = Exit::done;
+  for (const SweepRun& run : sweep.runs) {
+    const Standing standing = standing_of(run, folder + "/" + run.name);
+    fmt::print("{}  {}\n", run.name, name_of(standing.state));
+    if (standing.failure.empty()) continue;
+    fmt::print(stderr, "azimuth: {}\n", standing.failure);
+    exit = Exit::failure;
+  }
+  fmt::print(stderr, "{} runs, in {}{}\n", sweep.runs.size(), folder, exit == Exit::done ? ": ok" : "");
+  return exit;
 }
 
 Exit run(Arguments arguments) {
   const Sweep sweep = load_sweep(arguments.path, arguments.overrides);
   std::string& folder = arguments.runner.folder;
   if (folder.empty()) folder = "runs/" + sweep.name;
-  if (arguments.check) return list(sweep, folder), Exit::done;
+  if (arguments.check) return list(sweep, folder);
   if (!sweep.description.empty()) fmt::print(stderr, "{}\n", sweep.description);
   const SweepResult result = run_sweep(sweep, arguments.runner);
   const SweepTable table = sweep_table(sweep, result, folder);

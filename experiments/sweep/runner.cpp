@@ -76,8 +76,11 @@ class FolderLock {
 class Runner {
  public:
   Runner(const Sweep& sweep, const SweepRunnerOptions& options) : sweep_(sweep), options_(options) {
-    for (const SweepRun& run : sweep.runs) result_.states.push_back(state_of(run, folder_of(run)));
-    result_.failures.resize(sweep.runs.size());
+    for (const SweepRun& run : sweep.runs) {
+      const Standing standing = standing_of(run, folder_of(run));
+      result_.states.push_back(standing.state);
+      result_.failures.push_back(standing.failure);
+    }
   }
 
   SweepResult run() {
@@ -120,6 +123,7 @@ class Runner {
     const SweepRun& run = sweep_.runs[index];
     const std::string folder = folder_of(run);
     if (result_.states[index] == RunState::done) return;
+    if (result_.states[index] == RunState::failed) return fail_run(index, result_.failures[index]);
     std::vector<std::string> arguments = {"resume", folder};
     if (result_.states[index] == RunState::absent) {
       std::error_code stays;
@@ -139,8 +143,8 @@ class Runner {
   // The threads of a run that starts now: its part of the cores where others train beside it, else as for any program.
   std::optional<int> share(size_t index) const {
     const auto begin = result_.states.begin();
-    const int64_t left =
-        std::count_if(begin + int64_t(index), result_.states.end(), [](RunState s) { return s != RunState::done; });
+    const int64_t left = std::count_if(begin + int64_t(index), result_.states.end(),
+                                       [](RunState s) { return s == RunState::absent || s == RunState::unfinished; });
     const int64_t beside = std::min(options_.jobs, int64_t(jobs_.size()) + left);
     return beside > 1 ? std::optional(std::max(1, int(thread_count() / beside))) : std::nullopt;
   }
@@ -197,21 +201,27 @@ const char* name_of(RunState state) {
   return "";
 }
 
-RunState state_of(const SweepRun& run, const std::string& folder) {
-  if (!fs::exists(fs::symlink_status(folder))) return RunState::absent;
+Standing standing_of(const SweepRun& run, const std::string& folder) {
+  if (!fs::exists(fs::symlink_status(folder))) return {RunState::absent};
   const std::string remedy = "remove it, or choose another folder for the sweep with --folder DIR";
   const std::string checkpoint = existing_checkpoint(folder + "/checkpoints/last");
   if (!fs::exists(checkpoint)) {
-    if (fs::is_directory(folder) && only_started(folder)) return RunState::absent;
-    throw ConfigError(fmt::format("{} is in the way: it is no run with a checkpoint; {}", folder, remedy));
+    if (fs::is_directory(folder) && only_started(folder)) return {RunState::absent};
+    return {RunState::failed, fmt::format("{} is in the way: it is no run with a checkpoint; {}", folder, remedy)};
   }
-  const std::string differs = difference(config::to_value(load_run_config(folder)), config::to_value(run.config));
+  Value before;
+  try {
+    before = config::to_value(load_run_config(folder));
+  } catch (const Error& error) {
+    return {RunState::failed, error.what()};
+  }
+  const std::string differs = difference(before, config::to_value(run.config));
   if (!differs.empty()) throw ConfigError(fmt::format("{} was trained with another config: {}; {}", folder, differs, remedy));
   try {
     const TrainingState state = load_state(checkpoint);
-    return finished(run.config.train, state) && state.batches == 0 ? RunState::done : RunState::unfinished;
+    return {finished(run.config.train, state) && state.batches == 0 ? RunState::done : RunState::unfinished};
   } catch (const DataError&) {
-    return RunState::unfinished;  // resuming it will say what is wrong
+    return {RunState::unfinished};  // resuming it will say what is wrong
   }
 }
 

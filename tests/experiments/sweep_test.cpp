@@ -97,11 +97,40 @@ TEST_CASE("a run of another config is an error, not done") {
   CHECK(has(result.err, "another config: optimizer.type \"sgdp\", now \"sgd\";"));
   CHECK(place.run({"--set", "description=only words"}).exit == 0);
   CHECK(place.metrics("tiny,seed=1") == metrics);
-  fs::remove_all(place.runs + "/tiny,seed=1/checkpoints");
-  result = place.run();
-  CHECK(result.exit == 2);
-  CHECK(has(result.err, "/tiny,seed=1 is in the way: it is no run with a checkpoint; remove it, or"));
-  CHECK(place.metrics("tiny,seed=1") == metrics);
+}
+
+TEST_CASE("a folder in a run's place that is none, or that cannot be read, fails that run alone and stays as it is") {
+  const SweepPlace place(R"({"base": "base.json", "seeds": [1, 2, 3]})");
+  const std::string notes = place.runs + "/tiny,seed=1/notes.txt", config = place.runs + "/tiny,seed=2/config.json";
+  fs::create_directories(fs::path(notes).parent_path());
+  write_file(notes, "mine");
+  CommandResult result = place.run();
+  INFO(result.err);
+  CHECK(result.exit == 1);
+  const std::string in_the_way =
+      "tiny,seed=1 is in the way: it is no run with a checkpoint; remove it, or choose another folder for the sweep";
+  CHECK(has(result.err, "[1/3] tiny,seed=1: FAILED, " + place.runs + "/" + in_the_way));
+  CHECK(has(result.err, "[2/3] tiny,seed=2: done\n"));
+  REQUIRE(has(result.err, "[3/3] tiny,seed=3: done\n"));
+
+  write_file(config, "{");
+  fs::remove_all(place.runs + "/tiny,seed=3");
+  CommandResult check = place.run({"--check"});
+  CHECK(check.exit == 1);
+  CHECK(check.out == "tiny,seed=1  failed\ntiny,seed=2  failed\ntiny,seed=3  absent\n");
+  CHECK(has(check.err, in_the_way));
+  result = place.run({"--json"});
+  CHECK(result.exit == 1);
+  CHECK(has(result.err, "[1/3] tiny,seed=1: FAILED, "));
+  CHECK(has(result.err, "[2/3] tiny,seed=2: FAILED, " + config + ":1:"));
+  CHECK(has(result.err, "[3/3] tiny,seed=3: done\n"));
+  const json table = json::parse(result.out);
+  CHECK(table["runs"][1]["state"] == "failed");
+  CHECK(has(table["runs"][1]["failure"].get<std::string>(), config + ":1:"));
+  CHECK(table["groups"][0]["failed"] == 2);
+  CHECK(table["groups"][0]["test_accuracy"]["runs"] == 1);
+  CHECK(read_file(notes) == "mine");
+  CHECK(read_file(config) == "{");
 }
 
 TEST_CASE("a run that fails is reported with its reason, the others go on, and the sweep fails at the end") {

@@ -49,6 +49,17 @@ void check_name(const std::string& name) {
     config::invalid_option("name", "must be usable as the name of a folder: up to 200 bytes, no / and no control characters");
 }
 
+std::string name_or_stem(const std::string& name, const std::string& path) {
+  if (!name.empty()) return name;
+  std::string stem = fs::path(path).stem().string();
+  try {
+    check_name(stem);
+  } catch (const config::Invalid& error) {
+    throw ConfigError(fmt::format("{}: {}", path, error.what()));
+  }
+  return stem;
+}
+
 ExperimentConfig load_config(const std::string& path, const std::vector<std::string>& overrides) {
   return parse_config(config::parse_file(path), path, overrides);
 }
@@ -61,7 +72,7 @@ ExperimentConfig parse_config(config::Value value, const std::string& path, cons
     config::set_path(value, text.substr(0, equals), text.substr(equals + 1));
   }
   auto config = config::parse<ExperimentConfig>(value);
-  if (config.name.empty()) config.name = fs::path(path).stem().string();
+  config.name = name_or_stem(config.name, path);
   return config;
 }
 

@@ -117,6 +117,8 @@ struct ExperimentConfig {
 
 // For a validate(): invalid unless it can be the name of a folder.
 void check_name(const std::string& name);
+// `name`, or where that is empty the stem of the file at `path`. Throws ConfigError unless that can be the name of a folder.
+std::string name_or_stem(const std::string& name, const std::string& path);
 
 // Registers everything that comes with Azimuth. Call it first; more than once does no harm.
 void register_builtin();

@@ -99,8 +99,7 @@ class Planner {
   }
 
   Sweep plan() {
-    Sweep sweep{.name = options_.name, .description = options_.description, .runs = {}};
-    if (sweep.name.empty()) sweep.name = fs::path(path_).stem().string();
+    Sweep sweep{.name = name_or_stem(options_.name, path_), .description = options_.description, .runs = {}};
     check_keys(options_.set, "set");
     for (const Variant& variant : variants()) add(variant, sweep.runs);
     return sweep;

@@ -118,6 +118,20 @@ TEST_CASE("sweep files that are wrong are refused with their place before anythi
   CHECK(complaint(R"({"base": "base.json"})", {"--jobs", "0"}).find("--jobs") != std::string::npos);
 }
 
+TEST_CASE("a name taken from a file's has to be one of a folder, too") {
+  const SweepPlace place(R"({"base": "base.json"})");
+  const std::string sweep = (place.folder.path / "...json").string();
+  fs::copy_file(place.sweep, sweep);
+  const std::string complaint = "azimuth: " + sweep + ": name: must be usable as the name of a folder";
+  CommandResult result = run_azimuth({"sweep", sweep, "--check"});
+  CHECK(result.exit == 2);
+  CHECK(result.err.find(complaint) == 0);
+  write_file(sweep, R"({"data": {"type": "shapes"}, "model": {"type": "cifar_resnet"}, "optimizer": {"type": "sgd", "lr": 1}})");
+  result = run_azimuth({"check", sweep});
+  CHECK(result.exit == 2);
+  CHECK(result.err.find(complaint) == 0);
+}
+
 TEST_CASE("every shipped sweep is valid") {
   register_builtin();
   int count = 0;

@@ -50,10 +50,11 @@ Exit run(Arguments arguments) {
   write_file(folder + "/sweep.html", table.html());
   fmt::print("{}", arguments.json ? config::dump(table.json(), 2) + "\n" : table.text());
   fmt::print(stderr, "The table lies in {0}/sweep.csv and {0}/sweep.html\n", folder);
+  for (const std::string& sentence : table.left_out) fmt::print(stderr, "azimuth: {}\n", sentence);
   if (result.exit == Exit::interrupted || result.exit == Exit::terminated)
     fmt::print(stderr, "azimuth: stopped; the same command goes on from here\n");
   if (result.exit == Exit::failure) fmt::print(stderr, "azimuth: some runs failed; the same command tries them again\n");
-  return result.exit;
+  return result.exit == Exit::done && !table.left_out.empty() ? Exit::failure : result.exit;
 }
 
 }  // namespace

@@ -26,14 +26,18 @@ constexpr Kind kinds[] = {{"validation_accuracy", "validation accuracy", true},
                           {"train_loss", "train loss", false},
                           {"test_loss", "test loss", false}};
 
-// The last line of kind "epoch", or null. Other lines, of which there may be many, are not parsed.
+// The last line of kind "epoch". Other lines, of which there may be many, are not parsed. Throws Error with the place.
 Value last_epoch(const std::string& metrics) {
   std::ifstream in(metrics);
   std::string last;
-  for (std::string line; std::getline(in, line);) {
-    if (line.starts_with(R"({"kind":"epoch",)")) last = line;
+  size_t above = 0, count = 0;
+  for (std::string line; std::getline(in, line); ++count) {
+    if (!line.starts_with(R"({"kind":"epoch",)")) continue;
+    last = line;
+    above = count;
   }
-  return last.empty() ? Value() : config::parse_text(last, metrics);
+  if (last.empty()) throw DataError(metrics + " has no epoch, or is missing");
+  return config::parse_text(std::string(above, '\n') + last, metrics);
 }
 
 std::optional<Measure> measure(const Kind& kind, const std::vector<Value>& epochs) {
@@ -115,8 +119,15 @@ SweepTable sweep_table(const Sweep& sweep, const SweepResult& result, const std:
     group.failed += state == RunState::failed;
     Value::Object line = {
         {"name", run.name}, {"group", run.group}, {"seed", run.config.seed}, {"folder", run_folder}, {"state", name_of(state)}};
-    if (!result.failures[i].empty()) line.push_back({"failure", result.failures[i]});
-    const Value epoch = state == RunState::done ? last_epoch(run_folder + "/metrics.jsonl") : Value();
+    std::string failure = result.failures[i];
+    Value epoch;
+    try {
+      if (state == RunState::done) epoch = last_epoch(run_folder + "/metrics.jsonl");
+    } catch (const Error& error) {
+      failure = fmt::format("metrics unreadable: {}", error.what());
+      table.left_out.push_back(fmt::format("{} is left out of the table: {}", run.name, failure));
+    }
+    if (!failure.empty()) line.push_back({"failure", failure});
     if (epoch.is_object()) {
       epochs[run.group].push_back(epoch);
       for (const Kind& kind : kinds) {

@@ -28,7 +28,8 @@ struct GroupResult {
 struct SweepTable {
   std::string name, description, folder;
   std::vector<GroupResult> groups;
-  config::Value runs;  // for a program: of each run its name, group, folder, state, failure, and measures
+  std::vector<std::string> left_out;  // a sentence on each run that is done, but whose metrics cannot be read
+  config::Value runs;                 // for a program: of each run its name, group, folder, state, failure, and measures
 
   // For a terminal; "accuracy" columns in percent.
   std::string text() const;

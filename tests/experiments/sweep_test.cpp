@@ -133,6 +133,19 @@ TEST_CASE("a folder in a run's place that is none, or that cannot be read, fails
   CHECK(read_file(config) == "{");
 }
 
+TEST_CASE("a sweep of which one run's metrics cannot be read still gives its table, and fails") {
+  const SweepPlace place(R"({"base": "base.json", "seeds": [1, 2]})");
+  REQUIRE(place.run().exit == 0);
+  const std::string metrics = place.runs + "/tiny,seed=1/metrics.jsonl";
+  write_file(metrics, "{\"kind\":\"epoch\",\"test_accuracy\n");
+  const CommandResult result = place.run();
+  CHECK(result.exit == 1);
+  CHECK(has(result.err, "azimuth: tiny,seed=1 is left out of the table: metrics unreadable: " + metrics + ":1:"));
+  CHECK_FALSE(has(result.err, "tries them again"));
+  CHECK(has(read_file(place.runs + "/sweep.csv"), "\r\ntiny,2,2,0,"));
+  CHECK(has(read_file(place.runs + "/sweep.html"), "metrics unreadable"));
+}
+
 TEST_CASE("a run that fails is reported with its reason, the others go on, and the sweep fails at the end") {
   // One diverges; one is killed as its first checkpoint outgrows the limit on files.
   const SweepPlace place(R"({"base": "base.json", "seeds": [1], "variants": [{"name": "wild", "set": {"optimizer.lr": 1e37}},

@@ -67,10 +67,11 @@ const Measure* find(const GroupResult& group, const Kind& kind) {
 std::string number(const Kind& kind, double value) {
   return kind.accuracy ? fmt::format("{:.2f} %", 100 * value) : fmt::format("{:.4f}", value);
 }
-std::string mean_text(const Kind& kind, const Measure& m) {
-  if (!m.spread) return number(kind, m.mean);
-  return kind.accuracy ? fmt::format("{:.2f} ± {:.2f} %", 100 * m.mean, 100 * *m.spread)
-                       : fmt::format("{:.4f} ± {:.4f}", m.mean, *m.spread);
+std::string mean_text(const Kind& kind, const Measure& m, const GroupResult& group) {
+  const std::string mean = !m.spread       ? number(kind, m.mean)
+                           : kind.accuracy ? fmt::format("{:.2f} ± {:.2f} %", 100 * m.mean, 100 * *m.spread)
+                                           : fmt::format("{:.4f} ± {:.4f}", m.mean, *m.spread);
+  return m.runs == group.done ? mean : fmt::format("{} ({} of {})", mean, m.runs, group.done);
 }
 
 // The kinds that any group has.
@@ -95,7 +96,7 @@ std::vector<std::vector<std::string>> cells(const SweepTable& table) {
     rows.push_back({group.group, runs_text(group)});
     for (const Kind& kind : columns) {
       const Measure* m = find(group, kind);
-      rows.back().push_back(m ? mean_text(kind, *m) : "-");
+      rows.back().push_back(m ? mean_text(kind, *m, group) : "-");
       rows.back().push_back(m ? number(kind, m->best) : "-");
     }
   }
@@ -168,12 +169,12 @@ std::string SweepTable::text() const {
 std::string SweepTable::csv() const {
   const std::vector<Kind> columns = shown(groups);
   std::string out = "group,runs,done,failed";
-  for (const Kind& kind : columns) out += fmt::format(",{0}_mean,{0}_spread,{0}_best", kind.name);
+  for (const Kind& kind : columns) out += fmt::format(",{0}_mean,{0}_spread,{0}_best,{0}_runs", kind.name);
   for (const GroupResult& group : groups) {
     out += fmt::format("\r\n{},{},{},{}", csv_cell(group.group), group.runs, group.done, group.failed);
     for (const Kind& kind : columns) {
       const Measure* m = find(group, kind);
-      out += m ? fmt::format(",{},{},{}", m->mean, m->spread ? fmt::format("{}", *m->spread) : "", m->best) : ",,,";
+      out += m ? fmt::format(",{},{},{},{}", m->mean, m->spread ? fmt::format("{}", *m->spread) : "", m->best, m->runs) : ",,,,0";
     }
   }
   return out + "\r\n";
@@ -212,7 +213,7 @@ th:first-child, td:first-child {{ text-align: left }}
 <table>
 {2}</table>
 <p>Measured after a run's last epoch, over the finished runs of a group, which differ in their seed alone: the mean ± the sample
-standard deviation, and the best run.</p>
+standard deviation, and the best run; (1 of 2): of so many of them only, as the others have no such number.</p>
 {3}</html>
 )",
                      escaped_html(name), escaped_html(description), rows, failures);

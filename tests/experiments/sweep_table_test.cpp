@@ -53,3 +53,17 @@ TEST_CASE("a finished run whose metrics cannot be read fails with their place, a
   CHECK(table.groups[0].done == 2);
   CHECK(table.groups[0].measures.at(0).mean == 0.5);
 }
+
+TEST_CASE("the table says of how many finished runs a mean is, where some have no metrics") {
+  const DoneRuns whole({good, good}), one({good, ""});
+  CHECK(has(whole.table().text(), "\na       2/2  50.00 ± 0.00 %  50.00 %"));
+  CHECK_FALSE(has(whole.table().text(), " of "));
+  const SweepTable table = one.table();
+  CHECK(has(table.text(), "\na       2/2  50.00 % (1 of 2)  50.00 %  2.0000 (1 of 2)  2.0000\n"));
+  CHECK(has(table.html(), "<td>50.00 % (1 of 2)</td>"));
+  CHECK(table.csv() ==
+        "group,runs,done,failed,test_accuracy_mean,test_accuracy_spread,test_accuracy_best,test_accuracy_runs,"
+        "train_loss_mean,train_loss_spread,train_loss_best,train_loss_runs\r\na,2,2,0,0.5,,0.5,1,2,,2,1\r\n");
+  CHECK(table.runs.as_array()[1].at("failure").as_string() ==
+        "metrics unreadable: " + one.path("a,seed=2") + " has no epoch, or is missing");
+}

@@ -74,7 +74,7 @@ TEST_CASE("a sweep trains its runs, sums them up by group, and skips what is don
   CHECK(has(first.out, fmt::format("{:.2f} ± {:.2f} %", 100 * mean, 100 * spread)));
   CHECK(has(first.out, "lr=0.1    2/2"));
   const std::string csv = read_file(place.runs + "/sweep.csv"), html = read_file(place.runs + "/sweep.html");
-  CHECK(csv.find("group,runs,done,failed,test_accuracy_mean,test_accuracy_spread,test_accuracy_best,train_loss_mean") == 0);
+  CHECK(csv.find("group,runs,done,failed,test_accuracy_mean,test_accuracy_spread,test_accuracy_best,test_accuracy_runs,") == 0);
   CHECK(has(csv, fmt::format("\r\nlr=0.1,2,2,0,{},", table["groups"][0]["test_accuracy"]["mean"].get<double>())));
   CHECK(has(html, "<h1>&lt;s&gt;</h1>"));
   CHECK(has(html, fmt::format("<td>{:.2f} ± {:.2f} %</td>", 100 * mean, 100 * spread)));
@@ -142,6 +142,7 @@ TEST_CASE("a sweep of which one run's metrics cannot be read still gives its tab
   CHECK(result.exit == 1);
   CHECK(has(result.err, "azimuth: tiny,seed=1 is left out of the table: metrics unreadable: " + metrics + ":1:"));
   CHECK_FALSE(has(result.err, "tries them again"));
+  CHECK(has(result.out, "(1 of 2)"));
   CHECK(has(read_file(place.runs + "/sweep.csv"), "\r\ntiny,2,2,0,"));
   CHECK(has(read_file(place.runs + "/sweep.html"), "metrics unreadable"));
 }

@@ -34,6 +34,7 @@ Exit list(const Sweep& sweep, const std::string& folder) {
     fmt::print(stderr, "azimuth: {}\n", standing.failure);
     exit = Exit::failure;
   }
+  for (const std::string& line : sweep.legend) fmt::print(stderr, "{}\n", line);
   fmt::print(stderr, "{} runs, in {}{}\n", sweep.runs.size(), folder, exit == Exit::done ? ": ok" : "");
   return exit;
 }

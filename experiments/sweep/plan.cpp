@@ -84,6 +84,7 @@ struct Variant {
   config::Position position;
   std::string name, base;
   Settings set, grid;
+  bool own_grid = false;  // not the sweep's
   std::optional<std::vector<int64_t>> seeds;
 };
 
@@ -99,9 +100,9 @@ class Planner {
   }
 
   Sweep plan() {
-    Sweep sweep{.name = name_or_stem(options_.name, path_), .description = options_.description, .runs = {}};
+    Sweep sweep{.name = name_or_stem(options_.name, path_), .description = options_.description, .runs = {}, .legend = {}};
     check_keys(options_.set, "set");
-    for (const Variant& variant : variants()) add(variant, sweep.runs);
+    for (const Variant& variant : variants()) add(variant, sweep);
     return sweep;
   }
 
@@ -125,6 +126,7 @@ class Planner {
                     .base = base_of(given, value, prefix),
                     .set = together(options_.set, given.set),
                     .grid = given.grid.value_or(options_.grid),
+                    .own_grid = given.grid.has_value(),
                     .seeds = given.seeds ? given.seeds : options_.seeds};
     check_keys(variant.grid, given.grid ? prefix + "grid" : "grid");
     if (variant.seeds && variant.seeds->empty())
@@ -143,13 +145,15 @@ class Planner {
     return path;
   }
 
-  void add(const Variant& variant, std::vector<SweepRun>& runs) {
+  void add(const Variant& variant, Sweep& sweep) {
     const std::string grid_path = variant.path.empty() ? "grid" : variant.path + ".grid";
-    for (const Choice& choice : choices_of(variant.grid, grid_path)) {
+    const std::vector<Choice> choices = choices_of(variant.grid, grid_path);
+    for (const Choice& choice : choices) {
       std::string group = variant.name;
       const ExperimentConfig first = resolve(variant, choice, {}).config;
       // Without variants the grid says enough.
       if (group.empty() && (!options_.variants.empty() || choice.name.empty())) group = first.name;
+      if (&choice == &choices.front()) explain(variant.grid, variant.own_grid ? group : "", sweep.legend);
       if (!choice.name.empty()) join(group, choice.name);
       if (!groups_.insert(group).second)
         fail_at(variant.position, variant.path,
@@ -163,8 +167,23 @@ class Planner {
         run.group = group;
         run.name = name;
         check_differs(run, variant);
-        runs.push_back(std::move(run));
-        if (runs.size() > most_runs) fail_at(variant.position, variant.path, fmt::format("makes more than {} runs", most_runs));
+        sweep.runs.push_back(std::move(run));
+        if (sweep.runs.size() > most_runs)
+          fail_at(variant.position, variant.path, fmt::format("makes more than {} runs", most_runs));
+      }
+    }
+  }
+
+  // Adds the values of a grid that have a number for a name.
+  void explain(const Settings& grid, const std::string& variant, std::vector<std::string>& legend) {
+    for (const Member& axis : grid) {
+      const Value::Array& values = axis.value.as_array();
+      for (size_t i = 0; i < values.size(); ++i) {
+        const std::string text = value_text(values[i], i);
+        if (!text.starts_with('#')) continue;
+        std::string line = variant;
+        join(line, fmt::format("{}={}: {}", short_key(axis.key, grid), text, config::dump(values[i])));
+        if (explained_.insert(line).second) legend.push_back(line);
       }
     }
   }
@@ -196,7 +215,7 @@ class Planner {
   const std::vector<std::string>& overrides_;
   Value file_;
   SweepOptions options_;
-  std::set<std::string> groups_;
+  std::set<std::string> groups_, explained_;
   std::map<std::string, std::string> contents_;  // config -> name of the run
 };
 

@@ -106,7 +106,13 @@ std::vector<std::vector<std::string>> cells(const SweepTable& table) {
 }  // namespace
 
 SweepTable sweep_table(const Sweep& sweep, const SweepResult& result, const std::string& folder) {
-  SweepTable table{.name = sweep.name, .description = sweep.description, .folder = folder, .groups = {}, .runs = Value::Array{}};
+  SweepTable table{.name = sweep.name,
+                   .description = sweep.description,
+                   .folder = folder,
+                   .groups = {},
+                   .legend = sweep.legend,
+                   .left_out = {},
+                   .runs = Value::Array{}};
   std::map<std::string, std::vector<Value>> epochs;  // of the groups' finished runs
   for (size_t i = 0; i < sweep.runs.size(); ++i) {
     const SweepRun& run = sweep.runs[i];
@@ -118,8 +124,9 @@ SweepTable sweep_table(const Sweep& sweep, const SweepResult& result, const std:
     group.runs += 1;
     group.done += state == RunState::done;
     group.failed += state == RunState::failed;
-    Value::Object line = {
-        {"name", run.name}, {"group", run.group}, {"seed", run.config.seed}, {"folder", run_folder}, {"state", name_of(state)}};
+    Value::Object line = {{"name", run.name},        {"group", run.group},
+                          {"seed", run.config.seed}, {"folder", run_folder},
+                          {"state", name_of(state)}, {"overrides", Value::Array(run.overrides.begin(), run.overrides.end())}};
     std::string failure = result.failures[i];
     Value epoch;
     try {
@@ -163,6 +170,8 @@ std::string SweepTable::text() const {
     }
     out += '\n';
   }
+  if (!legend.empty()) out += '\n';
+  for (const std::string& line : legend) out += line + "\n";
   return out;
 }
 
@@ -190,7 +199,9 @@ std::string SweepTable::html() const {
     rows += "</tr>\n";
     head = false;
   }
-  std::string failures;
+  std::string values, failures;
+  for (const std::string& line : legend) values += "<li>" + escaped_html(line) + "</li>\n";
+  if (!values.empty()) values = "<ul>\n" + values + "</ul>\n";
   for (const Value& run : runs.as_array()) {
     if (const Value* failure = run.find("failure"))
       failures += fmt::format("<li>{}: {}</li>\n", escaped_html(run.at("name").as_string()), escaped_html(failure->as_string()));
@@ -212,11 +223,11 @@ th:first-child, td:first-child {{ text-align: left }}
 <p>{1}</p>
 <table>
 {2}</table>
-<p>Measured after a run's last epoch, over the finished runs of a group, which differ in their seed alone: the mean ± the sample
+{3}<p>Measured after a run's last epoch, over the finished runs of a group, which differ in their seed alone: the mean ± the sample
 standard deviation, and the best run; (1 of 2): of so many of them only, as the others have no such number.</p>
-{3}</html>
+{4}</html>
 )",
-                     escaped_html(name), escaped_html(description), rows, failures);
+                     escaped_html(name), escaped_html(description), rows, values, failures);
 }
 
 Value SweepTable::json() const {

@@ -28,8 +28,9 @@ struct GroupResult {
 struct SweepTable {
   std::string name, description, folder;
   std::vector<GroupResult> groups;
+  std::vector<std::string> legend;    // the sweep's
   std::vector<std::string> left_out;  // a sentence on each run that is done, but whose metrics cannot be read
-  config::Value runs;                 // for a program: of each run its name, group, folder, state, failure, and measures
+  config::Value runs;  // for a program: of each run its name, group, folder, state, overrides, failure, and measures
 
   // For a terminal; "accuracy" columns in percent.
   std::string text() const;

@@ -32,12 +32,26 @@ struct DoneRuns {
   SweepTable table() const { return sweep_table(sweep, result, folder.path.string()); }
 
   TemporaryFolder folder;
-  Sweep sweep{.name = "s", .description = "", .runs = {}};
+  Sweep sweep{.name = "s", .description = "", .runs = {}, .legend = {}};
   SweepResult result;
 };
 
 const std::string good =
     "{\"kind\":\"step\",\"step\":1}\n{\"kind\":\"epoch\",\"epoch\":1,\"test_accuracy\":0.5,\"train_loss\":2.0}\n";
+
+// The table of a sweep none of whose runs is done.
+struct Planned {
+  explicit Planned(const std::string& text) : place(text) {
+    register_builtin();
+    sweep = load_sweep(place.sweep);
+    const SweepResult absent{.states = std::vector(sweep.runs.size(), RunState::absent),
+                             .failures = std::vector<std::string>(sweep.runs.size())};
+    table = sweep_table(sweep, absent, place.runs);
+  }
+  SweepPlace place;
+  Sweep sweep;
+  SweepTable table;
+};
 
 }  // namespace
 
@@ -66,4 +80,29 @@ TEST_CASE("the table says of how many finished runs a mean is, where some have n
         "train_loss_mean,train_loss_spread,train_loss_best,train_loss_runs\r\na,2,2,0,0.5,,0.5,1,2,,2,1\r\n");
   CHECK(table.runs.as_array()[1].at("failure").as_string() ==
         "metrics unreadable: " + one.path("a,seed=2") + " has no epoch, or is missing");
+}
+
+TEST_CASE("values that a name only numbers are spelled out below the table, and each run lists what was set") {
+  const Planned planned(R"({"base": "base.json", "set": {"train.epochs": 1}, "seeds": [1, 2], "grid": {
+    "optimizer.groups": [[], [{"kind": "norm", "weight_decay": 0}]], "optimizer.lr": [0.1], "description": ["a <b>"]}})");
+  const SweepTable& table = planned.table;
+  CHECK(table.text().ends_with(
+      "\ngroups=#1: []\ngroups=#2: [{\"kind\": \"norm\", \"weight_decay\": 0}]\ndescription=#1: \"a <b>\"\n"));
+  CHECK(has(table.html(), "<li>groups=#2: [{&quot;kind&quot;: &quot;norm&quot;, &quot;weight_decay&quot;: 0}]</li>\n"));
+  CHECK(has(table.html(), "<li>description=#1: &quot;a &lt;b&gt;&quot;</li>\n"));
+  std::vector<std::string> overrides;
+  const Value json = table.json();
+  for (const Value& one : json.at("runs").as_array()[3].at("overrides").as_array()) overrides.push_back(one.as_string());
+  CHECK(overrides == planned.sweep.runs[3].overrides);
+  CHECK(overrides.at(1) == "optimizer.groups=[{\"kind\": \"norm\", \"weight_decay\": 0}]");
+
+  const Planned plain(R"({"base": "base.json", "grid": {"optimizer.lr": [0.1]}})");
+  CHECK_FALSE(has(plain.table.text(), "#"));
+  CHECK_FALSE(has(plain.table.html(), "<li>"));
+}
+
+TEST_CASE("a numbered value of a variant's own grid is under the variant's name") {
+  const Planned planned(R"({"base": "base.json", "grid": {"optimizer.groups": [[]]}, "variants": [{"name": "a"},
+    {"name": "b", "set": {"optimizer.lr": 0.2}}, {"name": "c", "grid": {"optimizer.groups": [[{"kind": "norm", "weight_decay": 0}]]}}]})");
+  CHECK(planned.table.text().ends_with("\ngroups=#1: []\nc,groups=#1: [{\"kind\": \"norm\", \"weight_decay\": 0}]\n"));
 }

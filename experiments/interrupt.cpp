@@ -22,6 +22,10 @@ void say(const std::string* line) {
     const ssize_t ignored = ::write(STDERR_FILENO, line->data(), line->size());
 }
 
+void wait_to_speak() {
+  while (speaking.test_and_set()) {}
+}
+
 void note(int number) {
   const int saved = errno;
   // Two signals may run this on two threads at once. Neither can interrupt it on its own thread, so the wait is short.
@@ -62,7 +66,10 @@ InterruptGuard::InterruptGuard(const char* reaction, const char* end) {
 InterruptGuard::~InterruptGuard() {
   ::sigaction(SIGINT, &before_interrupt, nullptr);
   ::sigaction(SIGTERM, &before_terminate, nullptr);
+  wait_to_speak();  // a handler on another thread ends first: the lines are this guard's
+  first_line = second_line = nullptr;
   received_signal = 0;
+  speaking.clear();
 }
 
 Exit InterruptGuard::received() {

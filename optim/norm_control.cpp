@@ -41,7 +41,7 @@ void scale_to_norm(const Tensor& weight, double norm) {
 
 double lr_to_scale(double lr, const Tensor& weight, const Tensor& gradient) {
   const double length = norm_of(gradient);
-  constexpr double most = 1e30;  // leaves f32 room for what the optimizer makes of the gradient
+  constexpr double most = 1e30;  // leaves f32 room for a momentum 1e8 times the gradient; one above that diverges
   return lr > 0 && length > 0 ? std::max(lr, std::min(norm_of(weight) / length, most)) : lr;
 }
 
@@ -52,7 +52,6 @@ void scale_step(const Tensor& weight, const Tensor& before, double ratio) {
     const auto* old = before.data<T>();
     const auto step = [&](int64_t i) { return double(w[i]) - double(old[i]); };
     const double length = std::sqrt(sum_over(weight.numel(), [&](int64_t i) { return step(i) * step(i); }));
-    if (std::isinf(length)) return void(std::copy_n(old, weight.numel(), w));
     const double factor = ratio * norm_of(before) / length;
     if (!(length > 0) || factor == 0) return;
     for_chunks(weight.numel(), [&](int64_t begin, int64_t count) {

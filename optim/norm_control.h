@@ -12,8 +12,7 @@ void scale_to_norm(const Tensor& weight, double norm);
 // A learning rate for a step that scale_step() will scale: lr, or more where gradients are so small that rounding would take the
 // step away. Steps are proportional to it.
 double lr_to_scale(double lr, const Tensor& weight, const Tensor& gradient);
-// Makes the step from `before` to `weight` one of length ratio ||before||, as it points; no step, or one from zeros, stays. Takes
-// back a step to infinity, as one after a gradient far smaller than the momentum may be.
+// Makes the step from `before` to `weight` one of length ratio ||before||, as it points; no step, or one from zeros, stays.
 void scale_step(const Tensor& weight, const Tensor& before, double ratio);
 
 }  // namespace az::optim

@@ -58,7 +58,7 @@ struct Judged {
   double channel_hit_rate = NAN, layer_hit_rate = NAN;  // the share of batches in which the rule holds in that view
   std::optional<optim::View> cosine() const;            // the view in which it holds for half of them or more
 
-  // The graph proves invariance and the loss changes all the same, by more than an eps leaves.
+  // The graph proves invariance and the loss changes with w's length as a whole all the same, by more than an eps leaves.
   bool contradicted() const;
   // The graph decides; where it cannot or is contradicted, the numbers do.
   optim::View verdict() const;

@@ -23,13 +23,14 @@ struct ScaleInvarianceOptions {
 // What a step did to the direction and the length of each weight w, a line a parameter. With g the gradient as the optimizer got
 // it, d = w' - w the step, D the length of a row (an output channel) and n that of the whole:
 // - norm, gradient_norm: ||w||, ||g||.
-// - scaled_cosine: |cos(w, g)| sqrt(n), as SGDP and AdamP hold it against delta: ||w|| ||g|| counts for their eps at least, 1e-8
-// where
-//   there is none.
+// - scaled_cosine: |cos(w, g)| sqrt(n), as SGDP and AdamP hold it against delta: ||w|| ||g|| counts for their eps at least, or
+// for
+//   1e-8 with other optimizers.
 // - scaled_channel_cosine_max, scaled_channel_cosine_mean: |cos(w_i, g_i)| sqrt(D) over the rows i.
 // - effective_lr: lr / ||w||^2, lr being the parameter's own.
 // - effective_step, angle: ||w'/||w'|| - w/||w|| ||, and the radians from w to w'.
-// - equilibrium_angle: what the angle settles at (UpdateInfo) by the optimizer's steps alone, that is without lookahead; null where
+// - equilibrium_angle: what the angle settles at (UpdateInfo) by the optimizer's steps alone, that is without lookahead; null
+// where
 //   that is not known.
 // - radial, tangential: <d, w>/||w||, and the norm of the rest of d.
 // - projected: "channel", "layer" or "none".

@@ -4,10 +4,12 @@
 
 #include <algorithm>
 #include <cmath>
+#include <filesystem>
 #include <fstream>
 #include <map>
 
 #include "core/config/json_document.h"
+#include "experiments/checkpoint.h"
 #include "experiments/html.h"
 #include "experiments/log/csv.h"
 
@@ -26,8 +28,10 @@ constexpr Kind kinds[] = {{"validation_accuracy", "validation accuracy", true},
                           {"train_loss", "train loss", false},
                           {"test_loss", "test loss", false}};
 
-// The last line of kind "epoch". Other lines, of which there may be many, are not parsed. Throws Error with the place.
-Value last_epoch(const std::string& metrics) {
+// The line of the epoch that a finished run ended with. Other lines, of which there may be many, are not parsed. Throws Error
+// with the place.
+Value last_epoch(const std::string& folder) {
+  const std::string metrics = folder + "/metrics.jsonl";
   std::ifstream in(metrics);
   std::string last;
   size_t above = 0, count = 0;
@@ -37,7 +41,12 @@ Value last_epoch(const std::string& metrics) {
     above = count;
   }
   if (last.empty()) throw DataError(metrics + " has no epoch, or is missing");
-  return config::parse_text(std::string(above, '\n') + last, metrics);
+  const Value epoch = config::parse_text(std::string(above, '\n') + last, metrics);
+  const std::string checkpoint = existing_checkpoint(folder + "/checkpoints/last");
+  const Value* step = epoch.find("step");
+  if (step && std::filesystem::exists(checkpoint) && step->as_double() != double(load_state(checkpoint).step))
+    throw DataError(metrics + " has no line of the last epoch");
+  return epoch;
 }
 
 std::optional<Measure> measure(const Kind& kind, const std::vector<Value>& epochs) {
@@ -130,7 +139,7 @@ SweepTable sweep_table(const Sweep& sweep, const SweepResult& result, const std:
     std::string failure = result.failures[i];
     Value epoch;
     try {
-      if (state == RunState::done) epoch = last_epoch(run_folder + "/metrics.jsonl");
+      if (state == RunState::done) epoch = last_epoch(run_folder);
     } catch (const Error& error) {
       failure = fmt::format("metrics unreadable: {}", error.what());
       table.left_out.push_back(fmt::format("{} is left out of the table: {}", run.name, failure));

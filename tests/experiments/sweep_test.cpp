@@ -136,7 +136,10 @@ TEST_CASE("a folder in a run's place that is none, or that cannot be read, fails
 TEST_CASE("a sweep of which one run's metrics cannot be read still gives its table, and fails") {
   const SweepPlace place(R"({"base": "base.json", "seeds": [1, 2]})");
   REQUIRE(place.run().exit == 0);
-  const std::string metrics = place.runs + "/tiny,seed=1/metrics.jsonl";
+  const std::string metrics = place.runs + "/tiny,seed=1/metrics.jsonl", whole = read_file(metrics);
+  write_file(metrics, whole.substr(0, whole.rfind("{\"kind\":\"epoch\"")) + "#lost\n");  // of two epochs
+  CHECK(has(place.run().err,
+            "tiny,seed=1 is left out of the table: metrics unreadable: " + metrics + " has no line of the last epoch"));
   write_file(metrics, "{\"kind\":\"epoch\",\"test_accuracy\n");
   const CommandResult result = place.run();
   CHECK(result.exit == 1);

@@ -47,7 +47,7 @@ function seedLines() {
     const lowest = of((list) => Math.min(...list)), highest = of((list) => Math.max(...list)), mean = of((list) => list.reduce((a, b) => a + b) / list.length);
     const seedCount = new Set(having.map((run) => run.config && run.config.seed)).size;
     const seeds = having.length > 1 ? ` (${seedCount === having.length ? "" : `${having.length} runs, `}${seedCount} ${seedCount === 1 ? "seed" : "seeds"})` : "";
-    return [{ key: `experiment ${experiment}`, name: withPart(experimentName(experiment) + seeds, part), color: color(experiment), dash: list[0].dash, width: 1.3, x, y: mean, low: lowest, high: highest }];
+    return [{ key: `experiment ${experiment}`, name: withPart(experimentName(experiment) + seeds, part), color: color(experiment), dash: experimentDash(experiment), width: 1.3, x, y: mean, low: lowest, high: highest }];
   });
 }
 

@@ -39,7 +39,8 @@ function depthColor(index, count) {
 
 const faded = (stroke) => (stroke.startsWith("#") ? `${stroke}55` : stroke.replace("rgb(", "rgba(").replace(")", ",0.33)"));
 
-// An experiment has a colour; dashes tell its repetitions apart, and experiments of the same colour. Their mean looks like the first.
+// An experiment has a colour; dashes tell its repetitions apart, and experiments of the same colour. Where there are not enough of
+// them, each run has a look of its own.
 const repetitions = new Map();
 for (const run of runs) {
   const list = repetitions.get(run.experiment) || [];
@@ -47,11 +48,13 @@ for (const run of runs) {
   repetitions.set(run.experiment, list);
 }
 const mostRepetitions = Math.max(...[...repetitions.values()].map((list) => list.length));
+const oneLookEach = mostRepetitions * Math.ceil(repetitions.size / 7) > dashes.length;
 runs.forEach((run, index) => {
   run.key = `run ${index}`;
-  run.color = run.experiment;
-  run.dash = dashes[(mostRepetitions * Math.floor(run.experiment / 7) + run.repetition) % dashes.length];
+  run.color = oneLookEach ? index : run.experiment;
+  run.dash = dashes[(oneLookEach ? Math.floor(index / 7) : mostRepetitions * Math.floor(run.experiment / 7) + run.repetition) % dashes.length];
 });
+const experimentDash = (experiment) => dashes[((oneLookEach ? 1 : mostRepetitions) * Math.floor(experiment / 7)) % dashes.length];
 
 // Values of a run's config by path, "optimizer.lr", for the ones that differ.
 function flatten(value, path = "", into = {}) {

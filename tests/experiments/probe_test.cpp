@@ -178,39 +178,29 @@ TEST_CASE("The pattern selects by name, without one all of more than one dimensi
   CHECK(watched("f?.weight") == Rates{{"fc.weight", 0.5 * 0.1 / 4}});
 }
 
-TEST_CASE("Two probes watch one training, each its own steps, both where both are due") {
-  TemporaryFolder folder;
-  const std::string config = (folder.path / "exp.json").string(), run = (folder.path / "run").string();
-  write_file(config, tiny_config(R"({"epochs": 2, "max_steps": 6})", R"(, "probes": [
-    {"type": "scale_invariance", "every": 2, "parameters": "*0.weight"},
-    {"type": "scale_invariance", "every": 3, "parameters": "*5.weight"}])"));
-  REQUIRE(run_azimuth({"train", config, "--run", run}).exit == 0);
-  std::istringstream lines(read_file(run + "/metrics.jsonl"));
-  std::map<std::string, std::vector<int>> steps;
-  for (std::string text; std::getline(lines, text);) {
-    const auto line = nlohmann::json::parse(text);
-    if (line.at("kind") == "scale_invariance") steps[line.at("parameter")].push_back(line.at("step"));
-  }
-  REQUIRE(steps.size() == 2);
-  CHECK(steps.begin()->second == std::vector<int>{1, 2, 4, 6});
-  CHECK(steps.rbegin()->second == std::vector<int>{1, 3, 6});
-}
-
-TEST_CASE("What two probes both see of a parameter is written once") {
-  TemporaryFolder folder;
-  const std::string config = (folder.path / "exp.json").string(), run = (folder.path / "run").string();
-  write_file(config, tiny_config(R"({"epochs": 2, "max_steps": 6})", R"(, "probes": [
-    {"type": "scale_invariance", "every": 2}, {"type": "scale_invariance", "every": 3, "parameters": "*5.weight"}])"));
-  REQUIRE(run_azimuth({"train", config, "--run", run}).exit == 0);
-  std::istringstream lines(read_file(run + "/metrics.jsonl"));
-  std::map<std::string, std::vector<int>> steps;
-  for (std::string text; std::getline(lines, text);) {
-    const auto line = nlohmann::json::parse(text);
-    if (line.at("kind") == "scale_invariance") steps[line.at("parameter")].push_back(line.at("step"));
-  }
-  REQUIRE(steps.size() == 2);
-  CHECK(steps.begin()->second == std::vector<int>{1, 2, 4, 6});
-  CHECK(steps.rbegin()->second == std::vector<int>{1, 2, 3, 4, 6});
+TEST_CASE("Two probes watch one training, each its own steps; what both see of a parameter is written once") {
+  // The steps seen of the convolution and of the classifier, in six.
+  using Steps = std::vector<std::vector<int>>;
+  const auto seen = [](const std::string& first, const std::string& second) {
+    TemporaryFolder folder;
+    const std::string config = (folder.path / "exp.json").string(), run = (folder.path / "run").string();
+    const std::string probe = R"({"type": "scale_invariance", )";
+    write_file(config, tiny_config(R"({"epochs": 2, "max_steps": 6})",
+                                   R"(, "probes": [)" + probe + first + "}, " + probe + second + "}]"));
+    REQUIRE(run_azimuth({"train", config, "--run", run}).exit == 0);
+    std::istringstream lines(read_file(run + "/metrics.jsonl"));
+    std::map<std::string, std::vector<int>> steps;
+    for (std::string text; std::getline(lines, text);) {
+      const auto line = nlohmann::json::parse(text);
+      if (line.at("kind") == "scale_invariance") steps[line.at("parameter")].push_back(line.at("step"));
+    }
+    Steps all;
+    for (const auto& [parameter, of_it] : steps) all.push_back(of_it);
+    return all;
+  };
+  CHECK(seen(R"("every": 2, "parameters": "*0.weight")", R"("every": 3, "parameters": "*5.weight")") ==
+        Steps{{1, 2, 4, 6}, {1, 3, 6}});
+  CHECK(seen(R"("every": 2)", R"("every": 3, "parameters": "*5.weight")") == Steps{{1, 2, 4, 6}, {1, 2, 3, 4, 6}});
 }
 
 TEST_CASE("check knows probes, and says which parameters there are none of") {

@@ -66,12 +66,19 @@ void* Heap::take(size_t bytes) {
   }
   const auto at = by_address_.find(fit->second);
   char* block = at->first;
-  const size_t left = at->second.size - size;
-  const Free rest{left, std::min(left, at->second.kept)};
+  const Free left = rest(at->second, size);
   erase(at);
-  if (rest.size) insert(block + size, rest);
+  if (left.size) insert(block + size, left);
   ASAN_UNPOISON_MEMORY_REGION(block, bytes);
   return block;
+}
+
+size_t Heap::growth(size_t bytes) const {
+  const size_t size = rounded(bytes);
+  const auto fit = by_size_.lower_bound({size, nullptr});
+  if (fit == by_size_.end()) return size - last().kept;
+  const Free& block = by_address_.at(fit->second);
+  return size - (block.kept - rest(block, size).kept);
 }
 
 void Heap::give(void* block, size_t bytes) {
@@ -108,13 +115,17 @@ void Heap::release() {
   kept_ = 0;
 }
 
+Heap::Free Heap::rest(const Free& block, size_t size) { return {block.size - size, std::min(block.size - size, block.kept)}; }
+
+Heap::Free Heap::last() const {
+  if (by_address_.empty()) return {0, 0};
+  const auto at = std::prev(by_address_.end());
+  return at->first + at->second.size == top_ ? at->second : Free{0, 0};
+}
+
 // Makes the last free block at least so large.
 bool Heap::extend(size_t bytes) {
-  Free last{0, 0};
-  if (!by_address_.empty()) {
-    const auto at = std::prev(by_address_.end());
-    if (at->first + at->second.size == top_) last = at->second;
-  }
+  const Free last = this->last();
   const size_t more = bytes - last.size;
   if (more > size_t(end_ - top_)) return false;
   if (more > size_t(usable_ - top_)) {

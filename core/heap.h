@@ -29,6 +29,8 @@ class Heap {
   void* take(size_t bytes);
   // `bytes` as given to take().
   void give(void* block, size_t bytes);
+  // Memory that the process does not hold yet and take(bytes) would make it hold: 0 where a kept block serves.
+  size_t growth(size_t bytes) const;
   // Returns the memory of all free blocks to the system.
   void release();
 
@@ -44,9 +46,13 @@ class Heap {
   };
   using Blocks = std::map<char*, Free>;
 
+  // What is left of a free block when so much was cut off its start.
+  static Free rest(const Free& block, size_t size);
   void insert(char* block, Free free);
   void erase(Blocks::iterator block);
   bool extend(size_t bytes);
+  // The last free block, if nothing is given out behind it.
+  Free last() const;
 
   char *begin_ = nullptr, *end_ = nullptr;   // the stretch
   char *top_ = nullptr, *usable_ = nullptr;  // the end of what was given out, and of what can be

@@ -4,20 +4,29 @@
 
 #include <algorithm>
 #include <atomic>
+#include <fstream>
 #include <mutex>
 #include <new>
 
+#include "core/backend/control_groups.h"
 #include "core/heap.h"
 
 namespace az {
 namespace {
 
+// Bytes of the process's own that are in memory: no files, which can be read again.
+size_t resident() {
+  size_t all = 0, files = 0;
+  std::ifstream file("/proc/self/statm");
+  file >> all >> all >> files;  // pages: addresses, in memory, of these files'
+  return (all - files) * size_t(::sysconf(_SC_PAGESIZE));
+}
+
 class Allocator {
  public:
   void* take(size_t bytes) {
     std::lock_guard lock(mutex_);
-    // The system would hand out addresses, and end the program when it fills them.
-    void* block = bytes > machine_ - std::min(machine_, stats_.in_use) ? nullptr : heap_.take(bytes);
+    void* block = has_room(bytes) ? heap_.take(bytes) : nullptr;
     if (!block) throw std::bad_alloc();
     stats_.in_use += Heap::rounded(bytes);
     stats_.peak = std::max(stats_.peak, stats_.in_use + heap_.kept());
@@ -42,7 +51,21 @@ class Allocator {
   }
 
  private:
-  const size_t machine_ = size_t(::sysconf(_SC_PHYS_PAGES)) * size_t(::sysconf(_SC_PAGESIZE));
+  // The system would hand out addresses, and end the program when it fills them. What other parts of the program hold is asked
+  // only where the heap has to grow; tensors that nobody has filled yet stand for some of it.
+  bool has_room(size_t bytes) {
+    if (bytes > limit_) return false;
+    const auto fits = [&] {
+      const size_t growth = heap_.growth(bytes);
+      return growth == 0 || std::max(stats_.in_use + heap_.kept(), resident()) + growth <= limit_;
+    };
+    if (fits()) return true;
+    heap_.release();
+    return fits();
+  }
+
+  // Room for what grows beside tensors: compiled kernels, stacks of threads, tables of pages.
+  const size_t limit_ = memory_limit() - std::min(memory_limit() / 32, size_t(64) << 20);
   std::mutex mutex_;
   Heap heap_;
   MemoryStats stats_;
@@ -68,6 +91,10 @@ Derived& Storage::derived(std::type_index type, std::unique_ptr<Derived> (*make)
     if (known == type) return *kept;
   }
   return *derived_.emplace_back(type, make()).second;
+}
+
+size_t memory_limit() {
+  return size_t(std::min(double(::sysconf(_SC_PHYS_PAGES)) * double(::sysconf(_SC_PAGESIZE)), granted_memory()));
 }
 
 MemoryStats memory_stats() { return allocator().stats(); }

@@ -17,7 +17,8 @@ struct Derived {
 // A block of 64-byte aligned memory from the program's one heap, and a count of the changes made to it in place.
 class Storage {
  public:
-  explicit Storage(size_t bytes);  // uninitialised; throws std::bad_alloc where there is not as much
+  // Uninitialised. Throws std::bad_alloc where the process would come to hold more than memory_limit(), less 64 MiB at the most.
+  explicit Storage(size_t bytes);
   ~Storage();
   Storage(const Storage&) = delete;
   Storage& operator=(const Storage&) = delete;
@@ -51,6 +52,9 @@ struct MemoryStats {
 };
 
 MemoryStats memory_stats();
+// Bytes that this process may take, as it was when first asked: the machine's memory, or what its control groups grant where that
+// is less. What other processes of the group hold is not counted.
+size_t memory_limit();
 // Gives all cached blocks back to the system.
 void release_cached_memory();
 

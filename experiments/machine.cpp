@@ -11,6 +11,7 @@
 #include "core/backend/info.h"
 #include "core/backend/startup.h"
 #include "core/backend/threads.h"
+#include "core/storage.h"
 
 namespace az::experiments {
 namespace {
@@ -20,6 +21,13 @@ bool has(const std::string& text, const char* word) { return text.find(word) != 
 Finding cache() {
   const double mib = double(::sysconf(_SC_LEVEL3_CACHE_SIZE)) / (1 << 20);
   return {"L3 cache", mib > 0 ? fmt::format("{:.0f} MiB", mib) : "unknown"};
+}
+
+Finding memory() {
+  const double gib = double(1 << 30), machine = double(::sysconf(_SC_PHYS_PAGES)) * double(::sysconf(_SC_PAGESIZE)),
+               limit = double(memory_limit());
+  return {"memory", limit < machine ? fmt::format("{:.1f} of {:.1f} GiB (control group)", limit / gib, machine / gib)
+                                    : fmt::format("{:.1f} GiB", machine / gib)};
 }
 
 Finding threads() {
@@ -93,6 +101,7 @@ std::vector<Finding> examine_machine() {
           {"instruction sets", info.instruction_sets},
           bf16(info),
           cache(),
+          memory(),
           threads(),
           pool(info),
           waiting(),

@@ -115,6 +115,22 @@ TEST_CASE("heap: release() returns memory to the system, and what is asked for t
   CHECK(block[32 * mib] == 0);
 }
 
+TEST_CASE("heap: growth() is the memory that take() adds to what is held") {
+  Heap heap;
+  const auto rounded = [](size_t count) { return Heap::rounded(count * mib); };
+  CHECK(heap.growth(mib) == rounded(1));
+  void *a = heap.take(3 * mib), *b = heap.take(mib);
+  heap.give(a, 3 * mib);
+  CHECK(heap.growth(3 * mib) == 0);
+  CHECK(heap.growth(2 * mib) == 0);
+  CHECK(heap.growth(4 * mib) == rounded(4));  // too large for the hole
+  heap.give(b, mib);
+  CHECK(heap.growth(4 * mib) == 0);
+  CHECK(heap.growth(5 * mib) == rounded(5) - rounded(3) - rounded(1));  // the last block grows
+  heap.release();
+  CHECK(heap.growth(2 * mib) == rounded(2));
+}
+
 TEST_CASE("heap: what was released does not count as kept when a neighbour joins it") {
   Heap heap;
   void *large = heap.take(4 * mib), *small = heap.take(mib);

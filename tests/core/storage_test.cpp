@@ -28,7 +28,8 @@ TEST_CASE("storage: ids are never given twice, versions count the changes in pla
 
 TEST_CASE("memory: what cannot be had is refused, naming shape and bytes, and nothing is lost") {
   const size_t in_use = memory_stats().in_use;
-  const std::string remedy = "; a smaller batch or narrower layers take less";
+  const std::string remedy = fmt::format(
+      ", and this process may have {:.3g} in all; a smaller batch or narrower layers take less", double(memory_limit()));
   CHECK(error_of([] { Tensor::empty({int64_t(1) << 62}); }) ==
         "out of memory: f32 [4611686018427387904] takes 1.84e+19 bytes" + remedy);
   CHECK(error_of([] {
@@ -45,14 +46,15 @@ TEST_CASE("memory: what cannot be had is refused, naming shape and bytes, and no
   CHECK(memory_stats().in_use == in_use);
 }
 
-TEST_CASE("memory: what the machine does not have beside what is in use is refused before it is touched") {
-  const size_t page = size_t(::sysconf(_SC_PAGESIZE)), machine = size_t(::sysconf(_SC_PHYS_PAGES)) * page;
-  CHECK_THROWS_AS(Storage(machine + 1), std::bad_alloc);
+TEST_CASE("memory: what this process may not have beside what is in use is refused before it is touched") {
+  const size_t limit = memory_limit();
+  CHECK(limit <= size_t(::sysconf(_SC_PHYS_PAGES)) * size_t(::sysconf(_SC_PAGESIZE)));
+  CHECK_THROWS_AS(Storage(limit + 1), std::bad_alloc);
 #if !defined(__SANITIZE_ADDRESS__)  // which notes down every byte of it
   const size_t in_use = memory_stats().in_use;
   {
-    Storage most(machine / 4 * 3);  // addresses only
-    CHECK_THROWS_AS(Storage(machine / 2), std::bad_alloc);
+    Storage most(limit / 4 * 3);  // addresses only
+    CHECK_THROWS_AS(Storage(limit / 2), std::bad_alloc);
   }
   CHECK(memory_stats().in_use == in_use);
   release_cached_memory();

@@ -2,16 +2,22 @@
 #include <doctest/doctest.h>
 #include <unistd.h>
 
+#include <cstdlib>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <memory>
+#include <new>
 #include <nlohmann/json.hpp>
 
 #include "core/backend/cores.h"
+#include "core/storage.h"
 #include "experiments/files.h"
 #include "tests/compare.h"
 #include "tests/data/temporary_folder.h"
 #include "tests/experiments/command.h"
 #include "tests/experiments/tiny.h"
+#include "tests/scoped_variable.h"
 
 using az::experiments::read_file;
 using az::experiments::write_file;
@@ -73,26 +79,43 @@ std::string first_allowed_core() {
   return "0";
 }
 
-// A control group that grants half a core, where this process may make one.
-struct HalfCore {
-  HalfCore() {
-    for (const char* mount : {"/sys/fs/cgroup/cpu", "/sys/fs/cgroup"}) {
-      folder = std::string(mount) + "/azimuth_test_" + std::to_string(::getpid());
+// A control group with a limit, where this process may make one.
+class LimitedGroup {
+ public:
+  using Setting = std::pair<const char*, const char*>;  // a file of the group's folder, and what to write there
+  // In version 2 of control groups, and in the hierarchy of version 1 that has the controller.
+  LimitedGroup(const Setting& version2, const char* controller, const Setting& version1) {
+    const auto make = [&](const std::string& mount, const Setting& setting) {
+      folder_ = mount + "/azimuth_test_" + std::to_string(::getpid());
       std::error_code error;
-      if (!fs::create_directory(folder, error)) continue;
-      if (fs::exists(folder + "/cpu.max")) std::ofstream(folder + "/cpu.max") << "50000 100000";
-      if (fs::exists(folder + "/cpu.cfs_quota_us")) std::ofstream(folder + "/cpu.cfs_quota_us") << "50000";
-      made = fs::exists(folder + "/cpu.max") || fs::exists(folder + "/cpu.cfs_quota_us");
-      if (made) return;
-      fs::remove(folder, error);
-    }
+      if (!fs::create_directory(folder_, error)) return false;
+      const std::string file = folder_ + "/" + setting.first;
+      if (fs::exists(file)) {  // made by the kernel, with the folder
+        std::ofstream(file) << setting.second;
+        if (std::system(("exec 2>/dev/null; " + join()).c_str()) == 0) return true;
+      }
+      fs::remove(folder_, error);
+      return false;
+    };
+    made_ = make("/sys/fs/cgroup", version2) || make(std::string("/sys/fs/cgroup/") + controller, version1);
+    if (!made_) MESSAGE("skipped: no control group can be made here");
   }
-  ~HalfCore() {
-    if (made) ::rmdir(folder.c_str());
+  ~LimitedGroup() {
+    if (made_) CHECK(::rmdir(folder_.c_str()) == 0);
   }
-  Words launcher() const { return {"sh", "-c", "echo $$ > " + folder + "/cgroup.procs && exec \"$@\"", "sh"}; }
-  std::string folder;
-  bool made = false;
+  explicit operator bool() const { return made_; }
+  // Starts a program in the group.
+  Words launcher() const {
+    Words words = {"sh", "-c", join() + " && exec \"$@\"", "sh"};
+    for (const std::string& word : with({})) words.push_back(word);
+    return words;
+  }
+
+ private:
+  std::string join() const { return "echo $$ > " + folder_ + "/cgroup.procs"; }
+
+  std::string folder_;
+  bool made_ = false;
 };
 
 }  // namespace
@@ -133,18 +156,52 @@ TEST_CASE("one core: one thread, and a note") {
 }
 
 TEST_CASE("a control group of half a core: one thread, and a note") {
-  const HalfCore group;
-  if (!group.made) {
-    MESSAGE("skipped: no control group can be made here");
-    return;
-  }
-  Words launcher = group.launcher();
-  for (const std::string& word : with({})) launcher.push_back(word);
-  const Training training = train(launcher);
+  const LimitedGroup group({"cpu.max", "50000 100000"}, "cpu", {"cpu.cfs_quota_us", "50000"});
+  if (!group) return;
+  const Training training = train(group.launcher());
   CHECK(training.environment["threads"] == 1);
   CHECK(has(training.environment["threads_by"], "control group: 0.5 of "));
   CHECK(has(training.notes, "azimuth: note: training stands still part of the time (control group: 0.5 of "));
 }
+
+#if !defined(__SANITIZE_ADDRESS__)  // which takes memory of its own
+// Run by the next one.
+TEST_CASE("memory: in 512 MiB, what else the program holds counts, and what tensors left does not count twice" *
+          doctest::skip()) {
+  constexpr size_t mib = size_t(1) << 20;
+  const auto used = [](size_t bytes) {
+    auto storage = std::make_unique<az::Storage>(bytes);
+    std::memset(storage->data(), 1, bytes);
+    return storage;
+  };
+  used(400 * mib);
+  CHECK(az::memory_stats().cached >= 400 * mib);
+  used(420 * mib);
+  az::release_cached_memory();
+  const std::vector<char> other(300 * mib, 1);
+  CHECK_THROWS_AS(used(300 * mib), std::bad_alloc);
+  const auto small = used(80 * mib);
+  used(60 * mib);
+  CHECK(az::memory_stats().cached >= 60 * mib);
+  const auto part = used(40 * mib);  // of the 60, which stay
+  CHECK(az::memory_stats().cached >= 20 * mib);
+}
+
+TEST_CASE("a control group of 512 MiB: a batch that does not fit into it is refused before the kernel ends the program") {
+  const LimitedGroup group({"memory.max", "536870912"}, "memory", {"memory.limit_in_bytes", "536870912"});
+  if (!group) return;
+  CHECK(state(group.launcher(), "memory").starts_with("0.5 of "));
+  TemporaryFolder folder;
+  const CommandResult result = run_through(
+      group.launcher(), {"train", "experiments/configs/quickstart.json", "--run", (folder.path / "run").string(), "--set",
+                         "data.train_images=2048", "--set", "data.test_images=10", "--set", "data.batch_size=1024"});
+  CHECK(result.exit == 1);
+  CHECK(has(result.err, "out of memory: "));
+  const ScopedVariable self("AZIMUTH_CLI", fs::read_symlink("/proc/self/exe").c_str());
+  const CommandResult others = run_through(group.launcher(), {"--no-skip", "--test-case=memory: in 512 MiB*"});
+  CHECK_MESSAGE(others.exit == 0, others.out);
+}
+#endif
 
 TEST_CASE("a number of threads that was given is taken, with a note where there are fewer cores") {
   const Training given = train(with({}), {"--set", "train.threads=1"});

@@ -5,22 +5,10 @@
 
 #include "core/error.h"
 #include "optim/loops.h"
+#include "optim/norm_control.h"
 
 namespace az::optim {
 namespace {
-
-AZ_MULTIVERSION double squares_f32(int64_t n, const float* g) { return row_sums(n, g, g, g).gg; }
-AZ_MULTIVERSION double squares_f64(int64_t n, const double* g) { return row_sums(n, g, g, g).gg; }
-
-template <class T, class Squares> double sum_of_squares(const Tensor& gradient, Squares squares) {
-  const T* g = gradient.data<T>();
-  std::vector<double> sums(size_t(gradient.numel() / chunk_length + 1));
-  for_chunks(gradient.numel(),
-             [&](int64_t begin, int64_t length) { sums[size_t(begin / chunk_length)] = squares(length, g + begin); });
-  double total = 0;
-  for (double sum : sums) total += sum;
-  return total;
-}
 
 // Replaces the gradient of `tensor` by f of each element.
 template <class T, class F> void map_grad(const Tensor& tensor, const F& f) {
@@ -39,10 +27,9 @@ double clip_grad_norm(const std::vector<Parameter>& parameters, double max_norm)
   if (!(max_norm > 0)) fail("clip_grad_norm: max_norm must be more than 0, got {}", max_norm);
   double total = 0;
   for (const auto& [name, tensor, kind] : parameters) {
-    const Tensor gradient = tensor.grad();
-    if (!gradient.defined()) continue;
-    total += gradient.dtype() == DType::f64 ? sum_of_squares<double>(gradient, squares_f64)
-                                            : sum_of_squares<float>(gradient, squares_f32);
+    if (!tensor.grad().defined()) continue;
+    const double norm = norm_of(tensor.grad());
+    total += norm * norm;
   }
   const double norm = std::sqrt(total), factor = max_norm / (norm + 1e-6);
   if (factor >= 1) return norm;

@@ -8,23 +8,22 @@
 namespace az::optim {
 namespace {
 
-// The sum of terms(i) over [0, count), in double, the same on any number of threads.
-template <class F> double sum_over(int64_t count, const F& term) {
+AZ_MULTIVERSION double squares(int64_t n, const float* x) { return row_sums(n, x, x, x).gg; }
+AZ_MULTIVERSION double squares(int64_t n, const double* x) { return row_sums(n, x, x, x).gg; }
+
+// The sum of part(begin, length) over the chunks of [0, count), the same on any number of threads.
+template <class F> double sum_over(int64_t count, const F& part) {
   std::vector<double> sums(size_t((count + chunk_length - 1) / chunk_length));
-  for_chunks(count, [&](int64_t begin, int64_t length) {
-    double sum = 0;
-    for (int64_t i = begin; i < begin + length; ++i) sum += term(i);
-    sums[size_t(begin / chunk_length)] = sum;
-  });
+  for_chunks(count, [&](int64_t begin, int64_t length) { sums[size_t(begin / chunk_length)] = part(begin, length); });
   return std::accumulate(sums.begin(), sums.end(), 0.0);
 }
 
 }  // namespace
 
-double norm_of(const Tensor& weight) {
-  return with_type(weight.dtype(), [&](auto zero) {
-    const auto* w = weight.data<decltype(zero)>();
-    return std::sqrt(sum_over(weight.numel(), [&](int64_t i) { return double(w[i]) * double(w[i]); }));
+double norm_of(const Tensor& x) {
+  return with_type(x.dtype(), [&](auto zero) {
+    const auto* values = x.data<decltype(zero)>();
+    return std::sqrt(sum_over(x.numel(), [&](int64_t begin, int64_t length) { return squares(length, values + begin); }));
   });
 }
 
@@ -51,7 +50,11 @@ void scale_step(const Tensor& weight, const Tensor& before, double ratio) {
     auto* w = weight.mutable_data<T>();
     const auto* old = before.data<T>();
     const auto step = [&](int64_t i) { return double(w[i]) - double(old[i]); };
-    const double length = std::sqrt(sum_over(weight.numel(), [&](int64_t i) { return step(i) * step(i); }));
+    const double length = std::sqrt(sum_over(weight.numel(), [&](int64_t begin, int64_t count) {
+      double sum = 0;
+      for (int64_t i = begin; i < begin + count; ++i) sum += step(i) * step(i);
+      return sum;
+    }));
     const double factor = ratio * norm_of(before) / length;
     if (!(length > 0) || factor == 0) return;
     for_chunks(weight.numel(), [&](int64_t begin, int64_t count) {

@@ -2,11 +2,11 @@
 
 #include "core/tensor.h"
 
-// What holds a weight's norm by other means than a projection, on whole tensors of f32 or f64, in double.
+// Norms, and what holds a weight's by other means than a projection: on whole tensors of f32 or f64, in double.
 namespace az::optim {
 
-// ||w||
-double norm_of(const Tensor& weight);
+// ||x||, the same on any number of threads
+double norm_of(const Tensor& x);
 // w *= norm / ||w||; a weight of zeros stays, and any where norm is 0.
 void scale_to_norm(const Tensor& weight, double norm);
 // A learning rate for a step that scale_step() will scale: lr, or more where gradients are so small that rounding would take the

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <atomic>
-#include <chrono>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
@@ -71,9 +70,8 @@ constexpr int timing_rule = 4;
 
 // The least of several times of each, taken by turns so that what disturbs the machine disturbs all alike. The first, which is
 // what the library itself would take, stays unless another is clearly faster.
-Fastest fastest(size_t count, const std::function<void(size_t)>& run) {
-  using Clock = std::chrono::steady_clock;
-  using Seconds = std::chrono::duration<double>;
+Fastest fastest(const Candidates& candidates) {
+  const size_t count = candidates.names.size();
   constexpr int least_rounds = 6, most_rounds = 24;
   constexpr double enough = 0.1, hopeless = 2, clearly = 0.97;
   std::vector<Times> times(count);
@@ -81,17 +79,17 @@ Fastest fastest(size_t count, const std::function<void(size_t)>& run) {
     return size_t(std::min_element(times.begin(), times.end(), [](auto& a, auto& b) { return a.best < b.best; }) - times.begin());
   };
   auto settled = [&] { return times[winner()].settled() && times[0].settled(); };
-  const Clock::time_point start = Clock::now();
-  run(0);  // touches the memory that all of them use
+  const double start = candidates.now();
+  candidates.run(0);  // touches the memory that all of them use
   for (int round = 0; round < most_rounds; ++round) {
-    if (round >= least_rounds && Seconds(Clock::now() - start).count() > enough && settled()) break;
+    if (round >= least_rounds && candidates.now() - start > enough && settled()) break;
     const double limit = hopeless * times[winner()].best;
     for (size_t i = 0; i < count; ++i) {
       // The first time says little, as memory of its own may have been new.
       if (round > 1 && times[i].best > limit && times[i].settled()) continue;
-      const Clock::time_point before = Clock::now();
-      run(i);
-      times[i].add(Seconds(Clock::now() - before).count());
+      const double before = candidates.now();
+      candidates.run(i);
+      times[i].add(candidates.now() - before);
     }
   }
   const size_t index = times[winner()].best < clearly * times[0].best ? winner() : 0;
@@ -128,7 +126,7 @@ class Tuner {
       index = find(*remembered_, problem, c.names);
     }
     if (!index) {
-      const Fastest timed = fastest(c.names.size(), c.run);
+      const Fastest timed = fastest(c);
       index = timed.index;
       if (timed.settled) remember(problem, c.names[*index]);
     }

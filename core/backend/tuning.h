@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -40,6 +41,10 @@ struct Candidates {
   size_t by_rule = 0;                    // the one to take without timing
   bool worth_timing = true;              // otherwise the rule decides, and the choice is not recorded
   std::function<void(size_t)> run = {};  // solves it once by the i-th
+  // Seconds from some point on.
+  std::function<double()> now = [] {
+    return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+  };
 };
 // The index of the candidate to use.
 size_t choose(const Candidates& candidates);

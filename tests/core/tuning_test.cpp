@@ -1,14 +1,10 @@
 #include "core/backend/tuning.h"
 
 #include <doctest/doctest.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <chrono>
-#include <cstdlib>
 #include <filesystem>
 #include <fstream>
-#include <thread>
 #include <utility>
 
 #include "core/error.h"
@@ -16,6 +12,8 @@
 #include "core/ops/create.h"
 #include "core/random.h"
 #include "tests/compare.h"
+#include "tests/data/temporary_folder.h"
+#include "tests/scoped_variable.h"
 
 namespace az::test {
 namespace {
@@ -24,21 +22,9 @@ namespace fs = std::filesystem;
 
 // An empty cache folder of its own; afterwards the fixed choice of the other tests again.
 struct OwnCache {
-  OwnCache() {
-    if (const char* given = std::getenv("XDG_CACHE_HOME")) before = given;
-    folder = (fs::temp_directory_path() / "azimuth_tuning_XXXXXX").string();
-    REQUIRE(::mkdtemp(folder.data()));
-    ::setenv("XDG_CACHE_HOME", folder.c_str(), 1);
-  }
-  ~OwnCache() {
-    if (before.empty())
-      ::unsetenv("XDG_CACHE_HOME");
-    else
-      ::setenv("XDG_CACHE_HOME", before.c_str(), 1);
-    fs::remove_all(folder);
-    set_algorithms(AlgorithmChoice::fixed);
-  }
-  std::string before, folder;
+  ~OwnCache() { set_algorithms(AlgorithmChoice::fixed); }
+  TemporaryFolder folder;
+  ScopedVariable variable{"XDG_CACHE_HOME", folder.path.c_str()};
 };
 
 void write(const std::string& file, const std::string& text) {
@@ -46,15 +32,20 @@ void write(const std::string& file, const std::string& text) {
   std::ofstream(file) << text;
 }
 
-// Three ways to solve a problem, of which "quick" takes no time.
+// Three ways to solve a problem, of which "quick" takes no time, by a clock of its own: what disturbs the machine changes
+// nothing.
 struct Problem {
   int runs = 0;
-  Candidates candidates{
-      .problem = "a problem", .names = {"slow", "quick", "slower"}, .by_rule = 2, .run = [this](size_t i) {
-        ++runs;
-        const auto end = std::chrono::steady_clock::now() + std::chrono::milliseconds(i == 0 ? 2 : i == 2 ? 20 : 0);
-        while (std::chrono::steady_clock::now() < end) continue;
-      }};
+  double time = 0;  // seconds
+  Candidates candidates{.problem = "a problem",
+                        .names = {"slow", "quick", "slower"},
+                        .by_rule = 2,
+                        .run =
+                            [this](size_t i) {
+                              ++runs;
+                              time += i == 0 ? 2e-3 : i == 2 ? 20e-3 : 0;
+                            },
+                        .now = [this] { return time; }};
   std::string solve() { return candidates.names[choose(candidates)]; }
 };
 
@@ -94,8 +85,8 @@ TEST_CASE("tuning: one that is slow the first time only, as where its memory is 
   set_algorithms(AlgorithmChoice::timed);
   Problem problem;
   problem.candidates.names[1] = "late";
-  problem.candidates.run = [run = problem.candidates.run, first = true](size_t i) mutable {
-    if (i == 1 && std::exchange(first, false)) std::this_thread::sleep_for(std::chrono::milliseconds(200));
+  problem.candidates.run = [&, run = problem.candidates.run, first = true](size_t i) mutable {
+    if (i == 1 && std::exchange(first, false)) problem.time += 0.2;
     run(i);
   };
   CHECK(problem.solve() == "late");
@@ -105,10 +96,10 @@ TEST_CASE("tuning: times that do not agree choose for this program, and are not 
   OwnCache cache;
   set_algorithms(AlgorithmChoice::timed);
   Problem problem;
-  problem.candidates.run = [&, next = 10](size_t i) mutable {
+  problem.candidates.run = [&, next = 0.01](size_t i) mutable {
     ++problem.runs;
-    std::this_thread::sleep_for(std::chrono::milliseconds(i == 1 ? next : 60));
-    if (i == 1) next = std::min(next + 10, 30);
+    problem.time += i == 1 ? next : 0.06;
+    if (i == 1) next = std::min(next + 0.01, 0.03);
   };
   CHECK(problem.solve() == "quick");
   CHECK(only_choice() == "quick");
@@ -165,7 +156,7 @@ TEST_CASE("tuning: the fixed choice follows the rule, times nothing and leaves n
   CHECK(problem.solve() == "slower");
   CHECK(algorithms().empty());
   CHECK(problem.runs == 0);
-  CHECK(fs::is_empty(cache.folder));
+  CHECK(fs::is_empty(cache.folder.path));
 }
 
 TEST_CASE("tuning: a cache that is damaged, another machine's or cannot be written is told of and harms nothing") {
@@ -191,7 +182,7 @@ TEST_CASE("tuning: a cache that is damaged, another machine's or cannot be writt
   CHECK(solved());
   CHECK(tuning_note() == "the tuning cache " + file + " is another machine's; convolutions are timed anew");
 
-  ::setenv("XDG_CACHE_HOME", "/proc/none", 1);
+  const ScopedVariable variable("XDG_CACHE_HOME", "/proc/none");
   CHECK(solved());
   CHECK(tuning_note().find("cannot write the tuning cache /proc/none/azimuth/tuning/") == 0);
 }

@@ -24,7 +24,7 @@ const char* const network = R"({
     {"type": "weight_norm", "layer": {"type": "conv2d", "out_channels": 32, "stride": 2, "padding": 1}}, {"type": "relu"},
     {"type": "global_avg_pool"}, {"type": "linear", "out_features": 10}]},
   "optimizer": {"type": "sgdp", "lr": 0.1, "momentum": 0.9},
-  "train": {"epochs": 3},
+  "train": {"epochs": 3, "deterministic": true},
   "probes": [{"type": "scale_invariance", "every": 1, "parameters": "*weight*"}]
 })";
 

@@ -105,7 +105,7 @@ const char* const network = R"({
     {"type": "conv2d", "out_channels": 64, "padding": 1, "bias": false}, {"type": "batch_norm"}, {"type": "relu"},
     {"type": "global_avg_pool"}, {"type": "linear", "out_features": 10}]},
   "optimizer": {"type": "sgd", "lr": 0.1, "momentum": 0.9},
-  "train": {"epochs": 4},
+  "train": {"epochs": 4, "deterministic": true},
   "probes": [{"type": "scale_invariance", "every": 4}]
 })";
 const std::vector<std::string> convolutions = {"0.weight", "4.weight", "8.weight"};

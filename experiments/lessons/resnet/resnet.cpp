@@ -15,7 +15,7 @@ constexpr const char* experiment = R"({
   "data": {"type": "shapes", "train_images": 6400, "test_images": 500, "batch_size": 64},
   "model": {"type": "cifar_resnet", "depth": 20, "shortcut": "B"},
   "optimizer": {"type": "sgd", "lr": 0.1},
-  "train": {"epochs": 3, "log_every": 10, "evaluation": {"every_epochs": 3}},
+  "train": {"epochs": 3, "deterministic": true, "log_every": 10, "evaluation": {"every_epochs": 3}},
   "probes": [{"type": "scale_invariance", "every": 1, "parameters": "*conv*.weight"}],
   "checkpoint": {"keep": []}
 })";

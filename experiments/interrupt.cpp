@@ -29,7 +29,7 @@ void wait_to_speak() {
 void note(int number) {
   const int saved = errno;
   // Two signals may run this on two threads at once. Neither can interrupt it on its own thread, so the wait is short.
-  while (speaking.test_and_set()) {}
+  wait_to_speak();
   const bool first = received_signal == 0;
   say(first ? first_line : second_line);
   if (first) received_signal = number;

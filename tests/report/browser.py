@@ -27,7 +27,7 @@ class Browser:
             pass_fds=(commands, answers), stdout=self._log, stderr=self._log)
         os.close(commands)
         os.close(answers)
-        self._unread, self._count, self._session, self.complaints = b"", 0, None, []
+        self._unread, self._count, self._session, self._loaded, self.complaints = b"", 0, None, False, []
         target = self.send("Target.createTarget", url="about:blank")["targetId"]
         self._session = self.send("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
         for domain in ("Page", "Runtime", "Log"):
@@ -37,7 +37,11 @@ class Browser:
     def close(self):
         os.close(self._to)
         self._process.terminate()
-        self._process.wait()
+        try:
+            self._process.wait(timeout=20)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
 
     def _receive(self):
         while b"\0" not in self._unread:
@@ -48,7 +52,9 @@ class Browser:
         message, self._unread = self._unread.split(b"\0", 1)
         message = json.loads(message)
         method, content = message.get("method"), message.get("params", {})
-        if method == "Runtime.consoleAPICalled" and content["type"] in ("error", "warning", "assert"):
+        if method == "Page.loadEventFired":
+            self._loaded = True
+        elif method == "Runtime.consoleAPICalled" and content["type"] in ("error", "warning", "assert"):
             self.complaints.append(" ".join(str(one.get("value", one.get("description"))) for one in content["args"]))
         elif method == "Runtime.exceptionThrown":
             details = content["exceptionDetails"]
@@ -72,9 +78,10 @@ class Browser:
                 return answer["result"]
 
     def open(self, path):
+        self._loaded = False
         self.send("Page.navigate", url="file://" + os.path.abspath(path))
-        while self._receive().get("method") != "Page.loadEventFired":
-            pass
+        while not self._loaded:
+            self._receive()
 
     def resize(self, width, height):
         self.send("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)

@@ -13,6 +13,7 @@
 #include "data/catalog.h"
 #include "tests/compare.h"
 #include "tests/data/temporary_folder.h"
+#include "tests/scoped_variable.h"
 
 using namespace az;
 using namespace az::data;
@@ -176,7 +177,7 @@ TEST_CASE("the fine label of CIFAR-100 is checked") {
 
 TEST_CASE("a set of one's own is never said to be azimuth's to replace or delete") {
   TemporaryFolder cache;
-  setenv("XDG_CACHE_HOME", cache.path.c_str(), 1);
+  const ScopedVariable cache_folder("XDG_CACHE_HOME", cache.path.c_str());
   const auto said = [](const CifarOptions& options) {
     try {
       Cifar100 set(options);
@@ -192,7 +193,6 @@ TEST_CASE("a set of one's own is never said to be azimuth's to replace or delete
   CHECK(said({}) == "cifar100: cannot read " + fetched +
                         "/train.bin: No such file or directory; run `azimuth data get cifar100`, or give the folder of its .bin "
                         "files as \"root\"");
-  unsetenv("XDG_CACHE_HOME");
 }
 
 TEST_CASE_TEMPLATE("a set is normalised with the statistics of its training images, the test set too", Set, Cifar10, Cifar100) {

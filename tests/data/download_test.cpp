@@ -7,7 +7,6 @@
 
 #include <algorithm>
 #include <csignal>
-#include <cstdlib>
 #include <fstream>
 #include <iterator>
 
@@ -16,6 +15,7 @@
 #include "tests/compare.h"
 #include "tests/data/http_server.h"
 #include "tests/data/temporary_folder.h"
+#include "tests/scoped_variable.h"
 
 using namespace az;
 using namespace az::data;
@@ -352,19 +352,19 @@ TEST_CASE("an archive without the expected folder, and a place that cannot be wr
 }
 
 TEST_CASE("data sets lie in the user's cache") {
-  auto before = [](const char* name) { return std::getenv(name) ? std::string(std::getenv(name)) : std::string(); };
-  std::string cache = before("XDG_CACHE_HOME"), home = before("HOME");
-  setenv("HOME", "/home/someone", 1);
-  setenv("XDG_CACHE_HOME", "/big/cache", 1);
-  CHECK(datasets_folder() == "/big/cache/azimuth/datasets");
-  setenv("XDG_CACHE_HOME", "relative", 1);
+  const ScopedVariable home("HOME", "/home/someone");
+  {
+    const ScopedVariable cache("XDG_CACHE_HOME", "/big/cache");
+    CHECK(datasets_folder() == "/big/cache/azimuth/datasets");
+  }
+  {
+    const ScopedVariable cache("XDG_CACHE_HOME", "relative");
+    CHECK(datasets_folder() == "/home/someone/.cache/azimuth/datasets");
+  }
+  const ScopedVariable cache("XDG_CACHE_HOME", nullptr);
   CHECK(datasets_folder() == "/home/someone/.cache/azimuth/datasets");
-  unsetenv("XDG_CACHE_HOME");
-  CHECK(datasets_folder() == "/home/someone/.cache/azimuth/datasets");
-  unsetenv("HOME");
+  const ScopedVariable homeless("HOME", nullptr);
   CHECK_THROWS_AS(datasets_folder(), DataError);
-  setenv("HOME", home.c_str(), 1);
-  if (!cache.empty()) setenv("XDG_CACHE_HOME", cache.c_str(), 1);
 }
 
 TEST_CASE("the catalog knows the archives of CIFAR by their published size and digest") {

@@ -5,8 +5,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <cerrno>
+#include <chrono>
 #include <csignal>
 #include <filesystem>
+#include <system_error>
+#include <thread>
 
 #include "experiments/files.h"
 
@@ -35,6 +39,7 @@ RunningCommand::RunningCommand(const std::vector<std::string>& arguments, const 
   argv.push_back(nullptr);
   const std::string out = folder_ + "/out", err = folder_ + "/err";
   process_ = ::fork();
+  if (process_ < 0) throw std::system_error(errno, std::generic_category(), "fork");
   if (process_ == 0) {
     redirect(STDOUT_FILENO, out);
     redirect(STDERR_FILENO, err);
@@ -43,13 +48,30 @@ RunningCommand::RunningCommand(const std::vector<std::string>& arguments, const 
   }
 }
 
-RunningCommand::~RunningCommand() { std::filesystem::remove_all(folder_); }
+RunningCommand::~RunningCommand() {
+  if (running_) {
+    signal(SIGKILL);
+    wait();
+  }
+  std::filesystem::remove_all(folder_);
+}
 
 void RunningCommand::signal(int number) { ::kill(process_, number); }
+
+bool RunningCommand::wait_until(const std::function<bool()>& condition) {
+  while (!condition()) {
+    siginfo_t ended{};
+    ::waitid(P_PID, id_t(process_), &ended, WEXITED | WNOHANG | WNOWAIT);
+    if (ended.si_pid == process_) return condition();
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+  return true;
+}
 
 CommandResult RunningCommand::wait() {
   int status = 0;
   ::waitpid(process_, &status, 0);
+  running_ = false;
   return {WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status), az::experiments::read_file(folder_ + "/out"),
           az::experiments::read_file(folder_ + "/err")};
 }

@@ -1,5 +1,8 @@
 #include <doctest/doctest.h>
+#include <fcntl.h>
 #include <fmt/core.h>
+#include <sys/file.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cmath>
@@ -7,7 +10,6 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 #include <sstream>
-#include <thread>
 
 #include "core/backend/cores.h"
 #include "experiments/files.h"
@@ -30,8 +32,15 @@ json last_epoch(const std::string& metrics) {
   return last;
 }
 
-void wait_for(const std::string& path) {
-  for (int i = 0; i < 6000 && !fs::exists(path); ++i) std::this_thread::sleep_for(std::chrono::milliseconds(5));
+bool wait_for(RunningCommand& command, const std::string& path) {
+  return command.wait_until([&] { return fs::exists(path); });
+}
+
+// The runs of a sweep that was killed hold its folder until they have saved.
+void wait_for_orphans(const std::string& runs) {
+  const int folder = ::open(runs.c_str(), O_RDONLY | O_DIRECTORY);
+  REQUIRE(::flock(folder, LOCK_EX) == 0);
+  ::close(folder);
 }
 
 }  // namespace
@@ -184,9 +193,10 @@ TEST_CASE("a sweep that was killed goes on, to the same bits as one left alone")
   int kills = 0;
   for (const char* name : {"tiny,seed=1", "tiny,seed=2", "tiny,seed=3"}) {
     RunningCommand command(killed.command());
-    wait_for(killed.runs + "/" + name + "/checkpoints/best");
+    wait_for(command, killed.runs + "/" + name + "/checkpoints/best");
     command.signal(SIGKILL);
     kills += command.wait().exit == -SIGKILL;
+    wait_for_orphans(killed.runs);
   }
   CHECK(kills > 0);
   const CommandResult rest = killed.run();
@@ -202,7 +212,8 @@ TEST_CASE("signals reach the runs, which save; the sweep leaves with 130 or 143,
   for (const auto& [number, code] : {std::pair{SIGINT, 130}, std::pair{SIGTERM, 143}}) {
     const SweepPlace place(R"({"base": "base.json", "seeds": [1, 2, 3]})", R"({"epochs": 100000, "threads": 1})");
     RunningCommand command(place.command({"--jobs", "2"}));
-    for (const char* name : {"tiny,seed=1", "tiny,seed=2"}) wait_for(place.runs + "/" + name + "/checkpoints/best");
+    for (const char* name : {"tiny,seed=1", "tiny,seed=2"})
+      REQUIRE(wait_for(command, place.runs + "/" + name + "/checkpoints/best"));
     command.signal(number);
     const CommandResult result = command.wait();
     CHECK(result.exit == code);
@@ -253,7 +264,7 @@ TEST_CASE("a run that cannot be started is a failed one") {
 TEST_CASE("two sweeps do not train in one folder") {
   const SweepPlace place(R"({"base": "base.json"})", R"({"epochs": 100000, "threads": 1})");
   RunningCommand command(place.command());
-  wait_for(place.runs + "/tiny,seed=3/checkpoints/last");
+  REQUIRE(wait_for(command, place.runs + "/tiny,seed=3/checkpoints/last"));
   const CommandResult second = place.run();
   CHECK(second.exit == 1);
   CHECK(has(second.err, "azimuth: another sweep is at work in " + place.runs));

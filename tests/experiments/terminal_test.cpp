@@ -19,6 +19,7 @@
 #include "tests/data/temporary_folder.h"
 #include "tests/experiments/command.h"
 #include "tests/experiments/tiny.h"
+#include "tests/scoped_variable.h"
 
 using namespace az;
 using az::experiments::InterruptGuard;
@@ -144,8 +145,7 @@ TEST_CASE("upon a second signal a training speaks of its checkpoint, a download 
   // Two signals come at once, that no step and no poll ends between them.
   const auto stopped_twice = [](const std::vector<std::string>& arguments, const std::filesystem::path& sign) {
     RunningCommand command(arguments);
-    for (int wait = 0; wait < 6000 && !std::filesystem::exists(sign); ++wait)
-      std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    REQUIRE(command.wait_until([&] { return std::filesystem::exists(sign); }));
     for (const int number : {SIGSTOP, SIGINT, SIGTERM, SIGCONT}) command.signal(number);
     const CommandResult result = command.wait();
     CHECK((result.exit == -SIGINT || result.exit == -SIGTERM));
@@ -167,10 +167,9 @@ TEST_CASE("upon a second signal a training speaks of its checkpoint, a download 
   REQUIRE(::listen(server, 1) == 0);
   ::getsockname(server, reinterpret_cast<sockaddr*>(&address), &length);
   const std::string url = "http://127.0.0.1:" + std::to_string(ntohs(address.sin_port));
-  ::setenv("XDG_CACHE_HOME", folder.path.c_str(), 1);
+  const ScopedVariable cache("XDG_CACHE_HOME", folder.path.c_str());
   const std::string said = stopped_twice({"data", "get", "cifar10", "--url", url},
                                          folder.path / "azimuth" / "datasets" / "cifar-10-binary.tar.gz.part");
-  ::unsetenv("XDG_CACHE_HOME");
   ::close(server);
   CHECK(said ==
         "azimuth: stopping the download; once more stops at once\n"

@@ -92,7 +92,8 @@ class LimitedGroup {
       const std::string file = folder_ + "/" + setting.first;
       if (fs::exists(file)) {  // made by the kernel, with the folder
         std::ofstream(file) << setting.second;
-        if (std::system(("exec 2>/dev/null; " + join()).c_str()) == 0) return true;
+        const bool limited = read_file(file).starts_with(setting.second);
+        if (limited && std::system(("exec 2>/dev/null; " + join()).c_str()) == 0) return true;
       }
       fs::remove(folder_, error);
       return false;

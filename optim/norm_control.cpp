@@ -38,9 +38,9 @@ void scale_to_norm(const Tensor& weight, double norm) {
   });
 }
 
-double lr_to_scale(double lr, const Tensor& weight, const Tensor& gradient) {
-  const double length = norm_of(gradient);
-  constexpr double most = 1e30;  // leaves f32 room for a momentum 1e8 times the gradient; one above that diverges
+double lr_to_scale(double lr, const Tensor& weight, const Tensor& gradient, const Tensor& mean) {
+  const double length = std::max(norm_of(gradient), mean.defined() ? norm_of(mean) : 0);
+  constexpr double most = 1e30;  // which f32 holds
   return lr > 0 && length > 0 ? std::max(lr, std::min(norm_of(weight) / length, most)) : lr;
 }
 

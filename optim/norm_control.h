@@ -9,9 +9,9 @@ namespace az::optim {
 double norm_of(const Tensor& x);
 // w *= norm / ||w||; a weight of zeros stays, and any where norm is 0.
 void scale_to_norm(const Tensor& weight, double norm);
-// A learning rate for a step that scale_step() will scale: lr, or more where gradients are so small that rounding would take the
-// step away. Steps are proportional to it.
-double lr_to_scale(double lr, const Tensor& weight, const Tensor& gradient);
+// A learning rate for a step that scale_step() will scale, and that is proportional to it: lr, or more where the gradient and the
+// optimizer's mean of gradients (its momentum; undefined where there is none yet) are so small that rounding would take it away.
+double lr_to_scale(double lr, const Tensor& weight, const Tensor& gradient, const Tensor& mean);
 // Makes the step from `before` to `weight` one of length ratio ||before||, as it points; no step, or one from zeros, stays.
 void scale_step(const Tensor& weight, const Tensor& before, double ratio);
 

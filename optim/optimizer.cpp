@@ -66,7 +66,8 @@ UpdateInfo Optimizer::move(Parameter& parameter, const Tensor& gradient, const G
   if (group.renormalize_every && state.step == 1) state.start_norm = norm_of(weight);
   const Tensor before = group.trust_ratio > 0 ? weight.detach().clone() : Tensor();
   Group moving = group;
-  if (group.trust_ratio > 0) moving.lr = lr_to_scale(group.lr, weight, gradient);
+  if (group.trust_ratio > 0)
+    moving.lr = lr_to_scale(group.lr, weight, gradient, state.tensors.empty() ? Tensor() : state.tensors.front());
   UpdateInfo info = update(parameter, gradient, moving, state);
   info.lr = group.lr;
   if (group.trust_ratio > 0) scale_step(weight, before, group.lr * group.trust_ratio);

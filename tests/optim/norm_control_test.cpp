@@ -2,6 +2,8 @@
 
 #include "core/config/json_document.h"
 #include "optim/builtin.h"
+#include "optim/sgd.h"
+#include "tests/compare.h"
 #include "tests/optim/model.h"
 
 using namespace az;
@@ -131,5 +133,16 @@ TEST_CASE("The trust ratio scales steps of gradients however small and large") {
     CAPTURE(size);
     for (double w : stepped(R"("trust_ratio": 1)", {3, 3, 3, 3}, {size, size, size, size}))
       CHECK(w == doctest::Approx(2.625).epsilon(1e-6));
+  }
+}
+
+TEST_CASE("The trust ratio scales the step of a momentum far above the gradient like any other") {
+  const Tensor weight = model::tensor<float>({2}, {100, 0}).set_requires_grad();
+  Sgd optimizer({{"w", weight}}, {.lr = 0.1, .momentum = 0.9, .groups = {{.pattern = "*", .trust_ratio = 0.01}}});
+  double moved = 0;
+  for (double size : {1e9, 1e-30, 1e-30}) {
+    weight.set_grad(model::tensor<float>({2}, {0, size}));
+    optimizer.step();
+    CHECK(test::distance(weight, model::tensor<float>({2}, {100, moved -= 0.1})) < 1e-6);
   }
 }

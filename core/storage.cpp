@@ -94,7 +94,9 @@ Derived& Storage::derived(std::type_index type, std::unique_ptr<Derived> (*make)
 }
 
 size_t memory_limit() {
-  return size_t(std::min(double(::sysconf(_SC_PHYS_PAGES)) * double(::sysconf(_SC_PAGESIZE)), granted_memory()));
+  static const auto limit =
+      size_t(std::min(double(::sysconf(_SC_PHYS_PAGES)) * double(::sysconf(_SC_PAGESIZE)), granted_memory()));
+  return limit;
 }
 
 MemoryStats memory_stats() { return allocator().stats(); }

@@ -70,11 +70,8 @@ Tensor Tensor::empty(const Shape& shape, DType type, const Layout* layout) {
   try {
     return with(shape, type, layout, std::make_shared<Storage>(layout_bytes(shape, type, layout)));
   } catch (const std::bad_alloc&) {
-    fail(
-        "out of memory: {} {} takes {:.3g} bytes, and this process may have {:.3g} in all; a smaller batch or narrower layers "
-        "take "
-        "less",
-        name_of(type), shape.str(), double(count) * double(size_of(type)), double(memory_limit()));
+    fail("out of memory: {} {} takes {:.3g} bytes, and this process may have {:.3g} in all; {}", name_of(type), shape.str(),
+         double(count) * double(size_of(type)), double(memory_limit()), "a smaller batch or narrower layers take less");
   }
 }
 

@@ -7,6 +7,7 @@
 #include <cctype>
 #include <cstdlib>
 
+#include "core/backend/control_groups.h"
 #include "core/backend/cores.h"
 #include "core/backend/info.h"
 #include "core/backend/startup.h"
@@ -24,10 +25,8 @@ Finding cache() {
 }
 
 Finding memory() {
-  const double gib = double(1 << 30), machine = double(::sysconf(_SC_PHYS_PAGES)) * double(::sysconf(_SC_PAGESIZE)),
-               limit = double(memory_limit());
-  return {"memory", limit < machine ? fmt::format("{:.1f} of {:.1f} GiB (control group)", limit / gib, machine / gib)
-                                    : fmt::format("{:.1f} GiB", machine / gib)};
+  const double limit = double(memory_limit());
+  return {"memory", fmt::format("{:.1f} GiB{}", limit / (1 << 30), granted_memory() <= limit ? " (control group)" : "")};
 }
 
 Finding threads() {

@@ -24,14 +24,12 @@ struct ScaleInvarianceOptions {
 // it, d = w' - w the step, D the length of a row (an output channel) and n that of the whole:
 // - norm, gradient_norm: ||w||, ||g||.
 // - scaled_cosine: |cos(w, g)| sqrt(n), as SGDP and AdamP hold it against delta: ||w|| ||g|| counts for their eps at least, or
-// for
-//   1e-8 with other optimizers.
+//   for 1e-8 with other optimizers.
 // - scaled_channel_cosine_max, scaled_channel_cosine_mean: |cos(w_i, g_i)| sqrt(D) over the rows i.
 // - effective_lr: lr / ||w||^2, lr being the parameter's own.
 // - effective_step, angle: ||w'/||w'|| - w/||w|| ||, and the radians from w to w'.
-// - equilibrium_angle: what the angle settles at (UpdateInfo) by the optimizer's steps alone, that is without lookahead; null
-// where
-//   that is not known.
+// - equilibrium_angle: what the angle settles at (UpdateInfo) by the optimizer's steps alone, that is without lookahead;
+//   null where that is not known.
 // - radial, tangential: <d, w>/||w||, and the norm of the rest of d.
 // - projected: "channel", "layer" or "none".
 // Sums are in double. A weight of zeros has no direction: what is said of its step or angle is null, as what is not finite is.

@@ -191,7 +191,7 @@ TEST_CASE("memory: in 512 MiB, what else the program holds counts, and what tens
 TEST_CASE("a control group of 512 MiB: a batch that does not fit into it is refused before the kernel ends the program") {
   const LimitedGroup group({"memory.max", "536870912"}, "memory", {"memory.limit_in_bytes", "536870912"});
   if (!group) return;
-  CHECK(state(group.launcher(), "memory").starts_with("0.5 of "));
+  CHECK(state(group.launcher(), "memory") == "0.5 GiB (control group)");
   TemporaryFolder folder;
   const CommandResult result = run_through(
       group.launcher(), {"train", "experiments/configs/quickstart.json", "--run", (folder.path / "run").string(), "--set",

@@ -10,6 +10,7 @@
 #include <optional>
 #include <set>
 
+#include "core/c_locale.h"
 #include "core/files.h"
 
 namespace az {
@@ -52,6 +53,7 @@ Json parse_header(const Source& source, const std::string& text) {
     }
     return true;
   };
+  const CLocale locale;
   try {
     return Json::parse(text, watch);
   } catch (const Json::exception& error) {

@@ -18,6 +18,7 @@ namespace {
 size_t resident() {
   size_t all = 0, files = 0;
   std::ifstream file("/proc/self/statm");
+  file.imbue(std::locale::classic());
   file >> all >> all >> files;  // pages: addresses, in memory, of these files'
   return (all - files) * size_t(::sysconf(_SC_PAGESIZE));
 }

@@ -28,7 +28,7 @@ double cpu_seconds() {
 double peak_rss_mib() {
   std::ifstream status("/proc/self/status");
   for (std::string line; std::getline(status, line);) {
-    if (line.rfind("VmHWM:", 0) == 0) return std::stod(line.substr(6)) / 1024;
+    if (line.starts_with("VmHWM:")) return double(std::stoll(line.substr(6))) / 1024;
   }
   return 0;
 }

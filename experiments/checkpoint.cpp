@@ -4,6 +4,7 @@
 #include <limits>
 #include <nlohmann/json.hpp>
 
+#include "core/c_locale.h"
 #include "core/error.h"
 #include "core/files.h"
 #include "experiments/files.h"
@@ -55,6 +56,7 @@ template <class T = int64_t> T count(const nlohmann::json& object, const char* n
 }
 
 TrainingState state_from_json(const std::string& text) {
+  const CLocale locale;
   const auto json = nlohmann::json::parse(text, nullptr, false);
   if (json.is_discarded()) fail("it is not JSON");
   if (const int64_t format = count(json, "format"); format != 1) fail("\"format\" must be 1, got {}", format);

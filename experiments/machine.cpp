@@ -4,9 +4,9 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <cctype>
 #include <cstdlib>
 
+#include "core/ascii.h"
 #include "core/backend/control_groups.h"
 #include "core/backend/cores.h"
 #include "core/backend/info.h"
@@ -50,9 +50,7 @@ Finding waiting() {
   const char* policy = std::getenv("OMP_WAIT_POLICY");
   const char* count = std::getenv("GOMP_SPINCOUNT");
   if (count) return {"waiting", fmt::format("GOMP_SPINCOUNT={}", count)};
-  std::string lower = policy ? policy : "";
-  std::transform(lower.begin(), lower.end(), lower.begin(), [](unsigned char c) { return char(std::tolower(c)); });
-  if (lower == "passive") return {"waiting", fmt::format("OMP_WAIT_POLICY={}", policy)};
+  if (policy && to_lower(std::string(policy)) == "passive") return {"waiting", fmt::format("OMP_WAIT_POLICY={}", policy)};
   return {"waiting", policy ? fmt::format("OMP_WAIT_POLICY={}", policy) : "as OpenMP does by default",
           "a second busy program costs several milliseconds at each barrier",
           "unset OMP_WAIT_POLICY and set GOMP_SPINCOUNT=10000"};

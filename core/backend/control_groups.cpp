@@ -1,6 +1,7 @@
 #include "core/backend/control_groups.h"
 
 #include <algorithm>
+#include <array>
 #include <fstream>
 #include <limits>
 #include <sstream>
@@ -89,21 +90,21 @@ double granted(const std::string& root, const Resource& resource) {
   return least;
 }
 
-// The number that a file begins with; 0 where it has none ("max"), or there is no file.
-double number_in(const std::string& path) {
-  double number = 0;
-  std::ifstream(path) >> number;
-  return number;
+// The numbers that a file begins with, two at the most; 0 for each that it does not have ("max"), or where there is no file.
+std::array<double, 2> numbers_in(const std::string& path) {
+  std::array<double, 2> numbers{};
+  std::ifstream file(path);
+  file.imbue(std::locale::classic());
+  file >> numbers[0] >> numbers[1];
+  return numbers;
 }
+double number_in(const std::string& path) { return numbers_in(path)[0]; }
 
 double cores_of(const std::string& folder, bool version2) {
-  double quota = 0, period = 0;  // microseconds; a quota of -1 means none
-  if (version2) {
-    std::ifstream(folder + "/cpu.max") >> quota >> period;
-  } else {
-    quota = number_in(folder + "/cpu.cfs_quota_us");
-    period = number_in(folder + "/cpu.cfs_period_us");
-  }
+  // Microseconds; a quota of -1 means none.
+  const auto [quota, period] =
+      version2 ? numbers_in(folder + "/cpu.max")
+               : std::array{number_in(folder + "/cpu.cfs_quota_us"), number_in(folder + "/cpu.cfs_period_us")};
   return quota > 0 && period > 0 ? quota / period : no_limit;
 }
 

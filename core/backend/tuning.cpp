@@ -9,8 +9,10 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 
+#include "core/ascii.h"
 #include "core/backend/info.h"
 #include "core/backend/threads.h"
+#include "core/c_locale.h"
 #include "core/cache_folder.h"
 #include "core/error.h"
 #include "core/files.h"
@@ -29,6 +31,11 @@ struct Machine {
 Machine this_machine() {
   const BackendInfo info = backend_info();
   return {info.processor, info.onednn_isa, info.onednn};
+}
+
+Json parsed(const std::string& text) {
+  const CLocale locale;
+  return Json::parse(text);
 }
 
 Machine machine_of(const Json& json) { return {json.at("processor"), json.at("instruction_set"), json.at("onednn")}; }
@@ -152,7 +159,7 @@ class Tuner {
     if (file.empty() || !fs::exists(file, error)) return {};
     const std::string text = read(file);
     try {
-      if (machine_of(Json::parse(text)) == this_machine()) return algorithms_from_json(text);
+      if (machine_of(parsed(text)) == this_machine()) return algorithms_from_json(text);
       note_ = fmt::format("the tuning cache {} is another machine's; convolutions are timed anew", file.string());
     } catch (const std::exception&) {
       note_ = fmt::format("the tuning cache {} is damaged; convolutions are timed anew", file.string());
@@ -200,7 +207,7 @@ std::string tuning_file() {
   std::string name =
       fmt::format("{} {} oneDNN {} rule {}", machine.processor, machine.instruction_set, machine.onednn, timing_rule);
   std::replace_if(
-      name.begin(), name.end(), [](unsigned char c) { return !std::isalnum(c) && c != '.'; }, '_');
+      name.begin(), name.end(), [](char c) { return !is_letter(c) && !is_digit(c) && c != '.'; }, '_');
   return (cache_folder() / "tuning" / (name + ".json")).string();
 }
 
@@ -215,7 +222,7 @@ std::string to_json(const Algorithms& algorithms) {
 
 Algorithms algorithms_from_json(const std::string& text) {
   try {
-    return Json::parse(text).at("algorithms").get<Algorithms>();
+    return parsed(text).at("algorithms").get<Algorithms>();
   } catch (const nlohmann::json::exception& error) {
     fail("not a table of algorithms: {}", error.what());
   }

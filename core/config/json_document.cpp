@@ -9,6 +9,8 @@
 #include <set>
 #include <sstream>
 
+#include "core/c_locale.h"
+
 namespace az::config {
 namespace {
 
@@ -215,6 +217,7 @@ bool is_utf8(const std::string& text) {
 }
 
 Value value_of(const std::string& text, const std::string& source) {
+  const CLocale locale;
   bool json_only = !text.empty() && std::strchr("{[\"", text[0]);
   return json_only || Json::accept(text) ? parse_text(text, source) : Value(text);
 }
@@ -223,6 +226,7 @@ Value value_of(const std::string& text, const std::string& source) {
 
 Value parse_text(std::string_view text, const std::string& name) {
   if (text.starts_with("\xEF\xBB\xBF")) text.remove_prefix(3);
+  const CLocale locale;
   Reader reader(text, name);
   Json::sax_parse(text.begin(), text.end(), &reader);
   return reader.result();

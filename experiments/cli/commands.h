@@ -1,6 +1,7 @@
 #pragma once
 
 #include <CLI/App.hpp>
+#include <functional>
 #include <optional>
 #include <string>
 
@@ -23,6 +24,9 @@ std::string source_commit();
 void print_machine_notes();
 // Likewise, where activations are `now` not of the number type that the config wants, or that they had in the checkpoint before.
 void print_precision_note(const experiments::ExperimentConfig& config, DType now, std::optional<DType> before = {});
+
+// For an option's check(): a whole number in this range.
+std::function<std::string(const std::string&)> between(int64_t least, int64_t most);
 
 // Each adds its commands to `app`; the commands write to `outcome`.
 void add_train_commands(CLI::App& app, Outcome& outcome);    // train, resume, eval

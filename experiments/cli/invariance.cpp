@@ -43,7 +43,7 @@ void add_invariance_command(CLI::App& app, Outcome&) {
       ->check(CLI::IsMember({"best", "last"}))
       ->capture_default_str();
   command->add_option("--batches", arguments->batches, "training batches on which SGDP's rule is tried")
-      ->check(CLI::Range(int64_t(1), int64_t(1000)))
+      ->check(between(1, 1000))
       ->capture_default_str();
   command->add_flag("--json", arguments->json, "print JSON, with the loss at each length");
   command->callback([=] { judge(*arguments); });

@@ -6,12 +6,13 @@
 #include <CLI/Config.hpp>
 #include <CLI/Formatter.hpp>
 #include <algorithm>
-#include <cctype>
+#include <charconv>
 #include <cstdio>
 #include <cstring>
 #include <new>
 #include <vector>
 
+#include "core/ascii.h"
 #include "core/backend/startup.h"
 #include "core/config/nearest.h"
 #include "experiments/cli/commands.h"
@@ -33,7 +34,7 @@ void check_command_name(const CLI::App& app, int argc, char** argv) {
 
 // As it can be given to a shell again.
 std::string quoted(const std::string& word) {
-  const auto plain = [](unsigned char c) { return std::isalnum(c) || std::strchr("-_./=,:+@%", c); };
+  const auto plain = [](char c) { return is_letter(c) || is_digit(c) || std::strchr("-_./=,:+@%", c); };
   if (!word.empty() && std::all_of(word.begin(), word.end(), plain)) return word;
   std::string result = "'";
   for (char c : word) result += c == '\'' ? "'\\''" : std::string(1, c);
@@ -70,6 +71,15 @@ Exit run_command(int argc, char** argv) {
 }
 
 }  // namespace
+
+std::function<std::string(const std::string&)> between(int64_t least, int64_t most) {
+  return [=](const std::string& text) -> std::string {
+    int64_t number = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+    if (error == std::errc() && *end == '\0' && number >= least && number <= most) return "";
+    return fmt::format("must be a whole number from {} to {}, got {}", least, most, text);
+  };
+}
 
 int run(int argc, char** argv) {
   restart_with_startup_variables(argv);

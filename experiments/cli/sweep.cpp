@@ -68,7 +68,7 @@ void add_sweep_command(CLI::App& app, Outcome& outcome) {
       ->allow_extra_args(false);
   command->add_option("--jobs", arguments->runner.jobs, "runs at a time, which share the cores")
       ->capture_default_str()
-      ->check(CLI::Range(1, 1024));
+      ->check(between(1, 1024));
   command->add_option("--folder", arguments->runner.folder, "where the runs are kept; by default runs/<name>");
   command->add_flag("--check", arguments->check, "train nothing: only check all configs, and list the runs and how they stand");
   command->add_flag("--json", arguments->json, "print the table as JSON");

@@ -3,8 +3,8 @@
 #include <fmt/core.h>
 
 #include <algorithm>
-#include <cctype>
 
+#include "core/ascii.h"
 #include "core/config/json_document.h"
 #include "core/error.h"
 #include "experiments/files.h"
@@ -36,9 +36,9 @@ std::string tolerance_text(const Comparison& row) {
 // "SGDP, beta 0.9" -> "sgdp-beta-0.9"
 std::string folder_name(const std::string& name) {
   std::string result;
-  for (const unsigned char c : name) {
-    const bool kept = std::isalnum(c) || c == '.' || c == '_';
-    if (kept) result += char(std::tolower(c));
+  for (const char c : name) {
+    const bool kept = is_letter(c) || is_digit(c) || c == '.' || c == '_';
+    if (kept) result += to_lower(c);
     if (!kept && !result.empty() && result.back() != '-') result += '-';
   }
   return result;

@@ -5,6 +5,7 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 
+#include "core/c_locale.h"
 #include "experiments/log/csv.h"
 #include "experiments/log/tensorboard.h"
 
@@ -21,6 +22,7 @@ MetricValue value_of(const nlohmann::ordered_json& json) {
 }  // namespace
 
 MetricLines read_metrics(const std::string& path) {
+  const CLocale locale;
   MetricLines result;
   std::ifstream in(path);
   size_t number = 0;

@@ -8,6 +8,7 @@
 #include <numeric>
 #include <set>
 
+#include "core/c_locale.h"
 #include "core/config/json_document.h"
 
 namespace az::experiments {
@@ -127,6 +128,7 @@ std::string counted(size_t count, const char* one, const char* many) {
 }
 
 Metrics read_lines(const std::string& path, std::vector<std::string>& notes) {
+  const CLocale locale;
   Metrics metrics;
   std::ifstream in(path, std::ios::binary);
   if (!in || fs::is_directory(path)) {

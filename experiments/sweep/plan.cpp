@@ -1,11 +1,11 @@
 #include "experiments/sweep/plan.h"
 
 #include <algorithm>
-#include <cctype>
 #include <filesystem>
 #include <map>
 #include <set>
 
+#include "core/ascii.h"
 #include "core/config/json_document.h"
 
 namespace az::experiments {
@@ -23,7 +23,7 @@ constexpr size_t most_runs = 10000;
 std::string value_text(const Value& value, size_t index) {
   if (value.is_array() || value.is_object()) return "#" + std::to_string(index + 1);
   const std::string text = value.is_string() ? value.as_string() : config::dump(value);
-  const auto plain = [](unsigned char c) { return std::isalnum(c) || c == '.' || c == '_' || c == '-' || c == '+'; };
+  const auto plain = [](char c) { return is_letter(c) || is_digit(c) || c == '.' || c == '_' || c == '-' || c == '+'; };
   const bool usable = !text.empty() && text.size() <= 40 && std::all_of(text.begin(), text.end(), plain);
   return usable ? text : "#" + std::to_string(index + 1);
 }

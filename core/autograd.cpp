@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <unordered_set>
 
 #include "core/profile.h"
 #include "core/tensor_impl.h"
@@ -47,6 +48,7 @@ Tensor record(const char* name, Tensor value, std::vector<Tensor> inputs, Saved 
               const Scaling& scaling) {
   if (!backward_is_running()) Profile::ended(Phase::forward, name);
   if (!needs_grad(inputs)) return value;
+  if (!gradient.function) fail("{}: the op has no gradient; give record() a ByOps or a ByKernel", name);
   auto node = std::make_shared<Node>();
   node->name = name;
   node->scope = Scope::path();
@@ -83,25 +85,78 @@ Tensor record(const char* name, Tensor value, std::vector<Tensor> inputs, Saved 
 
 void Tensor::register_hook(Hook hook) const {
   if (!requires_grad()) fail("register_hook: this tensor ({}) does not require a gradient", describe(*this));
+  if (!hook) fail("register_hook: the hook for {} is empty", describe(*this));
   (impl_->node ? impl_->node->hooks : impl_->hooks).push_back(std::move(hook));
 }
 
-GradMode::GradMode(bool enabled) : before_(recording) { recording = enabled; }
-GradMode::~GradMode() { recording = before_; }
-bool GradMode::enabled() { return recording; }
+Back::Back(Tensor gradient, Tensor more, std::vector<Tensor> saved_tensors, Tensor own_result, std::vector<bool> needed)
+    : g(std::move(gradient)), g_more(std::move(more)), result(std::move(own_result)), needed_(std::move(needed)) {
+  saved.tensors_ = std::move(saved_tensors);
+}
+
+void SavedTensors::fail_beyond(size_t i) const {
+  fail("the gradient asks for saved[{}], and the op kept {} with saved(...)", i,
+       size() == 1 ? "1 tensor" : fmt::format("{} tensors", size()));
+}
+
+void Back::fail_beyond(size_t input) const {
+  fail("the gradient asks for needs({}), and the op has {}", input,
+       needed_.size() == 1 ? "1 input" : fmt::format("{} inputs", needed_.size()));
+}
+
+uint64_t ops_recorded() { return next_sequence; }
+
+std::vector<LeafUse> leaf_uses(const Tensor& output, uint64_t mark) {
+  std::vector<LeafUse> uses;
+  std::unordered_set<const void*> seen;
+  std::vector<const Node*> nodes;
+  const auto visit = [&](const std::shared_ptr<Node>& node) {
+    if (node && node->sequence >= mark && seen.insert(node.get()).second) nodes.push_back(node.get());
+  };
+  visit(output.impl()->node);
+  for (size_t i = 0; i < nodes.size(); ++i) {
+    for (const Node::Edge& edge : nodes[i]->inputs) {
+      visit(edge.node);
+      if (edge.leaf && seen.insert(edge.leaf.get()).second) uses.push_back({Tensor(edge.leaf), nodes[i]->name, nodes[i]->scope});
+    }
+  }
+  return uses;
+}
 
 namespace {
+thread_local int grad_modes = 0;
 const std::string no_scope;
 thread_local const std::string* current_scope = &no_scope;
+thread_local const char* current_op = nullptr;
 }  // namespace
 
-Scope::Scope(const std::string& path) : before_(current_scope) { current_scope = &path; }
-Scope::~Scope() { current_scope = before_; }
-const std::string& Scope::path() { return *current_scope; }
+GradMode::GradMode(bool enabled) : before_(recording) {
+  recording = enabled;
+  ++grad_modes;
+}
+GradMode::~GradMode() {
+  recording = before_;
+  --grad_modes;
+}
+bool GradMode::enabled() { return recording; }
+int GradMode::depth() { return grad_modes; }
 
-void throw_error(const std::string& message) {
-  const std::string& path = Scope::path();
-  throw Error(path.empty() ? message : path + ": " + message);
+Scope::Scope(const std::string& path, const char* op) : path_before_(current_scope), op_before_(current_op) {
+  current_scope = &path;
+  current_op = op;
+}
+Scope::~Scope() {
+  current_scope = path_before_;
+  current_op = op_before_;
+}
+const std::string& Scope::path() { return *current_scope; }
+std::string Scope::place() {
+  if (!current_op) return path();
+  return fmt::format("{}{}{}: backward", path(), path().empty() ? "" : ": ", current_op);
+}
+
+bool has_hooks(const Tensor& tensor) {
+  return !(tensor.impl()->node ? tensor.impl()->node->hooks : tensor.impl()->hooks).empty();
 }
 
 std::string op_name(const Tensor& tensor) { return tensor.impl()->node ? tensor.impl()->node->name : ""; }

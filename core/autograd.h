@@ -19,16 +19,42 @@
 // The engine sums gradients over broadcast axes, accumulates them, and checks their count, shape and number type.
 namespace az {
 
-using Grads = std::vector<Tensor>;  // one per input, undefined where none is needed
+using Grads = std::vector<Tensor>;  // one per input, undefined only where none is needed
 
-// What an op's gradient gets.
+// The tensors given to saved(), in that order. To ask for one more than there are is an error that names the op.
+class SavedTensors {
+ public:
+  const Tensor& operator[](size_t i) const {
+    if (i >= tensors_.size()) fail_beyond(i);
+    return tensors_[i];
+  }
+  size_t size() const { return tensors_.size(); }
+  auto begin() const { return tensors_.begin(); }
+  auto end() const { return tensors_.end(); }
+
+ private:
+  friend struct Back;
+  [[noreturn]] void fail_beyond(size_t i) const;
+  std::vector<Tensor> tensors_;
+};
+
+// What an op's gradient gets. None of these tensors may be changed in place.
 struct Back {
-  Tensor g;                   // gradient of the result, in whatever layout
-  Tensor g_more;              // of an op that takes_parts(): the gradient is g + g_more where this is defined
-  std::vector<Tensor> saved;  // in the order given to saved()
-  Tensor result;              // the op's own result; defined only after saved(...).and_result()
-  std::vector<bool> needed;
-  bool needs(size_t input) const { return needed[input]; }  // whether a gradient of that input is wanted
+  Back(Tensor gradient, Tensor more, std::vector<Tensor> saved_tensors, Tensor own_result, std::vector<bool> needed);
+
+  Tensor g;            // gradient of the result, in whatever layout
+  Tensor g_more;       // of an op that takes_parts(): the gradient is g + g_more where this is defined
+  SavedTensors saved;  // in the order given to saved()
+  Tensor result;       // the op's own result; defined only after saved(...).and_result()
+  // Whether a gradient of that input is wanted.
+  bool needs(size_t input) const {
+    if (input >= needed_.size()) fail_beyond(input);
+    return needed_[input];
+  }
+
+ private:
+  [[noreturn]] void fail_beyond(size_t input) const;
+  std::vector<bool> needed_;
 };
 
 // Tensors kept for the gradient: dropped at once when none is needed, checked against changes in place, freed as backward passes.
@@ -49,7 +75,7 @@ class Saved {
 template <class... Tensors> Saved saved(const Tensors&... tensors) { return Saved(std::vector<Tensor>{tensors...}); }
 
 // How a gradient is made. ByOps: out of ops, so it can be differentiated again. ByKernel: directly; create_graph throws, naming
-// the op.
+// the op. The function captures numbers and shapes by value; nothing by reference, which is gone by then, and tensors by saved().
 struct Gradient {
   std::function<Grads(const Back&)> function;
   bool by_ops = false, in_parts = false;
@@ -82,6 +108,16 @@ struct GradOptions {
 // d(output)/d(input) for each input (leaf or not), undefined where output does not depend on it. Leaves' grad() stay as they are.
 std::vector<Tensor> grad(const Tensor& output, const std::vector<Tensor>& inputs, const GradOptions& options = {});
 
+// A leaf that needs a gradient, and the op ("conv2d") and the module path that use it.
+struct LeafUse {
+  Tensor leaf;
+  std::string op, scope;
+};
+// How many ops were recorded so far.
+uint64_t ops_recorded();
+// The leaves that ops recorded since then (`mark` is an earlier ops_recorded()) use on the way to `output`, each once.
+std::vector<LeafUse> leaf_uses(const Tensor& output, uint64_t mark);
+
 // While one lives, on its thread: nothing is recorded (NoGrad), or recording is as stated (GradMode).
 class GradMode {
  public:
@@ -89,6 +125,7 @@ class GradMode {
   ~GradMode();
   GradMode(const GradMode&) = delete;
   static bool enabled();
+  static int depth();  // how many live
 
  private:
   bool before_;
@@ -97,20 +134,26 @@ struct NoGrad : GradMode {
   NoGrad() : GradMode(false) {}
 };
 
-// The path of the module that is running ("layer2.0.conv1"); errors start with it and recorded ops remember it.
+// The path of the module that is running ("layer2.0.conv1"); errors start with it and recorded ops remember it. Errors name `op`,
+// too: that whose gradient is being made. Both must outlive it.
 class Scope {
  public:
-  explicit Scope(const std::string& path);
+  explicit Scope(const std::string& path, const char* op = nullptr);
   ~Scope();
   Scope(const Scope&) = delete;
   static const std::string& path();
+  // What errors start with: "layer2.0.conv1: conv2d: backward", or "".
+  static std::string place();
 
  private:
-  const std::string* before_;
+  const std::string* path_before_;
+  const char* op_before_;
 };
 
 // The recorded op that made this tensor ("conv2d"), and the module path it ran in; "" for leaves.
 std::string op_name(const Tensor& tensor);
 std::string op_scope(const Tensor& tensor);
+// Whether somebody gave it a hook, which no copy of it has.
+bool has_hooks(const Tensor& tensor);
 
 }  // namespace az

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <optional>
 #include <queue>
 #include <unordered_map>
 #include <unordered_set>
@@ -15,10 +16,9 @@ namespace {
 
 thread_local int passes_running = 0;
 
-std::string place(const Node& node) { return node.scope.empty() ? node.name : node.scope + ": " + node.name; }
-
 [[noreturn]] void fail_at(const Node& node, const std::string& what) {
-  throw Error(fmt::format("{}: backward: {}", place(node), what));
+  const Scope scope(node.scope, node.name);
+  throw_error(what);
 }
 
 // The gradients that have arrived so far, of ops' results and of leaves.
@@ -76,11 +76,11 @@ Tensor restored(const Node& node, const Node::SavedTensor& saved) {
   return saved.tensor;
 }
 
-Back inputs_of_gradient(Node& node, Arrived::Parts g) {
-  Back back;
-  back.g = std::move(g.first);
-  back.g_more = std::move(g.second);
-  for (const auto& saved : node.saved) back.saved.push_back(restored(node, saved));
+Back inputs_of_gradient(Node& node, Arrived::Parts g, std::vector<bool> needed) {
+  std::vector<Tensor> kept;
+  kept.reserve(node.saved.size());
+  for (const auto& saved : node.saved) kept.push_back(restored(node, saved));
+  Tensor result;
   if (node.result) {
     const auto& r = *node.result;
     if (r.storage->version() != r.version) fail_at(node, "the op's result was changed in place; clone() it first");
@@ -90,9 +90,52 @@ Back inputs_of_gradient(Node& node, Arrived::Parts g) {
     impl->layout = r.layout;
     impl->storage = r.storage;
     if (GradMode::enabled()) impl->node = node.shared_from_this();
-    back.result = Tensor(std::move(impl));
+    result = Tensor(std::move(impl));
   }
-  return back;
+  return {std::move(g.first), std::move(g.second), std::move(kept), std::move(result), std::move(needed)};
+}
+
+// Grows whenever one of the tensors that others use, too, is changed in place.
+uint64_t versions(const Back& back, bool with_g) {
+  uint64_t total = with_g ? back.g.storage()->version() : 0;
+  const auto add = [&](const Tensor& t) { total += t.defined() ? t.storage()->version() : 0; };
+  for (const Tensor& tensor : back.saved) add(tensor);
+  add(back.result);
+  return total;
+}
+
+// Which of what the gradient got is undefined, and may be what it used.
+std::string undefined_in(const Back& back) {
+  std::string list;
+  const auto add = [&](const Tensor& t, const std::string& what) {
+    if (!t.defined()) list += (list.empty() ? "" : ", ") + what;
+  };
+  for (size_t i = 0; i < back.saved.size(); ++i) add(back.saved[i], fmt::format("saved[{}]", i));
+  add(back.result, "result, which saved(...).and_result() keeps");
+  return list.empty() ? "" : "; undefined in this gradient: " + list;
+}
+
+Grads call_gradient(const Node& node, const Back& back) {
+  const Scope scope(node.scope, node.name);
+  const bool shared_g = !back.g.is_unshared();
+  const uint64_t before = versions(back, shared_g);
+  Grads gradients = placed(Scope::place, [&] {
+    try {
+      return node.gradient.function(back);
+    } catch (UndefinedTensor& error) {
+      error.add(undefined_in(back));
+      throw;
+    }
+  });
+  if (versions(back, shared_g) != before)
+    fail("the gradient changed in place what it was given (g, saved or result), which others use too; clone() it first");
+  if (gradients.size() != node.inputs.size())
+    fail("the gradient returned {} tensors for {} inputs", gradients.size(), node.inputs.size());
+  for (size_t i = 0; i < gradients.size(); ++i) {
+    if (back.needs(i) && !gradients[i].defined())
+      fail("gradient {} is undefined, and that input needs one; return zeros where it is zero", i);
+  }
+  return gradients;
 }
 
 // Whether broadcasting `from` can give `to`.
@@ -154,10 +197,14 @@ void find_relevant(Pass& pass, const std::shared_ptr<Node>& root) {
 }
 
 // What leaves the engine, or comes from a hook, is row-major.
-Tensor through_hooks(const std::vector<Tensor::Hook>& hooks, const Tensor& arrived) {
+Tensor through_hooks(const std::vector<Tensor::Hook>& hooks, const Tensor& arrived, const char* op) {
   Tensor gradient = arrived.plain();
+  const auto place = [&] {
+    return fmt::format("{}{}hook on the gradient of {}", Scope::path(), Scope::path().empty() ? "" : ": ",
+                       op ? op : "a leaf " + describe(gradient));
+  };
   for (const auto& hook : hooks) {
-    Tensor changed = hook(gradient);
+    Tensor changed = placed(place, [&] { return hook(gradient); });
     if (!changed.defined()) continue;
     if (changed.shape() != gradient.shape() || changed.dtype() != gradient.dtype())
       fail("hook: returned {} for a gradient of {}", describe(changed), describe(gradient));
@@ -205,26 +252,22 @@ void run(const Tensor& output, const Tensor& gradient, const Pass& pass) {
     if (node->hooks.empty() && !asked_for)
       g = arrived.take(node.get());
     else
-      g.first = through_hooks(node->hooks, arrived.take_total(node.get()));
+      g.first = through_hooks(node->hooks, arrived.take_total(node.get()), node->name);
     if (asked_for) *asked_for = g.first;
     if (pass.wanted && !pass.relevant.at(node.get())) continue;
     check_usable(*node, pass.create_graph);
-    Back back = inputs_of_gradient(*node, std::move(g));
-    for (const auto& edge : node->inputs) back.needed.push_back(leads_to_wanted(pass, edge));
+    std::vector<bool> needed;
+    for (const auto& edge : node->inputs) needed.push_back(leads_to_wanted(pass, edge));
+    std::optional<Back> back(inputs_of_gradient(*node, std::move(g), needed));
     if (!pass.retain_graph && !pass.create_graph) {
       node->freed = true;
       node->saved.clear();
       node->result.reset();
     }
-    Grads gradients = node->gradient.function(back);
-    if (gradients.size() != node->inputs.size()) {
-      fail_at(*node, fmt::format("the gradient returned {} tensors for {} inputs", gradients.size(), node->inputs.size()));
-    }
-    std::vector<bool> needed = back.needed;
-    back = {};
-    for (size_t i = 0; i < gradients.size(); ++i) {
-      gradients[i] = needed[i] && gradients[i].defined() ? checked(*node, i, std::move(gradients[i])) : Tensor();
-    }
+    Grads gradients = call_gradient(*node, *back);
+    back.reset();
+    for (size_t i = 0; i < gradients.size(); ++i)
+      gradients[i] = needed[i] ? checked(*node, i, std::move(gradients[i])) : Tensor();
     Profile::ended(Phase::backward, node->name);
     for (size_t i = 0; i < gradients.size(); ++i) {
       if (gradients[i].defined()) send(node->inputs[i].node, node->inputs[i].leaf, std::move(gradients[i]));
@@ -232,7 +275,7 @@ void run(const Tensor& output, const Tensor& gradient, const Pass& pass) {
   }
 
   for (const auto& leaf : leaves) {
-    Tensor g = through_hooks(leaf->hooks, arrived.take_total(leaf.get()));
+    Tensor g = through_hooks(leaf->hooks, arrived.take_total(leaf.get()), nullptr);
     if (pass.wanted) {
       if (Tensor* asked_for = pass.asked_for(leaf.get())) *asked_for = g;
     } else if (!leaf->grad.defined()) {

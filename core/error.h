@@ -4,19 +4,30 @@
 
 #include <stdexcept>
 #include <string>
+#include <typeinfo>
 
 namespace az {
 
 // Exit codes of the command line; an Error carries the one that fits it.
 enum class Exit { done = 0, failure = 1, config = 2, data = 3, diverged = 4, interrupted = 130, terminated = 143 };
 
-// Every error thrown by Azimuth: one clear sentence, prefixed by the path of the module it happened in, if any.
+// Every error thrown by Azimuth: one clear sentence, prefixed by the path of the module it happened in, if any. A program that
+// lets one out of its main() ends with that sentence on stderr, and with its exit code.
 class Error : public std::runtime_error {
  public:
-  explicit Error(const std::string& message, Exit code = Exit::failure) : std::runtime_error(message), code_(code) {}
+  explicit Error(const std::string& message, Exit code = Exit::failure)
+      : std::runtime_error(message), message_(message), code_(code) {}
+  const char* what() const noexcept override { return message_.c_str(); }
   Exit code() const { return code_; }
 
+  // Puts "<place>: " before the message, unless it says where already.
+  void place(const std::string& place);
+  // Puts more behind it.
+  void add(const std::string& more) { message_ += more; }
+
  private:
+  std::string message_;
+  bool placed_ = false;
   Exit code_;
 };
 
@@ -37,5 +48,23 @@ struct DivergedError : Error {
 template <class... Args> [[noreturn]] void fail(fmt::format_string<Args...> format, Args&&... args) {
   throw_error(fmt::format(format, std::forward<Args>(args)...));
 }
+
+// While an exception is being handled: what it says; of one that is no std::exception, what type it is of.
+std::string current_exception_text();
+// Likewise: throws it on, saying where. An Error keeps its type and exit code. Anything else, as code that others wrote may throw
+// anything, becomes an Error "<place>: <thrower>: <what it says>".
+[[noreturn]] void rethrow_placed(const std::string& place, const std::string& thrower = "");
+
+// Calls f, which others may have written. What it throws is thrown on as by rethrow_placed(where()).
+template <class Where, class F> decltype(auto) placed(Where&& where, F&& f) {
+  try {
+    return f();
+  } catch (...) {
+    rethrow_placed(where());
+  }
+}
+
+// The name of a class without its namespaces, for messages: class_name(typeid(*this)).
+std::string class_name(const std::type_info& type);
 
 }  // namespace az

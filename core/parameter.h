@@ -23,6 +23,10 @@ inline void freeze(const Parameter& parameter) {
   parameter.tensor.zero_grad();
 }
 
+// Names of those that need a gradient and that none has reached: asked after backward(), what the training leaves as it is. A
+// forward that ran under NoGrad, took a detach() or never used them is the usual cause.
+std::vector<std::string> without_gradient(const std::vector<Parameter>& parameters);
+
 // "weight", "bias" or "norm"
 const char* name_of(ParameterKind kind);
 

@@ -11,8 +11,14 @@
 namespace az {
 namespace {
 
+[[noreturn]] void fail_undefined() {
+  UndefinedTensor error("tensor: an undefined tensor was used");
+  error.place(Scope::place());
+  throw error;
+}
+
 const TensorImpl& get(const std::shared_ptr<TensorImpl>& impl) {
-  if (!impl) fail("tensor: an undefined tensor was used");
+  if (!impl) fail_undefined();
   return *impl;
 }
 

@@ -11,6 +11,11 @@
 
 namespace az {
 
+// Thrown where a tensor that has no elements is used as if it had.
+struct UndefinedTensor : Error {
+  using Error::Error;
+};
+
 struct TensorImpl {
   Shape shape;
   DType dtype = DType::f32;

@@ -94,6 +94,8 @@ int run(int argc, char** argv) {
     say("there is not enough memory; take smaller batches, a smaller network or fewer images");
   } catch (const std::exception& error) {
     say(fmt::format("unexpected: {}", error.what()));
+  } catch (...) {
+    say(fmt::format("unexpected: {}", current_exception_text()));
   }
   return int(Exit::failure);
 }

@@ -31,10 +31,10 @@ TEST_CASE("autograd: a graph whose gradient threw is spent, and says so, unless 
   Tensor x = leaf({3});
   bool broken = true;
   Tensor y = square(x, [&] {
-    if (broken) fail("square: not today");
+    if (broken) fail("not today");
   });
-  CHECK(error_of([&] { y.backward({.retain_graph = true}); }) == "square: not today");
-  CHECK(error_of([&] { y.backward(); }) == "square: not today");
+  CHECK(error_of([&] { y.backward({.retain_graph = true}); }) == "square: backward: not today");
+  CHECK(error_of([&] { y.backward(); }) == "square: backward: not today");
   broken = false;
   CHECK(error_of([&] { y.backward(); }) == freed);
   CHECK(!x.grad().defined());

@@ -241,7 +241,7 @@ TEST_CASE("autograd: what a custom gradient returns is checked, naming op and mo
   };
   CHECK(run([](const Back& k) { return Grads{k.g * 2.0}; }) == "no error");
   CHECK(values(x.grad()) == Values{2, 2});
-  CHECK(run([](const Back&) -> Grads { fail("inside: {}", 7); }) == "layer2.0.act: inside: 7");
+  CHECK(run([](const Back&) -> Grads { fail("inside: {}", 7); }) == "layer2.0.act: doubled: backward: inside: 7");
   CHECK(run([](const Back&) { return Grads{}; }) ==
         "layer2.0.act: doubled: backward: the gradient returned 0 tensors for 1 inputs");
   CHECK(run([](const Back& k) {

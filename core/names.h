@@ -1,0 +1,18 @@
+#pragma once
+
+#include <string>
+#include <string_view>
+
+// Names that users give: to layers, parameters, options, quantities. They stand in JSON, in the headers of files and in paths.
+namespace az {
+
+bool is_utf8(std::string_view text);
+
+// In quotes, with what cannot be printed as "\x0a".
+std::string in_quotes(std::string_view text);
+
+// Throws "<what> \"a.b\" cannot be a name: it has a \".\"" for one that is empty, not UTF-8, or has a control character or one of
+// those in `without`.
+void check_name(const std::string& what, std::string_view name, std::string_view without = "");
+
+}  // namespace az

@@ -1,0 +1,77 @@
+#include "core/error.h"
+
+#include <doctest/doctest.h>
+
+#include <new>
+#include <stdexcept>
+
+#include "core/autograd.h"
+#include "core/names.h"
+#include "tests/compare.h"
+
+using namespace az;
+using test::error_of;
+
+namespace {
+
+// What comes out of placed() at "here" when f throws.
+template <class F> std::string placed_text(F f) {
+  return error_of([&] { placed([] { return "here"; }, f); });
+}
+
+template <class T> struct Box {};
+
+}  // namespace
+
+TEST_CASE("whatever code throws arrives as an Error that says where") {
+  CHECK(placed_text([] { throw std::out_of_range("index 3"); }) == "here: index 3");
+  CHECK(placed_text([] { throw 42; }) == "here: threw a value of type int");
+  CHECK(placed_text([] { throw "text"; }) == "here: threw a value of type char const*");
+  CHECK(placed_text([] { throw std::bad_alloc(); }) == "here: there is not enough memory");
+  CHECK(placed_text([] { throw Error("it broke"); }) == "here: it broke");
+  CHECK(placed([] { return "here"; }, [] { return 7; }) == 7);
+  int value = 1;
+  placed([] { return "here"; }, [&]() -> int& { return value; }) = 2;
+  CHECK(value == 2);
+}
+
+TEST_CASE("an Error keeps its type and exit code on the way, and the place that it has") {
+  const auto outer = [](auto f) { placed([] { return "outside"; }, [&] { placed([] { return "here"; }, f); }); };
+  CHECK_THROWS_WITH_AS(outer([] { throw DivergedError("too far"); }), "here: too far", DivergedError);
+  struct Own : ConfigError {
+    using ConfigError::ConfigError;
+  };
+  CHECK_THROWS_WITH_AS(outer([] { throw Own("mine"); }), "here: mine", Own);
+  try {
+    outer([] { throw DataError("gone"); });
+  } catch (const Error& error) {
+    CHECK(error.code() == Exit::data);
+  }
+  const std::string path = "layer1.fc";
+  const Scope scope(path);
+  CHECK(error_of([&] { outer([] { fail("bad shape"); }); }) == "layer1.fc: bad shape");
+}
+
+TEST_CASE("classes are named without their namespaces") {
+  struct Local {};
+  CHECK(class_name(typeid(ConfigError)) == "ConfigError");
+  CHECK(class_name(typeid(Local)) == "Local");
+  CHECK(class_name(typeid(Box<Error>)) == "Box<az::Error>");
+  CHECK(class_name(typeid(int)) == "int");
+}
+
+TEST_CASE("names: not empty, UTF-8, without control characters and what the caller forbids") {
+  const auto refusal = [](const std::string& name, const char* without = "") {
+    return error_of([&] { check_name("thing", name, without); });
+  };
+  CHECK(refusal("weight") == "no error");
+  CHECK(refusal("größe 2*[x]") == "no error");
+  CHECK(refusal("a.b") == "no error");
+  CHECK(refusal("a.b", "/.") == "thing \"a.b\" cannot be a name: it has a \".\"");
+  CHECK(refusal("") == "thing \"\" cannot be a name: it is empty");
+  CHECK(refusal("a\nb") == "thing \"a\\x0ab\" cannot be a name: it has a control character");
+  CHECK(refusal(std::string("a\0b", 3)) == "thing \"a\\x00b\" cannot be a name: it has a control character");
+  CHECK(refusal("a\x7f") == "thing \"a\\x7f\" cannot be a name: it has a control character");
+  CHECK(refusal("\xff\xc3") == "thing \"\\xff\\xc3\" cannot be a name: it is not UTF-8");
+  CHECK(refusal("\xed\xa0\x80") == "thing \"\\xed\\xa0\\x80\" cannot be a name: it is not UTF-8");  // half of a surrogate pair
+}

@@ -12,12 +12,12 @@
 namespace az::data {
 
 // One image of a batch being filled. An augmentation changes pixels in place, or writes scratch (of the same size, any content)
-// and swaps the two.
+// and swaps the two. The size stays: of the image, and of both vectors.
 struct Image {
-  int64_t channels, height, width;
+  const int64_t channels, height, width;
   std::vector<uint8_t> pixels, scratch;  // [c][h][w]
-  std::vector<uint8_t> mean;             // the set's mean colour, [c]: zero once normalised
-  int64_t epoch = 0;                     // from 0
+  const std::vector<uint8_t> mean;       // the set's mean colour, [c]: zero once normalised
+  const int64_t epoch = 0;               // from 0
   Philox own{0};                         // numbers of the image's own, the same in every epoch
 };
 
@@ -34,6 +34,7 @@ using AugmentationPtr = std::shared_ptr<const Augmentation>;
 
 struct AugmentRegistry : config::Registry<AugmentRegistry, AugmentationPtr> {
   static constexpr const char* kind = "augmentation";
+  static void register_builtin();
 };
 
 struct RandomCropOptions {

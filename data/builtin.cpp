@@ -47,6 +47,7 @@ DataSource shapes(const ShapesConfig& config) {
 }
 
 void add_all() {
+  const config::BuiltIn built_in;
   AugmentRegistry::add<RandomCropOptions>("random_crop", "pads the image and cuts out a window of the old size", random_crop);
   AugmentRegistry::add<HorizontalFlipOptions>("horizontal_flip", "mirrors the image left to right", horizontal_flip);
   AugmentRegistry::add<CutoutOptions>("cutout", "hides a random square (DeVries and Taylor, 2017)", cutout);
@@ -56,6 +57,17 @@ void add_all() {
 }
 
 }  // namespace
+
+void DataRegistry::register_builtin() { register_builtin_data(); }
+void AugmentRegistry::register_builtin() { register_builtin_data(); }
+
+void DataRegistry::check(const DataSource& source) {
+  if (source.image_shape.rank() != 3 || source.image_shape.numel() < 1 || source.class_count < 1) {
+    fail("its factory promises images of {} and {} classes; images are [c,h,w], and there is one class at least",
+         source.image_shape.str(), source.class_count);
+  }
+  if (!source.load) fail("its factory gives no way to load it: DataSource::load is empty");
+}
 
 void register_builtin_data() {
   static std::once_flag once;

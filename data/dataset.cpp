@@ -11,7 +11,8 @@
 namespace az::data {
 
 Dataset::Dataset(DatasetContent content, std::optional<Statistics> statistics) {
-  if (content.image_shape.rank() != 3) fail("dataset: images are [c,h,w], got shape {}", content.image_shape.str());
+  if (content.image_shape.rank() != 3 || content.image_shape.numel() < 1)
+    fail("dataset: images are [c,h,w], got shape {}", content.image_shape.str());
   if (content.labels.size() * size_t(content.image_shape.numel()) != content.pixels.size()) {
     fail("dataset: {} labels for {} bytes of {} images", content.labels.size(), content.pixels.size(), content.image_shape.str());
   }

@@ -24,13 +24,19 @@ template <class T> void normalise(const uint8_t* pixels, int64_t plane, int64_t 
     for (int64_t p = 0; p < plane; ++p) *to++ = table[*pixels++];
 }
 
+// "augmentation RandomCrop"
+std::string place_of(const Augmentation& augmentation) { return "augmentation " + class_name(typeid(augmentation)); }
+
 }  // namespace
 
 Loader::Loader(Dataset dataset, LoaderOptions options) : dataset_(std::move(dataset)), options_(std::move(options)) {
   if (options_.batch_size < 1) fail("loader: batch_size must be at least 1 (got {})", options_.batch_size);
   if (batches() == 0) fail("loader: {} samples make no batch of {}", dataset_.count(), options_.batch_size);
   if (!is_float(options_.type)) fail("loader: images are of a floating type, not {}", name_of(options_.type));
-  for (const AugmentationPtr& augmentation : options_.augment) augmentation->check(dataset_.image_shape());
+  for (const AugmentationPtr& augmentation : options_.augment) {
+    if (!augmentation) fail("loader: an augmentation is null");
+    placed([&] { return place_of(*augmentation); }, [&] { augmentation->check(dataset_.image_shape()); });
+  }
   const Statistics& statistics = dataset_.statistics();
   std::vector<double> table;
   for (size_t channel = 0; channel < statistics.mean.size(); ++channel) {
@@ -80,7 +86,13 @@ Batch Loader::fill(const std::vector<int64_t>& order, Position position) const {
         image.pixels.assign(pixels, pixels + size);
         image.own = lasting_generator(options_.seed, sample);
         Philox random = sample_generator(options_.seed, position.epoch, sample);
-        for (const AugmentationPtr& augmentation : options_.augment) augmentation->apply(image, random);
+        for (const AugmentationPtr& augmentation : options_.augment) {
+          placed([&] { return fmt::format("{}, sample {}", place_of(*augmentation), sample); },
+                 [&] { augmentation->apply(image, random); });
+          if (image.pixels.size() == size_t(size) && image.scratch.size() == size_t(size)) continue;
+          fail("{}, sample {}: it left {} bytes of pixels and {} of scratch, where an image {} has {}", place_of(*augmentation),
+               sample, image.pixels.size(), image.scratch.size(), shape.str(), size);
+        }
         pixels = image.pixels.data();
       }
       visit(options_.type, [&](auto zero) {

@@ -25,6 +25,8 @@ Splits make_splits(const Dataset& train, const Dataset& test, const DataOptions&
     fail("data: training images are {} of {} classes, test images {} of {}", train.image_shape().str(), train.class_count(),
          test.image_shape().str(), test.class_count());
   }
+  if (train.count() == 0 || test.count() == 0)
+    fail("data: there are {} training images and {} test images; both parts need some", train.count(), test.count());
   check_options(options, train.image_shape(), train.count());
   Splits splits{.train = train, .validation = {}, .test = test, .training = {}, .evaluation = {}};
   if (options.validation > 0) {

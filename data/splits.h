@@ -63,6 +63,8 @@ struct DataSource {
 
 struct DataRegistry : config::Registry<DataRegistry, DataSource> {
   static constexpr const char* kind = "data set";
+  static void register_builtin();
+  static void check(const DataSource& source);
 };
 
 }  // namespace az::data

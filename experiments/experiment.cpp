@@ -1,5 +1,6 @@
 #include "experiments/experiment.h"
 
+#include <cmath>
 #include <filesystem>
 
 #include "core/backend/threads.h"
@@ -141,6 +142,15 @@ int64_t Experiment::steps_per_epoch() const { return (train.batches() + config.t
 optim::Moment Experiment::moment(int64_t step) const {
   const int64_t epoch = steps_per_epoch();
   return {.step = step, .total_steps = config.train.epochs * epoch, .steps_per_epoch = epoch};
+}
+
+double Experiment::lr_at(int64_t step) const {
+  return placed([&] { return fmt::format("schedule \"{}\" at step {}", config.schedule.type(), step); },
+                [&] {
+                  const double factor = schedule_(moment(step));
+                  if (!(factor >= 0 && std::isfinite(factor))) fail("its factor is {}; a learning rate is 0 or more", factor);
+                  return base_lr_ * factor;
+                });
 }
 
 nn::ModulePtr load_run(const std::string& folder) {

@@ -166,7 +166,7 @@ struct Experiment {
 
   // Where in the training a step stands, counted from 0, and its learning rate.
   optim::Moment moment(int64_t step) const;
-  double lr_at(int64_t step) const { return base_lr_ * schedule_(moment(step)); }
+  double lr_at(int64_t step) const;
   int64_t steps_per_epoch() const;
 
   // The number type of activations: that of the images which the loaders give. At first what train.precision says, or f32 where

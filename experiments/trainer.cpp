@@ -1,12 +1,13 @@
 #include "experiments/trainer.h"
 
-#include <fmt/core.h>
+#include <fmt/format.h>
 
 #include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <filesystem>
 #include <set>
+#include <utility>
 
 #include "experiments/diagnose.h"
 #include "experiments/interrupt.h"
@@ -114,11 +115,11 @@ void Trainer::train_epoch() {
   for (auto at = loader.begin(); at != loader.end();) {
     const std::vector<data::Batch> batches = next_batches(at, config_.train.accumulate);
     state_.batches = at.position().batch;
-    Observers observers;
+    Probes watching;
     for (const NamedProbe& one : experiment_.probes) {
-      if (one.probe->due(state_.step + 1)) observers.add(*one.probe);
+      if (one.probe->due(state_.step + 1)) watching.add(one.kind, *one.probe);
     }
-    finish_step(train_step(experiment_, state_.step, batches, observers.empty() ? nullptr : &observers));
+    finish_step(train_step(experiment_, state_.step, batches, watching.empty() ? nullptr : &watching));
     state_.epoch_seconds = seconds_before + watch.seconds();
     show_step();
     if (interrupted() || finished()) break;
@@ -132,19 +133,38 @@ void Trainer::finish_step(const StepResult& result) {
     metrics_->write("step", {{"step", state_.step}, {"epoch", state_.epochs + 1}, {"lr", state_.lr}, {"loss", result.loss}});
   }
   if (result.diverged) fail_diverged("the loss", result.loss, result.diverged->images);
+  if (!std::exchange(looked_for_gradients_, true)) note_untrained();
   state_.train.add(result.score);
   report_probes();
+}
+
+void Trainer::note_untrained() {
+  if (!progress_) return;
+  const auto note = [](const std::vector<std::string>& names, const char* what) {
+    if (names.empty()) return;
+    const size_t shown = std::min<size_t>(names.size(), 8);
+    fmt::print(stderr, "azimuth: note: {} ({} in all): {}{}\n", what, names.size(),
+               fmt::join(names.begin(), names.begin() + std::ptrdiff_t(shown), ", "), names.size() > shown ? ", ..." : "");
+  };
+  const auto& trained = experiment_.optimizer->parameters();
+  note(without_gradient(trained), "no gradient reached these parameters in the first step, which left them as they were");
+  std::vector<std::string> unknown;
+  for (const Parameter& p : experiment_.model->parameters()) {
+    const auto is_it = [&](const Parameter& other) { return other.tensor.same(p.tensor); };
+    if (p.tensor.requires_grad() && std::none_of(trained.begin(), trained.end(), is_it)) unknown.push_back(p.name);
+  }
+  note(unknown, "the optimizer was not given these parameters of the model, and leaves them as they are");
 }
 
 void Trainer::report_probes() {
   std::set<std::string> written;  // what two probes say of one parameter is written once
   for (const auto& [kind, probe] : experiment_.probes) {
     if (!probe->due(state_.step)) continue;
-    probe->report([&, &name = kind](const MetricFields& seen) {
+    for (const MetricFields& seen : reported_by(kind, *probe)) {
       MetricFields fields = {{"step", state_.step}, {"epoch", state_.epochs + 1}};
       fields.insert(fields.end(), seen.begin(), seen.end());
-      if (written.insert(metrics_line(name, fields)).second) metrics_->write(name, fields);
-    });
+      if (written.insert(metrics_line(kind, fields)).second) metrics_->write(kind, fields);
+    }
   }
 }
 

@@ -47,6 +47,8 @@ class Trainer {
   double epochs_left() const;
   void train_epoch();
   void finish_step(const StepResult& result);
+  // Names what the first step did not reach, which would train to nothing in silence.
+  void note_untrained();
   void report_probes();
   void show_step();
   // Evaluates and logs; nothing when a signal comes first.
@@ -60,6 +62,7 @@ class Trainer {
   const ExperimentConfig& config_;
   std::string folder_;
   TrainingState state_;
+  bool looked_for_gradients_ = false;
   std::optional<MetricsLog> metrics_;
   std::optional<EpochSummary> last_;
   std::optional<Progress> progress_;

@@ -77,6 +77,7 @@ ModulePtr make_batch_norm(const BatchNormOptions& o, const Shape& input) {
 }
 
 void add_layers() {
+  const config::BuiltIn built_in;
   add_by_channels<Conv2d, Conv2dOptions>("conv2d", "2-D convolution");
   LayerRegistry::add<BatchNormOptions>("batch_norm", "normalises each channel by its batch, 1-D or 2-D", make_batch_norm);
   add_by_channels<GroupNorm, GroupNormOptions>("group_norm", "normalises groups of channels, sample by sample");
@@ -114,6 +115,7 @@ void add_layers() {
 }
 
 void add_models() {
+  const config::BuiltIn built_in;
   using namespace models;
   ModelRegistry::add<CifarResnetOptions>("cifar_resnet", "ResNet-20 to 110 for small images (He et al. 2015, section 4.2)",
                                          cifar_resnet);
@@ -126,9 +128,16 @@ void add_models() {
 Sequential build(const LayerList& layers, const Shape& input) {
   Sequential result;
   Shape shape = input;
-  for (const auto& layer : layers) shape = output_shape(result.append(layer.create(shape)), shape);
+  for (const auto& layer : layers) {
+    ModulePtr made = layer.create(shape);
+    shape = output_shape(*made, shape);
+    result.append(std::move(made));
+  }
   return result;
 }
+
+void LayerRegistry::register_builtin() { register_builtin_layers(); }
+void ModelRegistry::register_builtin() { register_builtin_models(); }
 
 void register_builtin_layers() {
   static std::once_flag once;

@@ -12,20 +12,16 @@ namespace az::nn {
 struct LayerRegistry : config::Registry<LayerRegistry, ModulePtr, const Shape&> {
   static constexpr const char* kind = "layer";
 
+  static void register_builtin();
   // Each layer made is run on zeros once, so that an input it cannot take is reported at the layer's place in the file.
-  template <class O, class Factory> static void add(const std::string& name, const std::string& description, Factory factory) {
-    Registry::add<O>(name, description, [factory](const O& options, const Shape& input) -> ModulePtr {
-      ModulePtr layer = factory(options, input);
-      output_shape(*layer, input);
-      return layer;
-    });
-  }
+  static void check(const ModulePtr& layer, const Shape& input) { output_shape(*layer, input); }
 };
 
 // The models JSON can name. A factory takes (options, input shape as above, number of classes) and gives a module from images
 // [n,c,h,w] to logits [n,classes].
 struct ModelRegistry : config::Registry<ModelRegistry, ModulePtr, const Shape&, int64_t> {
   static constexpr const char* kind = "model";
+  static void register_builtin();
 };
 
 using LayerList = std::vector<config::Component<LayerRegistry>>;

@@ -29,8 +29,10 @@ template <class Options> void add_average(const char* name, const char* descript
 
 }  // namespace
 
+void OptimizerRegistry::register_builtin() { register_builtin_optimizers(); }
 void register_builtin_optimizers() {
   static const bool once = [] {
+    const config::BuiltIn built_in;
     add_optimizer<Sgd, SgdOptions>("sgd", "stochastic gradient descent, as PyTorch's");
     add_optimizer<Sgdp, SgdpOptions>("sgdp", "SGD that projects away growth of scale-invariant weights");
     add_optimizer<Adam, AdamOptions>("adam", "Adam with an L2 penalty, as PyTorch's");
@@ -41,8 +43,10 @@ void register_builtin_optimizers() {
   static_cast<void>(once);
 }
 
+void ScheduleRegistry::register_builtin() { register_builtin_schedules(); }
 void register_builtin_schedules() {
   static const bool once = [] {
+    const config::BuiltIn built_in;
     add_schedule<ConstantSchedule>("constant", "the same rate throughout");
     add_schedule<StepSchedule>("step", "drops every so many epochs");
     add_schedule<MultistepSchedule>("multistep", "drops at given epochs");
@@ -55,8 +59,10 @@ void register_builtin_schedules() {
   static_cast<void>(once);
 }
 
+void AverageRegistry::register_builtin() { register_builtin_averages(); }
 void register_builtin_averages() {
   static const bool once = [] {
+    const config::BuiltIn built_in;
     add_average<EmaOptions>("ema", "exponential moving average beside the weights, for evaluation");
     add_average<LookaheadOptions>("lookahead", "average from which the weights go on (Zhang et al. 2019)");
     return true;

@@ -12,12 +12,15 @@ namespace az::optim {
 // JSON's optimizers ("sgdp"), learning rate schedules ("cosine") and averages of weights ("ema").
 struct OptimizerRegistry : config::Registry<OptimizerRegistry, std::unique_ptr<Optimizer>, const std::vector<Parameter>&> {
   static constexpr const char* kind = "optimizer";
+  static void register_builtin();
 };
 struct ScheduleRegistry : config::Registry<ScheduleRegistry, Schedule> {
   static constexpr const char* kind = "schedule";
+  static void register_builtin();
 };
 struct AverageRegistry : config::Registry<AverageRegistry, std::unique_ptr<WeightAverage>, const WeightAverage::Tensors&> {
   static constexpr const char* kind = "average of weights";
+  static void register_builtin();
 };
 
 // Registers what this room has; a second call does nothing.

@@ -155,6 +155,8 @@ struct ObjectCodec : Codec {
   Value schema(const Rules&, const void* defaults, Definitions& definitions) const override {
     return type().schema(defaults ? defaults : type().defaults(), definitions);
   }
+  // Its own type checks each of its options; one that is required may be left open here.
+  void check_default(const void*, const Rules&, void*) const override { type(); }
   void rows(const std::string& prefix, const void* source, std::vector<Row>& out) const override {
     type().rows(prefix + ".", source ? source : type().defaults(), out);
   }

@@ -10,6 +10,7 @@
 #include <sstream>
 
 #include "core/c_locale.h"
+#include "core/names.h"
 
 namespace az::config {
 namespace {
@@ -204,15 +205,6 @@ void mark(Value& value, const Position& position) {
       member.position = position;
       mark(member.value, position);
     }
-  }
-}
-
-bool is_utf8(const std::string& text) {
-  try {
-    Json(text).dump();
-    return true;
-  } catch (const Json::exception&) {
-    return false;
   }
 }
 

@@ -5,6 +5,7 @@
 #include "core/config/json_document.h"
 #include "core/config/nearest.h"
 #include "core/error.h"
+#include "core/names.h"
 
 namespace az::config {
 namespace {
@@ -38,10 +39,25 @@ bool Field::required() const {
   return std::any_of(rules.begin(), rules.end(), [](const Rule& rule) { return rule.kind == Rule::Kind::required; });
 }
 
+void Codec::check_default(const void* value, const Rules& rules, void* scratch) const {
+  const Value written = write(value);
+  read(written, "default", rules, scratch);
+  if (!(parse_text(dump(written), "") == written)) fail("default: {} does not read back as it was", short_text(written));
+}
+
 void ObjectType::add(Field field) {
-  if (find(field.name)) fail("option \"{}\" is declared twice", field.name);
-  std::string problem = field.required() ? "" : field.codec->unusable(static_cast<const char*>(defaults()) + field.offset);
-  if (!problem.empty()) fail("option \"{}\": {}", field.name, problem);
+  check_name("option", field.name, ".");
+  const std::string what = fmt::format("option \"{}\"", field.name);
+  if (find(field.name)) fail("{} is declared twice", what);
+  if (!field.required()) {
+    const std::shared_ptr<void> scratch = make();
+    try {
+      field.codec->check_default(static_cast<const char*>(defaults()) + field.offset, field.rules,
+                                 static_cast<char*>(scratch.get()) + field.offset);
+    } catch (const Error& error) {
+      fail("{}: {}", what, error.what());
+    }
+  }
   fields_.push_back(std::move(field));
 }
 
@@ -75,6 +91,10 @@ void ObjectType::read(const Value& value, const std::string& path, void* target,
     if (validate_) validate_(target);
   } catch (const Invalid& error) {
     fail_at(value, path, error);
+  } catch (const Error&) {
+    throw;
+  } catch (...) {
+    fail_at(value.position(), path, current_exception_text());
   }
 }
 

@@ -52,8 +52,8 @@ class Codec {
   virtual void read_absent(const Position&, const std::string& /*path*/, void* /*target*/) const {}
   // The rows of nested options; `source` is a value of this type, or nullptr.
   virtual void rows(const std::string& /*prefix*/, const void* /*source*/, std::vector<Row>&) const {}
-  // Why a field of this type cannot go without required(), or "".
-  virtual std::string unusable(const void* /*default_value*/) const { return ""; }
+  // Throws for a default that breaks the field's rules or could not be read back. `scratch` is another value of this type.
+  virtual void check_default(const void* value, const Rules& rules, void* scratch) const;
 };
 
 // One option of an options struct: JSON key, place in the struct, one line of description.
@@ -87,10 +87,9 @@ class ObjectType {
   void write(const void* source, Value& object) const;
   void rows(const std::string& prefix, const void* source, std::vector<Row>& rows) const;
   Value schema(const void* defaults, Definitions& definitions, const std::string& component = "") const;
+  const Field* find(const std::string& name) const;  // nullptr: none
 
  private:
-  const Field* find(const std::string& name) const;
-
   Create create_;
   Validate validate_;
   std::shared_ptr<const void> defaults_;

@@ -4,12 +4,32 @@
 
 #include "core/config/nearest.h"
 #include "core/error.h"
+#include "core/names.h"
 
 namespace az::config {
+namespace {
+
+thread_local int built_ins = 0;
+
+}  // namespace
+
+BuiltIn::BuiltIn() { ++built_ins; }
+BuiltIn::~BuiltIn() { --built_ins; }
+bool BuiltIn::lives() { return built_ins > 0; }
 
 void RegistryBase::add(Entry entry) {
-  std::string name = entry.name;
-  if (!entries_.emplace(name, std::move(entry)).second) fail("{} \"{}\" is registered already", kind_, name);
+  check_name(kind_, entry.name, "/~%\\\"");  // it stands in a schema's addresses
+  entry.kind = kind_;
+  entry.built_in = BuiltIn::lives();
+  const std::string what = fmt::format("{} \"{}\"", kind_, entry.name);
+  if (const Entry* taken = find(entry.name)) {
+    fail("{} is {}", what, taken->built_in ? "built in; choose another name" : "registered already; register each name once");
+  }
+  placed([&] { return what; },
+         [&] {
+           if (entry.options().find("type")) fail("an option cannot be called \"type\", which chooses among the {}s", kind_);
+         });
+  entries_.emplace(entry.name, std::move(entry));
 }
 
 const RegistryBase::Entry* RegistryBase::find(const std::string& name) const {
@@ -102,10 +122,16 @@ void ComponentBase::rethrow_with_place() const {
   } catch (const Invalid& error) {
     if (!given_) throw;
     fail_at(*given_, path_, error);
-  } catch (const Error& error) {
+  } catch (Error& error) {
     bool about_options = error.code() == Exit::failure || error.code() == Exit::config;
     if (!about_options || !given_) throw;
     fail_at(given_->position(), path_, error.what());
+  } catch (const std::bad_alloc&) {
+    throw;
+  } catch (...) {
+    const std::string text = fmt::format("{} \"{}\": {}", entry().kind, entry().name, current_exception_text());
+    if (!given_) throw Error(text);
+    fail_at(given_->position(), path_, text);
   }
 }
 
@@ -146,9 +172,10 @@ class ComponentCodec : public Codec {
     return schema;
   }
 
-  std::string unusable(const void* default_value) const override {
-    bool empty = !*static_cast<const ComponentBase*>(default_value);
-    return empty ? "a component must be required(), have a default type, or be std::optional" : "";
+  void check_default(const void* value, const Rules& rules, void* scratch) const override {
+    if (!*static_cast<const ComponentBase*>(value))
+      fail("a component must be required(), have a default type, or be std::optional");
+    Codec::check_default(value, rules, scratch);
   }
 
  private:

@@ -6,6 +6,15 @@
 
 namespace az::config {
 
+// While one lives, what is registered comes with Azimuth.
+class BuiltIn {
+ public:
+  BuiltIn();
+  ~BuiltIn();
+  BuiltIn(const BuiltIn&) = delete;
+  static bool lives();
+};
+
 // The type-erased half of a registry: the things of one kind ("layer") that JSON can name by "type".
 class RegistryBase {
  public:
@@ -14,12 +23,14 @@ class RegistryBase {
     std::string description;
     const ObjectType& (*options)();
     std::shared_ptr<const void> factory;
+    std::string kind = {};
+    bool built_in = false;
   };
 
   explicit RegistryBase(std::string kind) : kind_(std::move(kind)) {}
 
   const std::string& kind() const { return kind_; }
-  void add(Entry entry);                               // throws if the name is taken
+  void add(Entry entry);                               // throws if the name is taken or unfit, or the options break a rule
   const Entry* find(const std::string& name) const;    // nullptr if unknown
   const Entry& at(const std::string& name) const;      // throws ConfigError with the nearest name
   std::string unknown(const std::string& name) const;  // the message for a name that is unknown
@@ -73,12 +84,23 @@ class ComponentBase {
 };
 
 // One kind of component, e.g. struct LayerRegistry : Registry<LayerRegistry, std::unique_ptr<Module>, const Shape&>
-// with `static constexpr const char* kind = "layer";`. Factories take (options, Args...).
+// with `static constexpr const char* kind = "layer";`. Factories take (options, Args...). A kind may also have
+// `static void register_builtin()`, called before anybody else's are added; `static void check_name(name)`, which throws for
+// names that it cannot use; and `static void check(made, args...)`, which throws for what a factory should not have made.
 template <class Tag, class Result, class... Args> class Registry {
  public:
   template <class O, class Factory> static void add(const std::string& name, const std::string& description, Factory factory) {
-    auto erased = [factory](const void* options, Args... args) -> Result {
-      return factory(*static_cast<const O*>(options), std::forward<Args>(args)...);
+    if constexpr (requires { Tag::register_builtin(); }) {
+      if (!BuiltIn::lives()) Tag::register_builtin();
+    }
+    if constexpr (requires { Tag::check_name(name); }) Tag::check_name(name);
+    auto erased = [factory, name](const void* options, Args... args) -> Result {
+      Result made = factory(*static_cast<const O*>(options), std::forward<Args>(args)...);
+      if constexpr (requires { made == nullptr; }) {
+        if (made == nullptr) fail("the factory of \"{}\" returned null", name);
+      }
+      if constexpr (requires { Tag::check(made, args...); }) Tag::check(made, args...);
+      return made;
     };
     base().add({name, description, &object_type<O>, std::make_shared<const Function>(std::move(erased))});
   }

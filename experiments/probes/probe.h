@@ -2,6 +2,8 @@
 
 #include <functional>
 #include <memory>
+#include <string>
+#include <utility>
 #include <vector>
 
 #include "core/config/registry.h"
@@ -20,7 +22,8 @@ class Probe : public optim::StepObserver {
 
   // Whether it watches the given step, counted from 1: the first, and every so many.
   bool due(int64_t step) const { return step == 1 || step % every_ == 0; }
-  // Writes about the step just watched, and forgets it: a resumed run must write the same. Step and epoch are added to each line.
+  // Writes about the step just watched, and forgets it: a resumed run must write the same. Kind, step and epoch are added to each
+  // line; no other two fields of a line are called alike.
   virtual void report(const Write& write) = 0;
 
  private:
@@ -30,25 +33,27 @@ class Probe : public optim::StepObserver {
 // The probes JSON can name. A factory takes (options, the optimizer's parameters).
 struct ProbeRegistry : config::Registry<ProbeRegistry, std::unique_ptr<Probe>, const std::vector<Parameter>&> {
   static constexpr const char* kind = "probe";
+  static void register_builtin();
+  static void check_name(const std::string& name);  // lines of other kinds are there already
 };
 
 // Registers what comes with Azimuth; a second call does nothing.
 void register_builtin_probes();
 
-// Hands what a step does on to several observers.
-class Observers : public optim::StepObserver {
+// Hands what a step does on to several probes; what one throws starts with its kind.
+class Probes : public optim::StepObserver {
  public:
-  void add(optim::StepObserver& observer) { all_.push_back(&observer); }
+  void add(const std::string& kind, Probe& probe) { all_.emplace_back(kind, &probe); }
   bool empty() const { return all_.empty(); }
-  void before(const Parameter& parameter, const Tensor& gradient) override {
-    for (auto* one : all_) one->before(parameter, gradient);
-  }
-  void after(const Parameter& parameter, const Tensor& gradient, const optim::UpdateInfo& info) override {
-    for (auto* one : all_) one->after(parameter, gradient, info);
-  }
+  void before(const Parameter& parameter, const Tensor& gradient) override;
+  void after(const Parameter& parameter, const Tensor& gradient, const optim::UpdateInfo& info) override;
 
  private:
-  std::vector<optim::StepObserver*> all_;
+  std::vector<std::pair<std::string, Probe*>> all_;
 };
+
+// What a probe reports; what it throws starts with its kind. Throws for fields that would not be found again in a line of
+// metrics.
+std::vector<MetricFields> reported_by(const std::string& kind, Probe& probe);
 
 }  // namespace az::experiments

@@ -124,6 +124,7 @@ void ScaleInvariance::report(const Write& write) {
 
 void register_builtin_probes() {
   static const bool once = [] {
+    const config::BuiltIn built_in;
     ProbeRegistry::add<ScaleInvarianceOptions>(
         "scale_invariance", "what each step does to the direction and the length of weights",
         [](const ScaleInvarianceOptions& options, const std::vector<Parameter>& parameters) -> std::unique_ptr<Probe> {

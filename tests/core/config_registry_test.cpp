@@ -130,7 +130,7 @@ TEST_CASE("an error while a component is built names its place once, and keeps i
   options = parse(R"({"shape": {"type": "broken", "how": "data"}})");
   CHECK_THROWS_WITH_AS(options.shape.create(1.0), "no data", DataError);
   options = parse(R"({"shape": {"type": "broken", "how": "other"}})");
-  CHECK_THROWS_WITH_AS(options.shape.create(1.0), "other", std::out_of_range);
+  CHECK_THROWS_WITH_AS(options.shape.create(1.0), "exp.json:1:11: shape: test shape \"broken\": other", ConfigError);
   CHECK_THROWS_WITH_AS(Component<ShapeRegistry>("broken").create(1.0), "it breaks down", Error);
 }
 
@@ -170,7 +170,7 @@ TEST_CASE("a registry lists and describes, and refuses a name twice") {
       ShapeRegistry::describe("sqare"),
       "unknown test shape \"sqare\"; did you mean \"square\"? (known: \"broken\", \"group\", \"square\", \"unit\")", ConfigError);
   CHECK_THROWS_WITH(ShapeRegistry::add<UnitOptions>("unit", "again", [](const UnitOptions&, const double&) { return 0.0; }),
-                    "test shape \"unit\" is registered already");
+                    "test shape \"unit\" is registered already; register each name once");
 }
 
 TEST_CASE("the JSON Schema refers to components by name, so that they may nest") {

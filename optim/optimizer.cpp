@@ -1,12 +1,39 @@
 #include "optim/optimizer.h"
 
+#include <algorithm>
+#include <cstring>
+#include <map>
 #include <set>
 
 #include "core/error.h"
+#include "core/names.h"
 #include "core/ops/create.h"
 #include "optim/norm_control.h"
 
 namespace az::optim {
+namespace {
+
+// Tells whether a gradient was written to: by its version, and in debug builds by its bytes, for what writes past mutable_data().
+class GuardedGradient {
+ public:
+  explicit GuardedGradient(const Tensor& gradient) : gradient_(gradient), version_(gradient.storage()->version()) {
+#ifndef NDEBUG
+    before_ = gradient.detach().clone();
+#endif
+  }
+  bool changed() const {
+    if (gradient_.storage()->version() != version_) return true;
+    return before_.defined() && std::memcmp(before_.raw(), gradient_.raw(), gradient_.storage()->bytes()) != 0;
+  }
+
+ private:
+  const Tensor& gradient_;
+  uint64_t version_;
+  Tensor before_;
+};
+
+}  // namespace
+
 const char* name_of(View view) {
   switch (view) {
     case View::none: return "none";
@@ -25,11 +52,21 @@ Optimizer::Optimizer(const char* name, std::vector<Parameter> parameters, double
       slots_(std::move(slots)),
       states_(parameters_.size()) {
   if (parameters_.empty()) fail("{}: there are no parameters to train", name_);
+  // A tensor's place in state() is SLOT/NAME.
+  std::set<std::string> taken{"steps", "start_norm"};
+  for (const std::string& slot : slots_) {
+    check_name(name_ + ": slot", slot, "/");
+    if (!taken.insert(slot).second) fail("{}: a slot cannot be called \"{}\": the state has one of that name", name_, slot);
+  }
   std::set<std::string> names;
-  std::set<const TensorImpl*> tensors;
+  std::map<const void*, std::string> tensors;
   for (const Parameter& parameter : parameters_) {
+    check_name(name_ + ": parameter", parameter.name);
     if (!names.insert(parameter.name).second) fail("{}: two parameters are named \"{}\"", name_, parameter.name);
-    if (!tensors.insert(parameter.tensor.impl().get()).second) fail("{}: \"{}\" is listed twice", name_, parameter.name);
+    if (!parameter.tensor.defined()) fail("{}: \"{}\" is an undefined tensor", name_, parameter.name);
+    const auto [same, is_new] = tensors.emplace(parameter.tensor.storage().get(), parameter.name);
+    if (!is_new && parameter.tensor.numel() > 0)
+      fail("{}: \"{}\" and \"{}\" are one tensor; list it once", name_, same->second, parameter.name);
     const DType type = parameter.tensor.dtype();
     if (type != DType::f32 && type != DType::f64) {
       fail("{}: \"{}\" is {}; parameters are f32 or f64", name_, parameter.name, az::name_of(type));
@@ -41,6 +78,14 @@ Optimizer::Optimizer(const char* name, std::vector<Parameter> parameters, double
 }
 
 void Optimizer::step(StepObserver* observer) {
+  const auto has_gradient = [](const Parameter& parameter) { return parameter.tensor.grad().defined(); };
+  if (std::none_of(parameters_.begin(), parameters_.end(), has_gradient)) {
+    fail(
+        "{}: none of the {} parameters has a gradient; call backward() on a loss that depends on them before step(), and make "
+        "the "
+        "optimizer after Module::to()",
+        name_, parameters_.size());
+  }
   for (size_t i = 0; i < parameters_.size(); ++i) {
     Parameter& parameter = parameters_[i];
     const Tensor gradient = parameter.tensor.grad();
@@ -52,11 +97,18 @@ void Optimizer::step(StepObserver* observer) {
     while (state.tensors.size() < slots_.size())
       state.tensors.push_back(zeros(parameter.tensor.shape(), parameter.tensor.dtype()));
     ++state.step;
-    if (observer) observer->before(parameter, gradient);
     Group group = groups_[i];
     group.lr *= lr_;
-    const UpdateInfo info = move(parameter, gradient, group, state);
-    if (observer) observer->after(parameter, gradient, info);
+    const GuardedGradient guarded(gradient);
+    const auto observed = [&] { return fmt::format("{}: observer of \"{}\"", name_, parameter.name); };
+    if (observer) placed(observed, [&] { observer->before(parameter, gradient); });
+    const UpdateInfo info = placed([&] { return fmt::format("{}: update of \"{}\"", name_, parameter.name); },
+                                   [&] { return move(parameter, gradient, group, state); });
+    if (guarded.changed()) {
+      fail("{}: the update of \"{}\" wrote to its gradient, which others may use; write to a clone() of it", name_,
+           parameter.name);
+    }
+    if (observer) placed(observed, [&] { observer->after(parameter, gradient, info); });
   }
   ++steps_;
 }

@@ -66,12 +66,12 @@ class Optimizer {
   void load_state(const std::map<std::string, Tensor>& state);
 
  protected:
-  // `name` is for messages; `slots` names the tensors kept for each parameter. Parameters are f32 or f64. Those whose group says
-  // so are frozen at once.
+  // `name` is for messages; `slots` names the tensors kept for each parameter: no two alike, without slashes, none "steps" or
+  // "start_norm". Parameters are f32 or f64. Those whose group says so are frozen at once.
   Optimizer(const char* name, std::vector<Parameter> parameters, double lr, double weight_decay,
             const std::vector<GroupOptions>& groups, std::vector<std::string> slots);
 
-  // Moves one parameter. `group` has its learning rate and weight decay for this step.
+  // Moves one parameter. `group` has its learning rate and weight decay for this step. Writing to the gradient is an error.
   virtual UpdateInfo update(Parameter& parameter, const Tensor& gradient, const Group& group, ParameterState& state) = 0;
   // What UpdateInfo::equilibrium_angle becomes, after the update that `info` tells of.
   virtual double equilibrium_angle(const Group&, const UpdateInfo& /*info*/) const { return NAN; }

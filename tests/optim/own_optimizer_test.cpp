@@ -1,0 +1,160 @@
+// Optimizers of one's own: what is refused because it would lose state or go wrong in silence.
+#include <doctest/doctest.h>
+
+#include <cstring>
+#include <functional>
+#include <stdexcept>
+
+#include "core/config/json_document.h"
+#include "core/error.h"
+#include "core/ops/create.h"
+#include "optim/builtin.h"
+#include "optim/sgd.h"
+#include "tests/compare.h"
+
+using namespace az;
+using namespace az::optim;
+using test::error_of;
+using test::has;
+
+namespace {
+
+Parameter parameter(const std::string& name, const Shape& shape = {2, 3}) {
+  return {name, randn(shape).set_requires_grad(), ParameterKind::weight};
+}
+
+Parameter with_gradient(const std::string& name) {
+  const Parameter p = parameter(name);
+  p.tensor.set_grad(randn(p.tensor.shape()));
+  return p;
+}
+
+using Update = std::function<void(Parameter&, const Tensor& gradient)>;
+
+// Moves by what a test gives.
+struct Own : Optimizer {
+  Own(std::vector<Parameter> list, std::vector<std::string> slots, Update f = {})
+      : Optimizer("own", std::move(list), 0.1, 0, {}, std::move(slots)), update_(std::move(f)) {}
+  UpdateInfo update(Parameter& p, const Tensor& gradient, const Group&, ParameterState&) override {
+    if (update_) update_(p, gradient);
+    return {};
+  }
+  Update update_;
+};
+
+std::string with_slots(const std::vector<std::string>& slots) {
+  return error_of([&] { Own({parameter("w")}, slots); });
+}
+
+std::string stepping(const Update& update) {
+  return error_of([&] { Own({with_gradient("fc.weight")}, {}, update).step(); });
+}
+
+struct NoOptions {
+  static void fields(auto&) {}
+};
+
+}  // namespace
+
+TEST_CASE("Slots of state: two alike, taken, empty or unfit names are refused at construction") {
+  CHECK(with_slots({"momentum", "second"}) == "no error");
+  CHECK(with_slots({"m", "v", "m"}) == "own: a slot cannot be called \"m\": the state has one of that name");
+  CHECK(with_slots({"steps"}) == "own: a slot cannot be called \"steps\": the state has one of that name");
+  CHECK(with_slots({"start_norm"}) == "own: a slot cannot be called \"start_norm\": the state has one of that name");
+  CHECK(with_slots({""}) == "own: slot \"\" cannot be a name: it is empty");
+  CHECK(with_slots({"a/b"}) == "own: slot \"a/b\" cannot be a name: it has a \"/\"");
+  CHECK(with_slots({"m\n"}) == "own: slot \"m\\x0a\" cannot be a name: it has a control character");
+  CHECK(with_slots({"\xff"}) == "own: slot \"\\xff\" cannot be a name: it is not UTF-8");
+}
+
+TEST_CASE("Parameters: unfit names, undefined tensors, and two that share one tensor are refused at construction") {
+  const auto refusal = [](std::vector<Parameter> list) { return error_of([&] { Sgd(std::move(list), {.lr = 1}); }); };
+  CHECK(refusal({parameter("")}) == "sgd: parameter \"\" cannot be a name: it is empty");
+  CHECK(refusal({parameter("a\tb")}) == "sgd: parameter \"a\\x09b\" cannot be a name: it has a control character");
+  CHECK(refusal({parameter("\xc0")}) == "sgd: parameter \"\\xc0\" cannot be a name: it is not UTF-8");
+  CHECK(refusal({{"w", Tensor()}}) == "sgd: \"w\" is an undefined tensor");
+  const Parameter w = parameter("w");
+  CHECK(refusal({w, {"tied", w.tensor}}) == "sgd: \"w\" and \"tied\" are one tensor; list it once");
+  CHECK(refusal({w, {"view", w.tensor.detach().reshape({6}).set_requires_grad()}}) ==
+        "sgd: \"w\" and \"view\" are one tensor; list it once");
+}
+
+TEST_CASE("What update and observers throw names the optimizer and the parameter, and keeps its exit code") {
+  CHECK(stepping([](Parameter&, const Tensor&) { throw std::out_of_range("index 3"); }) ==
+        "own: update of \"fc.weight\": index 3");
+  CHECK(stepping([](Parameter&, const Tensor&) { throw 42; }) == "own: update of \"fc.weight\": threw a value of type int");
+  CHECK(stepping([](Parameter& p, const Tensor&) {
+          p.tensor.detach().add_(ones({7}));
+        }).starts_with("own: update of \"fc.weight\": add_: "));
+  Own diverging({with_gradient("w")}, {}, [](Parameter&, const Tensor&) { throw DivergedError("too far"); });
+  CHECK_THROWS_WITH_AS(diverging.step(), "own: update of \"w\": too far", DivergedError);
+  struct Watch : StepObserver {
+    bool afterwards = false;
+    void before(const Parameter&, const Tensor&) override {
+      if (!afterwards) throw std::runtime_error("no");
+    }
+    void after(const Parameter&, const Tensor&, const UpdateInfo&) override { throw 1.5; }
+  } watch;
+  Own watched({with_gradient("w")}, {});
+  CHECK(error_of([&] { watched.step(&watch); }) == "own: observer of \"w\": no");
+  watch.afterwards = true;
+  CHECK(error_of([&] { watched.step(&watch); }) == "own: observer of \"w\": threw a value of type double");
+}
+
+TEST_CASE("Writing to a gradient inside update is noticed") {
+  const std::string refusal =
+      "own: the update of \"fc.weight\" wrote to its gradient, which others may use; write to a clone() of it";
+  CHECK(stepping([](Parameter&, const Tensor& g) { g.mul_(0.5); }) == refusal);
+  CHECK(stepping([](Parameter&, const Tensor& g) { g.mutable_data<float>()[0] = 1; }) == refusal);
+  CHECK(stepping([](Parameter& p, const Tensor& g) { p.tensor.detach().add_(g.clone().mul_(0.5), -1); }) == "no error");
+#ifndef NDEBUG
+  CHECK(stepping([](Parameter&, const Tensor& g) { const_cast<float*>(g.data<float>())[0] += 1; }) == refusal);
+#endif
+}
+
+TEST_CASE("No optimizer that JSON can name writes to a gradient, by any way") {
+  register_builtin_optimizers();
+  for (const std::string& name : OptimizerRegistry::names()) {
+    CAPTURE(name);
+    const std::string text = fmt::format(
+        R"({{"type": "{}", "lr": 0.1, "weight_decay": 0.01, "groups": [{{"dims": 1, "trust_ratio": 0.5}}, {{"pattern": "c", "renormalize_every": 2}}]}})",
+        name);
+    const std::vector<Parameter> list{parameter("a", {4, 3}), parameter("b", {5}), parameter("c", {3, 2, 2, 2})};
+    const auto optimizer =
+        config::parse<config::Component<OptimizerRegistry>>(config::parse_text(text, "test.json")).create(list);
+    for (int step = 0; step < 3; ++step) {
+      std::vector<std::vector<float>> before;
+      for (const Parameter& p : list) {
+        p.tensor.set_grad(randn(p.tensor.shape()));
+        before.push_back(p.tensor.grad().to_vector<float>());
+      }
+      optimizer->step();
+      for (size_t i = 0; i < list.size(); ++i) CHECK(list[i].tensor.grad().to_vector<float>() == before[i]);
+    }
+  }
+}
+
+TEST_CASE("A step without any gradient is an error: nothing would be trained") {
+  const Parameter w = parameter("w");
+  Sgd sgd({w}, {.lr = 1});
+  CHECK(
+      error_of([&] { sgd.step(); }) ==
+      "sgd: none of the 1 parameters has a gradient; call backward() on a loss that depends on them before step(), and make the "
+      "optimizer after Module::to()");
+  CHECK(sgd.steps() == 0);
+}
+
+TEST_CASE("Built-in names are refused by the registries of this room") {
+  CHECK(error_of([] {
+          OptimizerRegistry::add<NoOptions>(
+              "sgdp", "mine", [](const NoOptions&, const std::vector<Parameter>&) { return std::unique_ptr<Optimizer>(); });
+        }) == "optimizer \"sgdp\" is built in; choose another name");
+  CHECK(error_of([] {
+          AverageRegistry::add<NoOptions>(
+              "ema", "mine", [](const NoOptions&, const WeightAverage::Tensors&) { return std::unique_ptr<WeightAverage>(); });
+        }) == "average of weights \"ema\" is built in; choose another name");
+  CHECK(error_of([] {
+          ScheduleRegistry::add<NoOptions>("cosine", "mine",
+                                           [](const NoOptions&) -> Schedule { return [](const Moment&) { return 1.0; }; });
+        }) == "schedule \"cosine\" is built in; choose another name");
+}

@@ -8,7 +8,13 @@ void initialize_from_data(Module& network, const std::function<Tensor()>& images
   struct Feeder : Observer {
     std::map<const Module*, DataInit*> waiting;
     void before(const Module& module, const Tensor& x) override {
-      if (auto layer = waiting.extract(&module)) layer.mapped()->initialize_from(x);
+      const auto layer = waiting.extract(&module);
+      if (!layer) return;
+      try {
+        layer.mapped()->initialize_from(x);
+      } catch (...) {
+        rethrow_placed(module.path(), class_name(typeid(module)) + ": initialize_from");
+      }
     }
   } feeder;
   for (Module* module : network.modules()) {

@@ -1,24 +1,33 @@
 #include "nn/module.h"
 
-#include <cxxabi.h>
 #include <fmt/format.h>
 #include <fnmatch.h>
 
 #include <algorithm>
-#include <cstdlib>
+#include <atomic>
 #include <optional>
-#include <typeinfo>
+#include <set>
 
 #include "core/autograd.h"
+#include "core/names.h"
 #include "core/safetensors.h"
 
 namespace az::nn {
 
 namespace {
 
-thread_local Observe* innermost = nullptr;
-
 std::string join(const std::string& path, const std::string& name) { return path.empty() ? name : path + "." + name; }
+
+const std::type_info& type_of(const Module& module) { return typeid(module); }
+std::string class_of(const Module& module) { return class_name(typeid(module)); }
+
+void check_unhooked(const Module& module, const Parameter& p) {
+  if (!p.tensor.defined() || !has_hooks(p.tensor)) return;
+  fail(
+      "{}: the parameter \"{}\" has a hook, which its copy would not have; in forward, give it to a tensor made there, such as "
+      "parameter(name).clone()",
+      class_of(module), p.name);
+}
 
 Tensor copy_of(const Tensor& tensor) {
   if (!tensor.defined()) return {};
@@ -26,6 +35,8 @@ Tensor copy_of(const Tensor& tensor) {
   if (tensor.requires_grad()) copy.set_requires_grad();
   return copy;
 }
+
+std::atomic<uint64_t> next_registration{1};
 
 template <class List> auto find(List& list, const std::string& name) {
   return std::find_if(list.begin(), list.end(), [&](const auto& entry) { return entry.first == name; });
@@ -46,32 +57,56 @@ std::string list_of(const std::vector<std::string>& names, const char* title) {
 
 }  // namespace
 
-Observe::Observe(Observer& observer) : observer_(observer), outer_(innermost) { innermost = this; }
-Observe::~Observe() { innermost = outer_; }
-
 Module::Module(const Module& other) : training_(other.training_) {
-  for (const Parameter& p : other.parameters_) parameters_.push_back({p.name, copy_of(p.tensor), p.kind});
+  for (const Parameter& p : other.parameters_) {
+    check_unhooked(other, p);
+    parameters_.push_back({p.name, copy_of(p.tensor), p.kind});
+  }
   for (const auto& [name, tensor] : other.derived_) derived_.emplace(name, tensor.detach());
   for (const auto& [name, tensor] : other.buffers_) buffers_.emplace_back(name, copy_of(tensor));
-  for (const auto& [name, module] : other.children_) add_child(name, module->clone());
+  for (const auto& [name, id, child] : other.children_) {
+    const Module* module = child.get();
+    ModulePtr copy = placed([&] { return module->path_; }, [&] { return module->clone(); });
+    if (!copy || type_of(*copy) != type_of(*module)) {
+      fail("{}: clone() of its child \"{}\" gave {} instead of {}", class_of(other), name, copy ? class_of(*copy) : "null",
+           class_of(*module));
+    }
+    copy->set_path(name);
+    children_.push_back({name, id, std::move(copy)});
+  }
 }
 
-Tensor Module::operator()(const Tensor& x) {
-  return enter(x, [&] { return forward(x); });
+Module::Module(Module&& other) noexcept
+    : parameters_(std::move(other.parameters_)),
+      derived_(std::move(other.derived_)),
+      buffers_(std::move(other.buffers_)),
+      children_(std::move(other.children_)),
+      path_(std::move(other.path_)),
+      training_(other.training_),
+      moved_(other.moved_),
+      ran_(other.ran_),
+      trained_(other.trained_) {
+  other.moved_ = true;
+  if (!path_.empty()) set_path("");
 }
 
-Tensor Module::applied(const Tensor& y) {
-  return enter(y, [&] { return y; });
-}
-
-Tensor Module::enter(const Tensor& x, const std::function<Tensor()>& function) {
-  // The root adds nothing to the path, so a module that is still being put together keeps its builder's.
-  std::optional<Scope> scope;
-  if (!path_.empty()) scope.emplace(path_);
-  for (Observe* o = innermost; o; o = o->outer_) o->observer_.before(*this, x);
-  Tensor y = function();
-  for (Observe* o = innermost; o; o = o->outer_) o->observer_.after(*this, x, y);
-  return y;
+ModulePtr Module::checked_copy(const std::type_info& self, const std::function<ModulePtr()>& copy) const {
+  if (typeid(*this) != self) {
+    fail("{0} derives from {1}, whose clone() would leave out what {0} adds; derive it from nn::Layer<{0}, {1}>", class_of(*this),
+         class_name(self));
+  }
+  const auto own = state();
+  std::map<std::string, long> holders;
+  for (const auto& [name, tensor] : own) holders[name] = tensor.impl().use_count();
+  ModulePtr made = copy();
+  for (const auto& [name, tensor] : own) {
+    if (tensor.impl().use_count() == holders[name]) continue;
+    fail(
+        "{}: a member keeps the tensor of \"{}\", which a copy would share with its original; take it by parameter(name) or "
+        "buffer(name) in forward instead",
+        class_of(*this), name);
+  }
+  return made;
 }
 
 std::string Module::below(const Module& module) const {
@@ -81,7 +116,7 @@ std::string Module::below(const Module& module) const {
 
 std::vector<const Module*> Module::modules() const {
   std::vector<const Module*> all{this};
-  for (const auto& [name, module] : children_) {
+  for (const auto& [name, id, module] : children_) {
     auto below = std::as_const(*module).modules();
     all.insert(all.end(), below.begin(), below.end());
   }
@@ -134,8 +169,10 @@ void Module::train(bool on) {
 void Module::to(DType type) {
   if (!is_float(type)) fail("Module::to: {} is not a floating type", name_of(type));
   for (Module* module : modules()) {
+    module->trained_ = false;  // optimizers are made anew, and tensors kept elsewhere are found out
     for (Parameter& p : module->parameters_) {
       if (!p.tensor.defined() || p.tensor.dtype() == type) continue;
+      check_unhooked(*module, p);
       bool trained = p.tensor.requires_grad();
       p.tensor = p.tensor.detach().to(type);
       p.tensor.set_requires_grad(trained);
@@ -212,13 +249,7 @@ Evaluating::~Evaluating() {
   for (auto& [module, mode] : before_) module->train(mode);  // parents first, so that each module's own mode comes last
 }
 
-std::string Module::describe() const {
-  int status = 0;
-  std::unique_ptr<char, decltype(&std::free)> name(abi::__cxa_demangle(typeid(*this).name(), nullptr, nullptr, &status),
-                                                   &std::free);
-  std::string text = status == 0 ? name.get() : typeid(*this).name();
-  return text.substr(text.rfind(':') == std::string::npos ? 0 : text.rfind(':') + 1);
-}
+std::string Module::describe() const { return class_of(*this); }
 
 std::string Module::str() const {
   std::string text;
@@ -232,33 +263,54 @@ std::string Module::str() const {
 }
 
 void Module::check_new(const std::string& name) const {
-  if (name.empty() || name.find('.') != std::string::npos)
-    fail("{}: \"{}\" cannot be a name: empty, or has a dot", describe(), name);
+  check_name(class_of(*this) + ":", name, "./");
+  if (name == "__metadata__") fail("{}: \"{}\" cannot be a name: files of weights keep it for themselves", class_of(*this), name);
   if (find(parameters_, name) != parameters_.end() || find(buffers_, name) != buffers_.end() || has_child(name)) {
-    fail("{}: there is a {} already", describe(), name);
+    fail("{}: there is a {} already", class_of(*this), name);
+  }
+  if (runs_now() || trained_) {
+    fail(
+        "{}: \"{}\" is registered {}; an optimizer made before would not know of it. Register everything in the constructor, or "
+        "build on with a clone()",
+        class_of(*this), name, runs_now() ? "in forward" : "after a forward for a gradient");
   }
 }
 
 void Module::add_parameter(const std::string& name, const Tensor& value, ParameterKind kind) {
   check_new(name);
-  if (value.defined()) value.set_requires_grad();
+  if (value.defined()) {
+    placed([&] { return fmt::format("{}: parameter \"{}\"", class_of(*this), name); }, [&] { value.set_requires_grad(); });
+  }
   parameters_.push_back({name, value, kind});
 }
 
 void Module::add_buffer(const std::string& name, const Tensor& value) {
   check_new(name);
+  if (value.defined() && value.requires_grad()) {
+    fail("{}: buffer \"{}\" ({}) needs a gradient; add_parameter() it, or give add_buffer() its detach()", class_of(*this), name,
+         az::describe(value));
+  }
   buffers_.emplace_back(name, value);
 }
 
-Module& Module::add_child(const std::string& name, ModulePtr child) {
+uint64_t Module::register_child(const std::string& name, ModulePtr child) {
   check_new(name);
+  if (!child) fail("{}: the child \"{}\" is null", class_of(*this), name);
+  if (!child->path_.empty() || child.get() == this) {
+    // Whoever has it already will delete it.
+    const Module* taken = child.release();
+    fail("{}: the child \"{}\" is registered already, as \"{}\"; give each layer one of its own, as by clone()", class_of(*this),
+         name, taken->path_);
+  }
+  if (child->moved_) fail("{}: the child \"{}\" was moved from", class_of(*this), name);
   child->set_path(join(path_, name));
-  return *children_.emplace_back(name, std::move(child)).second;
+  children_.push_back({name, next_registration++, std::move(child)});
+  return children_.back().id;
 }
 
 Tensor Module::derive_parameter(const std::string& name) {
   const auto found = std::find_if(parameters_.begin(), parameters_.end(), [&](const Parameter& p) { return p.name == name; });
-  if (found == parameters_.end() || !found->tensor.defined()) fail("{}: no parameter {}", describe(), name);
+  if (found == parameters_.end() || !found->tensor.defined()) fail("{}: no parameter {}", class_of(*this), name);
   const Tensor value = found->tensor.detach();
   found->tensor = {};
   return derived_[name] = value;
@@ -267,29 +319,48 @@ Tensor Module::derive_parameter(const std::string& name) {
 void Module::set_derived(const std::string& name, const Tensor& value) { derived_.at(name) = value; }
 
 const Tensor& Module::parameter(const std::string& name) const {
+  check_may_be_used();
   if (const auto derived = derived_.find(name); derived != derived_.end()) return derived->second;
   auto found = find(parameters_, name);
-  if (found == parameters_.end()) fail("{}: no parameter {}", describe(), name);
+  if (found == parameters_.end()) fail("{}: no parameter {}", class_of(*this), name);
   return found->tensor;
 }
 
 const Tensor& Module::buffer(const std::string& name) const {
+  check_may_be_used();
   auto found = find(buffers_, name);
-  if (found == buffers_.end()) fail("{}: no buffer {}", describe(), name);
+  if (found == buffers_.end()) fail("{}: no buffer {}", class_of(*this), name);
   return found->second;
 }
 
-bool Module::has_child(const std::string& name) const { return find(children_, name) != children_.end(); }
-
 Module& Module::child(const std::string& name) {
-  auto found = find(children_, name);
-  if (found == children_.end()) fail("{}: no child {}", describe(), name);
-  return *found->second;
+  check_may_be_used();
+  for (const ChildEntry& entry : children_) {
+    if (entry.name == name) return *entry.module;
+  }
+  fail("{}: no child {}", class_of(*this), name);
+}
+
+bool Module::has_child(const std::string& name) const {
+  return std::any_of(children_.begin(), children_.end(), [&](const ChildEntry& entry) { return entry.name == name; });
+}
+
+Module& Module::registered(uint64_t id, size_t index) const {
+  check_may_be_used();
+  if (id == 0) fail("{}: a Child is empty: add_child() gave it nothing", class_of(*this));
+  if (index >= children_.size() || children_[index].id != id)
+    fail("{}: a Child was asked for that another module's add_child() gave", class_of(*this));
+  return *children_[index].module;
+}
+
+bool Module::contains(const Module& module) const {
+  return std::any_of(children_.begin(), children_.end(), [&](const auto& entry) { return entry.module.get() == &module; }) ||
+         std::any_of(children_.begin(), children_.end(), [&](const auto& entry) { return entry.module->contains(module); });
 }
 
 void Module::set_path(const std::string& path) {
   path_ = path;
-  for (const auto& [name, module] : children_) module->set_path(join(path_, name));
+  for (const auto& [name, id, module] : children_) module->set_path(join(path_, name));
 }
 
 }  // namespace az::nn

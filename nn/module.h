@@ -5,6 +5,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <typeinfo>
 #include <utility>
 #include <vector>
 
@@ -16,7 +17,7 @@ namespace az::nn {
 class Module;
 using ModulePtr = std::unique_ptr<Module>;
 
-// Sees every module that runs on its thread, outermost first; attach one with Observe.
+// Sees every module that runs on its thread, outermost first, but for those that observers run; attach one with Observe.
 class Observer {
  public:
   virtual ~Observer() = default;
@@ -37,21 +38,43 @@ class Observe {
   Observe* outer_;
 };
 
+// What add_child() gives for a module that it took: kept as a member, and used as child(member)(x). It holds no pointer, so a
+// copy of the layer that keeps it means the copy's own child. Empty until add_child() gives one.
+template <std::derived_from<Module> M> class Child {
+ public:
+  Child() = default;
+  explicit operator bool() const { return id_ != 0; }
+  template <class X> Tensor operator()(const X&) const {
+    static_assert(sizeof(X) == 0, "a Child only names a module of the layer it is kept in: write child(member)(x)");
+    return {};
+  }
+
+ private:
+  friend Module;
+  Child(uint64_t id, size_t index) : id_(id), index_(index) {}
+  uint64_t id_ = 0;  // of the registration; copies of the layer have the same
+  size_t index_ = 0;
+};
+
 // A piece of a network: named parameters, buffers and children, registered in the constructor and owned here, and a function of
 // one tensor. Write one's own by deriving from Layer<Self> below; all else (modes, copies, files, counts, printing) is generic.
 class Module {
  public:
   Module() = default;
-  Module(const Module& other);  // copies parameters, buffers and children
-  Module(Module&&) = default;
+  Module(const Module& other);      // copies parameters, buffers and children
+  Module(Module&& other) noexcept;  // `other` can only be destroyed then
   Module& operator=(const Module&) = delete;
   virtual ~Module() = default;
 
-  // forward(x) inside this module's scope, seen by the observers.
+  // forward(x) inside this module's scope, seen by the observers. What it throws starts with the module's path.
+  // Throws where another module's forward runs a module that was not registered with it, unless that needs no gradient: all its
+  // parameters are frozen, or that forward runs it under NoGrad. One that has neither parameters nor buffers takes the mode of
+  // who runs it. The first forward for a gradient also throws where an op takes a tensor that needs one and is no parameter.
   Tensor operator()(const Tensor& x);
   // Stands in for a call where the module before has done this one's work already: observers see y.
   Tensor applied(const Tensor& y);
-  // An independent copy: same values, mode and frozen parameters; no gradients.
+  // An independent copy: same values, mode and frozen parameters; no gradients. Throws where the class keeps a tensor of its own
+  // parameters or buffers in a member, which the copy would share.
   virtual ModulePtr clone() const = 0;
 
   // All parameters of the tree, parents before children, by their path from here ("layer1.0.conv1.weight").
@@ -104,38 +127,65 @@ class Module {
  protected:
   virtual Tensor forward(const Tensor& x) = 0;
 
-  // Registration, in constructors. Names are unique, not empty, without dots; order is the order of parameters(). An undefined
-  // tensor stands for a parameter that was switched off (bias: false).
+  // Registration, in constructors: not in forward, nor once it ran for a gradient, as optimizers would not know what is new.
+  // Names are unique and not empty, without dots and slashes; order is the order of parameters(). An undefined tensor stands for
+  // a parameter that was switched off (bias: false). The tensor is taken by parameter(name) and buffer(name) from then on.
   void add_parameter(const std::string& name, const Tensor& value, ParameterKind kind = ParameterKind::weight);
   void add_buffer(const std::string& name, const Tensor& value);
-  template <std::derived_from<Module> M> M& add_child(const std::string& name, M child) {
-    return static_cast<M&>(add_child(name, ModulePtr(std::make_unique<M>(std::move(child)))));
+  // To be kept: Child<Linear> fc_ = add_child("fc", Linear(3, {.out_features = 2}));
+  template <std::derived_from<Module> M> Child<M> add_child(const std::string& name, M child) {
+    return add_child(name, std::make_unique<M>(std::move(child)));
   }
-  Module& add_child(const std::string& name, ModulePtr child);
+  template <std::derived_from<Module> M> Child<M> add_child(const std::string& name, std::unique_ptr<M> child) {
+    return {register_child(name, std::move(child)), children_.size() - 1};
+  }
 
   // What was registered, by name; throws where there is none.
   const Tensor& parameter(const std::string& name) const;
   const Tensor& buffer(const std::string& name) const;
   Module& child(const std::string& name);
-  template <std::derived_from<Module> M> M& child(const std::string& name) { return dynamic_cast<M&>(child(name)); }
-  Module& child(size_t index) { return *children_[index].second; }
-  bool has_child(const std::string& name) const;
-  size_t child_count() const { return children_.size(); }
+  // And by what add_child() gave. Throws for that of another module, and for an empty one.
+  template <class M> M& child(const Child<M>& of) { return static_cast<M&>(registered(of.id_, of.index_)); }
+  template <class M> const M& child(const Child<M>& of) const { return static_cast<M&>(registered(of.id_, of.index_)); }
 
   // operator() with another function than forward(x): for fused forms of a layer.
   Tensor enter(const Tensor& x, const std::function<Tensor()>& function);
 
+  // For Layer: what `copy` makes of this module, which is of class `self` unless a class derived from it forgot a clone() of its
+  // own.
+  ModulePtr checked_copy(const std::type_info& self, const std::function<ModulePtr()>& copy) const;
+
  private:
+  struct Run;
+  struct Turn;
+  struct ChildEntry {
+    std::string name;
+    uint64_t id;
+    ModulePtr module;
+  };
+
   void check_new(const std::string& name) const;
+  uint64_t register_child(const std::string& name, ModulePtr child);
+  bool has_child(const std::string& name) const;
+  Module& registered(uint64_t id, size_t index) const;
+  bool contains(const Module& module) const;
+  // What it is to be inside forward (running.cpp).
+  bool runs_now() const;
+  void check_belongs(bool runs) const;
+  void check_may_be_used() const;
+  void check_leaves(const Tensor& x, const Tensor& y, uint64_t mark) const;
   void set_path(const std::string& path);
   std::string below(const Module& module) const;  // its path from here
 
   std::vector<Parameter> parameters_;
   std::map<std::string, Tensor> derived_;
   std::vector<std::pair<std::string, Tensor>> buffers_;
-  std::vector<std::pair<std::string, ModulePtr>> children_;
+  std::vector<ChildEntry> children_;
   std::string path_;
   bool training_ = true;
+  bool moved_ = false;    // to another module
+  bool ran_ = false;      // ever
+  bool trained_ = false;  // ran for a gradient
 };
 
 // Has a tree in evaluation mode for as long as it lives; then each module's own mode is back.
@@ -149,11 +199,14 @@ class Evaluating {
   std::vector<std::pair<Module*, bool>> before_;
 };
 
-// Base of a concrete module: class Scale : public Layer<Scale> { ... }. Gives it clone(), by its copy constructor.
+// Base of a concrete module: class Scale : public Layer<Scale> { ... }; of one derived from another: Layer<Scaled, Conv2d>. Gives
+// it clone(), by its copy constructor.
 template <class Self, class Base = Module> class Layer : public Base {
  public:
   using Base::Base;
-  ModulePtr clone() const override { return std::make_unique<Self>(static_cast<const Self&>(*this)); }
+  ModulePtr clone() const override {
+    return this->checked_copy(typeid(Self), [this] { return std::make_unique<Self>(static_cast<const Self&>(*this)); });
+  }
 };
 
 }  // namespace az::nn

@@ -5,14 +5,12 @@
 
 namespace az::nn {
 
-Residual::Residual(Sequential body, Sequential shortcut, bool relu) : relu_(relu) {
-  add_child("body", std::move(body));
-  add_child("shortcut", std::move(shortcut));
-}
+Residual::Residual(Sequential body, Sequential shortcut, bool relu)
+    : body_(add_child("body", std::move(body))), shortcut_(add_child("shortcut", std::move(shortcut))), relu_(relu) {}
 
 Tensor Residual::forward(const Tensor& x) {
-  auto& layers = child<Sequential>("body");
-  Tensor shortcut = child("shortcut")(x);
+  Sequential& layers = child(body_);
+  Tensor shortcut = child(shortcut_)(x);
   if (relu_ && layers.ends_in_batch_norm()) return layers.then_add_relu(x, shortcut);
   Tensor body = layers(x);
   if (!(body.shape() == shortcut.shape())) {

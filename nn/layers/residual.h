@@ -4,8 +4,8 @@
 
 namespace az::nn {
 
-// relu(body(x) + shortcut(x)), or without the relu. An empty shortcut is x itself. A batch norm that ends the body adds the shortcut
-// and bends in its own pass; observers see it with the output of the whole.
+// relu(body(x) + shortcut(x)), or without the relu. An empty shortcut is x itself. A batch norm that ends the body adds the
+// shortcut and bends in its own pass; observers see it with the output of the whole.
 class Residual : public Layer<Residual> {
  public:
   explicit Residual(Sequential body, Sequential shortcut = Sequential(), bool relu = true);
@@ -14,6 +14,7 @@ class Residual : public Layer<Residual> {
   Tensor forward(const Tensor& x) override;
 
  private:
+  Child<Sequential> body_, shortcut_;
   bool relu_;
 };
 

@@ -14,7 +14,7 @@ class Sequential : public Layer<Sequential> {
   template <std::derived_from<Module>... Layers> explicit Sequential(Layers... layers) {
     (append(std::make_unique<Layers>(std::move(layers))), ...);
   }
-  Module& append(ModulePtr layer);
+  void append(ModulePtr layer);
   // relu of the result + residual, in the pass of the batch norm that comes last; only where one does.
   Tensor then_add_relu(const Tensor& x, const Tensor& residual);
   bool ends_in_batch_norm();
@@ -29,6 +29,8 @@ class Sequential : public Layer<Sequential> {
   BatchNorm* batch_norm(size_t index);
   // residual, where there is one, is added in the pass of the batch norm that comes last, and ReLU applied.
   Tensor run(const Tensor& x, const Tensor& residual);
+
+  std::vector<Child<Module>> layers_;
 };
 
 }  // namespace az::nn

@@ -22,6 +22,7 @@ class Lent {
 }  // namespace
 
 WeightNorm::WeightNorm(ModulePtr layer) {
+  if (!layer) fail("weight_norm: the layer to wrap is null");
   const auto parameters = layer->parameters();
   const bool fits = std::any_of(parameters.begin(), parameters.end(),
                                 [](const Parameter& p) { return p.name == "weight" && p.tensor.rank() > 1; });
@@ -38,11 +39,11 @@ WeightNorm::WeightNorm(ModulePtr layer) {
   }
   add_parameter("weight_g", norms, ParameterKind::norm);
   add_parameter("weight_v", weight);
-  add_child("layer", std::move(layer));
+  layer_ = add_child("layer", std::move(layer));
 }
 
 Tensor WeightNorm::forward(const Tensor& x) {
-  Module& layer = child("layer");
+  Module& layer = child(layer_);
   const Tensor& v = parameter("weight_v");
   const Lent weight(layer, v * (parameter("weight_g") * inverse_row_norms(v)));
   return layer(x);

@@ -16,6 +16,9 @@ class WeightNorm : public Layer<WeightNorm> {
 
  protected:
   Tensor forward(const Tensor& x) override;
+
+ private:
+  Child<Module> layer_;
 };
 
 }  // namespace az::nn

@@ -39,46 +39,49 @@ struct BlockSizes {
   int64_t in, planes, stride;
 };
 
+// A convolution and the batch norm behind it.
+struct ConvNorm {
+  nn::Child<Conv2d> conv;
+  nn::Child<BatchNorm2d> norm;
+};
+
 // relu(body(x) + shortcut(x)), where body is two 3x3 convolutions, or 1x1, 3x3 and 1x1 to four times the planes.
 class Block : public nn::Layer<Block> {
  public:
-  Block(const BlockSizes& s, const Plan& plan)
-      : depth_(plan.bottleneck ? 3 : 2), stride_(s.stride), out_(plan.bottleneck ? 4 * s.planes : s.planes) {
+  Block(const BlockSizes& s, const Plan& plan) : stride_(s.stride), out_(plan.bottleneck ? 4 * s.planes : s.planes) {
     const nn::BatchNormOptions last{.zero_gamma = plan.zero_gamma};
-    add_child("conv1", conv(s.in, s.planes, plan.bottleneck ? Window{1, 1} : Window{3, s.stride}, plan));
-    add_child("bn1", BatchNorm2d(s.planes));
-    add_child("conv2", conv(s.planes, s.planes, {3, plan.bottleneck ? s.stride : 1}, plan));
-    add_child("bn2", plan.bottleneck ? BatchNorm2d(s.planes) : BatchNorm2d(out_, last));
-    if (plan.bottleneck) {
-      add_child("conv3", conv(s.planes, out_, {1, 1}, plan));
-      add_child("bn3", BatchNorm2d(out_, last));
-    }
+    const auto add = [&](const std::string& number, Conv2d conv, BatchNorm2d norm) {
+      body_.push_back({add_child("conv" + number, std::move(conv)), add_child("bn" + number, std::move(norm))});
+    };
+    add("1", conv(s.in, s.planes, plan.bottleneck ? Window{1, 1} : Window{3, s.stride}, plan), BatchNorm2d(s.planes));
+    add("2", conv(s.planes, s.planes, {3, plan.bottleneck ? s.stride : 1}, plan),
+        plan.bottleneck ? BatchNorm2d(s.planes) : BatchNorm2d(out_, last));
+    if (plan.bottleneck) add("3", conv(s.planes, out_, {1, 1}, plan), BatchNorm2d(out_, last));
     changes_ = s.stride != 1 || s.in != out_;
-    if (changes_ && !plan.pad_shortcut) {
-      add_child("downsample", nn::Sequential(conv(s.in, out_, {1, s.stride}, plan), BatchNorm2d(out_)));
-    }
+    if (changes_ && !plan.pad_shortcut)
+      downsample_ = add_child("downsample", nn::Sequential(conv(s.in, out_, {1, s.stride}, plan), BatchNorm2d(out_)));
   }
 
   int64_t out_channels() const { return out_; }
 
  protected:
   Tensor forward(const Tensor& x) override {
-    Tensor y = layer("1", x, {.relu = true});
-    if (depth_ == 3) y = layer("2", y, {.relu = true});
-    return layer(depth_ == 3 ? "3" : "2", y, {.residual = shortcut(x), .relu = true});
+    Tensor y = x;
+    for (size_t i = 0; i < body_.size(); ++i) {
+      const bool last = i + 1 == body_.size();
+      y = child(body_[i].conv).then_norm(y, child(body_[i].norm), {.residual = last ? shortcut(x) : Tensor(), .relu = true});
+    }
+    return y;
   }
 
  private:
-  Tensor layer(const std::string& number, const Tensor& x, const Conv2dThen& then) {
-    return child<Conv2d>("conv" + number).then_norm(x, child<BatchNorm2d>("bn" + number), then);
-  }
-
   Tensor shortcut(const Tensor& x) {
-    if (has_child("downsample")) return child("downsample")(x);
+    if (downsample_) return child(downsample_)(x);
     return changes_ ? subsample_pad(x, {.stride = stride_, .channels = out_}) : x;
   }
 
-  int depth_;
+  std::vector<ConvNorm> body_;
+  nn::Child<nn::Sequential> downsample_;
   int64_t stride_, out_;
   bool changes_ = false;
 };
@@ -87,8 +90,8 @@ class Block : public nn::Layer<Block> {
 class ResNet : public nn::Layer<ResNet> {
  public:
   ResNet(int64_t in_channels, const Plan& plan) : imagenet_stem_(plan.imagenet_stem) {
-    add_child("conv1", conv(in_channels, plan.width, plan.imagenet_stem ? Window{7, 2} : Window{3, 1}, plan));
-    add_child("bn1", BatchNorm2d(plan.width));
+    stem_ = {add_child("conv1", conv(in_channels, plan.width, plan.imagenet_stem ? Window{7, 2} : Window{3, 1}, plan)),
+             add_child("bn1", BatchNorm2d(plan.width))};
     int64_t channels = plan.width;
     for (size_t stage = 0; stage < plan.blocks.size(); ++stage) {
       nn::Sequential blocks;
@@ -98,23 +101,24 @@ class ResNet : public nn::Layer<ResNet> {
         channels = block->out_channels();
         blocks.append(std::move(block));
       }
-      stages_.push_back("layer" + std::to_string(stage + 1));
-      add_child(stages_.back(), std::move(blocks));
+      stages_.push_back(add_child("layer" + std::to_string(stage + 1), std::move(blocks)));
     }
-    add_child("fc", nn::Linear(channels, {.out_features = plan.classes, .init = plan.fc_init}));
+    fc_ = add_child("fc", nn::Linear(channels, {.out_features = plan.classes, .init = plan.fc_init}));
   }
 
  protected:
   Tensor forward(const Tensor& x) override {
-    Tensor y = child<Conv2d>("conv1").then_norm(x, child<BatchNorm2d>("bn1"), {.relu = true});
+    Tensor y = child(stem_.conv).then_norm(x, child(stem_.norm), {.relu = true});
     if (imagenet_stem_) y = max_pool2d(y, {.kernel = 3, .stride = 2, .padding = 1});
-    for (const std::string& stage : stages_) y = child(stage)(y);
-    return child("fc")(global_avg_pool(y));
+    for (const auto& stage : stages_) y = child(stage)(y);
+    return child(fc_)(global_avg_pool(y));
   }
 
  private:
   bool imagenet_stem_;
-  std::vector<std::string> stages_;
+  ConvNorm stem_;
+  std::vector<nn::Child<nn::Sequential>> stages_;
+  nn::Child<nn::Linear> fc_;
 };
 
 int64_t image_channels(const Shape& input) {

@@ -1,0 +1,404 @@
+// Layers of one's own: what the natural style is, and what is refused because it would go wrong in silence.
+#include <doctest/doctest.h>
+
+#include <optional>
+#include <stdexcept>
+
+#include "core/autograd.h"
+#include "core/ops/create.h"
+#include "core/ops/elementwise.h"
+#include "core/ops/matmul.h"
+#include "core/ops/reduce.h"
+#include "core/random.h"
+#include "nn/layers/activations.h"
+#include "nn/layers/batch_norm.h"
+#include "nn/layers/conv2d.h"
+#include "nn/layers/dropout.h"
+#include "nn/layers/linear.h"
+#include "nn/layers/sequential.h"
+#include "nn/layers/weight_norm.h"
+#include "tests/compare.h"
+
+using namespace az;
+using nn::Linear;
+using test::error_of;
+using test::has;
+
+namespace {
+
+std::vector<double> values(const Tensor& t) { return t.to_vector<double>(); }
+
+// The style that nn/README.md shows: handles as members, one of them empty, some in a list.
+class Mlp : public nn::Layer<Mlp> {
+ public:
+  explicit Mlp(bool with_bias = false) {
+    for (int i = 0; i < 2; ++i) hidden_.push_back(add_child("hidden" + std::to_string(i), Linear(3, {.out_features = 3})));
+    if (with_bias) shift_ = add_child("shift", Linear(3, {.out_features = 2}));
+  }
+  Tensor features(const Tensor& x) { return relu(child(hidden_[1])(relu(child(hidden_[0])(x)))); }
+
+ protected:
+  Tensor forward(const Tensor& x) override {
+    const Tensor y = child(out_)(features(x));
+    return shift_ ? y + child(shift_)(x) : y;
+  }
+
+ private:
+  nn::Child<Linear> out_ = add_child("out", Linear(3, {.out_features = 2}));
+  std::vector<nn::Child<Linear>> hidden_;
+  nn::Child<Linear> shift_;
+};
+
+// A layer made of what a test gives.
+class Own : public nn::Layer<Own> {
+ public:
+  using Function = std::function<Tensor(Own&, const Tensor&)>;
+  using nn::Module::add_buffer, nn::Module::add_child, nn::Module::add_parameter, nn::Module::buffer, nn::Module::child,
+      nn::Module::parameter;
+  explicit Own(Function f = {}) : f_(std::move(f)) {}
+
+ protected:
+  Tensor forward(const Tensor& x) override { return f_ ? f_(*this, x) : x; }
+
+ private:
+  Function f_;
+};
+
+const Tensor x = full({4, 3}, 0.5);
+
+// What is said when `net` runs x for a gradient, and under NoGrad, which must be the same.
+std::string complaint(nn::Module& net) {
+  const std::string with_gradient = error_of([&] { net(x); });
+  const NoGrad no_grad;
+  CHECK(error_of([&] { net(x); }) == with_gradient);
+  return with_gradient;
+}
+
+}  // namespace
+
+TEST_CASE("a child is kept as a handle, which means the copy's own child in a copy") {
+  seed_random(3);
+  for (bool with_shift : {false, true}) {
+    auto net = std::make_unique<Mlp>(with_shift);
+    nn::ModulePtr copy = net->clone();
+    Mlp by_value = *net, moved = std::move(by_value);
+    const auto before = values((*net)(x));
+    for (nn::Module* other : {copy.get(), static_cast<nn::Module*>(&moved)}) {
+      CHECK(values((*other)(x)) == before);
+      const NoGrad no_grad;
+      for (const Parameter& p : other->parameters()) p.tensor.fill_(0);
+      CHECK(values((*other)(x)) == std::vector<double>(8, 0));
+    }
+    CHECK(values((*net)(x)) == before);
+    CHECK(values(net->features(x)).size() == 12);  // outside of forward, too
+    net.reset();
+    CHECK(values((*copy)(x)) == std::vector<double>(8, 0));
+    CHECK(copy->parameters().size() == (with_shift ? 8 : 6));
+  }
+  static_assert(!std::is_convertible_v<nn::Child<Linear>, Linear&> && !std::is_pointer_v<nn::Child<Linear>>);
+  static_assert(std::is_trivially_copyable_v<nn::Child<Linear>>);
+}
+
+TEST_CASE("a handle of another module, or an empty one, is refused") {
+  Own one, two;
+  const auto fc = one.add_child("fc", Linear(3, {.out_features = 2}));
+  two.add_child("fc", Linear(3, {.out_features = 2}));
+  CHECK(&one.child(fc) == &one.module("fc"));
+  CHECK(error_of([&] { two.child(fc); }) == "Own: a Child was asked for that another module's add_child() gave");
+  CHECK(error_of([&] { Own().child(fc); }) == "Own: a Child was asked for that another module's add_child() gave");
+  CHECK(error_of([&] { one.child(nn::Child<Linear>()); }) == "Own: a Child is empty: add_child() gave it nothing");
+  CHECK(error_of([&] { one.child("fd"); }) == "Own: no child fd");
+}
+
+TEST_CASE("a layer that was not registered is an error at the first forward, naming both") {
+  struct Plain : nn::Layer<Plain> {
+    Tensor forward(const Tensor& in) override { return fc(in); }
+    Linear fc{3, {.out_features = 2}};
+  } plain;
+  const std::string refusal =
+      "Plain runs Linear, which was not registered with it, so that its weight, bias would not be trained, saved or copied; keep "
+      "the nn::Child<Linear> that add_child(\"name\", ...) gives as a member, and run child(member)(x). One that is to stay as "
+      "it "
+      "is, freeze or run under NoGrad";
+  CHECK(complaint(plain) == refusal);
+  Own outer;
+  outer.add_child("inner", Plain());
+  CHECK(error_of([&] { outer.module("inner")(x); }) == "inner: " + refusal);
+
+  // State that is not trained gets lost as well.
+  struct Statistics : nn::Layer<Statistics> {
+    Tensor forward(const Tensor& in) override { return norm(in); }
+    nn::BatchNorm1d norm{3, {.affine = false}};
+  } statistics;
+  CHECK(complaint(statistics)
+            .starts_with("Statistics runs BatchNorm1d, which was not registered with it, so that its "
+                         "running_mean, running_var would not be"));
+}
+
+TEST_CASE("a layer without state need not be registered: it takes the mode of who runs it") {
+  struct Plain : nn::Layer<Plain> {
+    Tensor forward(const Tensor& in) override { return relu(dropout(in)); }
+    nn::Dropout dropout{{.probability = 0.5}};
+    nn::ReLU relu;
+  } plain;
+  seed_random(1);
+  const Tensor ones_in = ones({1000});
+  CHECK(values(plain(ones_in)) != values(ones_in));
+  plain.eval();
+  CHECK(values(plain(ones_in)) == values(ones_in));
+  plain.train();
+  CHECK(values(plain(ones_in)) != values(ones_in));
+}
+
+TEST_CASE("a frozen teacher, and one under NoGrad, is nobody's mistake") {
+  auto teacher = std::make_shared<nn::Sequential>(Linear(3, {.out_features = 3}), nn::BatchNorm1d(3));
+  Own under_no_grad([teacher](Own&, const Tensor& in) {
+    NoGrad no_grad;
+    return (*teacher)(in);
+  });
+  CHECK(complaint(under_no_grad) == "no error");
+  Own frozen([teacher](Own&, const Tensor& in) { return (*teacher)(in); });
+  CHECK(has(complaint(frozen),
+            "Own runs Sequential, which was not registered with it, so that its 0.weight, 0.bias, 1.weight, ..."));
+  teacher->freeze("*");
+  teacher->eval();
+  CHECK(complaint(frozen) == "no error");
+  CHECK_FALSE(teacher->training());  // its mode is its owner's to set
+  // Observers are not part of the forward that they watch.
+  struct Compare : nn::Observer {
+    Linear other{3, {.out_features = 2}};
+    void after(const nn::Module&, const Tensor& in, const Tensor&) override { other(in); }
+  } compare;
+  nn::Observe observe(compare);
+  CHECK(complaint(frozen) == "no error");
+}
+
+TEST_CASE("a pointer to a child of one's own is found out in the copy, which would run the original's") {
+  struct Kept : nn::Layer<Kept> {
+    Kept() {
+      add_child("fc", Linear(3, {.out_features = 2}));
+      fc = &child("fc");
+    }
+    Tensor forward(const Tensor& in) override { return (*fc)(in); }
+    nn::Module* fc;
+  } kept;
+  CHECK(complaint(kept) == "no error");
+  const nn::ModulePtr copy = kept.clone();
+  CHECK(complaint(*copy) ==
+        "Kept uses Linear \"fc\", of another network: to a copy of Kept, a pointer, a reference or a captured `this` still means "
+        "the original's; keep the nn::Child<Linear> that add_child(\"name\", ...) gives as a member, and run child(member)(x)");
+}
+
+TEST_CASE("a lambda that captured `this` is found out in the copy: of children, parameters and buffers") {
+  for (const int what : {0, 1, 2}) {
+    CAPTURE(what);
+    Own net([](Own& self, const Tensor& in) { return self.child("act")(in); });
+    net.add_child("fc", Linear(3, {.out_features = 2}));
+    net.add_parameter("scale", ones({3}));
+    net.add_buffer("shift", ones({3}));
+    net.add_child("act", Own([&net, what](Own&, const Tensor& in) {
+                    if (what == 0) return net.child("fc")(in);
+                    return what == 1 ? in * net.parameter("scale") : in + net.buffer("shift");
+                  }));
+    CHECK(complaint(net) == "no error");
+    const nn::ModulePtr copy = net.clone();
+    CHECK(has(complaint(*copy), "of another network: to a copy of Own, a pointer, a reference or a captured `this` still means"));
+  }
+}
+
+TEST_CASE("a tensor that needs a gradient and is no parameter is an error at the first forward for one, naming op and module") {
+  const Tensor stray = ones({3}).set_requires_grad();
+  Own inner([stray](Own&, const Tensor&in) { return in * stray; }),
+      net([](Own&self, const Tensor&in) { return self.child("inner")(in); });
+  net.add_child("inner", std::move(inner));
+  const std::string refusal =
+      "inner: mul: takes f32 [3], which needs a gradient and is no parameter of Own: nothing would train, save or copy it. In a "
+      "layer, add_parameter() it in the constructor and take parameter(name) in forward, as a member is not followed by clone() "
+      "and to(); an input, clone() before the call";
+  CHECK(error_of([&] { net(x); }) == refusal);
+  CHECK(error_of([&] { net(x); }) == refusal);
+
+  // An input may need a gradient, and so may what it was made of.
+  Own plain;
+  plain.add_child("fc", Linear(3, {.out_features = 2}));
+  CHECK(error_of([&] { plain(x.clone().set_requires_grad()); }) == "no error");
+  const Tensor prompt = ones({3}).set_requires_grad(), made = prompt.clone();
+  Own conditioned([made](Own&, const Tensor& in) { return in + made; });
+  CHECK(error_of([&] { conditioned(x * prompt); }) == "no error");
+}
+
+TEST_CASE("a tensor kept in a member beside its registration is found out: by clone(), in a copy, after to()") {
+  struct Kept : nn::Layer<Kept> {
+    explicit Kept(bool as_buffer) : tensor(ones({3})) {
+      as_buffer ? add_buffer("scale", tensor) : add_parameter("scale", tensor);
+    }
+    Tensor forward(const Tensor& in) override { return in * tensor.to(in.dtype()); }
+    Tensor tensor;
+  };
+  for (bool as_buffer : {false, true}) {
+    Kept kept(as_buffer);
+    kept(x);
+    CHECK(
+        error_of([&] { kept.clone(); }) ==
+        "Kept: a member keeps the tensor of \"scale\", which a copy would share with its original; take it by parameter(name) or "
+        "buffer(name) in forward instead");
+    CHECK(error_of([&] { nn::Sequential(Kept(as_buffer)).clone(); }).starts_with("0: Kept: a member keeps the tensor of"));
+  }
+  Kept kept(false), copy = kept;
+  CHECK(has(error_of([&] { copy(x); }), "mul: takes f32 [3], which needs a gradient and is no parameter of Kept"));
+  kept(x);
+  kept.to(DType::f64);
+  CHECK(has(error_of([&] { kept(x.to(DType::f64)); }), "takes f32 [3], which needs a gradient and is no parameter of Kept"));
+  // Others may hold the tensors: optimizers do.
+  Mlp net;
+  const auto held = net.parameters();
+  const auto state = net.state();
+  CHECK(error_of([&] { net.clone(); }) == "no error");
+}
+
+TEST_CASE("a hook on a parameter, which a copy would lose, is found out by clone() and to()") {
+  Own net([](Own& self, const Tensor& in) { return in * self.parameter("scale"); });
+  net.add_parameter("scale", ones({3}));
+  net.parameters()[0].tensor.register_hook([](const Tensor& g) { return g * 2; });
+  const std::string refusal =
+      "Own: the parameter \"scale\" has a hook, which its copy would not have; in forward, give it to a tensor made there, such "
+      "as "
+      "parameter(name).clone()";
+  CHECK(error_of([&] { net.clone(); }) == refusal);
+  CHECK(error_of([&] { net.to(DType::f64); }) == refusal);
+  sum(net(x)).backward();
+  CHECK(values(net.parameters()[0].tensor.grad()) == std::vector<double>(3, 4));
+  // As the remedy says.
+  Own hooked([](Own& self, const Tensor& in) {
+    const Tensor scale = self.parameter("scale").clone();
+    if (scale.requires_grad()) scale.register_hook([](const Tensor& g) { return g * 2; });
+    return in * scale;
+  });
+  hooked.add_parameter("scale", ones({3}));
+  const nn::ModulePtr copy = hooked.clone();
+  sum((*copy)(x)).backward();
+  CHECK(values(copy->parameters()[0].tensor.grad()) == std::vector<double>(3, 4));
+}
+
+TEST_CASE("two names for one tensor are an error at the first forward for a gradient") {
+  const Tensor shared = ones({3, 3});
+  Own net([](Own& self, const Tensor& in) { return matmul(matmul(in, self.parameter("a")), self.parameter("b")); });
+  net.add_parameter("a", shared);
+  net.add_parameter("b", shared);
+  CHECK(error_of([&] { net(x); }) == "Own: \"a\" and \"b\" are one tensor, which a copy would make two of");
+}
+
+TEST_CASE("registration: what cannot be registered is refused, naming layer and name") {
+  Own net;
+  CHECK(error_of([&] { net.add_child("fc", nn::ModulePtr()); }) == "Own: the child \"fc\" is null");
+  for (const auto& [name, why] : std::vector<std::pair<std::string, std::string>>{{"", "it is empty"},
+                                                                                  {"a.b", "it has a \".\""},
+                                                                                  {"a/b", "it has a \"/\""},
+                                                                                  {"a\n", "it has a control character"},
+                                                                                  {"\xff", "it is not UTF-8"}}) {
+    CHECK(has(error_of([&, &n = name] { net.add_parameter(n, ones({1})); }), why));
+    CHECK(has(error_of([&, &n = name] { net.add_buffer(n, ones({1})); }), why));
+    CHECK(has(error_of([&, &n = name] { net.add_child(n, nn::ReLU()); }), why));
+  }
+  CHECK(has(error_of([&] { net.add_buffer("__metadata__", ones({1})); }), "\"__metadata__\" cannot be a name"));
+  net.add_parameter("w", ones({1}));
+  CHECK(error_of([&] { net.add_child("w", nn::ReLU()); }) == "Own: there is a w already");
+  CHECK(error_of([&] { net.add_parameter("i", Tensor::of<int64_t>({1}, {1})); }).starts_with("Own: parameter \"i\": "));
+  CHECK(error_of([&] { net.add_parameter("made", ones({1}) * net.parameter("w")); }).starts_with("Own: parameter \"made\": "));
+  CHECK(error_of([&] { net.add_buffer("b", net.parameter("w")); }).starts_with("Own: buffer \"b\" (f32 [1]) needs a gradient"));
+  CHECK(net.state().size() == 1);
+  CHECK(error_of([] { nn::WeightNorm(nullptr); }) == "weight_norm: the layer to wrap is null");
+}
+
+TEST_CASE("registration: a module has one place") {
+  auto* fc = new Linear(3, {.out_features = 2});
+  Own one, two;
+  one.add_child("fc", nn::ModulePtr(fc));
+  CHECK(error_of([&] { two.add_child("other", nn::ModulePtr(fc)); }) ==
+        "Own: the child \"other\" is registered already, as \"fc\"; give each layer one of its own, as by clone()");
+  CHECK(two.modules().size() == 1);
+  CHECK(error_of([&] { two.add_child("other", one.module("fc").clone()); }) == "no error");
+}
+
+TEST_CASE("registration: in forward, or after a forward for a gradient, it would come too late for the optimizer") {
+  Own lazy([](Own& self, const Tensor& in) {
+    self.add_child("fc", Linear(3, {.out_features = 2}));
+    return self.child("fc")(in);
+  });
+  CHECK(complaint(lazy).starts_with("Own: \"fc\" is registered in forward; an optimizer made before would not know of it. "));
+  nn::Sequential grown;
+  grown.append(std::make_unique<Linear>(3, nn::LinearOptions{.out_features = 2}));
+  {
+    NoGrad no_grad;
+    grown(x);  // as to find out the shape
+  }
+  grown.append(std::make_unique<nn::ReLU>());
+  grown(x);
+  const auto more = [](nn::Sequential& net) { return error_of([&] { net.append(std::make_unique<nn::ReLU>()); }); };
+  CHECK(more(grown).starts_with("Sequential: \"2\" is registered after a forward for a gradient; "));
+  nn::Sequential copy = grown;
+  CHECK(more(copy) == "no error");
+}
+
+TEST_CASE("a module that was moved from says so") {
+  Linear from(3, {.out_features = 2});
+  const Linear to = std::move(from);
+  CHECK(error_of([&] { from(x); }) == "Linear: it was moved to another module, and is empty");
+  CHECK(error_of([&] { Own().add_child("fc", std::move(from)); }) == "Own: the child \"fc\" was moved from");
+  CHECK(error_of([&] { from.describe(); }) == "Linear: no parameter weight");
+  // Out of a tree: its names count from where it is now.
+  Own net;
+  net.add_child("body", nn::Sequential(Linear(3, {.out_features = 2})));
+  auto& body = dynamic_cast<nn::Sequential&>(net.module("body"));
+  nn::Sequential out = std::move(body);
+  CHECK(out.parameters()[0].name == "0.weight");
+  CHECK(out.module("0").path() == "0");
+  CHECK(has(error_of([&] { body(x); }), "Sequential: it was moved to another module, and is empty"));
+}
+
+TEST_CASE("a class derived from a layer without a clone() of its own, or with one of another class, is refused as it is copied") {
+  struct Doubled : Linear {
+    using Linear::Linear;
+    Tensor forward(const Tensor& in) override { return Linear::forward(in) * 2; }
+  };
+  Doubled doubled(3, nn::LinearOptions{.out_features = 2});
+  CHECK(
+      error_of([&] { doubled.clone(); }) ==
+      "Doubled derives from Linear, whose clone() would leave out what Doubled adds; derive it from nn::Layer<Doubled, Linear>");
+  struct Wrong : nn::Module {
+    bool null = false;
+    nn::ModulePtr clone() const override { return null ? nullptr : std::make_unique<nn::ReLU>(); }
+    Tensor forward(const Tensor& in) override { return in; }
+  };
+  for (bool null : {false, true}) {
+    Own net;
+    auto wrong = std::make_unique<Wrong>();
+    wrong->null = null;
+    net.add_child("wrong", std::move(wrong));
+    CHECK(error_of([&] { net.clone(); }) ==
+          std::string("Own: clone() of its child \"wrong\" gave ") + (null ? "null" : "ReLU") + " instead of Wrong");
+  }
+}
+
+TEST_CASE("what forward and observers throw starts with the module's path, and keeps its exit code") {
+  const auto say = [&](Own::Function f) {
+    Own root([](Own& self, const Tensor& in) { return self.child("layer1")(in); });
+    root.add_child("layer1", Own(std::move(f)));
+    return error_of([&] { root(x); });
+  };
+  CHECK(say([](Own&, const Tensor&) -> Tensor { throw std::out_of_range("index 3"); }) == "layer1: Own: index 3");
+  CHECK(say([](Own&, const Tensor&) -> Tensor { throw 42; }) == "layer1: Own: threw a value of type int");
+  CHECK(say([](Own&, const Tensor&) -> Tensor { throw Error("bad input"); }) == "layer1: bad input");
+  CHECK(say([](Own&, const Tensor& in) { return in + ones({7}); }).starts_with("layer1: add: "));
+  CHECK(say([](Own&, const Tensor&) { return Tensor(); }) == "layer1: Own: forward gave an undefined tensor");
+  Own root([](Own&, const Tensor&) -> Tensor { throw DataError("gone"); });
+  CHECK_THROWS_WITH_AS(root(x), "gone", DataError);
+  Own alone([](Own&, const Tensor&) -> Tensor { throw std::runtime_error("no"); });
+  CHECK(error_of([&] { alone(x); }) == "Own: no");
+
+  struct Watch : nn::Observer {
+    void after(const nn::Module&, const Tensor&, const Tensor&) override { throw std::runtime_error("seen enough"); }
+  } watch;
+  nn::Observe observe(watch);
+  CHECK(say([](Own&, const Tensor& in) { return in; }) == "layer1: observer Watch: seen enough");
+}

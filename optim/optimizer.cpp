@@ -1,39 +1,15 @@
 #include "optim/optimizer.h"
 
 #include <algorithm>
-#include <cstring>
 #include <map>
 #include <set>
 
 #include "core/error.h"
-#include "core/names.h"
 #include "core/ops/create.h"
+#include "optim/guarded_gradient.h"
 #include "optim/norm_control.h"
 
 namespace az::optim {
-namespace {
-
-// Tells whether a gradient was written to: by its version, and in debug builds by its bytes, for what writes past mutable_data().
-class GuardedGradient {
- public:
-  explicit GuardedGradient(const Tensor& gradient) : gradient_(gradient), version_(gradient.storage()->version()) {
-#ifndef NDEBUG
-    before_ = gradient.detach().clone();
-#endif
-  }
-  bool changed() const {
-    if (gradient_.storage()->version() != version_) return true;
-    return before_.defined() && std::memcmp(before_.raw(), gradient_.raw(), gradient_.storage()->bytes()) != 0;
-  }
-
- private:
-  const Tensor& gradient_;
-  uint64_t version_;
-  Tensor before_;
-};
-
-}  // namespace
-
 const char* name_of(View view) {
   switch (view) {
     case View::none: return "none";
@@ -52,16 +28,10 @@ Optimizer::Optimizer(const char* name, std::vector<Parameter> parameters, double
       slots_(std::move(slots)),
       states_(parameters_.size()) {
   if (parameters_.empty()) fail("{}: there are no parameters to train", name_);
-  // A tensor's place in state() is SLOT/NAME.
-  std::set<std::string> taken{"steps", "start_norm"};
-  for (const std::string& slot : slots_) {
-    check_name(name_ + ": slot", slot, "/");
-    if (!taken.insert(slot).second) fail("{}: a slot cannot be called \"{}\": the state has one of that name", name_, slot);
-  }
+  check_state_names();
   std::set<std::string> names;
   std::map<const void*, std::string> tensors;
   for (const Parameter& parameter : parameters_) {
-    check_name(name_ + ": parameter", parameter.name);
     if (!names.insert(parameter.name).second) fail("{}: two parameters are named \"{}\"", name_, parameter.name);
     if (!parameter.tensor.defined()) fail("{}: \"{}\" is an undefined tensor", name_, parameter.name);
     const auto [same, is_new] = tensors.emplace(parameter.tensor.storage().get(), parameter.name);

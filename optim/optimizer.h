@@ -77,6 +77,7 @@ class Optimizer {
   virtual double equilibrium_angle(const Group&, const UpdateInfo& /*info*/) const { return NAN; }
 
  private:
+  void check_state_names() const;
   // update(), and what the group asks for beyond it.
   UpdateInfo move(Parameter& parameter, const Tensor& gradient, const Group& group, ParameterState& state);
 

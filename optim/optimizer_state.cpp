@@ -1,6 +1,7 @@
 #include <set>
 
 #include "core/error.h"
+#include "core/names.h"
 #include "optim/optimizer.h"
 
 namespace az::optim {
@@ -9,6 +10,16 @@ namespace {
 Tensor scalar(int64_t value) { return Tensor::of<int64_t>({}, {value}); }
 
 }  // namespace
+
+// A tensor's name there is SLOT/NAME.
+void Optimizer::check_state_names() const {
+  std::set<std::string> taken{"steps", "start_norm"};
+  for (const std::string& slot : slots_) {
+    check_name(name_ + ": slot", slot, "/");
+    if (!taken.insert(slot).second) fail("{}: a slot cannot be called \"{}\": the state has one of that name", name_, slot);
+  }
+  for (const Parameter& parameter : parameters_) check_name(name_ + ": parameter", parameter.name);
+}
 
 std::map<std::string, Tensor> Optimizer::state() const {
   std::map<std::string, Tensor> result{{"steps", scalar(steps_)}};

@@ -24,12 +24,12 @@ class Lent {
 WeightNorm::WeightNorm(ModulePtr layer) {
   if (!layer) fail("weight_norm: the layer to wrap is null");
   const auto parameters = layer->parameters();
-  const bool fits = std::any_of(parameters.begin(), parameters.end(),
-                                [](const Parameter& p) { return p.name == "weight" && p.tensor.rank() > 1; });
-  if (!fits) {
+  const auto found = std::find_if(parameters.begin(), parameters.end(),
+                                  [](const Parameter& p) { return p.name == "weight" && p.tensor.rank() > 1; });
+  if (found == parameters.end()) {
     fail("weight_norm: {} has no weight of two or more dimensions; wrap a conv2d or linear layer", layer->describe());
   }
-  const Tensor weight = layer->derive_parameter("weight").clone();
+  const Tensor weight = found->tensor.detach().clone();
   const Tensor norms = row_norms(weight);
   if (min(norms).item() == 0) {
     fail(
@@ -37,6 +37,7 @@ WeightNorm::WeightNorm(ModulePtr layer) {
         "\"zeros\"",
         layer->describe());
   }
+  layer->derive_parameter("weight");
   add_parameter("weight_g", norms, ParameterKind::norm);
   add_parameter("weight_v", weight);
   layer_ = add_child("layer", std::move(layer));

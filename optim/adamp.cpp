@@ -6,6 +6,7 @@ namespace az::optim {
 namespace {
 
 struct Coefficients {
+  double stay;       // 0: only the step is left
   double lr, decay;  // lr is bias-corrected; decay is the raw lr * weight_decay
   double beta1, beta2;
   double along, ahead;  // d = (along m + ahead g) / (root sqrt(v) + eps)
@@ -31,8 +32,10 @@ template <class T> [[gnu::always_inline]] inline RowSums direct(const Coefficien
 
 template <class T> [[gnu::always_inline]] inline void move(const Coefficients& c, const Row<T>& row, Removal removal) {
   const auto [n, p, g, m, v] = row;
-  const T lr = T(c.lr), decay = T(c.decay * removal.decay_ratio), radial = T(removal.radial);
-  for (int64_t i = 0; i < n; ++i) p[i] -= lr * (direction(c, g[i], m[i], v[i]) - radial * p[i]) + decay * p[i];
+  const T stay = T(c.stay), lr = T(c.lr), decay = T(c.decay * removal.decay_ratio);
+  const T along = T(removal.along), per_norm = T(removal.per_norm);
+  for (int64_t i = 0; i < n; ++i)
+    p[i] = stay * p[i] - (lr * (direction(c, g[i], m[i], v[i]) - along * (per_norm * p[i])) + decay * p[i]);
 }
 
 // Coefficients by value: written f64 weights could alias a reference.
@@ -44,12 +47,12 @@ AZ_MULTIVERSION void move_any(Coefficients c, const Row<double>& row, Removal re
 }  // namespace
 
 Adamp::Adamp(std::vector<Parameter> parameters, const AdampOptions& options)
-    : Optimizer("adamp", std::move(parameters), options.lr, options.weight_decay, options.groups, {"exp_avg", "exp_avg_sq"}),
-      options_(checked("adamp", options)) {}
+    : Optimizer("adamp", std::move(parameters), options, {"exp_avg", "exp_avg_sq"}), options_(options) {}
 
 UpdateInfo Adamp::update(Parameter& parameter, const Tensor& gradient, const Group& group, ParameterState& state) {
   const double beta1 = options_.betas[0], beta2 = options_.betas[1], t = double(state.step);
-  const Coefficients c{.lr = group.lr / (1 - std::pow(beta1, t)),
+  const Coefficients c{.stay = group.step_only ? 0.0 : 1.0,
+                       .lr = group.lr / (1 - std::pow(beta1, t)),
                        .decay = group.lr * group.weight_decay,
                        .beta1 = beta1,
                        .beta2 = beta2,
@@ -59,12 +62,14 @@ UpdateInfo Adamp::update(Parameter& parameter, const Tensor& gradient, const Gro
                        .eps = options_.eps};
   const ProjectionOptions projection{
       .delta = options_.delta, .wd_ratio = options_.wd_ratio, .eps = options_.eps, .when = options_.projection};
-  return with_type(gradient.dtype(), [&](auto zero) {
+  UpdateInfo info = with_type(gradient.dtype(), [&](auto zero) {
     const auto all = whole<decltype(zero)>(parameter, gradient, state);
     return projected_update(
         gradient.shape(), projection, [&](int64_t begin, int64_t n) { return direct_any(c, all.part(begin, n)); },
         [&](int64_t begin, int64_t n, Removal removal) { move_any(c, all.part(begin, n), removal); });
   });
+  info.step_only = group.step_only;
+  return info;
 }
 
 double Adamp::equilibrium_angle(const Group& group, const UpdateInfo& info) const {

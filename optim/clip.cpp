@@ -25,20 +25,18 @@ template <class T, class F> void map_grad(const Tensor& tensor, const F& f) {
 
 double clip_grad_norm(const std::vector<Parameter>& parameters, double max_norm) {
   if (!(max_norm > 0)) fail("clip_grad_norm: max_norm must be more than 0, got {}", max_norm);
-  double total = 0;
+  double norm = 0;
   for (const auto& [name, tensor, kind] : parameters) {
-    if (!tensor.grad().defined()) continue;
-    const double norm = norm_of(tensor.grad());
-    total += norm * norm;
+    if (tensor.grad().defined()) norm = std::hypot(norm, norm_of(tensor.grad()));
   }
-  const double norm = std::sqrt(total), factor = max_norm / (norm + 1e-6);
+  const double factor = max_norm / (norm + 1e-6);
   if (factor >= 1) return norm;
   for (const auto& [name, tensor, kind] : parameters) {
     if (!tensor.grad().defined()) continue;
     if (tensor.dtype() == DType::f64)
       map_grad<double>(tensor, [&](double g) { return g * factor; });
     else
-      map_grad<float>(tensor, [scale = float(factor)](float g) { return g * scale; });
+      map_grad<float>(tensor, [factor](float g) { return float(g * factor); });
   }
   return norm;
 }

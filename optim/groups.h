@@ -45,6 +45,9 @@ struct Group {
   bool frozen = false;
   double trust_ratio = 0;         // 0: steps keep their length
   int64_t renormalize_every = 0;  // 0: never
+  // For one update under a trust ratio: the step is to replace the weight (0 - step for weight - step), so that no bit of it is
+  // lost to a large weight.
+  bool step_only = false;
 };
 
 // One Group a parameter. Throws ConfigError on a group that selects nothing, and where none is left to train.

@@ -39,9 +39,10 @@ template <class T> Row<T> whole(const Parameter& parameter, const Tensor& gradie
 // Calls f with a zero of the type, which is f32 or f64.
 template <class F> auto with_type(DType type, const F& f) { return type == DType::f64 ? f(double{}) : f(float{}); }
 
-// Sums of products of a weight p, its gradient g and a direction d.
+// Sums of products of a weight p, its gradient g and a direction d. In long double, as a double does not hold the squares of all
+// doubles.
 struct RowSums {
-  double pg = 0, gg = 0, pp = 0, pd = 0;
+  long double pg = 0, gg = 0, pp = 0, pd = 0;
   void operator+=(const RowSums& other) {
     pg += other.pg;
     gg += other.gg;
@@ -50,12 +51,17 @@ struct RowSums {
   }
 };
 
-// In double, in an order fixed by n alone: by lanes, so that they fill a vector register.
+// A type that holds the squares of a T, and their sum, without loss to speak of.
+template <class T> struct WiderOf { using type = double; };
+template <> struct WiderOf<double> { using type = long double; };
+template <class T> using Wider = typename WiderOf<T>::type;
+
+// In the wider type, in an order fixed by n alone: by lanes, so that they fill a vector register.
 template <class T> [[gnu::always_inline]] inline RowSums row_sums(int64_t n, const T* p, const T* g, const T* d) {
   constexpr int lanes = 16;
-  double pg[lanes] = {}, gg[lanes] = {}, pp[lanes] = {}, pd[lanes] = {};
+  Wider<T> pg[lanes] = {}, gg[lanes] = {}, pp[lanes] = {}, pd[lanes] = {};
   auto add = [&](int lane, int64_t i) __attribute__((always_inline)) {
-    const double x = p[i], y = g[i], z = d[i];
+    const Wider<T> x = p[i], y = g[i], z = d[i];
     pg[lane] += x * y;
     gg[lane] += y * y;
     pp[lane] += x * x;

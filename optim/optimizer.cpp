@@ -86,15 +86,24 @@ void Optimizer::step(StepObserver* observer) {
 UpdateInfo Optimizer::move(Parameter& parameter, const Tensor& gradient, const Group& group, ParameterState& state) {
   const Tensor& weight = parameter.tensor;
   if (group.renormalize_every && state.step == 1) state.start_norm = norm_of(weight);
-  const Tensor before = group.trust_ratio > 0 ? weight.detach().clone() : Tensor();
-  Group moving = group;
-  if (group.trust_ratio > 0)
-    moving.lr = lr_to_scale(group.lr, weight, gradient, state.tensors.empty() ? Tensor() : state.tensors.front());
-  UpdateInfo info = update(parameter, gradient, moving, state);
+  UpdateInfo info =
+      group.trust_ratio > 0 ? scaled_update(parameter, gradient, group, state) : update(parameter, gradient, group, state);
   info.lr = group.lr;
-  if (group.trust_ratio > 0) scale_step(weight, before, group.lr * group.trust_ratio);
   if (group.renormalize_every && state.step % group.renormalize_every == 0) scale_to_norm(weight, state.start_norm);
   if (group.trust_ratio == 0 && !group.renormalize_every) info.equilibrium_angle = equilibrium_angle(group, info);
+  return info;
+}
+
+// The step for a learning rate of 1 is made on a copy of the weight, then scaled: the scale makes up for that rate.
+UpdateInfo Optimizer::scaled_update(const Parameter& parameter, const Tensor& gradient, const Group& group,
+                                    ParameterState& state) {
+  Parameter copy{parameter.name, parameter.tensor.detach().clone(), parameter.kind};
+  Group moving = group;
+  moving.lr = 1;
+  moving.step_only = true;
+  const UpdateInfo info = update(copy, gradient, moving, state);
+  if (!info.step_only) copy.tensor.add_(parameter.tensor.detach(), -1);
+  take_step(parameter.tensor, copy.tensor, {.lr = group.lr, .trust_ratio = group.trust_ratio});
   return info;
 }
 

@@ -23,6 +23,7 @@ struct UpdateInfo {
   double eps = 1e-8;            // which the denominator of the cosines is at least
   double decay_ratio = 1;       // factor on weight decay
   double lr = 0;                // of this parameter
+  bool step_only = false;       // the update did as Group::step_only asked
   // Radians a step that a scale-invariant weight's direction turns once its norm has settled, if all steps are as this one
   // (equilibrium.h); NaN where it does not settle or nothing is known.
   double equilibrium_angle = NAN;
@@ -41,6 +42,11 @@ struct ParameterState {
   std::vector<Tensor> tensors;  // one a slot, shaped like the parameter, zero before the first update
   double start_norm = NAN;      // of the parameter before its first update, where its group renormalizes it
 };
+
+// The same options, held to the rules that JSON is held to. Throws ConfigError, the path starting with `name`.
+template <class Options> Options checked(const char* name, const Options& options) {
+  return config::parse<Options>(config::to_value(options), name);
+}
 
 // Owns the groups, the step counts and the state of a list of parameters; a subclass says how one parameter moves.
 class Optimizer {
@@ -67,11 +73,18 @@ class Optimizer {
 
  protected:
   // `name` is for messages; `slots` names the tensors kept for each parameter: no two alike, without slashes, none "steps" or
-  // "start_norm". Parameters are f32 or f64. Those whose group says so are frozen at once.
+  // "start_norm". Parameters are f32 or f64. Those whose group says so are frozen once all is found right; where it is not, this
+  // throws and no parameter has changed.
+  template <class Options>
+  Optimizer(const char* name, std::vector<Parameter> parameters, const Options& options, std::vector<std::string> slots)
+      : Optimizer(name, std::move(parameters), checked(name, options).lr, options.weight_decay, options.groups,
+                  std::move(slots)) {}
+  // The same for options that have been checked.
   Optimizer(const char* name, std::vector<Parameter> parameters, double lr, double weight_decay,
             const std::vector<GroupOptions>& groups, std::vector<std::string> slots);
 
-  // Moves one parameter. `group` has its learning rate and weight decay for this step. Writing to the gradient is an error.
+  // Moves one parameter. `group` has its learning rate and weight decay for this step, which is in proportion to that rate. An
+  // update that does not know of Group::step_only may move the weight as ever. Writing to the gradient is an error.
   virtual UpdateInfo update(Parameter& parameter, const Tensor& gradient, const Group& group, ParameterState& state) = 0;
   // What UpdateInfo::equilibrium_angle becomes, after the update that `info` tells of.
   virtual double equilibrium_angle(const Group&, const UpdateInfo& /*info*/) const { return NAN; }
@@ -80,6 +93,8 @@ class Optimizer {
   void check_state_names() const;
   // update(), and what the group asks for beyond it.
   UpdateInfo move(Parameter& parameter, const Tensor& gradient, const Group& group, ParameterState& state);
+  // The same under a trust ratio, without renormalizing.
+  UpdateInfo scaled_update(const Parameter& parameter, const Tensor& gradient, const Group& group, ParameterState& state);
 
   std::string name_;
   std::vector<Parameter> parameters_;
@@ -89,10 +104,5 @@ class Optimizer {
   std::vector<ParameterState> states_;
   int64_t steps_ = 0;
 };
-
-// The same options, held to the rules that JSON is held to. Throws ConfigError, the path starting with `name`.
-template <class Options> Options checked(const char* name, const Options& options) {
-  return config::parse<Options>(config::to_value(options), name);
-}
 
 }  // namespace az::optim

@@ -8,13 +8,9 @@ namespace {
 // Rows to hand to one thread at least, so that a hand-over is worth its while.
 int64_t rows_at_once(int64_t length) { return std::max<int64_t>(1, 16384 / std::max<int64_t>(1, length)); }
 
-double cosine(const RowSums& sums, double eps) {
-  return std::abs(sums.pg) / std::max(std::sqrt(sums.gg) * std::sqrt(sums.pp), eps);
-}
-
-double radial(const RowSums& sums, double eps) {
-  const double norm = std::sqrt(sums.pp) + eps;
-  return sums.pd / (norm * norm);
+Removal removal(const RowSums& sums, double eps, double decay_ratio) {
+  const long double per_norm = 1 / (std::sqrt(sums.pp) + eps);
+  return {.along = double(sums.pd * per_norm), .per_norm = double(per_norm), .decay_ratio = decay_ratio};
 }
 
 View view_to_project(const ProjectionOptions& options, const UpdateInfo& info, int64_t length, int64_t count) {
@@ -26,6 +22,11 @@ View view_to_project(const ProjectionOptions& options, const UpdateInfo& info, i
 }
 
 }  // namespace
+
+double clamped_cosine(const RowSums& sums, double eps) {
+  const auto clamped = [eps](long double square) { return std::max(std::sqrt(square), static_cast<long double>(eps)); };
+  return double(std::abs(sums.pg) / clamped(sums.gg) / clamped(sums.pp));
+}
 
 UpdateInfo projected_update(const Shape& shape, const ProjectionOptions& options, const Direct& direct, const Move& move) {
   const bool projectable = shape.rank() > 1;
@@ -44,20 +45,20 @@ UpdateInfo projected_update(const Shape& shape, const ProjectionOptions& options
     info.channel_cosine = 0;
     info.eps = options.eps;
     for (const RowSums& row : sums) {
-      const double c = cosine(row, options.eps);
+      const double c = clamped_cosine(row, options.eps);
       if (std::isnan(c) || c > info.channel_cosine) info.channel_cosine = c;  // once NaN, stays NaN
       layer += row;
     }
-    info.layer_cosine = cosine(layer, options.eps);
+    info.layer_cosine = clamped_cosine(layer, options.eps);
     info.view = view_to_project(options, info, length, count);
     if (info.view != View::none) info.decay_ratio = options.wd_ratio;
   }
 
   parallel_for(rows, rows_at_once(length), [&](int64_t begin, int64_t end) {
     for (int64_t row = begin; row < end; ++row) {
-      const double along =
-          info.view == View::none ? 0 : radial(info.view == View::layer ? layer : sums[size_t(row)], options.eps);
-      move(row * length, length, {.radial = along, .decay_ratio = info.decay_ratio});
+      const RowSums& view = info.view == View::layer ? layer : sums[size_t(row)];
+      const Removal none{.along = 0, .per_norm = 0, .decay_ratio = info.decay_ratio};
+      move(row * length, length, info.view == View::none ? none : removal(view, options.eps, info.decay_ratio));
     }
   });
   return info;

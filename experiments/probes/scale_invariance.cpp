@@ -7,6 +7,7 @@
 
 #include "core/backend/threads.h"
 #include "core/error.h"
+#include "optim/projection.h"
 
 namespace az::experiments {
 namespace {
@@ -16,7 +17,7 @@ struct Sums {
   double ww = 0, wg = 0, gg = 0, wd = 0, dd = 0;
   void operator+=(const Sums& other) { ww += other.ww, wg += other.wg, gg += other.gg, wd += other.wd, dd += other.dd; }
   // As the projection's rule has it.
-  double cosine(double eps) const { return std::abs(wg) / std::max(std::sqrt(ww) * std::sqrt(gg), eps); }
+  double cosine(double eps) const { return optim::clamped_cosine({.pg = wg, .gg = gg, .pp = ww}, eps); }
 };
 
 // In an order fixed by n, by lanes that fill a vector register.

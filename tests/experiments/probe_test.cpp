@@ -112,7 +112,7 @@ TEST_CASE("The recorded cosines have the eps that the optimizer's rule has, so t
   ScaleInvariance probe({.every = 1}, optimizer.parameters());
   w.set_grad(Tensor::of<double>({1, 2}, {0.01, 0}));
   const Line line = watched_step(probe, optimizer).at(0);
-  const double cosine = 3 * 0.01 / 0.5 * std::sqrt(2.0);  // ||w|| ||g|| is 0.05
+  const double cosine = 3 * 0.01 / (5 * 0.5) * std::sqrt(2.0);  // ||g|| is 0.01
   for (const char* key : {"scaled_cosine", "scaled_channel_cosine_max", "scaled_channel_cosine_mean"})
     CHECK(number(line, key) == doctest::Approx(cosine));
   CHECK(std::get<std::string>(line.at("projected")) == "channel");

@@ -51,8 +51,8 @@ inline Outcome project(const Weight& w, const Vector& g, Vector& d, const Projec
     const size_t length = view == az::optim::View::channel ? w.length() : w.size();
     double largest = 0;
     for (size_t at = 0; at < w.size(); at += length) {
-      const double lengths = norm(g, at, at + length) * norm(w.p, at, at + length);
-      largest = std::max(largest, std::fabs(dot(g, w.p, at, at + length)) / std::max(lengths, o.eps));
+      const double lengths = std::max(norm(g, at, at + length), o.eps) * std::max(norm(w.p, at, at + length), o.eps);
+      largest = std::max(largest, std::fabs(dot(g, w.p, at, at + length)) / lengths);
     }
     const double threshold = o.delta / std::sqrt(double(length));
     if (o.when == "rule") REQUIRE(std::fabs(largest / threshold - 1) > 0.02);  // off the threshold, or rounding decides

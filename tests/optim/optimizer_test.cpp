@@ -2,6 +2,8 @@
 #include "core/config/json_document.h"
 #include "core/ops/elementwise.h"
 #include "core/ops/reduce.h"
+#include "optim/adam.h"
+#include "optim/adamp.h"
 #include "optim/builtin.h"
 #include "optim/clip.h"
 #include "optim/sgd.h"
@@ -131,6 +133,35 @@ TEST_CASE("A frozen group gets no gradient and no update; a later group may exce
   CHECK(error_of([&] { from_json(R"({"type": "adam", "groups": [{"pattern": "head*", "frozen": true}]})", parameters()); },
                  Exit::config)
             .find("fits pattern \"head*\"") != std::string::npos);
+}
+
+TEST_CASE("An optimizer that is refused leaves the parameters as they were, frozen groups included") {
+  const std::vector<GroupOptions> freezing{{.pattern = "conv1.*", .frozen = true}};
+  const auto intact = [&](const std::function<void(const std::vector<Parameter>&)>& make) {
+    auto list = parameters();
+    set_gradients(list, 1);
+    CHECK_THROWS_AS(make(list), Error);
+    for (const Parameter& parameter : list) {
+      CHECK(parameter.tensor.requires_grad());
+      CHECK(parameter.tensor.grad().defined());
+    }
+  };
+  intact([&](const auto& list) { Sgd(list, {.lr = 0.1, .nesterov = true, .groups = freezing}); });
+  intact([&](const auto& list) { Sgd(list, {.lr = -1, .groups = freezing}); });
+  intact([&](const auto& list) { Sgdp(list, {.lr = 0.1, .momentum = 1, .groups = freezing}); });
+  intact([&](const auto& list) { Adam(list, {.betas = {0.9}, .groups = freezing}); });
+  intact([&](const auto& list) { AdamW(list, {.eps = -1, .groups = freezing}); });
+  intact([&](const auto& list) { Adamp(list, {.projection = "sometimes", .groups = freezing}); });
+  intact([&](const auto& list) {
+    auto groups = freezing;
+    groups.push_back({.pattern = "fc.*", .trust_ratio = -1});
+    Adam(list, {.groups = groups});
+  });
+  intact([&](const auto& list) {
+    auto twice = list;
+    twice.push_back(list[1]);
+    Adam(twice, {.groups = freezing});
+  });
 }
 
 TEST_CASE("Every optimizer takes learning rate and decay from the group, and the rate that is set") {

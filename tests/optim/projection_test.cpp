@@ -43,7 +43,7 @@ TEST_CASE("A zero gradient has cosine 0: projected, with the reduced decay") {
   CHECK(model::distance(result.weight, {0.95, 1.9, 2.85, 3.8}) < 1e-15);
 }
 
-TEST_CASE("Rows of one number have |cos| 1, so only the layer view can fire") {
+TEST_CASE("Rows of one number have |cos| 1, so only the layer view can fire, unless all are 0 or below eps") {
   Result result = step({2, 1}, {1, 1}, {1, -1});
   CHECK(result.info.channel_cosine == doctest::Approx(1));
   CHECK(result.info.layer_cosine == doctest::Approx(0));
@@ -53,6 +53,14 @@ TEST_CASE("Rows of one number have |cos| 1, so only the layer view can fire") {
   CHECK(result.info.view == View::none);
   CHECK(result.info.layer_cosine == doctest::Approx(1));
   CHECK(model::distance(result.weight, {-0.5, -0.5}) < 1e-12);
+  for (double gradient : {0.0, 1e-10}) {
+    result = step({2, 1}, {1, 1}, {gradient, -gradient});
+    CHECK(result.info.channel_cosine == doctest::Approx(gradient / 1e-8));
+    CHECK(result.info.view == View::channel);
+    CHECK(result.info.decay_ratio == 0.1);
+  }
+  result = step({2, 1}, {1, 1}, {0, 1});
+  CHECK(result.info.channel_cosine == doctest::Approx(1));
 }
 
 TEST_CASE("The cosines shown are the largest |cos(gradient, weight)| of a row") {
@@ -80,11 +88,23 @@ TEST_CASE("A NaN in any row keeps the projection from firing") {
   }
 }
 
-TEST_CASE("A tiny gradient counts as small: the cosine's denominator is at least eps") {
-  // |g| |w| = 1e-10 < eps = 1e-8 and g parallel to w: the clamped cosine is 0.01 < 0.1 / sqrt(2).
-  const Result result = step({1, 2}, {1, 0}, {1e-10, 0});
-  CHECK(result.info.channel_cosine == doctest::Approx(0.01));
-  CHECK(result.info.view == View::channel);
+// torch.nn.functional.cosine_similarity(g, w, eps=1e-8) of PyTorch 1.13 gives these cosines; that of 2020 gave 0.06 in the first.
+TEST_CASE("Each norm in the cosine is at least eps, as in the PyTorch of today") {
+  struct Case {
+    std::vector<double> weight, gradient;
+    double cosine;
+    View view;
+  };
+  for (const Case& c : {Case{{1e-4, 0}, {6e-6, 8e-6}, 0.6, View::none}, Case{{6e-6, 8e-6}, {1e-4, 0}, 0.6, View::none},
+                        Case{{1, 0}, {6e-10, 8e-10}, 0.06, View::channel}, Case{{1e3, 0}, {6e-10, 8e-10}, 0.06, View::channel},
+                        Case{{6e-10, 8e-10}, {1e3, 0}, 0.06, View::channel}, Case{{1, 0}, {1e-10, 0}, 0.01, View::channel},
+                        Case{{0, 0}, {1, 0}, 0, View::channel}}) {
+    CAPTURE(c.cosine);
+    const Result result = step({1, 2}, c.weight, c.gradient);
+    CHECK(result.info.channel_cosine == doctest::Approx(c.cosine).epsilon(1e-6));
+    CHECK(result.info.layer_cosine == doctest::Approx(c.cosine).epsilon(1e-6));
+    CHECK(result.info.view == c.view);
+  }
 }
 
 TEST_CASE("project_momentum decides whether the stored momentum is projected, except with Nesterov") {

@@ -24,10 +24,10 @@ struct DataOptions {
 
   static void fields(auto& f) {
     f("validation", &DataOptions::validation, "held out of the training set: a fraction below 1, or a number of images",
-      config::at_least(0));
+      config::at_least(0), config::share_or_count());
     f("subset", &DataOptions::subset,
       "train on so much of what remains, drawn at random: a fraction below 1, or a number of images; null: on all of it",
-      config::more_than(0));
+      config::more_than(0), config::share_or_count());
     f("split_seed", &DataOptions::split_seed, "which images are held out, and which the subset has", config::at_least(0));
     f("batch_size", &DataOptions::batch_size, "images in a batch", config::at_least(1), config::at_most(1e6));
     f("drop_last", &DataOptions::drop_last, "leave out an epoch's last training batch where it is not full");
@@ -36,7 +36,6 @@ struct DataOptions {
     f("std", &DataOptions::std, "per channel, likewise", config::more_than(0));
   }
   void validate() const {
-    if (validation >= 1 && validation != std::floor(validation)) config::invalid("validation above 1 must be a whole number");
     if (mean.has_value() != std.has_value()) config::invalid("mean and std must be given together");
   }
 };

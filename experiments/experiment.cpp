@@ -38,26 +38,10 @@ void register_builtin() {
   register_builtin_probes();
 }
 
-void ExperimentConfig::validate() const {
-  if (!plugins.empty())
-    config::invalid_option("plugins", "none is loaded by this version; link layers of your own into a program with azimuth::cli");
-  check_name(name);
-}
-
-void check_name(const std::string& name) {
-  const bool plain = std::all_of(name.begin(), name.end(), [](unsigned char c) { return c >= ' ' && c != 127 && c != '/'; });
-  if (!plain || name == "." || name == ".." || name.size() > 200)
-    config::invalid_option("name", "must be usable as the name of a folder: up to 200 bytes, no / and no control characters");
-}
-
 std::string name_or_stem(const std::string& name, const std::string& path) {
   if (!name.empty()) return name;
   std::string stem = fs::path(path).stem().string();
-  try {
-    check_name(stem);
-  } catch (const config::Invalid& error) {
-    throw ConfigError(fmt::format("{}: {}", path, error.what()));
-  }
+  if (!config::names_folder(stem)) throw ConfigError(fmt::format("{}: name: {}", path, config::not_a_folder_name));
   return stem;
 }
 

@@ -98,10 +98,11 @@ struct ExperimentConfig {
 
   static void fields(auto& f) {
     f("$schema", &ExperimentConfig::schema, "for editors: what `azimuth schema` prints");
-    f("name", &ExperimentConfig::name, "of the run folder; by default the config file's");
+    f("name", &ExperimentConfig::name, "of the run folder; by default the config file's", config::folder_name());
     f("description", &ExperimentConfig::description, "what result to expect");
     f("seed", &ExperimentConfig::seed, "of everything random", config::at_least(0));
-    f("plugins", &ExperimentConfig::plugins, "must be empty: link layers of your own into a program (azimuth::cli)");
+    f("plugins", &ExperimentConfig::plugins, "must be empty: link layers of your own into a program (azimuth::cli)",
+      config::elements(0, 0, "none is loaded by this version; link layers of your own into a program with azimuth::cli"));
     f("data", &ExperimentConfig::data, "data set, batches and augmentation", config::required());
     f("model", &ExperimentConfig::model, "network", config::required());
     f("optimizer", &ExperimentConfig::optimizer, "update rule", config::required());
@@ -112,11 +113,8 @@ struct ExperimentConfig {
       config::one_of({"csv", "tensorboard"}));
     f("checkpoint", &ExperimentConfig::checkpoint, "what is saved");
   }
-  void validate() const;
 };
 
-// For a validate(): invalid unless it can be the name of a folder.
-void check_name(const std::string& name);
 // `name`, or where that is empty the stem of the file at `path`. Throws ConfigError unless that can be the name of a folder.
 std::string name_or_stem(const std::string& name, const std::string& path);
 

@@ -42,7 +42,7 @@ void dirac(const Tensor& weight);
 // "kaiming_normal", "kaiming_normal_fan_out", "kaiming_uniform", "xavier_normal", "xavier_uniform", "zeros", "dirac" (the rows
 // that dirac() leaves as "pytorch").
 const std::vector<std::string>& names();
-inline config::Rule one_of_names() { return {config::Rule::Kind::one_of, 0, names()}; }
+inline config::Rule one_of_names() { return {config::Rule::Kind::one_of, 0, {names().begin(), names().end()}}; }
 void weight(const Tensor& weight, const std::string& name);
 // PyTorch's bias: uniform in +- 1 / sqrt(fan_in) of the weight.
 void bias(const Tensor& bias, const Shape& weight);

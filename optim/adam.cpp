@@ -52,10 +52,6 @@ template <class Options> UpdateInfo adam(const Options& options, const Group& gr
 
 }  // namespace
 
-void check_betas(const std::vector<double>& betas) {
-  if (betas.size() != 2) config::invalid("betas must be two numbers, such as [0.9, 0.999]");
-}
-
 Adam::Adam(std::vector<Parameter> parameters, const AdamOptions& options)
     : Optimizer("adam", std::move(parameters), options, {"exp_avg", "exp_avg_sq"}), options_(options) {}
 

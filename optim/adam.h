@@ -4,9 +4,6 @@
 
 namespace az::optim {
 
-// For the validate() of options: invalid unless there are two.
-void check_betas(const std::vector<double>& betas);
-
 struct AdamOptions {
   double lr = 1e-3;
   std::vector<double> betas = {0.9, 0.999};
@@ -16,13 +13,12 @@ struct AdamOptions {
 
   static void fields(auto& f) {
     f("lr", &AdamOptions::lr, "learning rate", config::more_than(0));
-    f("betas", &AdamOptions::betas, "shares of the mean gradient and mean square kept", config::at_least(0),
-      config::less_than(1));
+    f("betas", &AdamOptions::betas, "shares of the mean gradient and mean square kept", config::at_least(0), config::less_than(1),
+      config::elements(2, 2));
     f("eps", &AdamOptions::eps, "added to the root mean square", config::at_least(0));
     f("weight_decay", &AdamOptions::weight_decay, "L2 penalty, added to the gradient", config::at_least(0));
     f("groups", &AdamOptions::groups, "options that differ for some parameters");
   }
-  void validate() const { check_betas(betas); }
 };
 
 struct AdamWOptions {
@@ -35,12 +31,11 @@ struct AdamWOptions {
   static void fields(auto& f) {
     f("lr", &AdamWOptions::lr, "learning rate", config::more_than(0));
     f("betas", &AdamWOptions::betas, "shares of the mean gradient and mean square kept", config::at_least(0),
-      config::less_than(1));
+      config::less_than(1), config::elements(2, 2));
     f("eps", &AdamWOptions::eps, "added to the root mean square", config::at_least(0));
     f("weight_decay", &AdamWOptions::weight_decay, "pull of weights towards 0, beside the gradient", config::at_least(0));
     f("groups", &AdamWOptions::groups, "options that differ for some parameters");
   }
-  void validate() const { check_betas(betas); }
 };
 
 // Adam (Kingma and Ba) as torch.optim.Adam: g += weight_decay p; m = beta1 m + (1 - beta1) g; v = beta2 v + (1 - beta2) g^2;

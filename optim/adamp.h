@@ -19,7 +19,7 @@ struct AdampOptions {
   static void fields(auto& f) {
     f("lr", &AdampOptions::lr, "learning rate", config::more_than(0));
     f("betas", &AdampOptions::betas, "shares of the mean gradient and mean square kept", config::at_least(0),
-      config::less_than(1));
+      config::less_than(1), config::elements(2, 2));
     f("eps", &AdampOptions::eps, "added to the root mean square; keeps norms away from 0", config::more_than(0));
     f("weight_decay", &AdampOptions::weight_decay, "pull of weights towards 0, beside the gradient", config::at_least(0));
     f("delta", &AdampOptions::delta, "project where |cos(gradient, weight)| < delta / sqrt(row length)", config::at_least(0));
@@ -28,7 +28,6 @@ struct AdampOptions {
     f("projection", &AdampOptions::projection, projection_help, projection_choices());
     f("groups", &AdampOptions::groups, "options that differ for some parameters");
   }
-  void validate() const { check_betas(betas); }
 };
 
 // AdamP (Heo et al., ICLR 2021), as the authors' code v0.3.0. m, v as in Adam, from the raw gradient;

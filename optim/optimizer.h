@@ -43,11 +43,6 @@ struct ParameterState {
   double start_norm = NAN;      // of the parameter before its first update, where its group renormalizes it
 };
 
-// The same options, held to the rules that JSON is held to. Throws ConfigError, the path starting with `name`.
-template <class Options> Options checked(const char* name, const Options& options) {
-  return config::parse<Options>(config::to_value(options), name);
-}
-
 // Owns the groups, the step counts and the state of a list of parameters; a subclass says how one parameter moves.
 class Optimizer {
  public:
@@ -77,7 +72,7 @@ class Optimizer {
   // throws and no parameter has changed.
   template <class Options>
   Optimizer(const char* name, std::vector<Parameter> parameters, const Options& options, std::vector<std::string> slots)
-      : Optimizer(name, std::move(parameters), checked(name, options).lr, options.weight_decay, options.groups,
+      : Optimizer(name, std::move(parameters), config::checked(name, options).lr, options.weight_decay, options.groups,
                   std::move(slots)) {}
   // The same for options that have been checked.
   Optimizer(const char* name, std::vector<Parameter> parameters, double lr, double weight_decay,

@@ -1,13 +1,30 @@
 #include <fmt/core.h>
 
+#include <algorithm>
+#include <cmath>
+
+#include "core/ascii.h"
 #include "core/config/options.h"
 #include "core/config/rules.h"
+#include "core/config/spelling.h"
 
 namespace az::config {
 namespace {
 
-[[noreturn]] void fail_type(const Value& value, const std::string& path, const std::string& expected) {
-  fail_at(value.position(), path, fmt::format("expected {}, got {}", expected, short_text(value)));
+[[noreturn]] void fail_type(const Value& value, const std::string& path, const std::string& expected,
+                            const std::string& hint = "") {
+  fail_at(value.position(), path, fmt::format("expected {}, got {}{}", expected, short_text(value), hint));
+}
+
+// What to write instead of a string that means a number, or true or false.
+std::string unquoted_hint(const Value& value, bool number) {
+  if (!value.is_string()) return "";
+  const std::string& text = value.as_string();
+  const std::string spelling = json_spelling(text);
+  const bool is_number = !spelling.empty() && (is_digit(spelling[0]) || spelling[0] == '-');
+  if (spelling.empty() || spelling == "null" || is_number != number) return "";
+  if (!value.position().typed) return fmt::format("; write {} without quotes", excerpt(spelling));
+  return spelling == text ? "; it is too large or too small" : "; write " + excerpt(spelling);
 }
 
 void add_default(Value& schema, const Codec& codec, const void* defaults) {
@@ -16,7 +33,10 @@ void add_default(Value& schema, const Codec& codec, const void* defaults) {
 
 struct BoolCodec : Codec {
   void read(const Value& value, const std::string& path, const Rules&, void* target) const override {
-    if (!value.is_bool()) fail_type(value, path, "true or false");
+    const auto number = value.whole();
+    const bool is_bit = number && (*number == 0 || *number == 1);
+    if (!value.is_bool())
+      fail_type(value, path, "true or false", is_bit ? fmt::format("; write {}", *number == 1) : unquoted_hint(value, false));
     *static_cast<bool*>(target) = value.as_bool();
   }
   Value write(const void* source) const override { return *static_cast<const bool*>(source); }
@@ -32,10 +52,14 @@ struct BoolCodec : Codec {
 template <class T> struct NumberCodec : Codec {
   static constexpr bool integral = std::is_same_v<T, int64_t>;
   void read(const Value& value, const std::string& path, const Rules& rules, void* target) const override {
-    if (integral ? !value.is_int() : !value.is_number()) fail_type(value, path, integral ? "an integer" : "a number");
+    if (!value.is_number()) fail_type(value, path, integral ? "an integer" : "a number", unquoted_hint(value, true));
+    if (integral && !value.whole()) {
+      const double number = value.as_double();
+      fail_type(value, path, "an integer", number == std::floor(number) ? ", which does not fit into 64 bits" : "");
+    }
     check_rules(value, path, rules);
     if constexpr (integral) {
-      *static_cast<T*>(target) = value.as_int();
+      *static_cast<T*>(target) = *value.whole();
     } else {
       *static_cast<T*>(target) = value.as_double();
     }
@@ -46,6 +70,10 @@ template <class T> struct NumberCodec : Codec {
     Value schema;
     schema["type"] = type_name();
     add_rules(schema, rules);
+    if (integral && !schema.find("enum")) {
+      if (!schema.find("minimum") && !schema.find("exclusiveMinimum")) schema["minimum"] = INT64_MIN;
+      if (!schema.find("maximum") && !schema.find("exclusiveMaximum")) schema["maximum"] = INT64_MAX;
+    }
     add_default(schema, *this, defaults);
     return schema;
   }
@@ -53,7 +81,14 @@ template <class T> struct NumberCodec : Codec {
 
 struct StringCodec : Codec {
   void read(const Value& value, const std::string& path, const Rules& rules, void* target) const override {
-    if (!value.is_string()) fail_type(value, path, "a string");
+    if (value.position().typed && (value.is_number() || value.is_bool())) {
+      Value text(*value.position().typed);
+      text.set_position(value.position());
+      return read(text, path, rules, target);
+    }
+    if (!value.is_string()) fail_type(value, path, "a string", hint(value));
+    if (value.as_string().find('\0') != std::string::npos)
+      fail_at(value.position(), path, "a string cannot hold the character \\u0000; remove it");
     check_rules(value, path, rules);
     *static_cast<std::string*>(target) = value.as_string();
   }
@@ -66,18 +101,27 @@ struct StringCodec : Codec {
     add_default(schema, *this, defaults);
     return schema;
   }
+
+ private:
+  static std::string hint(const Value& value) {
+    if (value.position().typed)
+      return fmt::format("; for this very text, write it in quotes: '\"{}\"'", excerpt(*value.position().typed));
+    return value.is_number() || value.is_bool() ? fmt::format("; put it in double quotes: \"{}\"", short_text(value)) : "";
+  }
 };
 
 struct AnyObjectCodec : Codec {
-  void read(const Value& value, const std::string& path, const Rules&, void* target) const override {
+  void read(const Value& value, const std::string& path, const Rules& rules, void* target) const override {
     if (!value.is_object()) fail_type(value, path, "an object");
+    check_rules(value, path, rules);
     *static_cast<Value::Object*>(target) = value.as_object();
   }
   Value write(const void* source) const override { return *static_cast<const Value::Object*>(source); }
   std::string type_name() const override { return "object"; }
-  Value schema(const Rules&, const void* defaults, Definitions&) const override {
+  Value schema(const Rules& rules, const void* defaults, Definitions&) const override {
     Value schema;
     schema["type"] = "object";
+    add_rules(schema, rules);
     add_default(schema, *this, defaults);
     return schema;
   }
@@ -94,6 +138,7 @@ struct OptionalCodec : Codec {
     return element ? access.element().write(element) : Value();
   }
   std::string type_name() const override { return access.element().type_name() + " or null"; }
+  bool takes_null() const override { return true; }
   Value schema(const Rules& rules, const void* defaults, Definitions& definitions) const override {
     Value null, schema;
     null["type"] = "null";
@@ -104,13 +149,21 @@ struct OptionalCodec : Codec {
   void rows(const std::string& prefix, const void* source, std::vector<Row>& out) const override {
     access.element().rows(prefix, source ? access.get(source) : nullptr, out);
   }
+  void objects(const Value* value, const std::string& path, const Visit& visit) const override {
+    access.element().objects(value, path, visit);
+  }
+  void registries(std::set<const RegistryBase*>& found) const override { access.element().registries(found); }
   OptionalAccess access;
 };
 
 struct ListCodec : Codec {
   explicit ListCodec(ListAccess functions) : access(functions) {}
   void read(const Value& value, const std::string& path, const Rules& rules, void* target) const override {
-    if (!value.is_array()) fail_type(value, path, "a list");
+    if (!value.is_array()) {
+      const bool is_one = !value.is_null() && !value.is_object();
+      fail_type(value, path, "a list", is_one ? fmt::format("; write it in brackets: [{}]", short_text(value)) : "");
+    }
+    check_rules(value, path, rules);
     access.clear(target);
     size_t i = 0;
     for (const Value& element : value.as_array()) {
@@ -127,12 +180,14 @@ struct ListCodec : Codec {
     Value schema;
     schema["type"] = "array";
     schema["items"] = access.element().schema(rules, nullptr, definitions);
+    add_rules(schema, rules);
     add_default(schema, *this, defaults);
     return schema;
   }
   void rows(const std::string& prefix, const void*, std::vector<Row>& out) const override {
     access.element().rows(prefix + "[]", nullptr, out);
   }
+  void registries(std::set<const RegistryBase*>& found) const override { access.element().registries(found); }
   ListAccess access;
 };
 
@@ -160,6 +215,10 @@ struct ObjectCodec : Codec {
   void rows(const std::string& prefix, const void* source, std::vector<Row>& out) const override {
     type().rows(prefix + ".", source ? source : type().defaults(), out);
   }
+  void objects(const Value* value, const std::string& path, const Visit& visit) const override {
+    type().objects(value, path, visit);
+  }
+  void registries(std::set<const RegistryBase*>& found) const override { type().registries(found); }
   const ObjectType& (*type)();
 };
 

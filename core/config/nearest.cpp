@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "core/ascii.h"
+
 namespace az::config {
 namespace {
 
@@ -23,21 +25,54 @@ size_t distance(const std::string& a, const std::string& b) {
   return d[a.size()][b.size()];
 }
 
+// As option names are written.
+std::string plain(const std::string& word) {
+  std::string text = to_lower(word);
+  std::replace_if(
+      text.begin(), text.end(), [](char c) { return c == '-' || c == ' '; }, '_');
+  return text;
+}
+
+// "lr" of "learning_rate"; nothing of a single word.
+std::string initials(const std::string& word) {
+  std::string result;
+  for (size_t i = 0; i < word.size(); ++i) {
+    if (word[i] != '_' && (i == 0 || word[i - 1] == '_')) result += word[i];
+  }
+  return result.size() > 1 ? result : "";
+}
+
+bool begins_or_ends(const std::string& whole, const std::string& part) {
+  return part.size() > 2 && (whole.starts_with(part + "_") || whole.ends_with("_" + part));
+}
+
 }  // namespace
 
-std::string did_you_mean(const std::string& word, const std::vector<std::string>& candidates) {
+std::optional<std::string> nearest(const std::string& given, const std::vector<std::string>& candidates) {
+  const std::string word = plain(given);
   // A very long word is no typing error, and would take long to compare.
-  if (word.size() > 100) return "";
+  if (word.empty() || word.size() > 100) return {};
   const std::string* best = nullptr;
   size_t best_distance = std::max<size_t>(1, std::min(word.size() / 2, 1 + word.size() / 4)) + 1;
   for (const std::string& candidate : candidates) {
-    size_t d = distance(word, candidate);
+    size_t d = distance(word, plain(candidate));
     if (d < best_distance) {
       best = &candidate;
       best_distance = d;
     }
   }
-  return best ? fmt::format("; did you mean \"{}\"?", *best) : "";
+  if (best) return *best;
+  std::vector<std::string> akin;
+  for (const std::string& candidate : candidates) {
+    if (initials(candidate) == word || initials(word) == candidate) return candidate;
+    if (begins_or_ends(candidate, word) || begins_or_ends(word, candidate)) akin.push_back(candidate);
+  }
+  return akin.size() == 1 ? std::optional(akin[0]) : std::nullopt;
+}
+
+std::string did_you_mean(const std::string& word, const std::vector<std::string>& candidates) {
+  const auto found = nearest(word, candidates);
+  return found ? fmt::format("; did you mean \"{}\"?", *found) : "";
 }
 
 std::string quoted_list(const std::vector<std::string>& words) {

@@ -1,9 +1,10 @@
 #include "core/config/options.h"
 
 #include <algorithm>
+#include <cstring>
 
 #include "core/config/json_document.h"
-#include "core/config/nearest.h"
+#include "core/config/unknown_key.h"
 #include "core/error.h"
 #include "core/names.h"
 
@@ -19,9 +20,15 @@ Rule at_least(double bound) { return {Rule::Kind::at_least, bound}; }
 Rule more_than(double bound) { return {Rule::Kind::more_than, bound}; }
 Rule at_most(double bound) { return {Rule::Kind::at_most, bound}; }
 Rule less_than(double bound) { return {Rule::Kind::less_than, bound}; }
-Rule one_of(std::initializer_list<const char*> choices) {
-  return {Rule::Kind::one_of, 0, std::vector<std::string>(choices.begin(), choices.end())};
+Rule one_of(std::initializer_list<Value> choices) { return {Rule::Kind::one_of, 0, choices}; }
+Rule share_or_count() { return {Rule::Kind::share_or_count}; }
+Rule folder_name() { return {Rule::Kind::folder_name}; }
+Rule elements(int64_t least, int64_t most, const std::string& message) {
+  return {Rule::Kind::elements, 0, {least, most}, message};
 }
+Rule distinct() { return {Rule::Kind::distinct}; }
+Rule lists() { return {Rule::Kind::lists}; }
+Rule no_key(const std::string& key, const std::string& message) { return {Rule::Kind::no_key, 0, {key}, message}; }
 
 Invalid::Invalid(const std::string& key, const std::string& text)
     : ConfigError(key.empty() ? text : key + ": " + text), option(key), message(text) {}
@@ -72,14 +79,16 @@ void ObjectType::read(const Value& value, const std::string& path, void* target,
     if (component && member.key == "type") continue;
     std::string member_path = join(path, member.key);
     if (const Field* field = find(member.key)) {
+      if (member.value.is_null() && !field->required() && !field->codec->takes_null()) {
+        const std::string type = field->codec->type_name();
+        fail_at(member.value.position(), member_path,
+                fmt::format("expected {} {}, got null; leave the key out for its default",
+                            std::strchr("aeiou", type[0]) ? "an" : "a", type));
+      }
       field->codec->read(member.value, member_path, field->rules, static_cast<char*>(target) + field->offset);
       continue;
     }
-    std::vector<std::string> known;
-    for (const Field& field : fields_) known.push_back(field.name);
-    std::string hint = did_you_mean(member.key, known);
-    if (hint.empty()) hint = known.empty() ? " (it has no options)" : " (known: " + quoted_list(known) + ")";
-    fail_at(member.position, member_path, "unknown key" + hint);
+    throw UnknownKey(member.position, member_path, member.key, names());
   }
   for (const Field& field : fields_) {
     if (value.find(field.name)) continue;
@@ -96,6 +105,24 @@ void ObjectType::read(const Value& value, const std::string& path, void* target,
   } catch (...) {
     fail_at(value.position(), path, current_exception_text());
   }
+}
+
+void ObjectType::objects(const Value* value, const std::string& path, const Codec::Visit& visit) const {
+  visit(path, *this);
+  for (const Field& field : fields_) {
+    const Value* given = value && value->is_object() ? value->find(field.name) : nullptr;
+    field.codec->objects(given, join(path, field.name), visit);
+  }
+}
+
+void ObjectType::registries(std::set<const RegistryBase*>& found) const {
+  for (const Field& field : fields_) field.codec->registries(found);
+}
+
+std::vector<std::string> ObjectType::names() const {
+  std::vector<std::string> names;
+  for (const Field& field : fields_) names.push_back(field.name);
+  return names;
 }
 
 void ObjectType::write(const void* source, Value& object) const {

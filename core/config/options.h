@@ -1,19 +1,35 @@
 #pragma once
 
 #include <cstddef>
+#include <functional>
 #include <initializer_list>
 #include <map>
 #include <optional>
+#include <set>
 
 #include "core/config/value.h"
 
 namespace az::config {
 
-// What a field's value must satisfy; on a list or an optional, what each element must.
+// What a field's value must satisfy; on a list or an optional, what each element must, but for the rules on lists.
 struct Rule {
-  enum class Kind { required, at_least, more_than, at_most, less_than, one_of } kind;
+  enum class Kind {
+    required,
+    at_least,
+    more_than,
+    at_most,
+    less_than,
+    one_of,
+    share_or_count,
+    folder_name,
+    elements,
+    distinct,
+    lists,
+    no_key
+  } kind;
   double bound = 0;
-  std::vector<std::string> choices = {};
+  std::vector<Value> choices = {};
+  std::string message = {};
 };
 using Rules = std::vector<Rule>;
 
@@ -22,7 +38,20 @@ Rule at_least(double bound);
 Rule more_than(double bound);
 Rule at_most(double bound);
 Rule less_than(double bound);
-Rule one_of(std::initializer_list<const char*> choices);
+Rule one_of(std::initializer_list<Value> choices);
+Rule share_or_count();  // a number below 1, or a whole one
+Rule folder_name();     // a string that is empty or can name a folder
+// On lists: so many elements (`message` says it in other words); no two of equal value.
+Rule elements(int64_t least, int64_t most, const std::string& message = "");
+Rule distinct();
+// On objects of any keys: each holds a list of values that differ; none is `key`, for the reason that `message` gives.
+Rule lists();
+Rule no_key(const std::string& key, const std::string& message);
+
+// Whether a string can name a folder; and what is said of one that cannot.
+bool names_folder(const std::string& name);
+inline constexpr const char* not_a_folder_name =
+    "must be usable as the name of a folder: up to 200 bytes, no / and no control characters";
 
 // What these two throw, until its place is known.
 struct Invalid : ConfigError {
@@ -38,6 +67,8 @@ struct Invalid : ConfigError {
 [[noreturn]] void fail_at(const Value& value, const std::string& path, const Invalid& error);
 
 struct Row;
+class ObjectType;
+class RegistryBase;
 using Definitions = std::map<std::string, Value>;  // the "$defs" of a JSON Schema
 
 // How one C++ type is read from JSON, written, and described.
@@ -47,11 +78,18 @@ class Codec {
   virtual void read(const Value& value, const std::string& path, const Rules& rules, void* target) const = 0;
   virtual Value write(const void* source) const = 0;
   virtual std::string type_name() const = 0;
+  virtual bool takes_null() const { return false; }
   virtual Value schema(const Rules& rules, const void* defaults, Definitions& definitions) const = 0;
   // For a key that is absent: a nested object may still miss keys of its own.
   virtual void read_absent(const Position&, const std::string& /*path*/, void* /*target*/) const {}
   // The rows of nested options; `source` is a value of this type, or nullptr.
   virtual void rows(const std::string& /*prefix*/, const void* /*source*/, std::vector<Row>&) const {}
+  // Calls `visit` with the path and the type of each object in a value that is this or lies within it, but not within lists;
+  // `value` is what a config gives, or nullptr.
+  using Visit = std::function<void(const std::string& path, const ObjectType& type)>;
+  virtual void objects(const Value* /*value*/, const std::string& /*path*/, const Visit&) const {}
+  // Adds the registries whose components a value can hold, at any depth.
+  virtual void registries(std::set<const RegistryBase*>&) const {}
   // Throws for a default that breaks the field's rules or could not be read back. `scratch` is another value of this type.
   virtual void check_default(const void* value, const Rules& rules, void* scratch) const;
 };
@@ -88,6 +126,10 @@ class ObjectType {
   void rows(const std::string& prefix, const void* source, std::vector<Row>& rows) const;
   Value schema(const void* defaults, Definitions& definitions, const std::string& component = "") const;
   const Field* find(const std::string& name) const;  // nullptr: none
+  // As Codec's.
+  void objects(const Value* value, const std::string& path, const Codec::Visit& visit) const;
+  void registries(std::set<const RegistryBase*>& found) const;
+  std::vector<std::string> names() const;
 
  private:
   Create create_;
@@ -195,6 +237,8 @@ struct CodecOf<O> {
   }
 };
 
+// Reads the value of a whole document: of a key that is unknown it says where else it is known.
+void read_document(const Codec& codec, const Value& value, const std::string& path, void* target);
 Value schema_document(const Codec& codec);
 std::string describe_rows(const std::vector<Row>& rows);
 
@@ -202,12 +246,15 @@ std::string describe_rows(const std::vector<Row>& rows);
 // ...".
 template <class T> T parse(const Value& value, const std::string& path = "") {
   T result{};
-  CodecOf<T>::get().read(value, path, {}, &result);
+  read_document(CodecOf<T>::get(), value, path, &result);
   return result;
 }
 
 // The options with every default filled in; parse() of it gives the same options.
 template <class T> Value to_value(const T& options) { return CodecOf<T>::get().write(&options); }
+
+// The same options, held to the rules that JSON is held to. Throws ConfigError, the path starting with `name`.
+template <class T> T checked(const std::string& name, const T& options) { return parse<T>(to_value(options), name); }
 
 // A JSON Schema (draft 2020-12) for editors.
 template <class T> Value schema() { return schema_document(CodecOf<T>::get()); }

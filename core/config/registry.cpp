@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "core/config/nearest.h"
+#include "core/config/unknown_key.h"
 #include "core/error.h"
 #include "core/names.h"
 
@@ -38,7 +39,7 @@ const RegistryBase::Entry* RegistryBase::find(const std::string& name) const {
 }
 
 std::string RegistryBase::unknown(const std::string& name) const {
-  return fmt::format("unknown {} \"{}\"{} (known: {})", kind_, name, did_you_mean(name, names()), quoted_list(names()));
+  return fmt::format("unknown {} {}{} (known: {})", kind_, short_text(name), did_you_mean(name, names()), quoted_list(names()));
 }
 
 const RegistryBase::Entry& RegistryBase::at(const std::string& name) const {
@@ -141,7 +142,8 @@ class ComponentCodec : public Codec {
 
   void read(const Value& value, const std::string& path, const Rules&, void* target) const override {
     if (!value.is_object()) {
-      fail_at(value.position(), path, fmt::format("expected an object with a \"type\", got {}", short_text(value)));
+      const std::string hint = value.is_string() ? fmt::format("; write {{\"type\": {}}}", short_text(value)) : "";
+      fail_at(value.position(), path, fmt::format("expected an object with a \"type\", got {}{}", short_text(value), hint));
     }
     std::string type_path = path.empty() ? "type" : path + ".type";
     const Value* type = value.find("type");
@@ -151,7 +153,12 @@ class ComponentCodec : public Codec {
     const RegistryBase::Entry* entry = registry_.find(type->as_string());
     if (!entry) fail_at(type->position(), type_path, registry_.unknown(type->as_string()));
     auto options = entry->options().make();
-    entry->options().read(value, path, options.get(), true);
+    try {
+      entry->options().read(value, path, options.get(), true);
+    } catch (const UnknownKey& error) {
+      error.ask(registry_, entry->name, path);
+      throw;
+    }
     auto& component = *static_cast<ComponentBase*>(target);
     component.entry_ = entry;
     component.options_ = std::move(options);
@@ -170,6 +177,16 @@ class ComponentCodec : public Codec {
     Value schema = registry_.schema(definitions);
     if (defaults) schema["default"] = write(defaults);
     return schema;
+  }
+
+  void objects(const Value* value, const std::string& path, const Visit& visit) const override {
+    const Value* type = value && value->is_object() ? value->find("type") : nullptr;
+    const RegistryBase::Entry* entry = type && type->is_string() ? registry_.find(type->as_string()) : nullptr;
+    if (entry) entry->options().objects(value, path, visit);
+  }
+  void registries(std::set<const RegistryBase*>& found) const override {
+    if (!found.insert(&registry_).second) return;
+    for (const std::string& name : registry_.names()) registry_.at(name).options().registries(found);
   }
 
   void check_default(const void* value, const Rules& rules, void* scratch) const override {

@@ -1,21 +1,40 @@
 #include "core/config/value.h"
 
+#include <algorithm>
+#include <cmath>
+
 #include "core/config/json_document.h"
+#include "core/config/spelling.h"
 
 namespace az::config {
+
+namespace {
+
+// A path's keys may hold anything: a message stays one line of sensible length.
+std::string printable(const std::string& path) {
+  const std::string text = dump(Value(excerpt(path, 200)));
+  const bool plain = std::none_of(path.begin(), path.end(), [](char c) { return uint8_t(c) < ' ' || c == 127; });
+  return plain ? excerpt(path, 200) : text.substr(1, text.size() - 2);
+}
+
+}  // namespace
 
 std::string Position::text() const {
   if (!source) return "";
   return line > 0 ? fmt::format("{}:{}:{}", *source, line, column) : *source;
 }
 
-void fail_at(const Position& position, const std::string& path, const std::string& message) {
+std::string placed_text(const Position& position, const std::string& path, const std::string& message) {
   std::string place = position.text();
   // "--set optimizer.lr" has said the path already.
   bool repeated = position.line == 0 && !path.empty() && place.ends_with(" " + path);
   if (!place.empty()) place += ": ";
-  if (!path.empty() && !repeated) place += path + ": ";
-  throw PlacedError(place + message);
+  if (!path.empty() && !repeated) place += printable(path) + ": ";
+  return place + message;
+}
+
+void fail_at(const Position& position, const std::string& path, const std::string& message) {
+  throw PlacedError(placed_text(position, path, message));
 }
 
 // Here, since they need Member to be complete.
@@ -44,6 +63,13 @@ int64_t Value::as_int() const {
 double Value::as_double() const {
   if (!is_number()) fail_type("a number");
   return is_int() ? static_cast<double>(std::get<int64_t>(data_)) : std::get<double>(data_);
+}
+
+std::optional<int64_t> Value::whole() const {
+  if (is_int()) return std::get<int64_t>(data_);
+  const double number = is_number() ? std::get<double>(data_) : NAN;
+  if (!(number >= -0x1p63 && number < 0x1p63) || number != std::floor(number)) return {};
+  return int64_t(number);
 }
 
 const std::string& Value::as_string() const {
@@ -94,10 +120,29 @@ void Value::push_back(Value element) {
 bool operator==(const Member& a, const Member& b) { return a.key == b.key && a.value == b.value; }
 bool operator==(const Value& a, const Value& b) { return a.data_ == b.data_; }
 
+bool equivalent(const Value& a, const Value& b) {
+  if (a.is_number() && b.is_number()) {
+    const auto one = a.whole(), other = b.whole();
+    return one && other ? one == other : a.as_double() == b.as_double();
+  }
+  if (a.is_array() && b.is_array()) {
+    const Value::Array &one = a.as_array(), &other = b.as_array();
+    return std::equal(one.begin(), one.end(), other.begin(), other.end(), equivalent);
+  }
+  if (a.is_object() && b.is_object()) {
+    const auto has_equal = [&](const Member& member) {
+      const Value* other = b.find(member.key);
+      return other && equivalent(member.value, *other);
+    };
+    return a.as_object().size() == b.as_object().size() && std::all_of(a.as_object().begin(), a.as_object().end(), has_equal);
+  }
+  return a == b;
+}
+
 std::string short_text(const Value& value) {
   if (value.is_array()) return "a list";
   if (value.is_object()) return "an object";
-  return dump(value);
+  return dump(value.is_string() ? Value(excerpt(value.as_string())) : value);
 }
 
 }  // namespace az::config

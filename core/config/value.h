@@ -3,6 +3,7 @@
 #include <concepts>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -18,6 +19,7 @@ struct Position {
   std::shared_ptr<const std::string> source = nullptr;
   int line = 0;
   int column = 0;
+  std::shared_ptr<const std::string> typed = nullptr;  // a --set's value as it was typed, whatever it means in JSON
   std::string text() const;
 };
 
@@ -26,7 +28,9 @@ struct PlacedError : ConfigError {
   using ConfigError::ConfigError;
 };
 
-// Throws PlacedError "<position>: <path>: <message>", leaving out the parts that are empty.
+// "<position>: <path>: <message>", without the parts that are empty.
+std::string placed_text(const Position& position, const std::string& path, const std::string& message);
+// Throws PlacedError with that.
 [[noreturn]] void fail_at(const Position& position, const std::string& path, const std::string& message);
 
 struct Member;
@@ -58,6 +62,8 @@ class Value {
   bool as_bool() const;
   int64_t as_int() const;
   double as_double() const;  // of an integer too
+  // A number without a fraction that fits into 64 bits, also where it is written as 2.0 or 1e2; none for any other value.
+  std::optional<int64_t> whole() const;
   const std::string& as_string() const;
   // A temporary gives its content away, so that a loop over it is safe.
   const Array& as_array() const&;
@@ -102,7 +108,10 @@ template <std::integral T> Value::Value(T number) {
   }
 }
 
-// A short name for an error message: `"0.1"`, `12`, `null`, "a list", "an object".
+// Equal to JSON: 1 and 1.0 are one number, and the order of keys is nothing.
+bool equivalent(const Value& a, const Value& b);
+
+// A short name for an error message: `"0.1"`, `12`, `null`, "a list", "an object"; a long string's beginning.
 std::string short_text(const Value& value);
 
 }  // namespace az::config

@@ -7,6 +7,7 @@
 
 #include "core/ascii.h"
 #include "core/config/json_document.h"
+#include "experiments/sweep/overlap.h"
 
 namespace az::experiments {
 namespace {
@@ -47,8 +48,6 @@ std::vector<Choice> choices_of(const Settings& grid, const std::string& path) {
   std::vector<Choice> choices(1);
   for (const Member& axis : grid) {
     const std::string place = path + "." + axis.key;
-    if (!axis.value.is_array() || axis.value.as_array().empty())
-      fail_at(axis.value.position(), place, "expected a list of values to try, got " + short_text(axis.value));
     const Value::Array& values = axis.value.as_array();
     if (choices.size() * values.size() > most_runs)
       fail_at(axis.value.position(), place, fmt::format("makes more than {} runs; try fewer values", most_runs));
@@ -64,13 +63,6 @@ std::vector<Choice> choices_of(const Settings& grid, const std::string& path) {
     choices = std::move(longer);
   }
   return choices;
-}
-
-void check_keys(const Settings& settings, const std::string& path) {
-  for (const Member& member : settings) {
-    if (member.key == "seed") fail_at(member.position, path + ".seed", "a sweep lists the seeds of its runs in \"seeds\"");
-    if (member.key == "name") fail_at(member.position, path + ".name", "a sweep names its runs itself");
-  }
 }
 
 Settings together(Settings first, const Settings& second) {
@@ -101,7 +93,6 @@ class Planner {
 
   Sweep plan() {
     Sweep sweep{.name = name_or_stem(options_.name, path_), .description = options_.description, .runs = {}, .legend = {}};
-    check_keys(options_.set, "set");
     for (const Variant& variant : variants()) add(variant, sweep);
     return sweep;
   }
@@ -119,7 +110,6 @@ class Planner {
 
   Variant complete(const SweepVariant& given, const Value& value, const std::string& path) const {
     const std::string prefix = path.empty() ? "" : path + ".";
-    check_keys(given.set, prefix + "set");
     Variant variant{.path = path,
                     .position = value.position(),
                     .name = given.name,
@@ -128,9 +118,18 @@ class Planner {
                     .grid = given.grid.value_or(options_.grid),
                     .own_grid = given.grid.has_value(),
                     .seeds = given.seeds ? given.seeds : options_.seeds};
-    check_keys(variant.grid, given.grid ? prefix + "grid" : "grid");
-    if (variant.seeds && variant.seeds->empty())
-      fail_at(value.position(), prefix + "seeds", "is empty; leave it out for a run with the config's seed");
+    std::vector<GivenKey> keys;
+    const auto add = [&](const Settings& settings, GivenKey::By by, const std::string& place) {
+      for (const Member& m : settings) keys.push_back({m.key, by, m.position, place + "." + m.key});
+    };
+    add(options_.set, GivenKey::By::set, "set");
+    add(given.set, GivenKey::By::variant_set, prefix + "set");
+    add(variant.grid, GivenKey::By::grid, (given.grid ? prefix : "") + "grid");
+    for (const std::string& text : overrides_) {
+      const std::string key = text.substr(0, text.find('='));
+      keys.push_back({key, GivenKey::By::command_line, {std::make_shared<const std::string>("--set " + key)}});
+    }
+    check_overlaps(keys);
     return variant;
   }
 
@@ -197,8 +196,24 @@ class Planner {
       run.overrides.push_back(member.key + "=" + config::dump(member.value));
     }
     run.overrides.insert(run.overrides.end(), overrides_.begin(), overrides_.end());
-    run.config = parse_config(std::move(value), variant.base, overrides_);
+    try {
+      run.config = parse_config(std::move(value), variant.base, overrides_);
+    } catch (const ConfigError& error) {
+      for (const Member& member : choice.settings) point_to_variants(member, error.what());
+      throw;
+    }
     return run;
+  }
+
+  // Throws what went wrong with the remedy, if it is about the options of a component whose type the grid changes.
+  static void point_to_variants(const Member& member, const std::string& error) {
+    if (!member.key.ends_with(".type")) return;
+    const std::string component = member.key.substr(0, member.key.rfind('.'));
+    if (error.find(": " + component + ".") == std::string::npos) return;
+    throw ConfigError(fmt::format(
+        "{}; the grid at {} keeps the other options for each type: types that differ in them are \"variants\", each with "
+        "\"set\": {{\"{}\": {{\"type\": {}, ...}}}}",
+        error, member.position.text(), component, short_text(member.value)));
   }
 
   void check_differs(const SweepRun& run, const Variant& variant) {
@@ -220,8 +235,6 @@ class Planner {
 };
 
 }  // namespace
-
-void SweepOptions::validate() const { check_name(name); }
 
 Sweep load_sweep(const std::string& path, const std::vector<std::string>& overrides) { return Planner(path, overrides).plan(); }
 

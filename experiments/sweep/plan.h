@@ -8,6 +8,13 @@
 
 namespace az::experiments {
 
+// Rules on what a sweep changes, and on its seeds.
+inline config::Rule no_seed() { return config::no_key("seed", "a sweep lists the seeds of its runs in \"seeds\""); }
+inline config::Rule no_name() { return config::no_key("name", "a sweep names its runs itself"); }
+inline config::Rule some_seeds() {
+  return config::elements(1, INT64_MAX, "the list is empty; leave the key out for a run with the config's seed");
+}
+
 // One way to vary a sweep's experiment. What it leaves out is the sweep's.
 struct SweepVariant {
   std::string name;
@@ -17,11 +24,12 @@ struct SweepVariant {
   std::optional<std::vector<int64_t>> seeds = {};
 
   static void fields(auto& f) {
-    f("name", &SweepVariant::name, "of its runs, before what the grid adds; by default the config's");
+    f("name", &SweepVariant::name, "of its runs, before what the grid adds; by default the config's", config::folder_name());
     f("base", &SweepVariant::base, "config to start from, a path relative to the sweep file; null: the sweep's");
-    f("set", &SweepVariant::set, R"(options to change, as --set does, after the sweep's: {"optimizer.lr": 0.1})");
-    f("grid", &SweepVariant::grid, "as the sweep's, and instead of it; null: the sweep's");
-    f("seeds", &SweepVariant::seeds, "a run for each; null: the sweep's", config::at_least(0));
+    f("set", &SweepVariant::set, R"(options to change, as --set does, after the sweep's: {"optimizer.lr": 0.1})", no_seed(),
+      no_name());
+    f("grid", &SweepVariant::grid, "as the sweep's, and instead of it; null: the sweep's", config::lists(), no_seed(), no_name());
+    f("seeds", &SweepVariant::seeds, "a run for each; null: the sweep's", config::at_least(0), some_seeds(), config::distinct());
   }
 };
 
@@ -37,15 +45,16 @@ struct SweepOptions {
 
   static void fields(auto& f) {
     f("$schema", &SweepOptions::schema, "for editors: what `azimuth schema sweep` prints");
-    f("name", &SweepOptions::name, "of the sweep's folder; by default the sweep file's");
+    f("name", &SweepOptions::name, "of the sweep's folder; by default the sweep file's", config::folder_name());
     f("description", &SweepOptions::description, "what the sweep is for");
     f("base", &SweepOptions::base, "config to start from, a path relative to the sweep file");
-    f("set", &SweepOptions::set, R"(options to change in all runs, as --set does: {"train.epochs": 12})");
-    f("grid", &SweepOptions::grid, R"(options to try every combination of: {"optimizer.lr": [0.1, 0.2]})");
+    f("set", &SweepOptions::set, R"(options to change in all runs, as --set does: {"train.epochs": 12})", no_seed(), no_name());
+    f("grid", &SweepOptions::grid, R"(options to try every combination of: {"optimizer.lr": [0.1, 0.2]})", config::lists(),
+      no_seed(), no_name());
     f("variants", &SweepOptions::variants, "other ways to vary it, each with the grid and the seeds; none: just the base");
-    f("seeds", &SweepOptions::seeds, "a run for each; null: one, with the config's", config::at_least(0));
+    f("seeds", &SweepOptions::seeds, "a run for each; null: one, with the config's", config::at_least(0), some_seeds(),
+      config::distinct());
   }
-  void validate() const;
 };
 
 struct SweepRun {

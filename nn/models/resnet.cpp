@@ -128,15 +128,8 @@ int64_t image_channels(const Shape& input) {
 
 }  // namespace
 
-void CifarResnetOptions::validate() const {
-  for (int64_t known : {20, 32, 44, 56, 110}) {
-    if (depth == known) return;
-  }
-  config::invalid(fmt::format("depth must be 20, 32, 44, 56 or 110, got {}", depth));
-}
-
-nn::ModulePtr cifar_resnet(const CifarResnetOptions& options, const Shape& input, int64_t classes) {
-  options.validate();
+nn::ModulePtr cifar_resnet(const CifarResnetOptions& given, const Shape& input, int64_t classes) {
+  const auto options = config::checked("cifar_resnet", given);
   return std::make_unique<ResNet>(image_channels(input), Plan{.blocks = std::vector<int64_t>(3, (options.depth - 2) / 6),
                                                               .width = options.width,
                                                               .classes = options.num_classes.value_or(classes),
@@ -146,12 +139,8 @@ nn::ModulePtr cifar_resnet(const CifarResnetOptions& options, const Shape& input
                                                               .fc_init = "kaiming_normal"});
 }
 
-void ResnetOptions::validate() const {
-  if (depth != 18 && depth != 34 && depth != 50) config::invalid(fmt::format("depth must be 18, 34 or 50, got {}", depth));
-}
-
-nn::ModulePtr resnet(const ResnetOptions& options, const Shape& input, int64_t classes) {
-  options.validate();
+nn::ModulePtr resnet(const ResnetOptions& given, const Shape& input, int64_t classes) {
+  const auto options = config::checked("resnet", given);
   return std::make_unique<ResNet>(image_channels(input), Plan{.blocks = options.depth == 18 ? std::vector<int64_t>{2, 2, 2, 2}
                                                                                             : std::vector<int64_t>{3, 4, 6, 3},
                                                               .width = options.width,

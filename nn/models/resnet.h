@@ -16,7 +16,7 @@ struct CifarResnetOptions {
   std::optional<int64_t> num_classes = {};
   bool zero_init_last_gamma = false;
   static void fields(auto& f) {
-    f("depth", &CifarResnetOptions::depth, "layers with weights: 20, 32, 44, 56 or 110");
+    f("depth", &CifarResnetOptions::depth, "layers with weights", config::one_of({20, 32, 44, 56, 110}));
     f("shortcut", &CifarResnetOptions::shortcut, "where the shape changes: A subsamples and pads with zeros, B convolves",
       config::one_of({"A", "B"}));
     f("width", &CifarResnetOptions::width, "channels of the first stage", config::at_least(1), config::at_most(1e6));
@@ -24,7 +24,6 @@ struct CifarResnetOptions {
       config::at_most(1e6));
     f("zero_init_last_gamma", &CifarResnetOptions::zero_init_last_gamma, "start each block as its shortcut");
   }
-  void validate() const;
 };
 // Weights start as in akamaster/pytorch_resnet_cifar10: Kaiming normal, fan_in, convolutions and fc alike.
 nn::ModulePtr cifar_resnet(const CifarResnetOptions& options = {}, const Shape& input = {1, 3, 32, 32}, int64_t classes = 10);
@@ -37,7 +36,7 @@ struct ResnetOptions {
   std::optional<int64_t> num_classes = {};
   bool zero_init_last_gamma = false;
   static void fields(auto& f) {
-    f("depth", &ResnetOptions::depth, "layers with weights: 18, 34 or 50");
+    f("depth", &ResnetOptions::depth, "layers with weights", config::one_of({18, 34, 50}));
     f("stem", &ResnetOptions::stem, "cifar: 3x3 convolution; imagenet: 7x7, stride 2, and max pooling",
       config::one_of({"cifar", "imagenet"}));
     f("width", &ResnetOptions::width, "channels of the first stage", config::at_least(1), config::at_most(1e6));
@@ -45,7 +44,6 @@ struct ResnetOptions {
       config::at_most(1e6));
     f("zero_init_last_gamma", &ResnetOptions::zero_init_last_gamma, "start each block as its shortcut");
   }
-  void validate() const;
 };
 // Weights start as in torchvision: Kaiming normal, fan_out, for convolutions; PyTorch's default for fc.
 nn::ModulePtr resnet(const ResnetOptions& options = {}, const Shape& input = {1, 3, 32, 32}, int64_t classes = 10);

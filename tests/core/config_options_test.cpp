@@ -1,6 +1,9 @@
 #include <doctest/doctest.h>
 
+#include <array>
+
 #include "core/config/json_document.h"
+#include "core/config/nearest.h"
 #include "core/config/options.h"
 
 using namespace az;
@@ -102,20 +105,92 @@ TEST_CASE("an unknown key is reported at the key, with the nearest known one") {
   CHECK(optimizer_error(R"("rl": 0.9)") == "exp.json:2:3: optimizer.rl: unknown key; did you mean \"lr\"?");
   CHECK(optimizer_error(R"("groups": [{}, {"knd": "any"}])") ==
         "exp.json:2:19: optimizer.groups.1.knd: unknown key; did you mean \"kind\"?");
+  CHECK(optimizer_error(R"("Momentum": 0.9)") == "exp.json:2:3: optimizer.Momentum: unknown key; did you mean \"momentum\"?");
   CHECK(error_of(R"({"color": 1})") == "exp.json:1:2: color: unknown key (known: \"name\", \"optimizer\", \"train\")");
 }
 
-TEST_CASE("a value of the wrong type is reported at the value") {
-  CHECK(optimizer_error(R"("momentum": "0.9")") == "exp.json:2:15: optimizer.momentum: expected a number, got \"0.9\"");
-  CHECK(optimizer_error(R"("momentum": null)") == "exp.json:2:15: optimizer.momentum: expected a number, got null");
-  CHECK(optimizer_error(R"("nesterov": 1)") == "exp.json:2:15: optimizer.nesterov: expected true or false, got 1");
-  CHECK(optimizer_error(R"("milestones": 80)") == "exp.json:2:17: optimizer.milestones: expected a list, got 80");
-  CHECK(optimizer_error(R"("milestones": [80, 1.5])") == "exp.json:2:22: optimizer.milestones.1: expected an integer, got 1.5");
-  CHECK(optimizer_error(R"("groups": ["norm"])") == "exp.json:2:14: optimizer.groups.0: expected an object, got \"norm\"");
+TEST_CASE("a value of the wrong type is reported at the value, with what to write") {
+  const std::vector<std::array<std::string, 2>> table = {
+      {R"("momentum": "0.9")", R"(15: optimizer.momentum: expected a number, got "0.9"; write 0.9 without quotes)"},
+      {R"("momentum": ".9")", R"(15: optimizer.momentum: expected a number, got ".9"; write 0.9 without quotes)"},
+      {R"("momentum": "much")", R"(15: optimizer.momentum: expected a number, got "much")"},
+      {R"("momentum": "true")", R"(15: optimizer.momentum: expected a number, got "true")"},
+      {R"("momentum": null)", "15: optimizer.momentum: expected a number, got null; leave the key out for its default"},
+      {R"("lr": null)", "9: optimizer.lr: expected a number, got null"},
+      {R"("nesterov": 1)", "15: optimizer.nesterov: expected true or false, got 1; write true"},
+      {R"("nesterov": 2)", "15: optimizer.nesterov: expected true or false, got 2"},
+      {R"("nesterov": "True")", R"(15: optimizer.nesterov: expected true or false, got "True"; write true without quotes)"},
+      {R"("milestones": 80)", "17: optimizer.milestones: expected a list, got 80; write it in brackets: [80]"},
+      {R"("milestones": {})", "17: optimizer.milestones: expected a list, got an object"},
+      {R"("milestones": null)",
+       "17: optimizer.milestones: expected a list of integers, got null; leave the key out for its default"},
+      {R"("milestones": [80, 1.5])", "22: optimizer.milestones.1: expected an integer, got 1.5"},
+      {R"("milestones": [null])", "18: optimizer.milestones.0: expected an integer, got null"},
+      {R"("milestones": ["80"])", R"(18: optimizer.milestones.0: expected an integer, got "80"; write 80 without quotes)"},
+      {R"("milestones": [1e30])", "18: optimizer.milestones.0: expected an integer, got 1e+30, which does not fit into 64 bits"},
+      {R"("milestones": [9223372036854775808])",
+       "18: optimizer.milestones.0: expected an integer, got 9.223372036854776e+18, which does not fit into 64 bits"},
+      {R"("groups": ["norm"])", R"(14: optimizer.groups.0: expected an object, got "norm")"},
+  };
+  for (const auto& [members, message] : table) {
+    const std::string without_lr = error_of("{\"optimizer\": {\n  " + members + "}}");
+    CHECK((members.starts_with("\"lr\"") ? without_lr : optimizer_error(members)) == "exp.json:2:" + message);
+  }
   CHECK(error_of(R"({"name": ["a"]})") == "exp.json:1:10: name: expected a string, got a list");
+  CHECK(error_of(R"({"name": 5})") == R"(exp.json:1:10: name: expected a string, got 5; put it in double quotes: "5")");
+  CHECK(error_of(R"({"name": "a\u0000b"})") == "exp.json:1:10: name: a string cannot hold the character \\u0000; remove it");
   CHECK(error_of(R"({"train": {"threads": {}}, "optimizer": {"lr": 1}})") ==
         "exp.json:1:23: train.threads: expected an integer, got an object");
   CHECK(error_of("[]") == "exp.json:1:1: expected an object, got a list");
+}
+
+TEST_CASE("a whole number is an integer, however it is written") {
+  CHECK(parse(R"({"optimizer": {"lr": 1}, "train": {"epochs": 2.0, "threads": 1e1}})").train.epochs == 2);
+  CHECK(parse(R"({"optimizer": {"lr": 1}, "train": {"epochs": 2.0, "threads": 1e1}})").train.threads == 10);
+  CHECK(config::dump(config::to_value(parse(R"({"optimizer": {"lr": 1, "milestones": [0.5e1]}})").optimizer.milestones)) ==
+        "[5]");
+  CHECK(parse(R"({"optimizer": {"lr": 123456789012345678901234567890}})").optimizer.lr == 123456789012345678901234567890.0);
+}
+
+TEST_CASE("a message is one line of sensible length, whatever stands in the config") {
+  const std::string long_word(100'000, 'x');
+  CHECK(error_of("{\"" + long_word + "\": 1}").size() < 400);
+  CHECK(error_of("{\"train\": {\"epochs\": \"" + long_word + "\"}}").size() < 200);
+  CHECK(optimizer_error("\"groups\": [{\"kind\": \"" + long_word + "\"}]").size() < 300);
+  CHECK(error_of(R"({"a\nb\u001b[31m": 1})") ==
+        R"(exp.json:1:2: a\nb\u001b[31m: unknown key (known: "name", "optimizer", "train"))");
+}
+
+TEST_CASE("an option that is a string takes what --set gives as it was typed") {
+  const auto set = [](const std::string& path, const std::string& text) {
+    Value root = config::parse_text(R"({"optimizer": {"lr": 1}})", "exp.json");
+    config::set_path(root, path, text);
+    return config::parse<ExperimentOptions>(root);
+  };
+  const auto complaint = [&](const std::string& path, const std::string& text) -> std::string {
+    try {
+      set(path, text);
+    } catch (const ConfigError& error) {
+      return error.what();
+    }
+    return "no error";
+  };
+  for (const char* text : {"123", "1.10", "007", "1e400", "1e-400", "true", "True", "-0", "x"})
+    CHECK(set("name", text).name == text);
+  CHECK(set("name", "\"123\"").name == "123");
+  CHECK(set("optimizer.groups", R"([{"kind": "any"}])").optimizer.groups.size() == 1);
+  CHECK(complaint("name", "null") == "--set name: expected a string, got null; leave the key out for its default");
+  CHECK(complaint("name", "[1]") ==
+        "--set name: expected a string, got a list; for this very text, write it in quotes: '\"[1]\"'");
+  CHECK(complaint("optimizer.groups", R"([{"kind": 1}])") ==
+        R"(--set optimizer.groups: optimizer.groups.0.kind: expected a string, got 1; put it in double quotes: "1")");
+  CHECK(complaint("optimizer.lr", "fast") == R"(--set optimizer.lr: expected a number, got "fast")");
+  CHECK(complaint("optimizer.lr", ".1") == R"(--set optimizer.lr: expected a number, got ".1"; write 0.1)");
+  CHECK(complaint("optimizer.lr", "1e400") ==
+        R"(--set optimizer.lr: expected a number, got "1e400"; it is too large or too small)");
+  CHECK(complaint("optimizer.nesterov", "True") == R"(--set optimizer.nesterov: expected true or false, got "True"; write true)");
+  CHECK(complaint("optimizer.milestones", "80") ==
+        "--set optimizer.milestones: expected a list, got 80; write it in brackets: [80]");
 }
 
 TEST_CASE("a value out of range is reported with the range") {
@@ -128,6 +203,36 @@ TEST_CASE("a value out of range is reported with the range") {
   CHECK(
       optimizer_error(R"("groups": [{"kind": "nrom"}])") ==
       "exp.json:2:23: optimizer.groups.0.kind: must be one of \"any\", \"norm\", \"bias\", got \"nrom\"; did you mean \"norm\"?");
+}
+
+TEST_CASE("a key that another object has is told where it belongs") {
+  CHECK(error_of(R"({"lr": 1})") == "exp.json:1:2: lr: unknown key here; it belongs in \"optimizer\"");
+  CHECK(optimizer_error(R"("epochs": 1)") == "exp.json:2:3: optimizer.epochs: unknown key here; it belongs in \"train\"");
+  CHECK(error_of(R"({"train": {"name": "x"}})") == "exp.json:1:12: train.name: unknown key here; it belongs in the top level");
+  CHECK(error_of(R"({"epoch": 1})") == "exp.json:1:2: epoch: unknown key here; did you mean \"train.epochs\"?");
+  // Where it may have been meant here, it was.
+  CHECK(error_of(R"({"train": {"epoch": 1}})") == "exp.json:1:12: train.epoch: unknown key; did you mean \"epochs\"?");
+}
+
+TEST_CASE("the nearest name is that of the same letters, of few typing errors, of the initials or the only one it is a part of") {
+  const std::vector<std::string> types = {"adam", "adamp", "adamw", "sgd", "sgdp"}, keys = {"lr", "weight_decay", "batch_size"};
+  CHECK(config::nearest("AdamW", types) == "adamw");
+  CHECK(config::nearest("SGDP", types) == "sgdp");
+  CHECK(config::nearest("Adam-P", types) == "adamp");
+  CHECK(config::nearest("SGD", types) == "sgd");
+  CHECK(config::nearest("CIFAR10", {"cifar10", "cifar100", "shapes"}) == "cifar10");
+  CHECK(config::nearest("cifar-100", {"cifar10", "cifar100", "shapes"}) == "cifar100");
+  CHECK(config::nearest("BatchNorm", {"batch_norm", "group_norm"}) == "batch_norm");
+  CHECK(config::nearest("weight-decay", keys) == "weight_decay");
+  CHECK(config::nearest("WeightDecay", keys) == "weight_decay");
+  CHECK(config::nearest("learning_rate", keys) == "lr");
+  CHECK(config::nearest("wd", keys) == "weight_decay");
+  CHECK(config::nearest("decay", keys) == "weight_decay");
+  CHECK(config::nearest("batch", keys) == "batch_size");
+  CHECK(config::nearest("size", {"batch_size", "kernel_size"}) == std::nullopt);
+  CHECK(config::nearest("colour", keys) == std::nullopt);
+  CHECK(config::nearest("", keys) == std::nullopt);
+  CHECK(config::nearest("lr", {}) == std::nullopt);
 }
 
 TEST_CASE("a required key that is missing is reported at its object") {

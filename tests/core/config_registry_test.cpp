@@ -115,10 +115,25 @@ TEST_CASE("errors in components name the place, the kind and the known types") {
   CHECK(error_of(R"({"shape": {"type": "circle"}})") == "exp.json:1:20: shape.type: unknown test shape \"circle\" " + known);
   CHECK(error_of(R"({"shape": {"side": 2}})") == "exp.json:1:11: shape.type: required key is missing " + known);
   CHECK(error_of(R"({"shape": {"type": 2}})") == "exp.json:1:20: shape.type: expected a string, got 2");
-  CHECK(error_of(R"({"shape": "unit"})") == "exp.json:1:11: shape: expected an object with a \"type\", got \"unit\"");
+  CHECK(error_of(R"({"shape": "unit"})") ==
+        R"(exp.json:1:11: shape: expected an object with a "type", got "unit"; write {"type": "unit"})");
   CHECK(error_of(R"({"shape": null})") == "exp.json:1:11: shape: expected an object with a \"type\", got null");
   CHECK(error_of(R"({})") == "exp.json:1:1: shape: required key is missing");
-  CHECK(error_of(R"({"shape": {"type": "unit", "side": 1}})") == "exp.json:1:28: shape.side: unknown key (it has no options)");
+  CHECK(error_of(R"({"shape": {"type": "Square"}})") ==
+        "exp.json:1:20: shape.type: unknown test shape \"Square\"; did you mean \"square\"? " + known);
+  CHECK(error_of(R"({"shape": {"type": "unit"}, "frame": null})") ==
+        "exp.json:1:38: frame: expected a test shape, got null; leave the key out for its default");
+  CHECK(error_of(R"({"shape": {"type": "unit", "color": 1}})") == "exp.json:1:28: shape.color: unknown key (it has no options)");
+  // What another of its kind has, what another object here has, what another of any kind has.
+  CHECK(error_of(R"({"shape": {"type": "unit", "side": 1}})") ==
+        "exp.json:1:28: shape.side: unknown key of \"unit\"; it is an option of the test shape \"square\"");
+  CHECK(error_of(R"({"shape": {"type": "unit", "frame": 1}})") ==
+        "exp.json:1:28: shape.frame: unknown key here; it belongs in the top level");
+  CHECK(error_of(R"({"side": 1, "shape": {"type": "square"}})") ==
+        "exp.json:1:2: side: unknown key here; it belongs in \"shape\"");
+  CHECK(error_of(R"({"shapes": 1, "shape": {"type": "unit"}})").find("; did you mean \"shape\"?") != std::string::npos);
+  CHECK(error_of(R"({"how": 1, "shape": {"type": "unit"}})") ==
+        "exp.json:1:2: how: unknown key here; it is an option of the test shape \"broken\"");
   CHECK(
       error_of("{\"shape\": {\"type\": \"group\", \"shapes\": [{\"type\": \"unit\"},\n {\"type\": \"square\", \"side\": 0}]}}") ==
       "exp.json:2:29: shape.shapes.1.side: must be more than 0, got 0");

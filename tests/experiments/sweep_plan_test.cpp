@@ -84,13 +84,20 @@ TEST_CASE("sweep files that are wrong are refused with their place before anythi
   CHECK(
       complaint(R"({"base": "bse.json"})") ==
       "azimuth: sweep.json:1:10: base: bse.json is no file that can be read; is the path right? It counts from the sweep file\n");
-  CHECK(complaint(R"({"variants": [{"base": 5}]})") == "azimuth: sweep.json:1:24: variants.0.base: expected a string, got 5\n");
+  CHECK(complaint(R"({"variants": [{"base": 5}]})") ==
+        R"(azimuth: sweep.json:1:24: variants.0.base: expected a string, got 5; put it in double quotes: "5")"
+        "\n");
   CHECK(complaint(R"({"base": "base.json", "grid": {"optimizer.lr": [0.1, -1]}})") ==
         "azimuth: sweep.json:1:54: optimizer.lr: must be more than 0, got -1\n");
   CHECK(complaint(R"({"base": "base.json", "grid": {"optimizer.lr": 0.1}})") ==
-        "azimuth: sweep.json:1:48: grid.optimizer.lr: expected a list of values to try, got 0.1\n");
+        "azimuth: sweep.json:1:48: grid.optimizer.lr: expected a list of values to try, got 0.1; write it in brackets: [0.1]\n");
   CHECK(complaint(R"({"base": "base.json", "grid": {"optimizer.lr": []}})") ==
-        "azimuth: sweep.json:1:48: grid.optimizer.lr: expected a list of values to try, got a list\n");
+        "azimuth: sweep.json:1:48: grid.optimizer.lr: the list is empty; give the values to try, or remove the key\n");
+  CHECK(complaint(R"({"base": "base.json", "grid": {"optimizer.lr": [0.1, 0.2, 0.10]}})") ==
+        "azimuth: sweep.json:1:59: grid.optimizer.lr.2: 0.1 is in the list twice; remove it here or at sweep.json:1:49\n");
+  CHECK(complaint(R"({"base": "base.json", "variants": [{"grid": {"train.epochs": [1, 1.0]}}]})") ==
+        "azimuth: sweep.json:1:66: variants.0.grid.train.epochs.1: 1.0 is in the list twice; remove it here or at "
+        "sweep.json:1:63\n");
   CHECK(complaint(R"({"base": "base.json", "set": {"optimizer.learning": 0.1}})")
             .find("azimuth: sweep.json:1:31: optimizer.learning: unknown key") == 0);
   CHECK(complaint(R"({"base": "base.json", "set": {"train.epochs.x": 1}})") ==
@@ -102,20 +109,80 @@ TEST_CASE("sweep files that are wrong are refused with their place before anythi
   CHECK(complaint(R"({"base": "base.json"})", {"--set", "optimizer.lr=fast"}) ==
         "azimuth: --set optimizer.lr: expected a number, got \"fast\"\n");
   CHECK(complaint(R"({"base": "base.json", "seeds": []})") ==
-        "azimuth: sweep.json:1:1: seeds: is empty; leave it out for a run with the config's seed\n");
+        "azimuth: sweep.json:1:32: seeds: the list is empty; leave the key out for a run with the config's seed\n");
   CHECK(complaint(R"({"base": "base.json", "seeds": [1, 1]})") ==
-        "azimuth: sweep.json:1:1: the runs \"tiny,seed=1\" and \"tiny,seed=1\" are the same but for their names\n");
+        "azimuth: sweep.json:1:36: seeds.1: 1 is in the list twice; remove it here or at sweep.json:1:33\n");
   CHECK(complaint(R"({"base": "base.json", "variants": [{"name": "a"}, {"name": "b", "set": {"optimizer.lr": 0.1}}]})") ==
         "azimuth: sweep.json:1:51: variants.1: the runs \"a,seed=3\" and \"b,seed=3\" are the same but for their names\n");
   CHECK(complaint(R"({"base": "base.json", "variants": [{}, {"set": {"optimizer.lr": 0.2}}]})") ==
         "azimuth: sweep.json:1:40: variants.1: is called \"tiny\", as is one before; give it a name of its own\n");
   CHECK(complaint(R"({"base": "base.json", "variants": [{"name": "a/b"}]})")
-            .find("azimuth: sweep.json:1:36: name: must be usable as the name of a folder") == 0);
+            .find("azimuth: sweep.json:1:45: variants.0.name: must be usable as the name of a folder") == 0);
   // The last run's optimizer cannot be built: the first is not trained, either.
   CHECK(complaint(R"({"base": "base.json", "variants": [{"name": "a"},
   {"name": "b", "set": {"optimizer.groups": [{"pattern": "nothing.*", "weight_decay": 0}]}}]})")
             .find("optimizer: groups[0]: none of the 6 parameters") != std::string::npos);
   CHECK(complaint(R"({"base": "base.json"})", {"--jobs", "0"}).find("--jobs") != std::string::npos);
+}
+
+TEST_CASE("a key that is given twice, or wiped by another, is refused with both places") {
+  const std::string base = R"({"base": "base.json", )";
+  const auto said = [&](const std::string& rest, const std::vector<std::string>& more = {}) {
+    return complaint(base + rest, more).substr(std::string("azimuth: ").size());
+  };
+  const std::string lr = R"("optimizer.lr": [0.1, 0.2])", all = R"("optimizer": [{"type": "sgd", "lr": 1}])";
+  const std::string one = R"({"type": "sgd", "lr": 1})";
+  // Within one grid, in whichever order.
+  CHECK(said(R"("grid": {)" + lr + ", " + all + "}}") ==
+        "sweep.json:1:60: grid.optimizer: replaces optimizer.lr, which is given at sweep.json:1:32, too; keep one of the two\n");
+  CHECK(said(R"("grid": {)" + all + ", " + lr + "}}") ==
+        "sweep.json:1:73: grid.optimizer.lr: is a part of optimizer, which is given at sweep.json:1:32, too; keep one of the "
+        "two\n");
+  // In the grid and in what is set.
+  CHECK(said(R"("set": {"optimizer.lr": 1}, "grid": {)" + lr + "}}") ==
+        "sweep.json:1:60: grid.optimizer.lr: is given at sweep.json:1:31, too; keep one of the two\n");
+  CHECK(said(R"("grid": {)" + all + R"(}, "set": {"optimizer.lr": 1}})") ==
+        "sweep.json:1:32: grid.optimizer: replaces optimizer.lr, which is given at sweep.json:1:82, too; keep one of the two\n");
+  CHECK(said(R"("variants": [{"set": {"optimizer.lr": 1}}], "grid": {)" + lr + "}}") ==
+        "sweep.json:1:76: grid.optimizer.lr: is given at sweep.json:1:45, too; keep one of the two\n");
+  CHECK(said(R"("set": {"optimizer.lr": 1}, "variants": [{"grid": {)" + lr + "}}]}") ==
+        "sweep.json:1:74: variants.0.grid.optimizer.lr: is given at sweep.json:1:31, too; keep one of the two\n");
+  // What is set, by the sweep and by a variant.
+  CHECK(said(R"("set": {"optimizer": )" + one + R"(, "optimizer.lr": 2}})") ==
+        "sweep.json:1:70: set.optimizer.lr: is a part of optimizer, which is given at sweep.json:1:31, too; keep one of the "
+        "two\n");
+  CHECK(said(R"("set": {"optimizer.lr": 2}, "variants": [{"set": {"optimizer": )" + one + "}}]}") ==
+        "sweep.json:1:73: variants.0.set.optimizer: replaces optimizer.lr, which is given at sweep.json:1:31, too; keep one of "
+        "the two\n");
+  // On the command line.
+  CHECK(said(R"("grid": {)" + lr + "}}", {"--set", "optimizer.lr=1"}) ==
+        "--set optimizer.lr: is given at sweep.json:1:32, too; keep one of the two\n");
+  CHECK(said(R"("grid": {)" + lr + "}}", {"--set", "optimizer=" + one}) ==
+        "--set optimizer: replaces optimizer.lr, which is given at sweep.json:1:32, too; keep one of the two\n");
+  CHECK(said(R"("grid": {)" + all + "}}", {"--set", "optimizer.lr=2"}) ==
+        "--set optimizer.lr: is a part of optimizer, which is given at sweep.json:1:32, too; keep one of the two\n");
+  CHECK(said(R"("set": {"optimizer.lr": 1}})", {"--set", "optimizer=" + one}) ==
+        "--set optimizer: replaces optimizer.lr, which is given at sweep.json:1:31, too; keep one of the two\n");
+  CHECK(said(R"("seeds": [1]})", {"--set", "optimizer.lr=1", "--set", "optimizer=" + one}) ==
+        "--set optimizer: replaces optimizer.lr, which is given at --set optimizer.lr, too; keep one of the two\n");
+
+  // What refines, and what has the last word, is meant.
+  const Sweep refined = planned(base + R"("set": {"optimizer": {"type": "adamp"}}, "grid": {"optimizer.lr": [0.01, 0.02]}})");
+  CHECK(json::parse(to_json(refined.runs[1].config))["optimizer"]["lr"] == 0.02);
+  const Sweep varied = planned(base + R"("set": {"optimizer.lr": 1}, "variants": [{"set": {"optimizer.lr": 2}}]})");
+  CHECK(json::parse(to_json(varied.runs[0].config))["optimizer"]["lr"] == 2);
+  const Sweep last = planned(base + R"("set": {"optimizer.lr": 1}})", {"optimizer.lr=3"});
+  CHECK(json::parse(to_json(last.runs[0].config))["optimizer"]["lr"] == 3);
+}
+
+TEST_CASE("a grid over types whose options differ is shown to the variants") {
+  const std::string said = complaint(R"({"base": "base.json", "grid": {"optimizer.type": ["sgdp", "adamp"]}})");
+  CHECK(said.find("azimuth: base.json:13:51: optimizer.momentum: unknown key of \"adamp\"; it is an option of the optimizers "
+                  "\"sgd\" and \"sgdp\"; the grid at sweep.json:1:59 keeps the other options for each type: types that differ in "
+                  "them are \"variants\", each with \"set\": {\"optimizer\": {\"type\": \"adamp\", ...}}\n") == 0);
+  // What is not about those options is not.
+  CHECK(complaint(R"({"base": "base.json", "grid": {"optimizer.type": ["sgd"]}, "set": {"train.epochs": 0}})") ==
+        "azimuth: sweep.json:1:68: train.epochs: must be at least 1, got 0\n");
 }
 
 TEST_CASE("a name taken from a file's has to be one of a folder, too") {

@@ -1,0 +1,91 @@
+#include "core/config/spelling.h"
+
+#include <algorithm>
+#include <charconv>
+
+#include "core/ascii.h"
+
+namespace az::config {
+namespace {
+
+// A number as other languages have it: +1, .5, 5., 007, 0x1F, 1_000, 0.1f.
+std::string number_spelling(std::string_view word) {
+  std::string text(word);
+  text.erase(std::remove_if(text.begin(), text.end(), [](char c) { return c == '_' || c == '\''; }), text.end());
+  const std::string sign = text.starts_with('-') ? "-" : "";
+  if (text.starts_with('-') || text.starts_with('+')) text.erase(0, 1);
+  const char base = text.size() > 2 && text[0] == '0' ? to_lower(text[1]) : '\0';
+  if (const int radix = base == 'x' ? 16 : base == 'o' ? 8 : base == 'b' ? 2 : 0) {
+    uint64_t number = 0;
+    const auto [end, error] = std::from_chars(text.data() + 2, text.data() + text.size(), number, radix);
+    return error == std::errc() && end == text.data() + text.size() ? sign + std::to_string(number) : "";
+  }
+  size_t at = 0;
+  const auto next_is = [&](std::string_view any) { return at < text.size() && any.find(text[at]) != std::string_view::npos; };
+  const auto digits = [&] {
+    const size_t start = at;
+    while (at < text.size() && is_digit(text[at])) ++at;
+    return text.substr(start, at - start);
+  };
+  std::string whole = digits(), rest;
+  if (next_is(".")) {
+    ++at;
+    const std::string fraction = digits();
+    if (whole.empty() && fraction.empty()) return "";
+    rest = "." + (fraction.empty() ? "0" : fraction);
+  } else if (whole.empty()) {
+    return "";
+  }
+  if (next_is("eE")) {
+    rest += text[at++];
+    if (next_is("+-")) rest += text[at++];
+    const std::string power = digits();
+    if (power.empty()) return "";
+    rest += power;
+  }
+  if (next_is("fFdDlL")) ++at;
+  if (at != text.size()) return "";
+  whole.erase(0, std::min(whole.find_first_not_of('0'), std::max<size_t>(whole.size(), 1) - 1));
+  return sign + (whole.empty() ? "0" : whole) + rest;
+}
+
+}  // namespace
+
+Character character_at(std::string_view text, size_t offset) {
+  const auto byte = [&](size_t i) { return offset + i < text.size() ? uint32_t(uint8_t(text[offset + i])) : 0; };
+  const uint32_t first = byte(0);
+  if (offset >= text.size()) return {0, 0};
+  if (first < 0x80) return {first, 1};
+  const size_t bytes = first >= 0xC2 && first < 0xE0 ? 2 : (first & 0xF0) == 0xE0 ? 3 : first >= 0xF0 && first < 0xF5 ? 4 : 0;
+  if (bytes == 0) return {0, 0};
+  uint32_t code = first & (0x7FU >> bytes);
+  for (size_t i = 1; i < bytes; ++i) {
+    if ((byte(i) & 0xC0) != 0x80) return {0, 0};
+    code = code << 6 | (byte(i) & 0x3F);
+  }
+  const bool shorter_exists = code < (bytes == 3 ? 0x800U : bytes == 4 ? 0x10000U : 0x80U);
+  const bool surrogate = code >= 0xD800 && code <= 0xDFFF;
+  return shorter_exists || surrogate || code > 0x10FFFF ? Character{0, 0} : Character{code, bytes};
+}
+
+std::string excerpt(std::string_view text, size_t characters) {
+  size_t at = 0;
+  for (; characters > 0 && at < text.size(); --characters) at += std::max<size_t>(character_at(text, at).bytes, 1);
+  return at < text.size() ? std::string(text.substr(0, at)) + "..." : std::string(text);
+}
+
+std::string json_spelling(std::string_view word) {
+  const std::string lower = to_lower(std::string(word));
+  for (const char* same : {"true", "yes", "on"}) {
+    if (lower == same) return "true";
+  }
+  for (const char* same : {"false", "no", "off"}) {
+    if (lower == same) return "false";
+  }
+  for (const char* same : {"null", "none", "nil", "nullptr", "undefined", "~"}) {
+    if (lower == same) return "null";
+  }
+  return number_spelling(word);
+}
+
+}  // namespace az::config

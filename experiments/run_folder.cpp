@@ -45,7 +45,13 @@ std::string utc_now() {
 }  // namespace
 
 std::string check_run_folder(std::string wanted) {
-  while (wanted.size() > 1 && wanted.back() == '/') wanted.pop_back();
+  fs::path plain;  // a/./b/ is a/b
+  for (const fs::path& part : fs::path(wanted)) {
+    if (!part.empty() && part != ".") plain /= part;
+  }
+  if (plain.filename() == "..")
+    throw ConfigError(fmt::format("the run folder {} ends in .., the folder above; name the folder to make", wanted));
+  wanted = plain.empty() ? "." : plain.string();
   std::error_code error;
   const fs::file_status status = fs::symlink_status(wanted, error);
   if (status.type() == fs::file_type::none) fail_to_make(wanted, error);

@@ -6,7 +6,7 @@
 
 namespace az::experiments {
 
-// `wanted` without slashes at its end. Throws ConfigError when something of that name exists, or cannot exist.
+// `wanted` without slashes at its end and parts that are a dot. Throws ConfigError when something of that name exists, or cannot exist.
 std::string check_run_folder(std::string wanted);
 // Makes runs/<name>, or runs/<name>-2, -3 ... when that is taken, and says which; or `wanted` if not empty, which must not exist
 // yet (ConfigError). Throws ConfigError when it cannot be written to.

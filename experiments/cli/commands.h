@@ -25,7 +25,8 @@ void print_machine_notes();
 // Likewise, where activations are `now` not of the number type that the config wants, or that they had in the checkpoint before.
 void print_precision_note(const experiments::ExperimentConfig& config, DType now, std::optional<DType> before = {});
 
-// For an option's check(): a whole number in this range.
+// For an option's check(): a name or a path, which is not empty; a whole number in this range.
+std::string named(const std::string& text);
 std::function<std::string(const std::string&)> between(int64_t least, int64_t most);
 
 // Each adds its commands to `app`; the commands write to `outcome`.

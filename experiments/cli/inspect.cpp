@@ -91,7 +91,7 @@ void add_inspect_commands(CLI::App& app, Outcome&) {
   auto arguments = std::make_shared<Arguments>();
 
   CLI::App* check_command = app.add_subcommand("check", "Validate a config and print its network, layer by layer");
-  check_command->add_option("config", arguments->config, "the experiment, a JSON file")->required();
+  check_command->add_option("config", arguments->config, "the experiment, a JSON file")->required()->check(named);
   check_command->add_option("--set", arguments->overrides, "change an option: --set optimizer.lr=0.05")->allow_extra_args(false);
   check_command->add_flag("--json", arguments->json, "print the table as JSON");
   check_command->callback([=] { check(*arguments); });

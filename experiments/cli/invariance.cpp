@@ -37,7 +37,9 @@ void judge(const Arguments& arguments) {
 void add_invariance_command(CLI::App& app, Outcome&) {
   auto arguments = std::make_shared<Arguments>();
   CLI::App* command = app.add_subcommand("invariance", "Say of which weights the length does not matter, by three judges");
-  command->add_option("experiment", arguments->path, "a config, judged with fresh weights, or a run's folder")->required();
+  command->add_option("experiment", arguments->path, "a config, judged with fresh weights, or a run's folder")
+      ->required()
+      ->check(named);
   command->add_option("--set", arguments->overrides, "change an option of a config: --set seed=2")->allow_extra_args(false);
   command->add_option("--checkpoint", arguments->checkpoint, "of a run: best or last")
       ->check(CLI::IsMember({"best", "last"}))

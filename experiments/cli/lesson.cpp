@@ -49,7 +49,7 @@ void add_lesson_command(CLI::App& app, Outcome&) {
   auto arguments = std::make_shared<Arguments>();
   CLI::App* command = app.add_subcommand("lesson", "Take a lesson on scale invariance, or list them");
   command->add_option("name", arguments->name, "which; without one all are listed");
-  command->add_option("--run", arguments->run, "run folder to make; by default runs/lesson-<name>");
+  command->add_option("--run", arguments->run, "run folder to make; by default runs/lesson-<name>")->check(named);
   command->add_flag("--json", arguments->json, "print JSON");
   command->callback([=] { arguments->name.empty() ? list(arguments->json) : show(*arguments); });
 }

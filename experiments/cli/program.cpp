@@ -72,6 +72,8 @@ Exit run_command(int argc, char** argv) {
 
 }  // namespace
 
+std::string named(const std::string& text) { return text.empty() ? "is empty; give a name or leave it out" : ""; }
+
 std::function<std::string(const std::string&)> between(int64_t least, int64_t most) {
   return [=](const std::string& text) -> std::string {
     int64_t number = 0;

@@ -34,8 +34,9 @@ void report(Arguments arguments) {
 void add_report_command(CLI::App& app, Outcome&) {
   auto arguments = std::make_shared<Arguments>();
   CLI::App* command = app.add_subcommand("report", "Draw runs in one HTML page that opens from disk");
-  command->add_option("runs", arguments->runs, "the runs' folders")->required();
-  command->add_option("-o,--output", arguments->output, "file to write; by default RUN/report.html, or report.html for several");
+  command->add_option("runs", arguments->runs, "the runs' folders")->required()->check(named);
+  command->add_option("-o,--output", arguments->output, "file to write; by default RUN/report.html, or report.html for several")
+      ->check(named);
   command->add_option("--title", arguments->title, "title of the page");
   command->callback([=] { report(*arguments); });
 }

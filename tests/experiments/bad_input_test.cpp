@@ -51,7 +51,8 @@ std::string cifar_config(const fs::path& root) {
 TEST_CASE("config errors name file, line, column, path and remedy") {
   CHECK(complaint(R"("momentum")", R"("momentun")") ==
         "azimuth: exp.json:13:44: optimizer.momentun: unknown key; did you mean \"momentum\"?\n");
-  CHECK(complaint(R"("seed": 3)", R"("seed": 3, "seed": 4)") == "azimuth: exp.json:3:14: seed: duplicate key\n");
+  CHECK(complaint(R"("seed": 3)", R"("seed": 3, "seed": 4)") ==
+        "azimuth: exp.json:3:14: seed: duplicate key; remove it, or the one in line 3\n");
   CHECK(complaint(R"("lr": 0.1)", R"("lr": "fast")") ==
         "azimuth: exp.json:13:39: optimizer.lr: expected a number, got \"fast\"\n");
   CHECK(complaint(R"("lr": 0.1)", R"("lr": -1)") == "azimuth: exp.json:13:39: optimizer.lr: must be more than 0, got -1\n");
@@ -80,10 +81,37 @@ TEST_CASE("config errors name file, line, column, path and remedy") {
   CHECK(
       complaint(R"("name": "tiny")", R"("name": "a/b")") ==
       "azimuth: exp.json:2:11: name: must be usable as the name of a folder: up to 200 bytes, no / and no control characters\n");
-  for (const std::string& name : {std::string(".."), std::string("a\\u0000b"), std::string("a\\nb"), std::string(201, 'x')})
+  CHECK(complaint(R"("name": "tiny")", R"("name": "a\u0000b")") ==
+        "azimuth: exp.json:2:11: name: a string cannot hold the character \\u0000; remove it\n");
+  for (const std::string& name : {std::string(".."), std::string("a\\nb"), std::string(201, 'x')})
     CHECK(complaint(R"("name": "tiny")", R"("name": ")" + name + '"').find(": name: must be usable") != std::string::npos);
-  CHECK(complaint(R"("name": "tiny",)", R"("name": "tiny")") ==
-        "azimuth: exp.json:3:3: syntax error while parsing object - unexpected string literal; expected '}'\n");
+  CHECK(complaint(R"("name": "tiny",)", R"("name": "tiny")") == "azimuth: exp.json:3:3: put a comma before \"seed\"\n");
+  CHECK(complaint(R"("lr": 0.1)", R"("lr": .1)") == "azimuth: exp.json:13:39: optimizer.lr: JSON writes 0.1, not .1\n");
+  CHECK(complaint(R"("nesterov": true)", R"("nesterov": True)") ==
+        "azimuth: exp.json:13:77: optimizer.nesterov: JSON writes true, not True\n");
+  CHECK(complaint(R"("lr": 0.1)", R"("lr": 1e400)") ==
+        "azimuth: exp.json:13:39: optimizer.lr: 1e400 is too large; the largest number is 1.8e308\n");
+  CHECK(complaint(R"("lr": 0.1)", R"("lr": 1e-400)") ==
+        "azimuth: exp.json:13:39: optimizer.lr: 1e-400 is too close to 0 for a number; write 0\n");
+  CHECK(
+      complaint(R"("type": "sgdp")", R"("type": "SGDP")") ==
+      "azimuth: exp.json:13:25: optimizer.type: unknown optimizer \"SGDP\"; did you mean \"sgdp\"? (known: \"adam\", \"adamp\", "
+      "\"adamw\", \"sgd\", \"sgdp\")\n");
+  CHECK(complaint(R"("type": "sgdp")", R"("type": "AdamW")").find("; did you mean \"adamw\"? (") != std::string::npos);
+  CHECK(complaint(R"("type": "shapes")", R"("type": "CIFAR10")").find("; did you mean \"cifar10\"? (") != std::string::npos);
+  CHECK(complaint(R"("seed": 3)", R"("lr": 3)") == "azimuth: exp.json:3:3: lr: unknown key here; it belongs in \"optimizer\"\n");
+  CHECK(complaint(R"("epochs": 3)", R"("batch_size": 3)") ==
+        "azimuth: exp.json:15:13: train.batch_size: unknown key here; it belongs in \"data\"\n");
+  CHECK(complaint(R"("epochs": 3)", R"("seed": 3)") ==
+        "azimuth: exp.json:15:13: train.seed: unknown key here; it belongs in the top level\n");
+  CHECK(complaint(R"("seed": 3)", R"("padding": 3)").find("; it is an option of the ") != std::string::npos);
+  CHECK(complaint(R"("type": "sgdp")", R"("type": "adamp")") ==
+        "azimuth: exp.json:13:45: optimizer.momentum: unknown key of \"adamp\"; it is an option of the optimizers \"sgd\" and "
+        "\"sgdp\"\n");
+  CHECK(complaint(R"("seed": 3)", R"("learning-rate": 3)") ==
+        "azimuth: exp.json:3:3: learning-rate: unknown key here; did you mean \"optimizer.lr\"?\n");
+  CHECK(complaint(R"({"type": "cosine"})", R"("cosine")") ==
+        "azimuth: exp.json:14:15: schedule: expected an object with a \"type\", got \"cosine\"; write {\"type\": \"cosine\"}\n");
   CHECK(complaint(R"("stride": 4)", R"("kernel": 50)") ==
         "azimuth: exp.json:6:5: model.layers.0: conv2d: the kernel is larger than the padded input (input [1,3,32,32], weight "
         "[8,3,50,50])\n");
@@ -156,6 +184,16 @@ TEST_CASE("overrides") {
   CHECK(say("optimizer..lr=1") == "azimuth: --set optimizer..lr: the path has an empty part; write it as in optimizer.lr\n");
   CHECK(say("model.layers.9.bias=1") ==
         "azimuth: --set model.layers.9.bias: \"9\" is no index into a list of 6; the first is 0\n");
+  CHECK(say("lr=0.1") == "azimuth: --set lr: unknown key here; it belongs in \"optimizer\"\n");
+  CHECK(say("optimizer.lr=.1") == "azimuth: --set optimizer.lr: expected a number, got \".1\"; write 0.1\n");
+  CHECK(say("optimizer.lr=1e400") ==
+        "azimuth: --set optimizer.lr: expected a number, got \"1e400\"; it is too large or too small\n");
+  CHECK(say("log=csv") == "azimuth: --set log: expected a list, got \"csv\"; write it in brackets: [\"csv\"]\n");
+  CHECK(say("optimizer={type: sgd}") == "azimuth: --set optimizer:1:2: put the key in double quotes: \"type\"\n");
+  for (const char* name : {"123", "1.50", "true", "None"}) {
+    const CommandResult result = run_azimuth({"check", path, "--set", std::string("name=") + name, "--set", "train.epochs=2.0"});
+    CHECK(result.exit == 0);
+  }
   CHECK(say("data.root=\xff") == "azimuth: --set data.root: must be UTF-8, as all JSON is\n");
 }
 
@@ -228,6 +266,18 @@ TEST_CASE("run folders") {
   CHECK(result.exit == 2);
   CHECK(result.err.find("azimuth: the run folder " + run + " exists already") == 0);
 
+  for (const char* end : {"/", "/.", "/./", "//./."})
+    CHECK(run_azimuth({"train", config, "--run", run + end}).err ==
+          taken + ", or continue it with: azimuth resume " + run + "\n");
+  CHECK(run_azimuth({"train", config, "--run", run + "/.."}).err ==
+        "azimuth: the run folder " + run + "/.. ends in .., the folder above; name the folder to make\n");
+  CHECK(run_azimuth({"train", config, "--run", folder.path.string() + "/new/.."}).exit == 2);
+  CHECK_FALSE(fs::exists(folder.path / "new"));
+  CHECK(run_azimuth({"train", config, "--run", "."}).err.find("azimuth: the run folder . exists already; ") == 0);
+  CHECK(run_azimuth({"train", config, "--run", ""}).err ==
+        "azimuth: --run: is empty; give a name or leave it out; see azimuth --help\n");
+  CHECK(run_azimuth({"check", ""}).err == "azimuth: config: is empty; give a name or leave it out; see azimuth --help\n");
+
   result = run_azimuth({"train", config, "--run", config + "/run"});  // below a file
   CHECK(result.exit == 2);
   CHECK(result.err ==
@@ -243,7 +293,7 @@ TEST_CASE("a run folder's name may end in slashes and need not be UTF-8") {
   write_file(config, tiny_config(R"({"epochs": 1})"));
   for (const std::string name : {"slash", "b\xff\xfe"}) {
     const std::string run = (folder.path / name).string();
-    const CommandResult result = run_azimuth({"train", config, "--run", run + "/", "--json"});
+    const CommandResult result = run_azimuth({"train", config, "--run", run + "/./", "--json"});
     CHECK(result.exit == 0);
     CHECK(result.out.find("{\"kind\":\"result\",\"run\":\"") == 0);
     CHECK(fs::exists(run + "/checkpoints/last/model.safetensors"));

@@ -6,6 +6,8 @@
 #include "core/backend/layout.h"
 #include "core/backend/onednn.h"
 
+#pragma GCC diagnostic ignored "-Wpsabi"  // as in lanes.h
+
 // Two passes over memory each way: sums, then elements; residual, ReLU and the sum of two gradients are taken along. They run as
 // fast as memory does (measured: neither prefetching nor more accumulators nor streaming stores nor another order is faster).
 namespace az {

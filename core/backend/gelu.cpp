@@ -4,6 +4,8 @@
 #include "core/backend/lanes.h"
 #include "core/backend/vector.h"
 
+#pragma GCC diagnostic ignored "-Wpsabi"  // as in lanes.h
+
 namespace az {
 namespace {
 

@@ -44,6 +44,13 @@ const char* isa_name(dnnl::cpu_isa isa) {
   }
 }
 
+// Clang calls itself by its name in __VERSION__, and defines __GNUC__ too.
+#if defined(__clang__)
+constexpr const char* compiler = "Clang " __clang_version__;
+#else
+constexpr const char* compiler = "GCC " __VERSION__;
+#endif
+
 }  // namespace
 
 bool has_bf16() {
@@ -61,7 +68,7 @@ BackendInfo backend_info() {
       .openblas = openblas_get_config(),
       .openblas_core = openblas_get_corename(),
       .openblas_shares_openmp = openblas_get_parallel() == 2,
-      .compiler = fmt::format("{} {}", "GCC", __VERSION__),
+      .compiler = compiler,
   };
 }
 

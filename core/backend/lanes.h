@@ -8,7 +8,8 @@
 
 // Sixteen numbers at a time, for loops marked AZ_MULTIVERSION: one AVX-512 register, two of AVX or four of SSE. Lanes are
 // computed in f32; bf16 is widened when loaded and rounded to nearest even when stored. No function here is ever called out of
-// line.
+// line, so it matters to nobody how such vectors are passed.
+#pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wpsabi"
 
 namespace az {
@@ -65,3 +66,5 @@ template <class F> AZ_INLINE void each_lanes(int64_t count, F f) {
 AZ_INLINE Lanes positive_part(const Lanes& v) { return v < 0 ? Lanes{} : v; }
 
 }  // namespace az
+
+#pragma GCC diagnostic pop

@@ -7,6 +7,7 @@
 #include "core/backend/lanes.h"
 #include "core/backend/layout.h"
 
+#pragma GCC diagnostic ignored "-Wpsabi"  // as in lanes.h
 // GCC 12 takes vectors that start as {} for uninitialised where a loop is compiled for several instruction sets.
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wmaybe-uninitialized"

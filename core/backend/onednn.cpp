@@ -88,7 +88,7 @@ void reorder_into(const Tensor& x, const Tensor& into) {
 namespace onednn {
 
 dnnl::engine& engine() {
-  static dnnl::engine instance(dnnl::engine::kind::cpu, 0);
+  static dnnl::engine instance = refusing("the start", [] { return dnnl::engine(dnnl::engine::kind::cpu, 0); });
   use_thread_count();
   return instance;
 }
@@ -98,7 +98,7 @@ void refused(const char* op, const dnnl::error& error) {
 }
 
 dnnl::stream& stream() {
-  static thread_local dnnl::stream instance(engine());
+  static thread_local dnnl::stream instance = refusing("the start", [] { return dnnl::stream(engine()); });
   return instance;
 }
 
@@ -149,7 +149,9 @@ const Layout* layout_of(const dnnl::memory::desc& desc) {
   return of_shape.back().get();
 }
 
-dnnl::memory memory_of(const dnnl::memory::desc& desc, void* data) { return {desc, engine(), data}; }
+dnnl::memory memory_of(const dnnl::memory::desc& desc, void* data) {
+  return refusing("a tensor", [&] { return dnnl::memory(desc, engine(), data); });
+}
 dnnl::memory memory_of(const Tensor& tensor) { return memory_of(desc_of(tensor), tensor.raw()); }
 
 std::string name_of(const Layout* layout) {
@@ -261,10 +263,10 @@ void execute(const dnnl::primitive& primitive, const dnnl::memory::desc& scratch
       lent.emplace(bytes);
       args.insert({DNNL_ARG_SCRATCHPAD, memory_of(scratchpad, lent->data())});
     }
-    primitive.execute(stream(), args);
-    stream().wait();
-  } catch (const dnnl::error& error) {
-    refused(op, error);
+    refusing(op, [&] {
+      primitive.execute(stream(), args);
+      stream().wait();
+    });
   } catch (const std::bad_alloc&) {
     fail("{}: out of memory: it works in {} bytes; a smaller batch takes less", op, scratchpad.get_size());
   }

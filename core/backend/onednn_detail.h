@@ -52,6 +52,14 @@ dnnl::primitive_attr lent_scratchpad();
 
 // Throws Error "<op>: oneDNN cannot do this: ...".
 [[noreturn]] void refused(const char* op, const dnnl::error& error);
+// f(), with the library's errors thrown as ours.
+template <class F> decltype(auto) refusing(const char* op, F f) {
+  try {
+    return f();
+  } catch (const dnnl::error& error) {
+    refused(op, error);
+  }
+}
 
 // An op's primitives by shape and parameters, made once. When there are many all are dropped: no network has as many shapes, and
 // whoever meets new ones without end must not fill the memory.
@@ -65,11 +73,7 @@ template <class Entry> class Cache {
     std::lock_guard lock(mutex_);
     if (auto at = entries_.find(key); at != entries_.end()) return at->second;
     if (entries_.size() >= most_primitives) entries_.clear();
-    try {
-      return entries_[key] = std::make_shared<const Entry>(make());
-    } catch (const dnnl::error& error) {
-      refused(op_, error);
-    }
+    return entries_[key] = refusing(op_, [&] { return std::make_shared<const Entry>(make()); });
   }
 
  private:

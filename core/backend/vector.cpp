@@ -4,6 +4,8 @@
 #include "core/backend/strided.h"
 #include "core/backend/threads.h"
 
+#pragma GCC diagnostic ignored "-Wpsabi"  // as in lanes.h
+
 namespace az {
 namespace {
 

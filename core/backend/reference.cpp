@@ -10,13 +10,16 @@
 namespace az {
 namespace {
 
-// The windows of one group of one image as a matrix [c * kh * kw, h' * w'], for convolution as a product.
+// The windows of one group of one image as a matrix [c * kh * kw, h' * w'], for convolution as a product. `first` and `lines`
+// say for which of the result's h' lines.
 struct Windows {
   const Conv2dParams& p;
-  int64_t channels, h, w, kh, kw, out_h, out_w;
+  int64_t channels, h, w, kh, kw, out_h, out_w, first, lines;
 
   int64_t rows() const { return channels * kh * kw; }
-  int64_t columns() const { return out_h * out_w; }
+  int64_t columns() const { return lines * out_w; }
+  int64_t plane() const { return out_h * out_w; }
+  int64_t offset() const { return first * out_w; }
 
   // Calls f(element of the matrix, element of the image) for every tap that lies inside the image.
   template <class F> void each(F f) const {
@@ -24,8 +27,8 @@ struct Windows {
     for (int64_t c = 0; c < channels; ++c) {
       for (int64_t i = 0; i < kh; ++i) {
         for (int64_t j = 0; j < kw; ++j, ++row) {
-          for (int64_t y = 0; y < out_h; ++y) {
-            int64_t in_y = y * p.stride.h - p.padding.h + i * p.dilation.h;
+          for (int64_t y = 0; y < lines; ++y) {
+            int64_t in_y = (first + y) * p.stride.h - p.padding.h + i * p.dilation.h;
             if (in_y < 0 || in_y >= h) continue;
             for (int64_t x = 0; x < out_w; ++x) {
               int64_t in_x = x * p.stride.w - p.padding.w + j * p.dilation.w;
@@ -39,13 +42,22 @@ struct Windows {
 };
 
 Windows windows(const Shape& x, const Shape& weight, const Shape& y, const Conv2dParams& p) {
-  return {p, weight[1], x[2], x[3], weight[2], weight[3], y[2], y[3]};
+  return {p, weight[1], x[2], x[3], weight[2], weight[3], y[2], y[3], 0, y[2]};
 }
 
-// Calls body(image, group) for each of them in turn; products run on all threads.
-template <class Body> void each_group(int64_t images, int64_t groups, Body body) {
+// Calls body(image, group, windows) for each of them in turn, a large image in parts, so that the matrix stays within 32 MiB
+// where one line does; products run on all threads.
+template <class Body> void each_part(const Windows& all, int64_t images, Body body) {
+  constexpr int64_t most = int64_t(1) << 22;
+  const int64_t lines = std::clamp<int64_t>(most / std::max<int64_t>(all.rows() * all.out_w, 1), 1, all.out_h);
   for (int64_t n = 0; n < images; ++n) {
-    for (int64_t g = 0; g < groups; ++g) body(n, g);
+    for (int64_t g = 0; g < all.p.groups; ++g) {
+      Windows part = all;
+      for (part.first = 0; part.first < all.out_h; part.first += lines) {
+        part.lines = std::min(lines, all.out_h - part.first);
+        body(n, g, part);
+      }
+    }
   }
 }
 
@@ -62,23 +74,23 @@ template <class Body> void each_channel(const Shape& x, Body body) {
 Tensor Reference::conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias, const Conv2dParams& params,
                          const Conv2dThen& then, const Shape& result) {
   Tensor y = Tensor::empty(result, DType::f64);
-  Windows win = windows(x.shape(), weight.shape(), result, params);
-  int64_t outputs = weight.size(0) / params.groups, in_size = win.channels * win.h * win.w;
-  std::vector<double> columns(size_t(win.rows() * win.columns()));
+  const Windows all = windows(x.shape(), weight.shape(), result, params);
+  int64_t outputs = weight.size(0) / params.groups, in_size = all.channels * all.h * all.w;
+  std::vector<double> columns;
   double* out = y.mutable_data<double>();
-  each_group(x.size(0), params.groups, [&](int64_t n, int64_t g) {
+  each_part(all, x.size(0), [&](int64_t n, int64_t g, const Windows& win) {
     const double* in = x.data<double>() + (n * params.groups + g) * in_size;
-    std::fill(columns.begin(), columns.end(), 0.0);
+    columns.assign(size_t(win.rows() * win.columns()), 0.0);
     win.each([&](int64_t column, int64_t pixel) { columns[size_t(column)] = in[pixel]; });
     gemm(false, false, outputs, win.columns(), win.rows(), 1.0, weight.data<double>() + g * outputs * win.rows(), win.rows(),
-         columns.data(), win.columns(), 0.0, out + (n * params.groups + g) * outputs * win.columns(), win.columns());
+         columns.data(), win.columns(), 0.0, out + (n * params.groups + g) * outputs * win.plane() + win.offset(), win.plane());
   });
   if (then.scale.defined() || bias.defined()) {
     each_channel(result, [&](int64_t c, auto plane) {
       const double factor = then.scale.defined() ? then.scale.data<double>()[c] : 1;
       const double shift = bias.defined() ? bias.data<double>()[c] : 0;
       for (int64_t n = 0; n < result[0]; ++n) {
-        for (int64_t i = 0; i < win.columns(); ++i) out[plane(n) + i] = out[plane(n) + i] * factor + shift;
+        for (int64_t i = 0; i < all.plane(); ++i) out[plane(n) + i] = out[plane(n) + i] * factor + shift;
       }
     });
   }
@@ -90,13 +102,14 @@ Tensor Reference::conv2d(const Tensor& x, const Tensor& weight, const Tensor& bi
 Tensor Reference::conv2d_backward_data(const Tensor& given, const Tensor& weight, const Conv2dParams& params, const Shape& x) {
   Tensor g = given.plain(), dx = Tensor::empty(x, DType::f64);
   dx.fill_(0);
-  Windows win = windows(x, weight.shape(), g.shape(), params);
-  int64_t outputs = weight.size(0) / params.groups, in_size = win.channels * win.h * win.w;
-  std::vector<double> columns(size_t(win.rows() * win.columns()));
+  const Windows all = windows(x, weight.shape(), g.shape(), params);
+  int64_t outputs = weight.size(0) / params.groups, in_size = all.channels * all.h * all.w;
+  std::vector<double> columns;
   double* out = dx.mutable_data<double>();
-  each_group(x[0], params.groups, [&](int64_t n, int64_t group) {
+  each_part(all, x[0], [&](int64_t n, int64_t group, const Windows& win) {
+    columns.resize(size_t(win.rows() * win.columns()));
     gemm(true, false, win.rows(), win.columns(), outputs, 1.0, weight.data<double>() + group * outputs * win.rows(), win.rows(),
-         g.data<double>() + (n * params.groups + group) * outputs * win.columns(), win.columns(), 0.0, columns.data(),
+         g.data<double>() + (n * params.groups + group) * outputs * win.plane() + win.offset(), win.plane(), 0.0, columns.data(),
          win.columns());
     double* image = out + (n * params.groups + group) * in_size;
     win.each([&](int64_t column, int64_t pixel) { image[pixel] += columns[size_t(column)]; });
@@ -109,17 +122,17 @@ ConvWeightGradients Reference::conv2d_backward_weights(const Tensor& given, cons
   Tensor g = given.plain();
   ConvWeightGradients d{Tensor::empty(weight, DType::f64), {}};
   d.weight.fill_(0);
-  Windows win = windows(x.shape(), weight, g.shape(), params);
-  int64_t outputs = weight[0] / params.groups, in_size = win.channels * win.h * win.w;
-  std::vector<double> columns(size_t(win.rows() * win.columns()));
+  const Windows all = windows(x.shape(), weight, g.shape(), params);
+  int64_t outputs = weight[0] / params.groups, in_size = all.channels * all.h * all.w;
+  std::vector<double> columns;
   double* out = d.weight.mutable_data<double>();
-  each_group(x.size(0), params.groups, [&](int64_t n, int64_t group) {
+  each_part(all, x.size(0), [&](int64_t n, int64_t group, const Windows& win) {
     const double* in = x.data<double>() + (n * params.groups + group) * in_size;
-    std::fill(columns.begin(), columns.end(), 0.0);
+    columns.assign(size_t(win.rows() * win.columns()), 0.0);
     win.each([&](int64_t column, int64_t pixel) { columns[size_t(column)] = in[pixel]; });
     gemm(false, true, outputs, win.rows(), win.columns(), 1.0,
-         g.data<double>() + (n * params.groups + group) * outputs * win.columns(), win.columns(), columns.data(), win.columns(),
-         1.0, out + group * outputs * win.rows(), win.rows());
+         g.data<double>() + (n * params.groups + group) * outputs * win.plane() + win.offset(), win.plane(), columns.data(),
+         win.columns(), 1.0, out + group * outputs * win.rows(), win.rows());
   });
   if (with_bias) {
     d.bias = Tensor::empty({weight[0]}, DType::f64);
@@ -127,7 +140,7 @@ ConvWeightGradients Reference::conv2d_backward_weights(const Tensor& given, cons
     each_channel(g.shape(), [&](int64_t c, auto plane) {
       sums[c] = 0;
       for (int64_t n = 0; n < g.size(0); ++n) {
-        for (int64_t i = 0; i < win.columns(); ++i) sums[c] += g.data<double>()[plane(n) + i];
+        for (int64_t i = 0; i < all.plane(); ++i) sums[c] += g.data<double>()[plane(n) + i];
       }
     });
   }

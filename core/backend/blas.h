@@ -19,4 +19,7 @@ struct Eigen {
 // Of a symmetric matrix a [n,n], of which the upper triangle is read; by LAPACK's dsyev. Throws when it does not converge.
 Eigen eigh(int64_t n, std::vector<double> a);
 
+// Whether the system would give OpenBLAS memory for so many more of its buffers.
+bool openblas_has_room(int buffers);
+
 }  // namespace az

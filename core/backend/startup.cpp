@@ -3,10 +3,16 @@
 #include <cblas.h>
 #include <omp.h>
 #include <sys/auxv.h>
+#include <sys/time.h>
 #include <unistd.h>
 
+#include <cerrno>
+#include <csignal>
 #include <cstdlib>
+#include <cstring>
 #include <filesystem>
+
+#include "core/backend/blas.h"
 
 namespace az {
 namespace {
@@ -66,6 +72,50 @@ void restart_with_startup_variables(char** argv) {
   for (std::string& setting : settings) environment.push_back(setting.data());
   environment.push_back(nullptr);
   ::execve(self.c_str(), argv, environment.data());
+}
+
+namespace {
+
+// What the program was started with, to be put back.
+struct {
+  itimerval timer;
+  struct sigaction action;
+  sigset_t blocked;
+} before;
+
+// Runs in the midst of a library's constructor: system calls, and nothing else.
+void still_loading(int) {
+  if (openblas_has_room(1)) return;  // the machine is slow, that is all
+  constexpr char message[] =
+      ": cannot start: OpenBLAS finds no room for its buffers, 128 MiB for each thread; raise the limit on memory (ulimit -v, "
+      "ulimit -d), or set OPENBLAS_NUM_THREADS=1\n";
+  for (const char* part : {static_cast<const char*>(program_invocation_short_name), message}) {
+    if (::write(STDERR_FILENO, part, std::strlen(part)) < 0) break;
+  }
+  ::_exit(1);
+}
+
+}  // namespace
+
+// Loading takes some hundredths of a second of the processor's time.
+void watch_loading() {
+  struct sigaction action;
+  std::memset(&action, 0, sizeof action);
+  action.sa_handler = still_loading;
+  action.sa_flags = SA_RESTART;
+  ::sigaction(SIGPROF, &action, &before.action);
+  sigset_t ours;
+  ::sigemptyset(&ours);
+  ::sigaddset(&ours, SIGPROF);
+  ::sigprocmask(SIG_UNBLOCK, &ours, &before.blocked);
+  const itimerval spent{{0, 100000}, {0, 100000}};
+  ::setitimer(ITIMER_PROF, &spent, &before.timer);
+}
+
+void loading_ended() {
+  ::setitimer(ITIMER_PROF, &before.timer, nullptr);
+  ::sigprocmask(SIG_SETMASK, &before.blocked, nullptr);
+  ::sigaction(SIGPROF, &before.action, nullptr);
 }
 
 }  // namespace az

@@ -1,0 +1,78 @@
+#include <doctest/doctest.h>
+
+#include <algorithm>
+
+#include "core/heap.h"
+#include "experiments/files.h"
+#include "tests/compare.h"
+#include "tests/data/temporary_folder.h"
+#include "tests/experiments/command.h"
+#include "tests/experiments/tiny.h"
+
+using az::experiments::write_file;
+
+// The program under limits that the shell sets.
+namespace az::test {
+
+#if !defined(AZ_ADDRESS_SANITIZER)  // which itself takes more addresses than any such limit leaves
+
+namespace {
+
+// What it does under `ulimit LIMIT`; killed where it takes a minute, exit code 137.
+CommandResult under(const std::string& limit, const std::vector<std::string>& arguments) {
+  return run_through({"bash", "-c", "ulimit " + limit + R"(; exec timeout --signal=KILL 60 "$0" "$@")"}, arguments);
+}
+
+// It does its work, or says in one line why it cannot; where there is not even room for its libraries, the system's loader does.
+void works_or_tells(const CommandResult& result) {
+  CAPTURE(result.exit);
+  CAPTURE(result.err);
+  if (result.exit == 0) return;
+  CHECK(std::count(result.err.begin(), result.err.end(), '\n') == 1);
+  if (result.exit == 127) {
+    CHECK(has(result.err, "error while loading shared libraries: "));
+  } else {
+    CHECK(result.exit == 1);
+    CHECK((has(result.err, "azimuth: ") || has(result.err, "libgomp: ")));
+  }
+}
+
+}  // namespace
+
+TEST_CASE("under a limit on memory the program works, or ends with a sentence that says why not") {
+  bool refused = false, worked = false;
+  for (const char* kind : {"-v", "-d"}) {
+    for (int kib = 50'000; kib < 3'000'000; kib += kib / 4) {
+      const std::string limit = std::string(kind) + " " + std::to_string(kib);
+      CAPTURE(limit);
+      const CommandResult result = under(limit, {"describe", "sgdp"});
+      works_or_tells(result);
+      refused |= has(result.err, "azimuth: cannot start: OpenBLAS finds no room for its buffers");
+      worked |= result.exit == 0;
+    }
+  }
+  CHECK(refused);
+  CHECK(worked);
+}
+
+TEST_CASE("under a limit on memory a training ends as it should, or with a sentence that says why not") {
+  TemporaryFolder folder;
+  const std::string config = (folder.path / "exp.json").string();
+  write_file(config, tiny_config(R"({"epochs": 1, "max_steps": 2})"));
+  bool worked = false;
+  for (int kib = 300'000; kib < 5'000'000; kib += kib / 3) {
+    const std::string limit = "-v " + std::to_string(kib);
+    CAPTURE(limit);
+    const CommandResult result = under(limit, {"train", config, "--run", (folder.path / std::to_string(kib)).string()});
+    if (result.exit == 0)
+      worked = true;
+    else
+      CHECK(has(result.err, "azimuth: "));
+    CHECK((result.exit == 0 || result.exit == 1));
+  }
+  CHECK(worked);
+}
+
+#endif
+
+}  // namespace az::test

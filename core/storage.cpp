@@ -4,11 +4,13 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cstring>
 #include <fstream>
 #include <mutex>
 #include <new>
 
 #include "core/backend/control_groups.h"
+#include "core/dirty_memory.h"
 #include "core/heap.h"
 
 namespace az {
@@ -79,10 +81,13 @@ Allocator& allocator() {
 }
 
 std::atomic<uint64_t> next_id{1};
+std::atomic<int> dirty{0};
 
 }  // namespace
 
-Storage::Storage(size_t bytes) : data_(allocator().take(bytes)), bytes_(bytes), id_(next_id++) {}
+Storage::Storage(size_t bytes) : data_(allocator().take(bytes)), bytes_(bytes), id_(next_id++) {
+  if (dirty) std::memset(data_, 0xff, bytes);
+}
 Storage::~Storage() { allocator().give(data_, bytes_); }
 
 Derived& Storage::derived(std::type_index type, std::unique_ptr<Derived> (*make)()) {
@@ -93,6 +98,9 @@ Derived& Storage::derived(std::type_index type, std::unique_ptr<Derived> (*make)
   }
   return *derived_.emplace_back(type, make()).second;
 }
+
+DirtyMemory::DirtyMemory() { ++dirty; }
+DirtyMemory::~DirtyMemory() { --dirty; }
 
 size_t memory_limit() {
   static const auto limit =

@@ -1,5 +1,6 @@
 #include "core/backend/onednn.h"
-#include "core/backend/onednn_conv_choice.h"
+#include "core/backend/onednn_conv_trial.h"
+#include "core/backend/reference.h"
 #include "core/backend/vector.h"
 
 namespace az {
@@ -71,6 +72,9 @@ Tensor grouped(const Tensor& weight, const ConvProblem& p) {
   return weight.detach().reshape({shape.begin(), shape.end()});
 }
 
+// For the reference back end.
+Tensor exact(const Tensor& x) { return x.defined() ? x.detach().plain().to(DType::f64) : Tensor(); }
+
 }  // namespace
 
 Tensor OneDnn::conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias, const Conv2dParams& params,
@@ -84,20 +88,31 @@ Tensor OneDnn::conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias,
     auto op = forward_desc(p, algo);
     visit({op, forward_attributes(p, algo), engine()});
   };
-  auto solve = [&](const Convolution<dnnl::convolution_forward>& c) {
-    Tensor source = laid_out(x, c.layout.x), w = packed(grouped(weight, p), c.layout.weight, p.type, then.scale);
+  using Chosen = Convolution<dnnl::convolution_forward>;
+  auto solve = [&](const Chosen& c, const Tensor& in, const Tensor& kernel, const Tensor& added, const Conv2dThen& last) {
+    Tensor source = laid_out(in, c.layout.x), w = packed(grouped(kernel, p), c.layout.weight, p.type, last.scale);
     Tensor y = Tensor::empty(result, p.type, c.layout.y);
-    Tensor residual = p.residual ? laid_out(then.residual, c.layout.y) : Tensor();
+    Tensor residual = p.residual ? laid_out(last.residual, c.layout.y) : Tensor();
     const bool is_apart = is_winograd(c.desc.impl_info_str());
     std::unordered_map<int, dnnl::memory> args{
         {DNNL_ARG_SRC, memory_of(source)}, {DNNL_ARG_WEIGHTS, memory_of(w)}, {DNNL_ARG_DST, memory_of(y)}};
-    if (bias.defined()) args.insert({DNNL_ARG_BIAS, memory_of(bias)});
+    if (p.bias) args.insert({DNNL_ARG_BIAS, memory_of(added)});
     if (p.residual && !is_apart) args.insert({DNNL_ARG_ATTR_MULTIPLE_POST_OP(0) | DNNL_ARG_SRC_1, memory_of(residual)});
     execute(c.primitive, c.desc.scratchpad_desc(), std::move(args));
-    if (is_apart) finish(y, residual, then.relu);
+    if (is_apart) finish(y, residual, p.relu);
     return y;
   };
-  return solve_by_choice<dnnl::convolution_forward>(p, describe, solve);
+  const auto c = chosen<dnnl::convolution_forward>(
+      p, describe, [&](const Chosen& tried) { solve(tried, x, weight, bias, then); },
+      [&](const Chosen& tried) {
+        const ConvTrial trial(p);
+        return trial.is_right(tried.desc.impl_info_str(),
+                              solve(tried, trial.x(), trial.weight(), trial.bias(), {.residual = trial.residual()}));
+      });
+  if (c) return solve(*c, x, weight, bias, then);
+  return Reference()
+      .conv2d(exact(x), exact(weight), exact(bias), params, {exact(then.scale), exact(then.residual), then.relu}, result)
+      .to(p.type);
 }
 
 Tensor OneDnn::conv2d_backward_data(const Tensor& g, const Tensor& weight, const Conv2dParams& params, const Shape& x) {
@@ -110,14 +125,22 @@ Tensor OneDnn::conv2d_backward_data(const Tensor& g, const Tensor& weight, const
                                              padding_after(p));
     visit({op, lent_scratchpad(), engine(), hint});
   };
-  auto solve = [&](const Convolution<dnnl::convolution_backward_data>& c) {
-    Tensor source = laid_out(g, c.layout.y), w = packed(grouped(weight, p), c.layout.weight, p.type);
+  using Chosen = Convolution<dnnl::convolution_backward_data>;
+  auto solve = [&](const Chosen& c, const Tensor& upstream, const Tensor& kernel) {
+    Tensor source = laid_out(upstream, c.layout.y), w = packed(grouped(kernel, p), c.layout.weight, p.type);
     Tensor dx = Tensor::empty(x, p.type, c.layout.x);
     execute(c.primitive, c.desc.scratchpad_desc(),
             {{DNNL_ARG_DIFF_DST, memory_of(source)}, {DNNL_ARG_WEIGHTS, memory_of(w)}, {DNNL_ARG_DIFF_SRC, memory_of(dx)}});
     return dx;
   };
-  return solve_by_choice<dnnl::convolution_backward_data>(p, describe, solve);
+  const auto c = chosen<dnnl::convolution_backward_data>(
+      p, describe, [&](const Chosen& tried) { solve(tried, g, weight); },
+      [&](const Chosen& tried) {
+        const ConvTrial trial(p);
+        return trial.is_right_gradient(tried.desc.impl_info_str(), solve(tried, trial.g(), trial.weight()));
+      });
+  if (c) return solve(*c, g, weight);
+  return Reference().conv2d_backward_data(exact(g), exact(weight), params, x).to(p.type);
 }
 
 ConvWeightGradients OneDnn::conv2d_backward_weights(const Tensor& g, const Tensor& x, const Shape& weight, bool with_bias,
@@ -135,8 +158,9 @@ ConvWeightGradients OneDnn::conv2d_backward_weights(const Tensor& g, const Tenso
         with_bias ? Desc(algo, xd, wd, b, yd, stride, gaps, before, after) : Desc(algo, xd, wd, yd, stride, gaps, before, after);
     visit({op, lent_scratchpad(), engine(), hint});
   };
-  auto solve = [&](const Convolution<dnnl::convolution_backward_weights>& c) -> ConvWeightGradients {
-    Tensor source = laid_out(x, c.layout.x), upstream = laid_out(g, c.layout.y);
+  using Chosen = Convolution<dnnl::convolution_backward_weights>;
+  auto solve = [&](const Chosen& c, const Tensor& in, const Tensor& from) -> ConvWeightGradients {
+    Tensor source = laid_out(in, c.layout.x), upstream = laid_out(from, c.layout.y);
     Tensor dw = Tensor::empty(grouped_weight(p), DType::f32, c.layout.weight), db;
     std::unordered_map<int, dnnl::memory> args{
         {DNNL_ARG_SRC, memory_of(source)}, {DNNL_ARG_DIFF_DST, memory_of(upstream)}, {DNNL_ARG_DIFF_WEIGHTS, memory_of(dw)}};
@@ -147,7 +171,15 @@ ConvWeightGradients OneDnn::conv2d_backward_weights(const Tensor& g, const Tenso
     execute(c.primitive, c.desc.scratchpad_desc(), std::move(args));
     return {dw.plain().reshape({weight.begin(), weight.end()}), db};
   };
-  return solve_by_choice<dnnl::convolution_backward_weights>(p, describe, solve);
+  const auto c = chosen<dnnl::convolution_backward_weights>(
+      p, describe, [&](const Chosen& tried) { solve(tried, x, g); },
+      [&](const Chosen& tried) {
+        const ConvTrial trial(p);
+        return trial.is_right_gradient(tried.desc.impl_info_str(), solve(tried, trial.x(), trial.g()));
+      });
+  if (c) return solve(*c, x, g);
+  const ConvWeightGradients d = Reference().conv2d_backward_weights(exact(g), exact(x), weight, with_bias, params);
+  return {d.weight.to(DType::f32), with_bias ? d.bias.to(DType::f32) : Tensor()};
 }
 
 }  // namespace az

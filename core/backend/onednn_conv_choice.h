@@ -1,11 +1,14 @@
 #pragma once
 
+#include <algorithm>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "core/backend/backend.h"
 #include "core/backend/onednn_detail.h"
 #include "core/backend/tuning.h"
+#include "core/dirty_memory.h"
 
 // Which of oneDNN's implementations solves a convolution problem. For the back end's convolutions only.
 namespace az::onednn {
@@ -25,6 +28,8 @@ struct ConvProblem {
   bool worth_timing() const { return x[0] >= 8; }
   // Where timing is not to be had: at 32 channels and more Winograd wins in all three directions, at 16 it does not.
   bool winograd_by_rule() const;
+  // Whether that implementation is known to give wrong results here.
+  bool fails(const std::string& implementation) const;
 };
 
 // How a primitive wants its operands; `result` is that of x or y which it makes.
@@ -48,58 +53,74 @@ bool is_winograd(const std::string& name);
 // shorter vectors.
 bool may_compete(const std::string& name, const std::string& first);
 
-// The implementations that are worth a try, oneDNN's favourite first. describe(algorithm, visit) calls visit with the first of an
-// algorithm while what it was made of is alive. All lay out their result alike, since others go on from there.
-template <class P, class Describe> std::vector<typename P::primitive_desc> implementations(Describe describe) {
-  std::vector<typename P::primitive_desc> found;
-  auto fits = [&](const auto& desc) {
-    if (found.empty()) return true;
-    auto same = [&](const auto& other) { return desc.impl_info_str() == std::string(other.impl_info_str()); };
-    return std::none_of(found.begin(), found.end(), same) && may_compete(desc.impl_info_str(), found[0].impl_info_str()) &&
-           layouts_of(desc).result == layouts_of(found[0]).result;
+template <class P> struct Implementations {
+  std::vector<typename P::primitive_desc> descs;
+  size_t competing = 0;  // so many are worth a try, oneDNN's favourite first; the rest is for where none of those is right
+};
+
+// Those of a problem. describe(algorithm, visit) calls visit with the first of an algorithm while what it was made of is alive.
+// Those that compete lay out their result alike, since others go on from there.
+template <class P, class Describe> Implementations<P> implementations(const ConvProblem& problem, Describe describe) {
+  std::vector<typename P::primitive_desc> first, rest;
+  auto sort = [&](const auto& desc) {
+    const std::string name = desc.impl_info_str();
+    auto same = [&](const auto& other) { return name == other.impl_info_str(); };
+    if (problem.fails(name) || std::ranges::any_of(first, same) || std::ranges::any_of(rest, same)) return;
+    const bool competes =
+        first.empty() || (may_compete(name, first[0].impl_info_str()) && layouts_of(desc).result == layouts_of(first[0]).result);
+    (competes ? first : rest).push_back(desc);
   };
   for (auto algorithm : {dnnl::algorithm::convolution_direct, dnnl::algorithm::convolution_winograd}) {
     try {
       describe(algorithm, [&](typename P::primitive_desc desc) {
-        do {
-          if (fits(desc)) found.push_back(desc);
-        } while (desc.next_impl());
+        do sort(desc);
+        while (desc.next_impl());
       });
     } catch (const dnnl::error& error) {
-      if (found.empty()) refused("conv2d", error);  // otherwise the processor or the problem is not for this algorithm
+      if (first.empty()) refused("conv2d", error);  // otherwise the processor or the problem is not for this algorithm
     }
   }
-  return found;
+  const size_t competing = first.size();
+  first.insert(first.end(), rest.begin(), rest.end());
+  return {std::move(first), competing};
 }
 
-// What solve(convolution) gives, with the implementation that choose() prefers.
-template <class P, class Describe, class Solve> auto solve_by_choice(const ConvProblem& problem, Describe describe, Solve solve) {
+// The implementation that choose() prefers; nullptr where none is right. run(convolution) solves the problem by it;
+// is_right(convolution) solves one like it whose result is known.
+template <class P, class Describe, class Run, class Check>
+std::shared_ptr<Convolution<P>> chosen(const ConvProblem& problem, Describe describe, Run run, Check is_right) {
   using Pointer = std::shared_ptr<Convolution<P>>;
-  static std::mutex mutex;
-  static std::map<std::vector<int64_t>, std::pair<uint64_t, Pointer>> chosen;
-  auto choice = [&]() -> Pointer {
-    std::lock_guard lock(mutex);
-    if (chosen.size() >= most_primitives && !chosen.contains(problem.key())) chosen.clear();
-    auto& [generation, convolution] = chosen[problem.key()];
-    if (convolution && generation == algorithms_generation()) return convolution;
-    const auto descs = implementations<P>(describe);
-    Candidates candidates{.problem = problem.str(), .worth_timing = problem.worth_timing()};
-    for (const auto& desc : descs) {
-      candidates.names.push_back(desc.impl_info_str());
-      if (is_winograd(desc.impl_info_str()) && problem.winograd_by_rule()) candidates.by_rule = candidates.names.size() - 1;
-    }
-    std::vector<Pointer> tried(descs.size());
-    candidates.run = [&](size_t i) {
-      if (!tried[i]) tried[i] = std::make_shared<Convolution<P>>(descs[i]);
-      solve(*tried[i]);
-    };
-    const size_t best = choose(candidates);
-    generation = algorithms_generation();
-    convolution = tried[best] ? tried[best] : std::make_shared<Convolution<P>>(descs[best]);
-    if (tried[best]) release_cached_memory();  // what the losers took is not needed again
-    return convolution;
+  struct Choice {
+    uint64_t generation = 0;
+    Pointer convolution;
   };
-  return solve(*choice());
+  static std::mutex mutex;
+  static std::map<std::vector<int64_t>, Choice> choices;
+  std::lock_guard lock(mutex);
+  if (choices.size() >= most_primitives && !choices.contains(problem.key())) choices.clear();
+  Choice& choice = choices[problem.key()];
+  if (choice.generation == algorithms_generation()) return choice.convolution;
+  const Implementations<P> found = implementations<P>(problem, describe);
+  Candidates candidates{.problem = problem.str(), .competing = found.competing, .worth_timing = problem.worth_timing()};
+  for (const auto& desc : found.descs) {
+    candidates.names.push_back(desc.impl_info_str());
+    if (is_winograd(desc.impl_info_str()) && problem.winograd_by_rule()) candidates.by_rule = candidates.names.size() - 1;
+  }
+  std::vector<Pointer> tried(found.descs.size());
+  auto made = [&](size_t i) -> const Convolution<P>& {
+    if (!tried[i]) tried[i] = refusing("conv2d", [&] { return std::make_shared<Convolution<P>>(found.descs[i]); });
+    return *tried[i];
+  };
+  candidates.run = [&](size_t i) { run(made(i)); };
+  candidates.is_right = [&](size_t i) {
+    const DirtyMemory dirty;
+    return is_right(made(i));
+  };
+  const std::optional<size_t> best = choose(candidates);
+  if (problem.worth_timing()) release_cached_memory();  // what the losers and the trials took is not needed again
+  if (best) made(*best);
+  choice = {algorithms_generation(), best ? tried[*best] : nullptr};
+  return choice.convolution;
 }
 
 }  // namespace az::onednn

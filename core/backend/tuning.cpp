@@ -73,12 +73,43 @@ struct Fastest {
 };
 
 // How choices are made, below and in the candidates offered; one more with each change, so that none made otherwise stays.
-constexpr int timing_rule = 4;
+constexpr int timing_rule = 5;
 
-// The least of several times of each, taken by turns so that what disturbs the machine disturbs all alike. The first, which is
-// what the library itself would take, stays unless another is clearly faster.
-Fastest fastest(const Candidates& candidates) {
-  const size_t count = candidates.names.size();
+// Which candidates are right: each is asked once, when it matters.
+class Right {
+ public:
+  explicit Right(const Candidates& candidates) : candidates_(candidates), known_(candidates.names.size()) {}
+
+  bool operator()(size_t i) {
+    if (!known_[i]) known_[i] = candidates_.is_right(i);
+    return *known_[i];
+  }
+  // `wanted`, or else the first.
+  std::optional<size_t> first(size_t wanted) {
+    if ((*this)(wanted)) return wanted;
+    for (size_t i = 0; i < known_.size(); ++i) {
+      if ((*this)(i)) return i;
+    }
+    return {};
+  }
+  std::vector<size_t> competing() {
+    std::vector<size_t> found;
+    for (size_t i = 0; i < candidates_.competing; ++i) {
+      if ((*this)(i)) found.push_back(i);
+    }
+    return found;
+  }
+
+ private:
+  const Candidates& candidates_;
+  std::vector<std::optional<bool>> known_;
+};
+
+// The least of several times of each of `competing`, taken by turns so that what disturbs the machine disturbs all alike. The
+// first, which is what the library itself would take, stays unless another is clearly faster.
+Fastest fastest(const Candidates& candidates, const std::vector<size_t>& competing) {
+  if (competing.size() == 1) return {competing[0], true};
+  const size_t count = competing.size();
   constexpr int least_rounds = 6, most_rounds = 24;
   constexpr double enough = 0.1, hopeless = 2, clearly = 0.97;
   std::vector<Times> times(count);
@@ -87,7 +118,7 @@ Fastest fastest(const Candidates& candidates) {
   };
   auto settled = [&] { return times[winner()].settled() && times[0].settled(); };
   const double start = candidates.now();
-  candidates.run(0);  // touches the memory that all of them use
+  candidates.run(competing[0]);  // touches the memory that all of them use
   for (int round = 0; round < most_rounds; ++round) {
     if (round >= least_rounds && candidates.now() - start > enough && settled()) break;
     const double limit = hopeless * times[winner()].best;
@@ -95,12 +126,12 @@ Fastest fastest(const Candidates& candidates) {
       // The first time says little, as memory of its own may have been new.
       if (round > 1 && times[i].best > limit && times[i].settled()) continue;
       const double before = candidates.now();
-      candidates.run(i);
+      candidates.run(competing[i]);
       times[i].add(candidates.now() - before);
     }
   }
   const size_t index = times[winner()].best < clearly * times[0].best ? winner() : 0;
-  return {index, settled()};
+  return {competing[index], settled()};
 }
 
 std::optional<size_t> find(const Algorithms& choices, const std::string& problem, const std::vector<std::string>& names) {
@@ -121,24 +152,32 @@ class Tuner {
     ++generation_;
   }
 
-  size_t choose(const Candidates& c) {
-    if (c.names.size() == 1) return 0;
-    if (!c.worth_timing) return c.by_rule;
+  std::optional<size_t> choose(const Candidates& c) {
+    Right right(c);
+    if (c.competing < 2 || !c.worth_timing) return right.first(c.by_rule);
     std::lock_guard lock(mutex_);
     const std::string problem = fmt::format("{}, {} threads", c.problem, thread_count());
-    std::optional<size_t> index = find(chosen_, problem, c.names);
-    if (!index && choice_ == AlgorithmChoice::fixed) index = c.by_rule;
+    auto named_by = [&](const Algorithms& table) {
+      const std::optional<size_t> index = find(table, problem, c.names);
+      return index && right(*index) ? index : std::nullopt;
+    };
+    std::optional<size_t> index = named_by(chosen_);
+    if (!index && choice_ == AlgorithmChoice::fixed) index = right.first(c.by_rule);
     if (!index) {
       if (!remembered_) remembered_ = recall();
-      index = find(*remembered_, problem, c.names);
+      index = named_by(*remembered_);
     }
     if (!index) {
-      const Fastest timed = fastest(c);
-      index = timed.index;
-      if (timed.settled) remember(problem, c.names[*index]);
+      if (const std::vector<size_t> competing = right.competing(); !competing.empty()) {
+        const Fastest timed = fastest(c, competing);
+        index = timed.index;
+        if (timed.settled) remember(problem, c.names[*index]);
+      } else {
+        index = right.first(c.by_rule);
+      }
     }
-    chosen_[problem] = c.names[*index];
-    return *index;
+    if (index) chosen_[problem] = c.names[*index];
+    return index;
   }
 
   Algorithms chosen() {
@@ -198,7 +237,7 @@ Tuner& tuner() {
 void set_algorithms(AlgorithmChoice choice, Algorithms known) { tuner().reset(choice, std::move(known)); }
 Algorithms algorithms() { return tuner().chosen(); }
 std::string tuning_note() { return tuner().note(); }
-size_t choose(const Candidates& candidates) { return tuner().choose(candidates); }
+std::optional<size_t> choose(const Candidates& candidates) { return tuner().choose(candidates); }
 uint64_t algorithms_generation() { return tuner().generation(); }
 
 std::string tuning_file() {

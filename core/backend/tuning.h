@@ -4,11 +4,12 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
 // Where the back end has several implementations of a problem, one of them is chosen: it decides how fast the result comes and
-// how it is rounded, nothing else.
+// how it is rounded, nothing else. One that does not solve the problem is never chosen.
 namespace az {
 
 // Problem ("forward f32 [128,64,32,32] * [64,64,3,3] ... 2 threads") -> implementation ("jit_wino_4x3:avx512_core").
@@ -36,18 +37,20 @@ Algorithms algorithms_from_json(const std::string& text);
 
 // For back ends: a problem and the ways to solve it.
 struct Candidates {
-  std::string problem;                   // without the number of threads, which is added
-  std::vector<std::string> names = {};   // the implementations, no two alike
-  size_t by_rule = 0;                    // the one to take without timing
-  bool worth_timing = true;              // otherwise the rule decides, and the choice is not recorded
-  std::function<void(size_t)> run = {};  // solves it once by the i-th
+  std::string problem;                        // without the number of threads, which is added
+  std::vector<std::string> names = {};        // the implementations, no two alike
+  size_t competing = names.size();            // so many of them are timed; the rest is for where none of those is right
+  size_t by_rule = 0;                         // the one to take without timing
+  bool worth_timing = true;                   // otherwise the rule decides, and the choice is not recorded
+  std::function<void(size_t)> run = {};       // solves it once by the i-th
+  std::function<bool(size_t)> is_right = {};  // whether the i-th gives what another way to solve it gives
   // Seconds from some point on.
   std::function<double()> now = [] {
     return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
   };
 };
-// The index of the candidate to use.
-size_t choose(const Candidates& candidates);
+// The index of the candidate to use: of those that are right, wherever a choice comes from; nothing where none is.
+std::optional<size_t> choose(const Candidates& candidates);
 // Changes when set_algorithms() makes earlier answers of choose() stale.
 uint64_t algorithms_generation();
 

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
+#include <optional>
+#include <set>
 #include <utility>
 
 #include "core/error.h"
@@ -37,6 +39,8 @@ void write(const std::string& file, const std::string& text) {
 struct Problem {
   int runs = 0;
   double time = 0;  // seconds
+  std::set<std::string> wrong = {};
+  std::vector<std::string> asked = {};  // whether they are right
   Candidates candidates{.problem = "a problem",
                         .names = {"slow", "quick", "slower"},
                         .by_rule = 2,
@@ -45,8 +49,16 @@ struct Problem {
                               ++runs;
                               time += i == 0 ? 2e-3 : i == 2 ? 20e-3 : 0;
                             },
+                        .is_right =
+                            [this](size_t i) {
+                              asked.push_back(candidates.names[i]);
+                              return !wrong.contains(candidates.names[i]);
+                            },
                         .now = [this] { return time; }};
-  std::string solve() { return candidates.names[choose(candidates)]; }
+  std::string solve() {
+    const std::optional<size_t> choice = choose(candidates);
+    return choice ? candidates.names[*choice] : "none";
+  }
 };
 
 std::string only_choice() {
@@ -143,6 +155,74 @@ TEST_CASE("tuning: what is known is taken, unless there is no such implementatio
   CHECK(problem.solve() == "quick");  // from the file
   CHECK(only_choice() == "quick");
   CHECK(problem.runs == timed);
+}
+
+TEST_CASE("tuning: one whose result is wrong is not chosen, whatever names it") {
+  OwnCache cache;
+  set_algorithms(AlgorithmChoice::timed);
+  Problem problem;
+  REQUIRE(problem.solve() == "quick");
+  CHECK(problem.asked == std::vector<std::string>{"slow", "quick", "slower"});  // each once
+  const Algorithms known = algorithms();
+  for (const char* source : {"timing", "the cache", "a table", "a table and the rule"}) {
+    CAPTURE(source);
+    OwnCache other;
+    if (source == std::string("the cache")) {
+      set_algorithms(AlgorithmChoice::timed);
+      Problem before;
+      REQUIRE(before.solve() == "quick");
+    }
+    const bool by_table = source[0] == 'a', by_rule = source == std::string("a table and the rule");
+    set_algorithms(by_rule ? AlgorithmChoice::fixed : AlgorithmChoice::timed, by_table ? known : Algorithms{});
+    Problem trial;
+    trial.wrong = {"quick"};
+    CHECK(trial.solve() == (by_rule ? "slower" : "slow"));
+    CHECK(only_choice() == (by_rule ? "slower" : "slow"));
+  }
+}
+
+TEST_CASE("tuning: where the rule's candidate is wrong, the first that is right is taken; where none is, none") {
+  OwnCache cache;
+  Problem problem;
+  problem.wrong = {"slower"};
+  set_algorithms(AlgorithmChoice::fixed);
+  CHECK(problem.solve() == "slow");
+  problem.candidates.worth_timing = false;
+  CHECK(problem.solve() == "slow");
+  problem.wrong = {"slow", "quick", "slower"};
+  for (const auto choice : {AlgorithmChoice::fixed, AlgorithmChoice::timed}) {
+    for (const bool worth : {false, true}) {
+      set_algorithms(choice);
+      problem.candidates.worth_timing = worth;
+      CHECK(problem.solve() == "none");
+    }
+  }
+  Problem only{.candidates = {.problem = "a problem", .names = {"only"}}};
+  only.wrong = {"only"};
+  only.candidates.is_right = [&](size_t) { return !only.wrong.contains("only"); };
+  CHECK(only.solve() == "none");
+  only.wrong = {};
+  CHECK(only.solve() == "only");
+}
+
+TEST_CASE("tuning: a fall-back is not timed, and is taken where none of those that compete is right") {
+  OwnCache cache;
+  set_algorithms(AlgorithmChoice::timed);
+  Problem problem;
+  problem.candidates.competing = 1;
+  CHECK(problem.solve() == "slower");  // by rule: there is nothing to compare
+  problem.candidates.competing = 2;
+  std::set<size_t> timed;
+  problem.candidates.run = [&, run = problem.candidates.run](size_t i) {
+    timed.insert(i);
+    run(i);
+  };
+  CHECK(problem.solve() == "quick");
+  CHECK(timed == std::set<size_t>{0, 1});
+  set_algorithms(AlgorithmChoice::timed);
+  problem.candidates.problem = "another problem";
+  problem.wrong = {"slow", "quick"};
+  CHECK(problem.solve() == "slower");
 }
 
 TEST_CASE("tuning: the fixed choice follows the rule, times nothing and leaves no file") {

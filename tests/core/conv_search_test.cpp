@@ -1,0 +1,202 @@
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "core/autograd.h"
+#include "core/backend/tuning.h"
+#include "core/dirty_memory.h"
+#include "core/ops/conv.h"
+#include "core/ops/create.h"
+#include "core/ops/pool.h"
+#include "core/random.h"
+#include "tests/compare.h"
+
+// What oneDNN computes, over shapes drawn at random and in memory that holds NaN, against the plain loops in f64.
+namespace az::test {
+namespace {
+
+struct Draw {
+  Philox generator;
+  explicit Draw(uint64_t seed) : generator(seed) {}
+  int64_t of(std::initializer_list<int64_t> values) { return values.begin()[generator.integer(int64_t(values.size()))]; }
+  bool coin() { return generator.bernoulli(0.5); }
+  Size2 both(std::initializer_list<int64_t> values) {
+    const int64_t one = of(values);
+    return generator.bernoulli(0.75) ? Size2(one) : Size2(one, of(values));
+  }
+  // +1 and -1: a term that is missing, doubled or strange changes a sum by 1 or more, of any size.
+  Tensor signs(const Shape& shape) {
+    Tensor result = Tensor::empty(shape, DType::f64);
+    double* values = result.mutable_data<double>();
+    for (int64_t i = 0; i < shape.numel(); ++i) values[i] = generator.next_u32() & 1 ? 1 : -1;
+    return result;
+  }
+};
+
+struct Problem {
+  Shape x, weight;
+  Conv2dParams params;
+  bool bias, scale, residual, relu;
+  std::string str() const {
+    auto pair = [](const Size2& size) { return fmt::format("{}x{}", size.h, size.w); };
+    return fmt::format("{} * {} stride {} padding {} dilation {} groups {}{}{}{}{}", x.str(), weight.str(), pair(params.stride),
+                       pair(params.padding), pair(params.dilation), params.groups, bias ? " bias" : "", scale ? " scale" : "",
+                       residual ? " residual" : "", relu ? " relu" : "");
+  }
+};
+
+bool fits(const Problem& p) {
+  const Conv2dParams& c = p.params;
+  const int64_t h = p.x[2] + 2 * c.padding.h - c.dilation.h * (p.weight[2] - 1),
+                w = p.x[3] + 2 * c.padding.w - c.dilation.w * (p.weight[3] - 1);
+  return h > 0 && w > 0 && p.weight.numel() * p.x[0] * h * w < 4'000'000;
+}
+
+Problem draw(Draw& d) {
+  for (;;) {
+    Problem p;
+    const bool depthwise = d.generator.bernoulli(0.1);
+    p.params.groups = depthwise ? d.of({3, 16, 24, 33}) : d.of({1, 1, 1, 2, 3, 16});
+    const int64_t in = depthwise ? 1 : d.of({1, 3, 7, 16, 16, 20, 32, 48}),
+                  out = depthwise ? d.of({1, 1, 2}) : d.of({1, 5, 16, 16, 24, 32, 64});
+    const Size2 kernel = d.both({1, 2, 3, 3, 3, 5, 7}), side = d.both({1, 2, 3, 4, 5, 7, 9, 14, 17, 31});
+    p.x = {d.of({1, 2, 3, 5, 8, 9}), in * p.params.groups, side.h, side.w};
+    p.weight = {out * p.params.groups, in, kernel.h, kernel.w};
+    p.params.stride = d.both({1, 1, 2, 2, 3, 4});
+    p.params.dilation = d.both({1, 1, 1, 2, 3});
+    p.params.padding = d.coin() ? Size2(kernel.h / 2, kernel.w / 2) : d.both({0, 1, 2, 3, 4});
+    p.bias = d.coin();
+    p.scale = d.coin();
+    p.residual = d.coin();
+    p.relu = d.coin();
+    if (fits(p)) return p;
+  }
+}
+
+struct Results {
+  Tensor y, dx, dw, db, then;
+};
+
+Results solve(const Problem& p, DType type, Draw d) {
+  const DType plain = type == DType::bf16 ? DType::f32 : type;
+  Tensor x = d.signs(p.x).to(type).set_requires_grad(), w = d.signs(p.weight).to(plain).set_requires_grad();
+  Tensor b = p.bias ? d.signs({p.weight[0]}).to(plain).set_requires_grad() : Tensor();
+  const Tensor y = conv2d(x, w, b, p.params);
+  y.backward(d.signs(y.shape()).to(type));
+  Results r{y.detach(), x.grad(), w.grad(), p.bias ? b.grad() : Tensor(), {}};
+  Conv2dThen then{.relu = p.relu};
+  if (p.scale) then.scale = d.signs({p.weight[0]}).to(plain);
+  if (p.residual) then.residual = d.signs(y.shape()).to(type);
+  const NoGrad none;
+  r.then = conv2d(x, w, b, p.params, then);
+  return r;
+}
+
+// The largest difference of two elements, beside what rounding is allowed: sums of whole numbers have none but in Winograd's
+// transforms; bf16 keeps 8 bits.
+double excess(const Tensor& found, const Tensor& right) {
+  const auto a = found.to_vector<double>(), b = right.to_vector<double>();
+  double most = 0;
+  for (size_t i = 0; i < a.size(); ++i) {
+    const double difference = std::abs(a[i] - b[i]), allowed = 0.01 + (found.dtype() == DType::bf16 ? std::abs(b[i]) / 256 : 0);
+    if (!(difference <= allowed)) most = std::isnan(difference) ? INFINITY : std::max(most, difference);
+  }
+  return most;
+}
+
+void check(const Problem& p, DType type, const Draw& d) {
+  CAPTURE(p.str());
+  CAPTURE(name_of(type));
+  const Results right = solve(p, DType::f64, d);
+  const DirtyMemory dirty;
+  const Results found = solve(p, type, d);
+  CHECK(excess(found.y, right.y) == 0);
+  CHECK(excess(found.dx, right.dx) == 0);
+  CHECK(excess(found.dw, right.dw) == 0);
+  if (p.bias) CHECK(excess(found.db, right.db) == 0);
+  CHECK(excess(found.then, right.then) == 0);
+}
+
+std::vector<DType> types() { return has_bf16() ? std::vector{DType::f32, DType::bf16} : std::vector{DType::f32}; }
+
+}  // namespace
+
+#ifndef SEARCH_COUNT
+#define SEARCH_COUNT 40
+#endif
+#ifndef SEARCH_FIRST
+#define SEARCH_FIRST 0
+#endif
+
+TEST_CASE("conv2d: shapes drawn at random, in all directions, have the results of f64") {
+  for (uint64_t seed = SEARCH_FIRST; seed < SEARCH_FIRST + SEARCH_COUNT; ++seed) {
+    Draw d(seed);
+    const Problem p = draw(d);
+    for (DType type : types()) check(p, type, d);
+  }
+}
+
+TEST_CASE("conv2d: inputs narrower than the stride have the results of f64") {
+  for (const auto& [x, weight, stride, padding] : std::vector<std::tuple<Shape, Shape, Size2, Size2>>{
+           {{2, 16, 1, 1}, {16, 16, 3, 3}, 2, 1},
+           {{8, 16, 1, 1}, {16, 16, 3, 3}, 2, 1},
+           {{2, 64, 1, 1}, {128, 64, 3, 3}, 2, 1},
+           {{2, 20, 3, 1}, {16, 20, 1, 3}, {1, 2}, {0, 1}},
+           {{3, 16, 2, 2}, {32, 16, 5, 5}, 3, 2},
+           {{3, 32, 5, 3}, {16, 32, 3, 4}, {1, 4}, {1, 2}},
+           {{9, 16, 1, 1}, {16, 16, 7, 7}, 2, 3},
+       }) {
+    check({x, weight, {.stride = stride, .padding = padding}, true, true, true, true}, DType::f32, Draw(1));
+    if (has_bf16()) check({x, weight, {.stride = stride, .padding = padding}, true, true, true, true}, DType::bf16, Draw(1));
+  }
+}
+
+TEST_CASE("conv2d: the first filter's gradient of ones, at a stride wider than the input, is 2 in the centre") {
+  for (DType type : types()) {
+    CAPTURE(name_of(type));
+    const Tensor x = ones({2, 16, 1, 1}).to(type), w = ones({16, 16, 3, 3}).set_requires_grad();
+    const Tensor y = conv2d(x, w, {}, {.stride = 2, .padding = 1});
+    y.backward(ones(y.shape()).to(type));
+    const auto gradient = w.grad().to_vector<float>();
+    for (size_t i = 0; i < gradient.size(); ++i) REQUIRE(gradient[i] == (i % 9 == 4 ? 2 : 0));
+  }
+}
+
+TEST_CASE("avg_pool2d: shapes drawn at random, in both directions, have the results of f64") {
+  for (uint64_t seed = SEARCH_FIRST; seed < SEARCH_FIRST + SEARCH_COUNT; ++seed) {
+    Draw d(seed);
+    const Shape shape{d.of({1, 2, 5, 9}), d.of({1, 3, 8, 16, 20, 33}), d.of({1, 2, 5, 8, 17}), d.of({1, 3, 7, 9, 16})};
+    Pool2dParams params{.kernel = d.both({1, 2, 3, 5})};
+    params.stride = d.both({1, 2, 3, 4});
+    params.padding = {d.coin() ? params.kernel.h / 2 : 0, d.coin() ? params.kernel.w / 2 : 0};
+    if (shape[2] + 2 * params.padding.h < params.kernel.h || shape[3] + 2 * params.padding.w < params.kernel.w) continue;
+    const bool blocked = d.coin();
+    auto solve = [&](DType type) {
+      Draw same = d;
+      Tensor x = same.signs(shape).to(type);
+      if (blocked && type != DType::f64) {  // as a convolution leaves it
+        Tensor eye = zeros({shape[1], shape[1], 1, 1});
+        for (int64_t i = 0; i < shape[1]; ++i) eye.mutable_data<float>()[i * shape[1] + i] = 1;
+        x = conv2d(x, eye, {}).detach();
+      }
+      x.set_requires_grad();
+      const Tensor y = avg_pool2d(x, params);
+      y.backward(same.signs(y.shape()).to(type));
+      return std::pair(y.detach(), x.grad());
+    };
+    CAPTURE(shape.str());
+    CAPTURE(params.kernel.h);
+    CAPTURE(params.stride.h);
+    const auto right = solve(DType::f64);
+    for (DType type : types()) {
+      CAPTURE(name_of(type));
+      const DirtyMemory dirty;
+      const auto found = solve(type);
+      CHECK(excess(found.first, right.first) == 0);
+      CHECK(excess(found.second, right.second) == 0);
+    }
+  }
+}
+
+}  // namespace az::test

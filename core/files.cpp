@@ -53,6 +53,21 @@ std::string parent_of(const fs::path& path) { return path.has_parent_path() ? pa
 
 }  // namespace
 
+std::string absolute_path(const std::string& path) {
+  std::error_code nowhere;  // where the current folder was deleted
+  fs::path result = fs::current_path(nowhere);
+  if (nowhere) return path;
+  // The current folder's path is without links, so that ".." at the start leads to its parent. What it leads to later depends on
+  // links, and it stays.
+  bool start = true;
+  for (const fs::path& part : fs::path(path)) {
+    if (part.empty() || part == ".") continue;
+    start = start && (part == ".." || part.is_absolute());
+    result = start && part == ".." ? result.parent_path() : result / part;
+  }
+  return result.string();
+}
+
 std::error_code sync_path(const std::string& path) {
   const File file{::open(path.c_str(), O_RDONLY | O_CLOEXEC)};
   if (file.descriptor < 0 || !flush(file)) return last_error();

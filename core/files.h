@@ -14,6 +14,9 @@ using Put = std::function<void(const void* bytes, size_t count)>;
 // be written: ...".
 void replace_file(const std::string& path, const std::function<void(const Put&)>& write);
 
+// `path` from the root on, counted from the current folder; without "." and a slash at its end, and with links as they are.
+std::string absolute_path(const std::string& path);
+
 // Flushes a file, or a folder's list of names, to the disk; what cannot be flushed, such as a folder on some file systems, is
 // no error.
 [[nodiscard]] std::error_code sync_path(const std::string& path);

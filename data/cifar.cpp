@@ -6,6 +6,7 @@
 #include <system_error>
 
 #include "core/error.h"
+#include "core/files.h"
 #include "data/catalog.h"
 
 namespace az::data {
@@ -55,7 +56,8 @@ std::vector<std::string> read_names(const CifarFormat& format, const std::filesy
 }
 
 std::filesystem::path folder_of(const CifarFormat& format, const CifarOptions& options) {
-  return options.root ? std::filesystem::path(*options.root) : datasets_folder() / catalog_entry(format.name).folder;
+  const auto folder = options.root ? std::filesystem::path(*options.root) : datasets_folder() / catalog_entry(format.name).folder;
+  return absolute_path(folder.string());  // for messages
 }
 
 DatasetContent read(const CifarFormat& format, const CifarOptions& options) {

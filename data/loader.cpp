@@ -48,10 +48,12 @@ Loader::Loader(Dataset dataset, LoaderOptions options) : dataset_(std::move(data
   normalised_ = Tensor::of<double>({int64_t(mean_.size()), 256}, table).to(options_.type);
 }
 
-int64_t Loader::batches() const {
-  int64_t whole = dataset_.count() / options_.batch_size;
-  return !options_.drop_last && dataset_.count() % options_.batch_size ? whole + 1 : whole;
+int64_t batches_of(int64_t samples, const LoaderOptions& options) {
+  const int64_t whole = samples / options.batch_size;
+  return !options.drop_last && samples % options.batch_size ? whole + 1 : whole;
 }
+
+int64_t Loader::batches() const { return batches_of(dataset_.count(), options_); }
 
 Loader::Iterator Loader::begin() {
   Position position = next_;

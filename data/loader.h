@@ -23,6 +23,9 @@ struct LoaderOptions {
   DType type = DType::f32;                    // of the images; layers pass it on, so that bf16 here is mixed precision
 };
 
+// How many batches so many samples make.
+int64_t batches_of(int64_t samples, const LoaderOptions& options);
+
 // Gives each sample of a set once an epoch, in batches: `for (const auto& [images, labels] : loader)`. Order and augmentation
 // depend on (seed, epoch, sample) only. Each loop over it is the next epoch, counted from 0.
 class Loader {

@@ -4,10 +4,22 @@
 
 namespace az::data {
 
+namespace {
+
+// Images that are left of `count` to train on.
+int64_t training_count(const DataOptions& options, int64_t count) {
+  if (options.validation > 0) count -= held_out_count(options.validation, count);
+  return options.subset ? held_out_count(*options.subset, count, "subset") : count;
+}
+
+}  // namespace
+
+int64_t batches_of(const DataOptions& options, int64_t count) {
+  return batches_of(training_count(options, count), {.batch_size = options.batch_size, .drop_last = options.drop_last});
+}
+
 void check_options(const DataOptions& options, const Shape& shape, int64_t count) {
-  int64_t training = count;
-  if (options.validation > 0) training -= held_out_count(options.validation, count);
-  if (options.subset) training = held_out_count(*options.subset, training, "subset");
+  const int64_t training = training_count(options, count);
   for (const auto& [name, given] : {std::pair{"mean", &options.mean}, {"std", &options.std}}) {
     if (*given && int64_t((*given)->size()) != shape[0])
       config::invalid_option(name,

@@ -52,12 +52,15 @@ Splits make_splits(const Dataset& train, const Dataset& test, const DataOptions&
 
 // Throws what make_splits() and a loader would for a training set of `count` images of `shape`: [c,h,w], without reading any.
 void check_options(const DataOptions& options, const Shape& shape, int64_t count);
+// Training batches in an epoch of such a set.
+int64_t batches_of(const DataOptions& options, int64_t count);
 
 // A data set chosen but not read yet: what a model must know of it, and the way to read (or draw) it.
 struct DataSource {
   Shape image_shape;  // [c,h,w]
   int64_t class_count = 0;
   std::function<Splits()> load;
+  int64_t batches = 0;  // in an epoch of training; 0: nobody knows before it is read
 };
 
 struct DataRegistry : config::Registry<DataRegistry, DataSource> {

@@ -21,6 +21,7 @@ std::string state_to_json(const TrainingState& s) {
       {"epochs", s.epochs},
       {"step", s.step},
       {"batches", s.batches},
+      {"measured", s.measured},
       {"train",
        {{"loss_sum", s.train.loss_sum}, {"correct", s.train.correct}, {"top5", s.train.top5}, {"images", s.train.images}}},
       {"epoch_seconds", s.epoch_seconds},
@@ -66,6 +67,7 @@ TrainingState state_from_json(const std::string& text) {
   s.epochs = count(json, "epochs");
   s.step = count(json, "step");
   s.batches = count(json, "batches");
+  s.measured = json.contains("measured") ? count(json, "measured") : s.batches == 0 ? s.step : 0;  // older versions have none
   s.train = {number(train, "loss_sum"), count(train, "correct"), count(train, "top5"), count(train, "images")};
   s.epoch_seconds = number(json, "epoch_seconds");
   s.seconds = number(json, "seconds");
@@ -90,7 +92,9 @@ void check(const TrainingState& s) {
   holds(train.correct <= train.top5 && train.top5 <= train.images, "\"correct\", \"top5\" and \"images\" contradict each other");
   holds(s.seconds >= 0 && s.epoch_seconds >= 0, "a time is negative");
   const double best = s.best_accuracy.value_or(0);
-  holds(best >= 0 && best <= 1 && s.best_epoch <= s.epochs && s.best_accuracy.has_value() == (s.best_epoch > 0),
+  holds(s.measured <= s.step, "\"measured\" is a step that was not made");
+  const int64_t begun = s.epochs + (s.batches > 0);
+  holds(best >= 0 && best <= 1 && s.best_epoch <= begun && s.best_accuracy.has_value() == (s.best_epoch > 0),
         "\"best_accuracy\" and \"best_epoch\" cannot be");
 }
 
@@ -115,7 +119,7 @@ void save_checkpoint(const std::string& folder, const Checkpoint& checkpoint) {
   const std::string fresh = folder + ".new";
   std::error_code error;
   fs::remove_all(fresh, error);
-  fs::create_directories(fresh, error);
+  if (!error) fs::create_directories(fresh, error);
   if (error) fail("cannot make the checkpoint folder {}: {}", fresh, error.message());
   write_safetensors(fresh + "/model.safetensors", checkpoint.model);
   write_safetensors(fresh + "/optimizer.safetensors", checkpoint.optimizer);
@@ -145,7 +149,8 @@ TrainingState load_state(const std::string& folder) {
 
 Checkpoint load_checkpoint(const std::string& wanted) {
   const std::string folder = existing_checkpoint(wanted);
-  if (!fs::exists(folder)) throw DataError(fmt::format("there is no checkpoint at {}; put back a copy, or train anew", folder));
+  if (!fs::exists(folder))
+    throw DataError(fmt::format("there is no checkpoint at {}; put back a copy, or train anew", absolute_path(folder)));
   Checkpoint result{read_safetensors(folder + "/model.safetensors"), read_safetensors(folder + "/optimizer.safetensors"), {}};
   result.state = load_state(folder);
   if (const std::string file = folder + "/algorithms.json"; fs::exists(file))

@@ -13,10 +13,11 @@ namespace az::experiments {
 
 // Where a training stands: what continues it exactly, beside the tensors of model and optimizer.
 struct TrainingState {
-  int64_t epochs = 0;   // finished
-  int64_t step = 0;     // optimizer steps made
-  int64_t batches = 0;  // of the unfinished epoch
-  Score train = {};     // over those batches
+  int64_t epochs = 0;    // finished
+  int64_t step = 0;      // optimizer steps made
+  int64_t batches = 0;   // of the unfinished epoch
+  int64_t measured = 0;  // the step at the last evaluation, or what stands for one in an epoch without
+  Score train = {};      // over those batches
   double epoch_seconds = 0;
   double seconds = 0;  // of training, in all
   RandomState random = {};

@@ -5,6 +5,7 @@
 
 #include "core/backend/threads.h"
 #include "core/config/json_document.h"
+#include "core/files.h"
 #include "core/random.h"
 #include "experiments/checkpoint.h"
 #include "experiments/precision.h"
@@ -49,21 +50,31 @@ ExperimentConfig load_config(const std::string& path, const std::vector<std::str
   return parse_config(config::parse_file(path), path, overrides);
 }
 
-ExperimentConfig parse_config(config::Value value, const std::string& path, const std::vector<std::string>& overrides) {
+void set_overrides(config::Value& value, const std::vector<std::string>& overrides) {
   for (const std::string& text : overrides) {
     const size_t equals = text.find('=');
     if (equals == std::string::npos || equals == 0)
       throw ConfigError("--set " + text + ": expected key=value, as in --set optimizer.lr=0.05");
     config::set_path(value, text.substr(0, equals), text.substr(equals + 1));
   }
+}
+
+ExperimentConfig parse_config(config::Value value, const std::string& path, const std::vector<std::string>& overrides) {
+  set_overrides(value, overrides);
   auto config = config::parse<ExperimentConfig>(value);
   config.name = name_or_stem(config.name, path);
+  config.train.epochs = config.train.epochs_or_default();
   return config;
 }
 
+config::Value read_run_config(const std::string& folder) {
+  const std::string file = folder + "/config.json";
+  if (!fs::exists(file)) throw ConfigError(absolute_path(folder) + " is not a run folder: it has no config.json");
+  return config::parse_file(file);
+}
+
 ExperimentConfig load_run_config(const std::string& folder) {
-  if (!fs::exists(folder + "/config.json")) throw ConfigError(folder + " is not a run folder: it has no config.json");
-  return load_config(folder + "/config.json");
+  return parse_config(read_run_config(folder), folder + "/config.json");
 }
 
 std::string to_json(const ExperimentConfig& config) { return config::dump(config::to_value(config), 2) + "\n"; }
@@ -83,12 +94,34 @@ nn::ModulePtr build_model(const ExperimentConfig& config) {
   return config.model.create(input_shape(config), config.data.create().class_count);
 }
 
-nn::ModulePtr check_config(const ExperimentConfig& config) {
-  nn::ModulePtr model = build_model(config);
-  make_probes(config, *config.optimizer.create(model->parameters()));
+Checked check_config(const ExperimentConfig& config) {
+  Checked result{.model = build_model(config), .notes = {}};
+  make_probes(config, *config.optimizer.create(result.model->parameters()));
   config.schedule.create();
-  if (config.train.average) config.train.average->create(model->state());
-  return model;
+  if (config.train.average) config.train.average->create(result.model->state());
+  if (const int64_t batches = config.data.create().batches; batches > 0)
+    result.notes = notes_on(config, config.train.steps_of(batches));
+  return result;
+}
+
+std::vector<std::string> notes_on(const ExperimentConfig& config, int64_t steps_per_epoch) {
+  std::vector<std::string> notes;
+  const optim::Length length = config.train.length(steps_per_epoch);
+  const auto add = [&](const std::string& section, const std::vector<std::string>& oddities) {
+    for (const std::string& oddity : oddities) notes.push_back(section + "." + oddity);
+  };
+  if (const auto max_steps = config.train.max_steps; max_steps && *max_steps > length.steps)
+    add("train", {fmt::format("max_steps: {} is not reached, as {} epochs have {} steps", *max_steps, *config.train.epochs,
+                              length.steps)});
+  add("schedule", config.schedule.placed([&] { return config.schedule.create().examine(length); }));
+  if (config.train.average) add("train.average", config.train.average->create(optim::WeightAverage::Tensors())->examine(length));
+  return notes;
+}
+
+optim::Length TrainOptions::length(int64_t steps_per_epoch) const {
+  const auto passes = epochs_or_default();
+  const int64_t planned = passes ? *passes * steps_per_epoch : *max_steps;
+  return {.steps = std::min(planned, max_steps.value_or(planned)), .planned_steps = planned, .steps_per_epoch = steps_per_epoch};
 }
 
 std::vector<NamedProbe> make_probes(const ExperimentConfig& config, const optim::Optimizer& optimizer) {
@@ -113,6 +146,7 @@ Experiment::Experiment(ExperimentConfig given)
   // A run that is resumed or evaluated overwrites it with what it took then.
   nn::initialize_from_data(*model, [&] { return (*data::Loader(splits.train, splits.evaluation).begin()).images; });
   if (config.train.average) average = config.train.average->create(model->state());
+  notes = notes_on(config, steps_per_epoch());
 }
 
 void Experiment::use_precision(DType wanted) {
@@ -121,17 +155,12 @@ void Experiment::use_precision(DType wanted) {
   test = loader_of(splits.test, splits.evaluation, wanted);
 }
 
-int64_t Experiment::steps_per_epoch() const { return (train.batches() + config.train.accumulate - 1) / config.train.accumulate; }
+int64_t Experiment::steps_per_epoch() const { return config.train.steps_of(train.batches()); }
 
-optim::Moment Experiment::moment(int64_t step) const {
-  const int64_t epoch = steps_per_epoch();
-  return {.step = step, .total_steps = config.train.epochs * epoch, .steps_per_epoch = epoch};
-}
-
-double Experiment::lr_at(int64_t step) const {
-  return placed([&] { return fmt::format("schedule \"{}\" at step {}", config.schedule.type(), step); },
+double Experiment::lr_at(const optim::Moment& moment) const {
+  return placed([&] { return fmt::format("schedule \"{}\" at step {}", config.schedule.type(), moment.step); },
                 [&] {
-                  const double factor = schedule_(moment(step));
+                  const double factor = schedule_(moment);
                   if (!(factor >= 0 && std::isfinite(factor))) fail("its factor is {}; a learning rate is 0 or more", factor);
                   return base_lr_ * factor;
                 });

@@ -22,16 +22,16 @@ struct EvaluationOptions {
   static void fields(auto& f) {
     using namespace config;
     f("every_epochs", &EvaluationOptions::every_epochs, "epochs between two evaluations; there is always one at the end",
-      at_least(1));
+      at_least(1), changes_on_resume());
     f("test_time_augmentation", &EvaluationOptions::test_time_augmentation,
       "logits are the mean over an image and its mirror image; with translation also over both moved by a pixel to the lower "
       "right and the upper left, at half the weight",
-      one_of({"none", "flip", "flip_translate"}));
+      one_of({"none", "flip", "flip_translate"}), changes_on_resume());
   }
 };
 
 struct TrainOptions {
-  int64_t epochs = 30;
+  std::optional<int64_t> epochs = {};
   std::optional<int64_t> max_steps = {};
   int64_t accumulate = 1;
   std::string precision = "f32";
@@ -46,8 +46,10 @@ struct TrainOptions {
 
   static void fields(auto& f) {
     using namespace config;
-    f("epochs", &TrainOptions::epochs, "passes over the training set", at_least(1), at_most(1e6));
-    f("max_steps", &TrainOptions::max_steps, "stop after so many optimizer steps", at_least(1));
+    f("epochs", &TrainOptions::epochs, "passes over the training set; null: as many as max_steps takes, or 30", at_least(1),
+      at_most(1e6), changes_on_resume());
+    f("max_steps", &TrainOptions::max_steps, "optimizer steps; the smaller of both ends the training, and the schedule with it",
+      at_least(1), changes_on_resume());
     f("accumulate", &TrainOptions::accumulate, "batches whose gradients make one step", at_least(1), at_most(1e6));
     f("precision", &TrainOptions::precision,
       "number type of activations; with bf16, weights, their gradients, statistics and the loss stay f32, and everything does "
@@ -60,11 +62,18 @@ struct TrainOptions {
     f("deterministic", &TrainOptions::deterministic,
       "choose convolution algorithms by a fixed rule, not by timing: equal bits on like machines, given equal threads");
     f("threads", &TrainOptions::threads, "threads to use; null: OMP_NUM_THREADS, or as many as there are cores to use",
-      at_least(1), at_most(1024));
-    f("log_every", &TrainOptions::log_every, "steps between two lines of metrics.jsonl", at_least(1));
+      at_least(1), at_most(1024), changes_on_resume());
+    f("log_every", &TrainOptions::log_every, "steps between two lines of metrics.jsonl", at_least(1), changes_on_resume());
     f("average", &TrainOptions::average, "of the weights over the steps: what is evaluated, and what a finished run gives");
     f("evaluation", &TrainOptions::evaluation, "accuracy on the validation and test part");
   }
+
+  // What `epochs` stands for: no value where max_steps alone ends the training.
+  std::optional<int64_t> epochs_or_default() const { return epochs || max_steps ? epochs : 30; }
+  // Optimizer steps that so many batches of an epoch make.
+  int64_t steps_of(int64_t batches) const { return (batches + accumulate - 1) / accumulate; }
+  // How long the training is where an epoch has so many steps.
+  optim::Length length(int64_t steps_per_epoch) const;
 };
 
 struct CheckpointOptions {
@@ -72,10 +81,11 @@ struct CheckpointOptions {
   std::vector<std::string> keep = {"last", "best"};
 
   static void fields(auto& f) {
-    f("every_epochs", &CheckpointOptions::every_epochs, "epochs between two checkpoints", config::at_least(1));
+    f("every_epochs", &CheckpointOptions::every_epochs, "epochs between two checkpoints", config::at_least(1),
+      config::changes_on_resume());
     f("keep", &CheckpointOptions::keep,
       "which to keep: the newest, the most accurate; the last is written without it at the start, at the end and at a stop",
-      config::one_of({"last", "best"}));
+      config::one_of({"last", "best"}), config::changes_on_resume());
   }
   bool keeps(const std::string& name) const { return std::find(keep.begin(), keep.end(), name) != keep.end(); }
 };
@@ -97,9 +107,10 @@ struct ExperimentConfig {
   CheckpointOptions checkpoint;
 
   static void fields(auto& f) {
-    f("$schema", &ExperimentConfig::schema, "for editors: what `azimuth schema` prints");
-    f("name", &ExperimentConfig::name, "of the run folder; by default the config file's", config::folder_name());
-    f("description", &ExperimentConfig::description, "what result to expect");
+    f("$schema", &ExperimentConfig::schema, "for editors: what `azimuth schema` prints", config::changes_on_resume());
+    f("name", &ExperimentConfig::name, "of the run folder; by default the config file's", config::folder_name(),
+      config::changes_on_resume());
+    f("description", &ExperimentConfig::description, "what result to expect", config::changes_on_resume());
     f("seed", &ExperimentConfig::seed, "of everything random", config::at_least(0));
     f("plugins", &ExperimentConfig::plugins, "must be empty: link layers of your own into a program (azimuth::cli)",
       config::elements(0, 0, "none is loaded by this version; link layers of your own into a program with azimuth::cli"));
@@ -108,9 +119,10 @@ struct ExperimentConfig {
     f("optimizer", &ExperimentConfig::optimizer, "update rule", config::required());
     f("schedule", &ExperimentConfig::schedule, "learning rate over the steps");
     f("train", &ExperimentConfig::train, "the training loop");
-    f("probes", &ExperimentConfig::probes, "what watches the steps of the training, for metrics.jsonl");
+    f("probes", &ExperimentConfig::probes, "what watches the steps of the training, for metrics.jsonl",
+      config::changes_on_resume());
     f("log", &ExperimentConfig::log, "other forms of metrics.jsonl that are kept beside it",
-      config::one_of({"csv", "tensorboard"}));
+      config::one_of({"csv", "tensorboard"}), config::changes_on_resume());
     f("checkpoint", &ExperimentConfig::checkpoint, "what is saved");
   }
 };
@@ -128,14 +140,24 @@ ExperimentConfig parse_config(config::Value value, const std::string& path, cons
 // The resolved config, every default written out, as indented JSON.
 std::string to_json(const ExperimentConfig& config);
 
-// The config of a run, from its folder.
+// Applies `--set` overrides to what was read of a config.
+void set_overrides(config::Value& value, const std::vector<std::string>& overrides);
+
+// What is to be read of a run's config, from its folder; and the config. Throws ConfigError where there is none.
+config::Value read_run_config(const std::string& folder);
 ExperimentConfig load_run_config(const std::string& folder);
 
 // The network of a config, initialised from its seed. Nothing of the data set is read.
 nn::ModulePtr build_model(const ExperimentConfig& config);
-// Builds all that a config names but the data set, and gives the network. Throws ConfigError with the place of what cannot be
-// built.
-nn::ModulePtr check_config(const ExperimentConfig& config);
+struct Checked {
+  nn::ModulePtr model;
+  std::vector<std::string> notes;  // as notes_on() gives
+};
+// Builds all that a config names but the data set. Throws ConfigError with the place of what cannot be built.
+Checked check_config(const ExperimentConfig& config);
+// What is odd about a config that an epoch of so many steps trains all the same: a sentence each, after the option that it is of.
+// Throws ConfigError with the place of what cannot be meant.
+std::vector<std::string> notes_on(const ExperimentConfig& config, int64_t steps_per_epoch);
 // From here on convolutions choose as the config says, or as `known` to have been chosen before.
 void use_algorithms(const ExperimentConfig& config, Algorithms known = {});
 // One image of the config's data set, [1,c,h,w].
@@ -161,11 +183,14 @@ struct Experiment {
   data::Loader train;
   std::optional<data::Loader> validation;
   data::Loader test;
+  std::vector<std::string> notes;  // as notes_on() gives
 
   // Where in the training a step stands, counted from 0, and its learning rate.
-  optim::Moment moment(int64_t step) const;
-  double lr_at(int64_t step) const;
+  optim::Moment moment(int64_t step) const { return length().moment(step); }
+  double lr_at(int64_t step) const { return lr_at(moment(step)); }
+  double lr_at(const optim::Moment& moment) const;
   int64_t steps_per_epoch() const;
+  optim::Length length() const { return config.train.length(steps_per_epoch()); }
 
   // The number type of activations: that of the images which the loaders give. At first what train.precision says, or f32 where
   // the processor has no bf16 arithmetic; use_precision() falls back likewise, and no loop over a loader may be under way.

@@ -11,6 +11,9 @@ std::string check_run_folder(std::string wanted);
 // Makes runs/<name>, or runs/<name>-2, -3 ... when that is taken, and says which; or `wanted` if not empty, which must not exist
 // yet (ConfigError). Throws ConfigError when it cannot be written to.
 std::string create_run_folder(const std::string& name, const std::string& wanted = "");
+// Puts in order what a kill or a failed delete has left in the folder of a run to which nobody else writes: a checkpoint that was
+// set aside comes back, half a checkpoint or one that was replaced goes, and so do files that were being written beside others.
+void clear_leftovers(const std::string& folder);
 
 // How a run was started.
 struct Start {
@@ -18,7 +21,8 @@ struct Start {
   std::string commit;  // that the program was built from
   DType precision;     // really used at first; a checkpoint names its own
 };
-// environment.json: that, the date, processor, threads, libraries and compiler, as indented JSON.
+// environment.json: that, the folder where it was started, the date, processor, threads, libraries and compiler, as indented
+// JSON.
 std::string environment_json(const Start& start);
 
 }  // namespace az::experiments

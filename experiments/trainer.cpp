@@ -10,8 +10,10 @@
 #include <utility>
 
 #include "experiments/diagnose.h"
+#include "experiments/history.h"
 #include "experiments/interrupt.h"
 #include "experiments/log/mirror.h"
+#include "experiments/run_folder.h"
 
 namespace az::experiments {
 namespace {
@@ -26,6 +28,14 @@ class Stopwatch {
 };
 
 bool interrupted() { return InterruptGuard::received() != Exit::done; }
+
+// An older version counted an epoch that max_steps had cut short as whole: this gives it its place back.
+void uncount_cut_epoch(TrainingState& s, const Experiment& experiment) {
+  const int64_t steps = experiment.steps_per_epoch(), whole = s.epochs * steps;
+  if (s.batches > 0 || s.step >= whole || s.step <= whole - steps) return;
+  s.epochs -= 1;
+  s.batches = (s.step - s.epochs * steps) * experiment.config.train.accumulate;
+}
 
 // Throws where the checkpoint counts what a training by the config cannot have counted.
 void check_fits(const TrainingState& s, const Experiment& experiment, const std::string& config) {
@@ -45,7 +55,12 @@ void check_fits(const TrainingState& s, const Experiment& experiment, const std:
 }  // namespace
 
 bool finished(const TrainOptions& train, const TrainingState& state) {
-  return state.epochs >= train.epochs || (train.max_steps && state.step >= *train.max_steps);
+  const auto epochs = train.epochs_or_default();
+  return (epochs && state.epochs >= *epochs) || (train.max_steps && state.step >= *train.max_steps);
+}
+
+bool ended(const TrainOptions& train, const TrainingState& state) {
+  return finished(train, state) && state.measured == state.step;
 }
 
 Trainer::Trainer(Experiment& experiment, std::string folder, TrainerOptions options)
@@ -55,7 +70,9 @@ Trainer::Trainer(Experiment& experiment, std::string folder, TrainerOptions opti
 }
 
 DType Trainer::restore() {
-  const Checkpoint checkpoint = load_checkpoint(folder_ + "/checkpoints/last");
+  check_resumable(folder_, config_);
+  Checkpoint checkpoint = load_checkpoint(folder_ + "/checkpoints/last");
+  uncount_cut_epoch(checkpoint.state, experiment_);
   check_fits(checkpoint.state, experiment_, folder_ + "/config.json");
   experiment_.model->load_state(checkpoint.model.tensors);
   experiment_.optimizer->load_state(checkpoint.optimizer.tensors);
@@ -75,30 +92,34 @@ DType Trainer::restore() {
   return state_.precision;
 }
 
+int64_t Trainer::epochs() const {
+  const optim::Length length = experiment_.length();
+  return (length.steps + length.steps_per_epoch - 1) / length.steps_per_epoch;
+}
+
 double Trainer::epochs_left() const {
-  const double by_epochs =
-      double(config_.train.epochs - state_.epochs) - double(state_.batches) / double(experiment_.train.batches());
-  if (!config_.train.max_steps) return by_epochs;
-  return std::min(by_epochs, double(*config_.train.max_steps - state_.step) / double(experiment_.steps_per_epoch()));
+  return double(experiment_.length().steps - state_.step) / double(experiment_.steps_per_epoch());
 }
 
 TrainingResult Trainer::run() {
   InterruptGuard guard(progress_ ? "finishing the step, then saving" : nullptr,
                        "stopped at once; the last checkpoint stays as it was");
-  metrics_.emplace(folder_ + "/metrics.jsonl", state_.metrics_bytes);
+  const auto over = [&] { return ended(config_.train, state_); };
+  metrics_.emplace(folder_ + "/metrics.jsonl", state_.metrics_bytes);  // from here on nobody else writes to the folder
+  clear_leftovers(folder_);
+  if (!over()) record_config(folder_, config_, state_.step);
   metrics_->mirror_to(make_mirrors(config_.log, folder_));
   if (state_.step == 0) save("last");
-  // A stop after the last step leaves its epoch to be measured.
-  const auto unmeasured = [&] { return state_.batches > 0 && state_.epochs < config_.train.epochs; };
-  while (!interrupted() && (!finished() || unmeasured())) {
+  while (!interrupted() && !over()) {
     if (!finished()) train_epoch();
     if (!interrupted()) finish_epoch();
   }
   if (progress_) progress_->clear();
   if (interrupted()) save("last");
   return {.exit = InterruptGuard::received(),
-          .epochs = state_.epochs,
+          .epochs = state_.epochs + (state_.batches > 0),
           .step = state_.step,
+          .passes = double(state_.epochs) + double(state_.batches) / double(experiment_.train.batches()),
           .seconds = state_.seconds + state_.epoch_seconds,
           .last = last_,
           .best_of = experiment_.validation ? "validation" : "test",
@@ -174,7 +195,7 @@ void Trainer::show_step() {
   const int64_t images = std::min(loader.dataset().count(), loader.batches() * loader.options().batch_size);
   const double speed = double(state_.train.images) / state_.epoch_seconds;
   progress_->step({.epoch = state_.epochs + 1,
-                   .epochs = config_.train.epochs,
+                   .epochs = epochs(),
                    .batch = state_.batches,
                    .batches = loader.batches(),
                    .loss = state_.train.loss(),
@@ -185,7 +206,7 @@ void Trainer::show_step() {
 std::optional<EpochSummary> Trainer::measure_epoch() {
   const Stopwatch watch;
   EpochSummary summary{.epoch = state_.epochs + 1,
-                       .epochs = config_.train.epochs,
+                       .epochs = epochs(),
                        .step = state_.step,
                        .lr = state_.lr,
                        .train = state_.train,
@@ -221,15 +242,18 @@ void Trainer::finish_epoch() {
   if (!first_bad_parameter(*experiment_.model).empty()) fail_diverged("a weight", NAN, {});
   last_ = summary;
 
-  state_.seconds += state_.epoch_seconds;
-  state_.epochs += 1;
-  state_.batches = 0;
-  state_.epoch_seconds = 0;
-  state_.train = {};
+  state_.measured = state_.step;
+  if (state_.batches == experiment_.train.batches()) {
+    state_.seconds += state_.epoch_seconds;
+    state_.epochs += 1;
+    state_.batches = 0;
+    state_.epoch_seconds = 0;
+    state_.train = {};
+  }
   const std::optional<Score> score = summary->validation ? summary->validation : summary->test;
   if (score && score->accuracy() > state_.best_accuracy.value_or(-1)) {
     state_.best_accuracy = score->accuracy();
-    state_.best_epoch = state_.epochs;
+    state_.best_epoch = summary->epoch;
     if (config_.checkpoint.keeps("best")) save("best");
   }
   if (finished() || (config_.checkpoint.keeps("last") && state_.epochs % config_.checkpoint.every_epochs == 0)) save("last");

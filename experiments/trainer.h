@@ -13,8 +13,9 @@
 namespace az::experiments {
 
 struct TrainingResult {
-  Exit exit = Exit::done;  // or interrupted, terminated
-  int64_t epochs = 0, step = 0;
+  Exit exit = Exit::done;                 // or interrupted, terminated
+  int64_t epochs = 0, step = 0;           // epochs begun: max_steps may have cut the last one short
+  double passes = 0;                      // over the training set
   double seconds = 0;                     // of training, without evaluation, in all sessions
   std::optional<EpochSummary> last = {};  // the last epoch finished in this session
   std::string best_of;                    // what best_accuracy is of: "validation" where there is such a part, else "test"
@@ -22,27 +23,31 @@ struct TrainingResult {
   int64_t best_epoch = 0;
 };
 
-// Whether all epochs, or all steps, are done. A stop after the last step leaves an epoch to be measured: `state` has batches
-// then.
+// Whether all epochs, or all steps, are done.
 bool finished(const TrainOptions& train, const TrainingState& state);
+// Whether that has been measured, too: a stop after the last step leaves it to be done.
+bool ended(const TrainOptions& train, const TrainingState& state);
 
 struct TrainerOptions {
   bool show_progress = true;
 };
 
-// Trains an experiment in its run folder: metrics.jsonl, checkpoints/{last,best}.
+// Trains an experiment in its run folder: config.json, configs.jsonl, metrics.jsonl, checkpoints/{last,best}.
 class Trainer {
  public:
   Trainer(Experiment& experiment, std::string folder, TrainerOptions options = {});
 
   // Continues from checkpoints/last, bit for bit where the machine has the precision that the run had. Returns what it had.
-  // Throws ConfigError where the experiment's config cannot be what that checkpoint was trained with.
+  // Throws ConfigError where the experiment's config differs from what that checkpoint was trained with in what may not change.
   DType restore();
+  const TrainingState& state() const { return state_; }
   // Until the last epoch or step, or a signal. Throws DivergedError on a loss that is not finite; what was saved stays.
   TrainingResult run();
 
  private:
   bool finished() const { return experiments::finished(config_.train, state_); }
+  // To train, the last one perhaps in part.
+  int64_t epochs() const;
   // To come, as a number of whole epochs; a part of one where max_steps ends the training.
   double epochs_left() const;
   void train_epoch();
@@ -53,6 +58,7 @@ class Trainer {
   void show_step();
   // Evaluates and logs; nothing when a signal comes first.
   std::optional<EpochSummary> measure_epoch();
+  // Measures the epoch, or the part of it that max_steps leaves, and moves on to the next where it is whole.
   void finish_epoch();
   void save(const std::string& name);
   void check_finite(const char* name, const Score& score, data::Loader& loader);

@@ -24,6 +24,22 @@ WeightAverage::WeightAverage(const EmaOptions& o, const Tensors& weights)
 WeightAverage::WeightAverage(const LookaheadOptions& o, const Tensors& weights)
     : WeightAverage(o.decay, o.every, o.power, true, weights) {}
 
+std::vector<std::string> WeightAverage::examine(const Length& length) const {
+  if (every_ > length.steps)
+    return {
+        fmt::format("every: the weights would enter the average after {} steps, and the training has {}: what is evaluated are "
+                    "the weights of before it",
+                    every_, length.steps)};
+  // The product of what the n updates keep: the share that the weights of before the training have in the end.
+  const double n = double(length.steps / every_);
+  const double shares = std::lgamma(n + 1) + n * std::log(double(every_) / double(length.steps));
+  const double first = std::exp(n * std::log(decay_) + power_ * shares);
+  if (write_back_ || first <= 0.5) return {};
+  return {
+      fmt::format("decay: {:.0f} % of what is evaluated in the end are the weights of before the training, which has {} steps",
+                  100 * first, length.steps)};
+}
+
 void WeightAverage::update(const Moment& moment) {
   const int64_t done = moment.step + 1;
   if (done % every_ != 0) return;

@@ -43,6 +43,10 @@ class WeightAverage {
   WeightAverage(const EmaOptions& options, const Tensors& weights);
   WeightAverage(const LookaheadOptions& options, const Tensors& weights);
 
+  // What is odd about it in a training of that length, each as "option: sentence".
+  std::vector<std::string> examine(const Length& length) const;
+  // Whether the decay depends on the length of the training.
+  bool follows_length() const { return power_ > 0; }
   // To be called after each step; `moment` is the step's.
   void update(const Moment& moment);
   // Exchanges weights and averages, in place.

@@ -17,7 +17,8 @@ template <class Made, class Options> void add_optimizer(const char* name, const 
 
 template <class Options> void add_schedule(const char* name, const char* description) {
   ScheduleRegistry::add<Options>(name, description, [](const Options& options) -> Schedule {
-    return [options](const Moment& moment) { return lr_factor(options, moment); };
+    return {[options](const Moment& moment) { return lr_factor(options, moment); },
+            [options](const Length& length) { return oddities(options, length); }};
   });
 }
 

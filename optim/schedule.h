@@ -1,7 +1,12 @@
 #pragma once
 
+#include <concepts>
+#include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <limits>
+#include <string>
+#include <utility>
 #include <vector>
 
 #include "core/config/options.h"
@@ -9,20 +14,51 @@
 // The factor on the learning rate, step by step. Everything here is a pure function of where training stands.
 namespace az::optim {
 
-// The step about to be taken (from 0), out of how many, and how many make an epoch.
+// The step about to be taken (from 0), out of how many (by default it never ends), and how many make an epoch.
 struct Moment {
   int64_t step = 0;
-  int64_t total_steps = 1;
+  int64_t total_steps = std::numeric_limits<int64_t>::max();
   int64_t steps_per_epoch = 1;
 };
 
-using Schedule = std::function<double(const Moment&)>;
+// How long a training is: the steps that it takes, and those that it would take were it not cut short.
+struct Length {
+  int64_t steps = 1;
+  int64_t planned_steps = 1;
+  int64_t steps_per_epoch = 1;
+
+  double epochs() const { return double(steps) / double(steps_per_epoch); }
+  Moment moment(int64_t step) const { return {.step = step, .total_steps = steps, .steps_per_epoch = steps_per_epoch}; }
+};
+
+// The factor at each moment of a training; any function of a Moment is one.
+class Schedule {
+ public:
+  using Factor = std::function<double(const Moment&)>;
+  using Examine = std::function<std::vector<std::string>(const Length&)>;
+
+  Schedule(std::nullptr_t = nullptr) {}
+  template <std::invocable<const Moment&> F> Schedule(F factor) : factor_(std::move(factor)) {}
+  Schedule(Factor factor, Examine examine) : factor_(std::move(factor)), examine_(std::move(examine)) {}
+
+  friend bool operator==(const Schedule& schedule, std::nullptr_t) { return !schedule.factor_; }
+  double operator()(const Moment& moment) const { return factor_(moment); }
+  // What is odd about it in a training of that length, each as "option: sentence". Throws Invalid for what cannot be meant.
+  std::vector<std::string> examine(const Length& length) const {
+    return examine_ ? examine_(length) : std::vector<std::string>();
+  }
+
+ private:
+  Factor factor_;
+  Examine examine_;
+};
 
 // Every schedule warms up first: over W = warmup_epochs (fractions allowed) + warmup_steps, the factor is (step + 1) / W times
-// its value at step W. Then cosine, polynomial, one_cycle and exponential run over what remains; the epochs of step and
-// multistep count from the start of training.
+// its value at step W. A W that leaves nothing of the training counts as half of it. Then cosine, polynomial, one_cycle and
+// exponential run over what remains; the epochs of step and multistep count from the start of training.
 template <class O> void warmup_fields(auto& f) {
-  f("warmup_epochs", &O::warmup_epochs, "epochs of linear warm-up", config::at_least(0));
+  f("warmup_epochs", &O::warmup_epochs, "epochs of linear warm-up; half of the training where they would leave nothing of it",
+    config::at_least(0));
   f("warmup_steps", &O::warmup_steps, "steps of linear warm-up, on top of those epochs", config::at_least(0));
 }
 
@@ -92,7 +128,7 @@ struct ExponentialSchedule {
 };
 
 // From 1 / div_factor up to 1 in the first pct_start of the steps, then down to 1 / (div_factor final_div_factor) at the last,
-// as torch's OneCycleLR without its momentum cycle: the optimizer's lr is max_lr.
+// as torch's OneCycleLR without its momentum cycle: the optimizer's lr is max_lr. A cycle of one step is all top.
 struct OneCycleSchedule {
   double pct_start = 0.3;
   std::string anneal = "cos";
@@ -117,5 +153,14 @@ double lr_factor(const CosineSchedule& options, const Moment& moment);
 double lr_factor(const PolynomialSchedule& options, const Moment& moment);
 double lr_factor(const ExponentialSchedule& options, const Moment& moment);
 double lr_factor(const OneCycleSchedule& options, const Moment& moment);
+
+// As Schedule::examine().
+std::vector<std::string> oddities(const ConstantSchedule& options, const Length& length);
+std::vector<std::string> oddities(const StepSchedule& options, const Length& length);
+std::vector<std::string> oddities(const MultistepSchedule& options, const Length& length);
+std::vector<std::string> oddities(const CosineSchedule& options, const Length& length);
+std::vector<std::string> oddities(const PolynomialSchedule& options, const Length& length);
+std::vector<std::string> oddities(const ExponentialSchedule& options, const Length& length);
+std::vector<std::string> oddities(const OneCycleSchedule& options, const Length& length);
 
 }  // namespace az::optim

@@ -7,6 +7,7 @@
 #include "core/config/options.h"
 #include "core/config/rules.h"
 #include "core/config/spelling.h"
+#include "core/files.h"
 
 namespace az::config {
 namespace {
@@ -90,7 +91,8 @@ struct StringCodec : Codec {
     if (value.as_string().find('\0') != std::string::npos)
       fail_at(value.position(), path, "a string cannot hold the character \\u0000; remove it");
     check_rules(value, path, rules);
-    *static_cast<std::string*>(target) = value.as_string();
+    const std::string& text = value.as_string();
+    *static_cast<std::string*>(target) = has(rules, Rule::Kind::path) ? absolute_path(text) : text;
   }
   Value write(const void* source) const override { return *static_cast<const std::string*>(source); }
   std::string type_name() const override { return "string"; }
@@ -137,6 +139,11 @@ struct OptionalCodec : Codec {
     const void* element = access.get(source);
     return element ? access.element().write(element) : Value();
   }
+  void compare(const Value& before, const Value& now, const std::string& path, const Rules& rules,
+               std::vector<Change>& changes) const override {
+    if (before.is_null() || now.is_null()) return Codec::compare(before, now, path, rules, changes);
+    access.element().compare(before, now, path, rules, changes);
+  }
   std::string type_name() const override { return access.element().type_name() + " or null"; }
   bool takes_null() const override { return true; }
   Value schema(const Rules& rules, const void* defaults, Definitions& definitions) const override {
@@ -175,6 +182,13 @@ struct ListCodec : Codec {
     for (size_t i = 0; i < access.size(source); ++i) elements.push_back(access.element().write(access.at(source, i)));
     return elements;
   }
+  void compare(const Value& before, const Value& now, const std::string& path, const Rules& rules,
+               std::vector<Change>& changes) const override {
+    const Value::Array &one = before.as_array(), &other = now.as_array();
+    if (one.size() != other.size()) return Codec::compare(before, now, path, rules, changes);
+    for (size_t i = 0; i < one.size(); ++i)
+      access.element().compare(one[i], other[i], fmt::format("{}.{}", path, i), rules, changes);
+  }
   std::string type_name() const override { return "list of " + access.element().type_name() + "s"; }
   Value schema(const Rules& rules, const void* defaults, Definitions& definitions) const override {
     Value schema;
@@ -205,6 +219,10 @@ struct ObjectCodec : Codec {
     Value object(Value::Object{});
     type().write(source, object);
     return object;
+  }
+  void compare(const Value& before, const Value& now, const std::string& path, const Rules&,
+               std::vector<Change>& changes) const override {
+    type().compare(before, now, path, changes);
   }
   std::string type_name() const override { return "object"; }
   Value schema(const Rules&, const void* defaults, Definitions& definitions) const override {

@@ -29,6 +29,12 @@ Rule elements(int64_t least, int64_t most, const std::string& message) {
 Rule distinct() { return {Rule::Kind::distinct}; }
 Rule lists() { return {Rule::Kind::lists}; }
 Rule no_key(const std::string& key, const std::string& message) { return {Rule::Kind::no_key, 0, {key}, message}; }
+Rule path() { return {Rule::Kind::path}; }
+Rule changes_on_resume() { return {Rule::Kind::changes_on_resume}; }
+
+bool has(const Rules& rules, Rule::Kind kind) {
+  return std::any_of(rules.begin(), rules.end(), [&](const Rule& rule) { return rule.kind == kind; });
+}
 
 Invalid::Invalid(const std::string& key, const std::string& text)
     : ConfigError(key.empty() ? text : key + ": " + text), option(key), message(text) {}
@@ -42,8 +48,9 @@ void fail_at(const Value& value, const std::string& path, const Invalid& error) 
   fail_at((given ? *given : value).position(), join(path, error.option), error.message);
 }
 
-bool Field::required() const {
-  return std::any_of(rules.begin(), rules.end(), [](const Rule& rule) { return rule.kind == Rule::Kind::required; });
+void Codec::compare(const Value& before, const Value& now, const std::string& path, const Rules& rules,
+                    std::vector<Change>& changes) const {
+  if (!(before == now)) changes.push_back({path, before, now, rules});
 }
 
 void Codec::check_default(const void* value, const Rules& rules, void* scratch) const {
@@ -128,6 +135,18 @@ std::vector<std::string> ObjectType::names() const {
 void ObjectType::write(const void* source, Value& object) const {
   for (const Field& field : fields_) {
     object[field.name] = field.codec->write(static_cast<const char*>(source) + field.offset);
+  }
+}
+
+void ObjectType::compare(const Value& before, const Value& now, const std::string& path, std::vector<Change>& changes) const {
+  for (const Field& field : fields_) {
+    const Value &one = before.at(field.name), &other = now.at(field.name);
+    const std::string place = join(path, field.name);
+    if (has(field.rules, Rule::Kind::changes_on_resume)) {
+      field.codec->Codec::compare(one, other, place, field.rules, changes);
+    } else {
+      field.codec->compare(one, other, place, field.rules, changes);
+    }
   }
 }
 

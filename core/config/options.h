@@ -22,6 +22,8 @@ struct Rule {
     one_of,
     share_or_count,
     folder_name,
+    path,
+    changes_on_resume,
     elements,
     distinct,
     lists,
@@ -39,14 +41,17 @@ Rule more_than(double bound);
 Rule at_most(double bound);
 Rule less_than(double bound);
 Rule one_of(std::initializer_list<Value> choices);
-Rule share_or_count();  // a number below 1, or a whole one
-Rule folder_name();     // a string that is empty or can name a folder
+Rule share_or_count();     // a number below 1, or a whole one
+Rule folder_name();        // a string that is empty or can name a folder
+Rule path();               // a string, of a file or folder: counts from the current folder, and is made absolute as it is read
+Rule changes_on_resume();  // forbids nothing: a run may go on with another value, since no step depends on it
 // On lists: so many elements (`message` says it in other words); no two of equal value.
 Rule elements(int64_t least, int64_t most, const std::string& message = "");
 Rule distinct();
 // On objects of any keys: each holds a list of values that differ; none is `key`, for the reason that `message` gives.
 Rule lists();
 Rule no_key(const std::string& key, const std::string& message);
+bool has(const Rules& rules, Rule::Kind kind);
 
 // Whether a string can name a folder; and what is said of one that cannot.
 bool names_folder(const std::string& name);
@@ -71,6 +76,13 @@ class ObjectType;
 class RegistryBase;
 using Definitions = std::map<std::string, Value>;  // the "$defs" of a JSON Schema
 
+// An option in which two values of one type differ.
+struct Change {
+  std::string path;  // "optimizer.lr"
+  Value before, now;
+  Rules rules;  // the option's
+};
+
 // How one C++ type is read from JSON, written, and described.
 class Codec {
  public:
@@ -82,6 +94,9 @@ class Codec {
   virtual Value schema(const Rules& rules, const void* defaults, Definitions& definitions) const = 0;
   // For a key that is absent: a nested object may still miss keys of its own.
   virtual void read_absent(const Position&, const std::string& /*path*/, void* /*target*/) const {}
+  // Adds where two values of this type, as write() gives them, differ: by option within nested ones, in lists by element.
+  virtual void compare(const Value& before, const Value& now, const std::string& path, const Rules& rules,
+                       std::vector<Change>& changes) const;
   // The rows of nested options; `source` is a value of this type, or nullptr.
   virtual void rows(const std::string& /*prefix*/, const void* /*source*/, std::vector<Row>&) const {}
   // Calls `visit` with the path and the type of each object in a value that is this or lies within it, but not within lists;
@@ -101,7 +116,7 @@ struct Field {
   const Codec* codec;
   std::ptrdiff_t offset;
   Rules rules;
-  bool required() const;
+  bool required() const { return has(rules, Rule::Kind::required); }
 };
 
 // One line of `azimuth describe`.
@@ -123,6 +138,8 @@ class ObjectType {
   // Reads an object over what `target` holds. `type` is a component's: its "type" key is skipped.
   void read(const Value& value, const std::string& path, void* target, bool component = false) const;
   void write(const void* source, Value& object) const;
+  // As Codec::compare(); an option that may change on resume is compared as a whole.
+  void compare(const Value& before, const Value& now, const std::string& path, std::vector<Change>& changes) const;
   void rows(const std::string& prefix, const void* source, std::vector<Row>& rows) const;
   Value schema(const void* defaults, Definitions& definitions, const std::string& component = "") const;
   const Field* find(const std::string& name) const;  // nullptr: none
@@ -255,6 +272,13 @@ template <class T> Value to_value(const T& options) { return CodecOf<T>::get().w
 
 // The same options, held to the rules that JSON is held to. Throws ConfigError, the path starting with `name`.
 template <class T> T checked(const std::string& name, const T& options) { return parse<T>(to_value(options), name); }
+
+// Where they differ, in the order of the options.
+template <class T> std::vector<Change> changes(const T& before, const T& now) {
+  std::vector<Change> result;
+  CodecOf<T>::get().compare(to_value(before), to_value(now), "", {}, result);
+  return result;
+}
 
 // A JSON Schema (draft 2020-12) for editors.
 template <class T> Value schema() { return schema_document(CodecOf<T>::get()); }

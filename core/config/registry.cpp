@@ -171,6 +171,13 @@ class ComponentCodec : public Codec {
     return component ? component.to_value() : Value();
   }
 
+  void compare(const Value& before, const Value& now, const std::string& path, const Rules& rules,
+               std::vector<Change>& changes) const override {
+    const Value &one = before.at("type"), &other = now.at("type");
+    if (!(one == other)) return Codec::compare(one, other, path + ".type", rules, changes);
+    registry_.at(one.as_string()).options().compare(before, now, path, changes);
+  }
+
   std::string type_name() const override { return registry_.kind(); }
 
   Value schema(const Rules&, const void* defaults, Definitions& definitions) const override {

@@ -27,6 +27,7 @@ bool holds(const Rule& rule, const Value& value) {
                          [&](const Value& choice) { return equivalent(choice, value); });
     case Kind::share_or_count: return value.as_double() < 1 || value.whole();
     case Kind::folder_name: return value.as_string().empty() || names_folder(value.as_string());
+    case Kind::path: return !value.as_string().empty();
     default: return true;
   }
 }
@@ -53,6 +54,8 @@ std::string text(const Rule& rule) {
     case Kind::less_than: return fmt::format("less than {}", rule.bound);
     case Kind::one_of: return "one of " + list_of(rule.choices);
     case Kind::share_or_count: return "below 1, or a whole number";
+    case Kind::path: return "a path";
+    case Kind::changes_on_resume: return "may change on resume";
     case Kind::elements: return elements_text(rule);
     case Kind::distinct: return "all different";
     case Kind::lists: return "lists";
@@ -146,6 +149,8 @@ void add_rules(Value& schema, const Rules& rules) {
       case Kind::at_most: schema["maximum"] = bound(rule); break;
       case Kind::less_than: schema["exclusiveMaximum"] = bound(rule); break;
       case Kind::one_of: schema["enum"] = rule.choices; break;
+      case Kind::path: schema["minLength"] = 1; break;
+      case Kind::changes_on_resume: break;
       case Kind::share_or_count:
         schema["anyOf"] = Value::Array{Value::Object{{"exclusiveMaximum", 1}}, Value::Object{{"type", "integer"}}};
         break;

@@ -22,6 +22,8 @@ std::string source_commit();
 
 // On stderr, a line for each thing that makes training on this machine slower than it could be.
 void print_machine_notes();
+// Likewise, each of these.
+void print_notes(const std::vector<std::string>& notes);
 // Likewise, where activations are `now` not of the number type that the config wants, or that they had in the checkpoint before.
 void print_precision_note(const experiments::ExperimentConfig& config, DType now, std::optional<DType> before = {});
 

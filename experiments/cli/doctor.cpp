@@ -87,6 +87,10 @@ void print_machine_notes() {
   }
 }
 
+void print_notes(const std::vector<std::string>& notes) {
+  for (const std::string& note : notes) fmt::print(stderr, "azimuth: note: {}\n", note);
+}
+
 void print_precision_note(const experiments::ExperimentConfig& config, DType now, std::optional<DType> before) {
   const DType wanted = experiments::precision_of(config.train.precision);
   const std::string note = experiments::precision_note({.wanted = wanted, .now = now, .before = before});

@@ -36,9 +36,10 @@ std::vector<const config::RegistryBase*> registries() {
 
 void check(const Arguments& arguments) {
   const ExperimentConfig config = load_config(arguments.config, arguments.overrides);
-  const nn::ModulePtr model = check_config(config);
+  const auto [model, notes] = check_config(config);
   const DType type = available_precision(precision_of(config.train.precision));
   print_precision_note(config, type);
+  print_notes(notes);
   const nn::Summary summary = nn::summarize(*model, input_shape(config), type);
   if (!arguments.json) {
     fmt::print("{}", summary.table());
@@ -67,7 +68,14 @@ void describe(const std::string& name) {
     fmt::print("config\n  config               the keys of an experiment\n");
     fmt::print("sweep\n  sweep                the keys of a sweep file\n");
   }
-  if (name == "config") fmt::print("{}", config::describe<ExperimentConfig>());
+  if (name == "config") {
+    fmt::print("{}\n", config::describe<ExperimentConfig>());
+    fmt::print(
+        "What \"may change on resume\" may differ where a run goes on (azimuth resume RUN --set train.epochs=60, or its "
+        "config.json\n"
+        "edited): how long it trains, what is watched, kept and written, and where things lie. All else decides what each step\n"
+        "does, so that the config would describe steps that it was not used for: train anew instead.\n");
+  }
   if (name == "sweep") fmt::print("{}", config::describe<SweepOptions>());
   bool found = name.empty() || name == "config" || name == "sweep";
   for (const config::RegistryBase* registry : registries()) {

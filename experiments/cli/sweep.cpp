@@ -43,6 +43,7 @@ Exit run(Arguments arguments) {
   const Sweep sweep = load_sweep(arguments.path, arguments.overrides);
   std::string& folder = arguments.runner.folder;
   if (folder.empty()) folder = "runs/" + sweep.name;
+  print_notes(sweep.notes);
   if (arguments.check) return list(sweep, folder);
   if (!sweep.description.empty()) fmt::print(stderr, "{}\n", sweep.description);
   const SweepResult result = run_sweep(sweep, arguments.runner);

@@ -8,6 +8,7 @@
 
 #include "experiments/cli/commands.h"
 #include "experiments/files.h"
+#include "experiments/history.h"
 #include "experiments/run_folder.h"
 #include "experiments/trainer.h"
 
@@ -44,8 +45,8 @@ void report(const TrainingResult& result, const std::string& folder, bool json) 
   const std::string start =
       test ? fmt::format("Final test accuracy {:.2f} % (top-5 {:.2f} %)", 100 * test->accuracy(), 100 * test->top5_accuracy())
            : "Already finished";
-  fmt::print("{}, best {} accuracy {:.2f} % after epoch {}; {} epochs trained in {}.\n", start, result.best_of,
-             100 * result.best_accuracy.value_or(0), result.best_epoch, result.epochs, duration(result.seconds));
+  fmt::print("{}, best {} accuracy {:.2f} % after epoch {}; {:.4g} epochs trained in {}.\n", start, result.best_of,
+             100 * result.best_accuracy.value_or(0), result.best_epoch, result.passes, duration(result.seconds));
   fmt::print("The run lies in {}\n", folder);
 }
 
@@ -53,24 +54,27 @@ Exit train(const Arguments& arguments, const std::string& command_line) {
   const std::string wanted = arguments.run.empty() ? "" : check_run_folder(arguments.run);
   Experiment experiment(load_config(arguments.path, arguments.overrides));
   const std::string folder = create_run_folder(experiment.config.name, wanted);
-  write_file(folder + "/config.json", to_json(experiment.config));
   write_file(folder + "/environment.json",
              environment_json({.command = command_line, .commit = source_commit(), .precision = experiment.precision()}));
   if (!experiment.config.description.empty()) fmt::print(stderr, "{}\n", experiment.config.description);
   fmt::print(stderr, "run folder {}\n", folder);
   print_machine_notes();
   print_precision_note(experiment.config, experiment.precision());
+  print_notes(experiment.notes);
   const TrainingResult result = Trainer(experiment, folder).run();
   report(result, folder, arguments.json);
   return result.exit;
 }
 
 Exit resume(const Arguments& arguments) {
-  Experiment experiment(load_run_config(arguments.path));
+  const RunConfig run = resumed_config(arguments.path, arguments.overrides);
+  Experiment experiment(run.now);
   Trainer trainer(experiment, arguments.path);
   const DType before = trainer.restore();
   print_machine_notes();
   print_precision_note(experiment.config, experiment.precision(), before);
+  print_notes(notes_on_changes(run, experiment, trainer.state()));
+  print_notes(experiment.notes);
   const TrainingResult result = trainer.run();
   report(result, arguments.path, arguments.json);
   return result.exit;
@@ -84,7 +88,8 @@ Exit evaluate_run(const Arguments& arguments) {
   use_algorithms(experiment.config, checkpoint.algorithms);
   experiment.use_precision(checkpoint.state.precision);
   print_precision_note(experiment.config, experiment.precision(), checkpoint.state.precision);
-  MetricFields fields = {{"run", arguments.path}, {"checkpoint", which}, {"epochs", checkpoint.state.epochs}};
+  MetricFields fields = {
+      {"run", arguments.path}, {"checkpoint", which}, {"epochs", checkpoint.state.epochs}, {"step", checkpoint.state.step}};
   const auto show = [&](const std::string& name, data::Loader& loader) {
     const Score score = evaluate(*experiment.model, loader, experiment.config.train.evaluation);
     add_score(fields, name, score);
@@ -93,7 +98,11 @@ Exit evaluate_run(const Arguments& arguments) {
                  100 * score.top5_accuracy(), score.images);
     }
   };
-  if (!arguments.json) fmt::print(stderr, "{} checkpoint, after {} epochs\n", which, checkpoint.state.epochs);
+  const TrainingState& state = checkpoint.state;
+  if (!arguments.json) {
+    const std::string part = state.batches > 0 ? fmt::format(" and {} batches", state.batches) : "";
+    fmt::print(stderr, "{} checkpoint, after {} epochs{}\n", which, state.epochs, part);
+  }
   if (experiment.validation) show("validation", *experiment.validation);
   show("test", experiment.test);
   if (arguments.json) fmt::print("{}", metrics_line("eval", fields));
@@ -114,6 +123,8 @@ void add_train_commands(CLI::App& app, Outcome& outcome) {
 
   CLI::App* resume_command = app.add_subcommand("resume", "Continue a run from its last checkpoint");
   resume_command->add_option("run", arguments->path, "the run's folder")->required()->check(named);
+  resume_command->add_option("--set", arguments->overrides, "change what may change on resume: --set train.epochs=60")
+      ->allow_extra_args(false);
   resume_command->add_flag("--json", arguments->json, "print the result as JSON");
   resume_command->callback([=, &outcome] { outcome.exit = resume(*arguments); });
 

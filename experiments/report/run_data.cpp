@@ -10,6 +10,7 @@
 
 #include "core/c_locale.h"
 #include "core/config/json_document.h"
+#include "core/files.h"
 
 namespace az::experiments {
 namespace {
@@ -234,8 +235,9 @@ RunData read_run(const std::string& folder) {
   RunData run;
   run.folder = folder;
   if (!fs::is_directory(folder))
-    throw ConfigError(folder + " is not there: a report is made of run folders, which `azimuth train` makes");
-  if (!holds_run(folder)) throw ConfigError(folder + " is not a run folder: it has neither config.json nor metrics.jsonl");
+    throw ConfigError(absolute_path(folder) + " is not there: a report is made of run folders, which `azimuth train` makes");
+  if (!holds_run(folder))
+    throw ConfigError(absolute_path(folder) + " is not a run folder: it has neither config.json nor metrics.jsonl");
   run.config = read_json(folder, "config.json", run.notes);
   run.environment = read_json(folder, "environment.json", run.notes);
   run.invariance = read_json(folder, "invariance.json", run.notes);

@@ -8,6 +8,7 @@
 #include "core/ascii.h"
 #include "core/config/json_document.h"
 #include "experiments/sweep/overlap.h"
+#include "core/files.h"
 
 namespace az::experiments {
 namespace {
@@ -92,8 +93,13 @@ class Planner {
   }
 
   Sweep plan() {
-    Sweep sweep{.name = name_or_stem(options_.name, path_), .description = options_.description, .runs = {}, .legend = {}};
+    Sweep sweep{
+        .name = name_or_stem(options_.name, path_), .description = options_.description, .runs = {}, .legend = {}, .notes = {}};
     for (const Variant& variant : variants()) add(variant, sweep);
+    for (const auto& [note, groups] : notes_) {
+      const std::string more = groups.size() > 1 ? fmt::format(" and {} more", groups.size() - 1) : "";
+      sweep.notes.push_back(groups.size() == groups_.size() ? note : fmt::format("{} ({}{})", note, groups[0], more));
+    }
     return sweep;
   }
 
@@ -140,7 +146,7 @@ class Planner {
     const Value& place = given.base ? value.at("base") : file_.at("base");
     if (std::error_code error; !fs::is_regular_file(path, error))
       fail_at(place.position(), (given.base ? prefix : "") + "base",
-              path + " is no file that can be read; is the path right? It counts from the sweep file");
+              absolute_path(path) + " is no file that can be read; is the path right? It counts from the sweep file");
     return path;
   }
 
@@ -157,7 +163,7 @@ class Planner {
       if (!groups_.insert(group).second)
         fail_at(variant.position, variant.path,
                 fmt::format("is called \"{}\", as is one before; give it a name of its own", group));
-      check_config(first);
+      for (const std::string& note : check_config(first).notes) notes_[note].push_back(group);
       for (int64_t seed : variant.seeds.value_or(std::vector{first.seed})) {
         const std::string name = fmt::format("{},seed={}", group, seed);
         Settings own = {{"name", name, variant.position}, {"seed", seed, variant.position}};
@@ -231,7 +237,8 @@ class Planner {
   Value file_;
   SweepOptions options_;
   std::set<std::string> groups_, explained_;
-  std::map<std::string, std::string> contents_;  // config -> name of the run
+  std::map<std::string, std::vector<std::string>> notes_;  // note -> groups
+  std::map<std::string, std::string> contents_;            // config -> name of the run
 };
 
 }  // namespace

@@ -69,7 +69,8 @@ struct SweepRun {
 struct Sweep {
   std::string name, description;
   std::vector<SweepRun> runs;
-  std::vector<std::string> legend;  // "groups=#1: []": what stands behind each value that names only number
+  std::vector<std::string> legend;      // "groups=#1: []": what stands behind each value that names only number
+  std::vector<std::string> notes = {};  // what is odd about the configs, each with the groups that it is of
 };
 
 // Reads a sweep file; `overrides`, as --set takes them, hold in all runs. Throws ConfigError with the place, also where the

@@ -23,21 +23,23 @@ namespace az::experiments {
 namespace {
 
 namespace fs = std::filesystem;
-using config::Value;
 
 void pause(int milliseconds) { std::this_thread::sleep_for(std::chrono::milliseconds(milliseconds)); }
 
-// "optimizer.lr 0.1, now 0.2": where two configs first differ, or "".
-std::string difference(const Value& before, const Value& now, const std::string& path = "") {
-  if (!before.is_object() || !now.is_object())
-    return before == now ? "" : fmt::format("{} {}, now {}", path, config::dump(before), config::dump(now));
-  const auto at = [](const Value& object, const std::string& key) { return object.find(key) ? object.at(key) : Value(); };
-  for (const Value* side : {&now, &before}) {
-    for (const auto& member : side->as_object()) {
-      if (path.empty() && (member.key == "$schema" || member.key == "description")) continue;
-      const std::string place = path.empty() ? member.key : path + "." + member.key;
-      if (std::string found = difference(at(before, member.key), at(now, member.key), place); !found.empty()) return found;
-    }
+// Whether the trainings are of one length, in whatever words.
+bool same_length(const ExperimentConfig& before, const ExperimentConfig& now) {
+  const int64_t steps = now.train.steps_of(now.data.create().batches);
+  return steps > 0 && before.train.length(steps).steps == now.train.length(steps).steps;
+}
+
+// "optimizer.lr 0.1, now 0.2": where two configs first differ, or "". Words and places do not count: a run keeps its own.
+std::string difference(const ExperimentConfig& before, const ExperimentConfig& now) {
+  for (const config::Change& change : config::changes(before, now)) {
+    if (change.path == "$schema" || change.path == "description") continue;
+    if (config::has(change.rules, config::Rule::Kind::path)) continue;
+    const bool of_length = change.path == "train.epochs" || change.path == "train.max_steps";
+    if (!of_length || !same_length(before, now))
+      return fmt::format("{} {}, now {}", change.path, config::dump(change.before), config::dump(change.now));
   }
   return "";
 }
@@ -47,7 +49,8 @@ bool only_started(const std::string& folder) {
   std::error_code none;
   for (const auto& entry : fs::directory_iterator(folder)) {
     const std::string name = entry.path().filename();
-    const bool known = name == "config.json" || name == "environment.json" || name == "metrics.csv" || name == "tensorboard" ||
+    const bool known = entry.path().extension() == ".part" || name == "config.json" || name == "configs.jsonl" ||
+                       name == "environment.json" || name == "metrics.csv" || name == "tensorboard" ||
                        (name == "checkpoints" && !fs::exists(entry.path() / "best")) ||
                        (name == "metrics.jsonl" && fs::file_size(entry.path(), none) == 0);
     if (!known) return false;
@@ -209,17 +212,17 @@ Standing standing_of(const SweepRun& run, const std::string& folder) {
     if (fs::is_directory(folder) && only_started(folder)) return {RunState::absent};
     return {RunState::failed, fmt::format("{} is in the way: it is no run with a checkpoint; {}", folder, remedy)};
   }
-  Value before;
+  ExperimentConfig before;
   try {
-    before = config::to_value(load_run_config(folder));
+    before = load_run_config(folder);
   } catch (const Error& error) {
     return {RunState::failed, error.what()};
   }
-  const std::string differs = difference(before, config::to_value(run.config));
+  const std::string differs = difference(before, run.config);
   if (!differs.empty()) throw ConfigError(fmt::format("{} was trained with another config: {}; {}", folder, differs, remedy));
   try {
     const TrainingState state = load_state(checkpoint);
-    return {finished(run.config.train, state) && state.batches == 0 ? RunState::done : RunState::unfinished};
+    return {ended(run.config.train, state) ? RunState::done : RunState::unfinished};
   } catch (const DataError&) {
     return {RunState::unfinished};  // resuming it will say what is wrong
   }

@@ -1,4 +1,7 @@
 #include <doctest/doctest.h>
+#include <fmt/core.h>
+
+#include <filesystem>
 
 #include <array>
 
@@ -312,4 +315,56 @@ TEST_CASE("an object of any keys keeps them in order, with their positions") {
   CHECK(config::schema<OpenOptions>().at("properties").at("set").at("type").as_string() == "object");
   CHECK_THROWS_WITH(config::parse<OpenOptions>(config::parse_text("{\"set\": []}", "f")),
                     "f:1:9: set: expected an object, got a list");
+}
+
+namespace {
+
+struct PlaceOptions {
+  std::string root = "/";
+  std::optional<std::string> cache;
+  int64_t threads = 1;
+  double rate = 1;
+  std::vector<GroupOptions> groups;
+  static void fields(auto& f) {
+    f("root", &PlaceOptions::root, "a folder", config::path(), config::changes_on_resume());
+    f("cache", &PlaceOptions::cache, "another", config::path());
+    f("threads", &PlaceOptions::threads, "how many", config::at_least(1), config::changes_on_resume());
+    f("rate", &PlaceOptions::rate, "how fast");
+    f("groups", &PlaceOptions::groups, "of what");
+  }
+};
+
+PlaceOptions place(const std::string& text) { return config::parse<PlaceOptions>(config::parse_text(text, "exp.json")); }
+
+}  // namespace
+
+TEST_CASE("a path is made absolute as it is read, and stays what it is when it is read again") {
+  const std::string here = std::filesystem::current_path().string();
+  const PlaceOptions options = place(R"({"root": "a/./b/", "cache": "c"})");
+  CHECK(options.root == here + "/a/b");
+  CHECK(*options.cache == here + "/c");
+  CHECK(config::parse<PlaceOptions>(config::to_value(options)).root == here + "/a/b");
+  CHECK(place(R"({"root": "/x"})").root == "/x");
+  CHECK_FALSE(place("{}").cache);
+  CHECK_THROWS_WITH_AS(place(R"({"root": ""})"), "exp.json:1:10: root: must be a path, got \"\"", ConfigError);
+}
+
+TEST_CASE("changes between options are named by path, each with the rules of its option") {
+  const PlaceOptions before = place(R"({"groups": [{"kind": "norm"}, {"weight_decay": 1}]})");
+  const auto changes = [&](const std::string& text) {
+    std::string result;
+    for (const config::Change& change : config::changes(before, place(text)))
+      result += fmt::format("{}{} {} {}; ", config::has(change.rules, config::Rule::Kind::changes_on_resume) ? "may: " : "",
+                            change.path, config::dump(change.before), config::dump(change.now));
+    return result;
+  };
+  CHECK(changes(R"({"groups": [{"kind": "norm"}, {"weight_decay": 1.0}]})") == "");
+  CHECK(changes(R"({"groups": [{"kind": "norm"}, {"weight_decay": null}], "threads": 2, "cache": "/c"})") ==
+        "cache null \"/c\"; may: threads 1 2; groups.1.weight_decay 1.0 null; ");
+  CHECK(changes(R"({"groups": [{"kind": "bias"}, {"weight_decay": 1}], "root": "/x", "rate": 3})") ==
+        "may: root \"/\" \"/x\"; rate 1.0 3.0; groups.0.kind \"norm\" \"bias\"; ");
+  CHECK(changes(R"({"groups": [{}]})") ==
+        R"(groups [{"kind": "norm", "weight_decay": null}, {"kind": "any", "weight_decay": 1.0}] )"
+        R"([{"kind": "any", "weight_decay": null}]; )");
+  CHECK(config::describe<PlaceOptions>().find("at least 1, may change on resume") != std::string::npos);
 }

@@ -132,3 +132,19 @@ TEST_CASE("a file system that cannot flush folders is no error; a disk that fail
   CHECK(!sync_path(place.fresh + "/file"));
   CHECK(sync_path(place.fresh + "/none") == std::errc::no_such_file_or_directory);
 }
+
+TEST_CASE("a path is made absolute from the current folder, without what says nothing") {
+  const std::string here = fs::current_path().string();
+  for (const auto& [path, expected] : {std::pair<const char*, std::string>{"a", here + "/a"},
+                                       {"./a//b/", here + "/a/b"},
+                                       {".", here},
+                                       {"/", "/"},
+                                       {"/a/", "/a"},
+                                       {"//a/./b/.", "/a/b"},
+                                       {"../a", fs::current_path().parent_path().string() + "/a"},
+                                       {"a/../b", here + "/a/../b"},
+                                       {"/../a", "/a"}}) {
+    CAPTURE(path);
+    CHECK(absolute_path(path) == expected);
+  }
+}

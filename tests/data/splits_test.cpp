@@ -8,6 +8,7 @@
 #include "core/config/json_document.h"
 #include "core/error.h"
 #include "data/builtin.h"
+#include "data/cifar.h"
 #include "tests/compare.h"
 #include "tests/data/temporary_folder.h"
 
@@ -141,4 +142,26 @@ TEST_CASE("options of data sets are checked, with their place") {
   CHECK(has(message(shapes + R"("batch_size": 10, "drop_last": true})"),
             "exp.json:1:88: data.drop_last: leaves no batch: 9 training images are fewer than batch_size 10"));
   CHECK(has(message(R"({"type": "cifar11"})"), "did you mean \"cifar10\"?"));
+}
+
+TEST_CASE("how many batches an epoch has is known before the data is read") {
+  register_builtin_data();
+  for (const char* options :
+       {R"("batch_size": 16)", R"("batch_size": 16, "drop_last": true)", R"("batch_size": 60)", R"("batch_size": 61)",
+        R"("validation": 0.25, "batch_size": 15)", R"("validation": 11, "subset": 0.5, "batch_size": 7)",
+        R"("subset": 13, "batch_size": 13, "drop_last": true)"}) {
+    CAPTURE(options);
+    const std::string text = fmt::format(R"({{"type": "shapes", "train_images": 60, "test_images": 2, {}}})", options);
+    const auto component = config::parse<config::Component<DataRegistry>>(config::parse_text(text, "exp.json"), "data");
+    const DataSource source = component.create();
+    const Splits splits = source.load();
+    CHECK(source.batches == Loader(splits.train, splits.training).batches());
+  }
+}
+
+TEST_CASE("a relative root counts from the current folder, and where it leads is named") {
+  const std::string here = std::filesystem::current_path().string();
+  const std::string missing = "cannot read " + here + "/no/such/folder/data_batch_1.bin: ";
+  CHECK_THROWS_WITH_AS(built(R"({"type": "cifar10", "root": "no/such/folder"})"), doctest::Contains(missing.c_str()), DataError);
+  CHECK_THROWS_WITH_AS(Cifar10({.root = "./no/such/folder"}), doctest::Contains(missing.c_str()), DataError);
 }

@@ -7,6 +7,7 @@
 #include "tests/data/temporary_folder.h"
 #include "tests/experiments/command.h"
 #include "tests/experiments/tiny.h"
+#include "tests/experiments/zero_cifar.h"
 
 using az::experiments::read_file;
 using az::experiments::write_file;
@@ -29,16 +30,6 @@ std::string complaint(const std::string& from, const std::string& to) {
   for (size_t at; (at = line.find(folder.path.string() + "/")) != std::string::npos;)
     line.erase(at, folder.path.string().size() + 1);
   return line;
-}
-
-// A CIFAR-10 folder of the right sizes, all zeros.
-void write_cifar(const fs::path& folder) {
-  const std::string bytes(30'730'000, '\0');
-  fs::create_directories(folder);
-  for (const char* name :
-       {"data_batch_1.bin", "data_batch_2.bin", "data_batch_3.bin", "data_batch_4.bin", "data_batch_5.bin", "test_batch.bin"}) {
-    std::ofstream(folder / name, std::ios::binary) << bytes;
-  }
 }
 
 std::string cifar_config(const fs::path& root) {
@@ -230,11 +221,11 @@ TEST_CASE("missing, truncated and corrupt data") {
   const std::string remedy = "; give \"root\" the folder of whole .bin files, such as `azimuth data get cifar10` gets\n";
   CHECK(say() ==
         "azimuth: cifar10: cannot read " + (root / "data_batch_1.bin").string() + ": No such file or directory" + remedy);
-  write_cifar(root);
+  write_zero_cifar(root);
   fs::resize_file(root / "data_batch_3.bin", 12345);
   CHECK(say() == "azimuth: cifar10: " + (root / "data_batch_3.bin").string() +
                      " ends in record 4: 12345 bytes, expected 30730000 (10000 records of 3073 bytes)" + remedy);
-  write_cifar(root);
+  write_zero_cifar(root);
   {
     std::fstream file(root / "test_batch.bin", std::ios::binary | std::ios::in | std::ios::out);
     file.seekp(3073 * 7);

@@ -78,10 +78,11 @@ TEST_CASE("the summary says what best is of, and time left counts max_steps") {
         {"train", config, "--run", (folder.path / part).string(), "--set", std::string("data.validation=") + validation});
     CHECK(result.exit == 0);
     CHECK(result.out.find(std::string(", best ") + part + " accuracy ") != std::string::npos);
-    const size_t at = result.err.find("epoch       1/1000000");
+    const size_t at = result.err.find("epoch 1/");
     REQUIRE(at != std::string::npos);
     const std::string line = result.err.substr(at, result.err.find('\n', at) - at);
-    CHECK_MESSAGE(std::regex_search(line, std::regex(R"( \d+:\d\d left$)")), line);  // a million epochs would take hours
+    CHECK_MESSAGE(std::regex_search(line, std::regex(R"(^epoch 1/[23]  .* \d+:\d\d left$)")),
+                  line);  // a million epochs would take hours
   }
 }
 

@@ -1,22 +1,25 @@
 // What a run survives: damage to its files, a disk that is full, a kill at any moment.
 #include <doctest/doctest.h>
 #include <fmt/core.h>
+#include <unistd.h>
 
 #include <csignal>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 #include <random>
+#include <set>
 #include <sstream>
 #include <thread>
 
-#include "experiments/checkpoint.h"
 #include "experiments/files.h"
+#include "experiments/history.h"
 #include "tests/data/temporary_folder.h"
 #include "tests/experiments/command.h"
 #include "tests/experiments/tiny.h"
 
 using az::experiments::existing_checkpoint;
 using az::experiments::read_file;
+using az::experiments::record_config;
 using az::experiments::write_file;
 using nlohmann::json;
 namespace fs = std::filesystem;
@@ -112,7 +115,8 @@ TEST_CASE("a state that cannot be is refused in one sentence, and nothing is ove
 }
 
 TEST_CASE(
-    "a config.json that was changed is said not to fit the checkpoint, or the run is finished; eval takes it all the same") {
+    "without a history, a config.json that was changed is said not to fit the checkpoint, or the run is finished; eval takes it "
+    "all the same") {
   TemporaryFolder folder;
   const std::string config = (folder.path / "exp.json").string(), run = (folder.path / "run").string();
   write_file(config, tiny_config(R"({"epochs": 3, "max_steps": 10, "log_every": 1})"));
@@ -124,6 +128,7 @@ TEST_CASE(
   state["batches"] = 2;
   state["best_epoch"] = 1;
   write_file(state_file, state.dump());
+  fs::remove(run + "/configs.jsonl");
   const auto before = content(run + "/checkpoints");
   const auto resume = [&](const char* place, const json& value) {
     json changed = trained;
@@ -186,7 +191,8 @@ TEST_CASE("a run goes on without the part of its log that is lost, and says so")
 TEST_CASE("a disk that is full ends a training with a sentence, and the checkpoint of before stays whole") {
   TemporaryFolder folder;
   const std::string config = (folder.path / "exp.json").string(), run = (folder.path / "run").string();
-  write_file(config, tiny_config(R"({"epochs": 2, "log_every": 1, "max_steps": 4})"));
+  std::string text = tiny_config(R"({"epochs": 2, "log_every": 1, "max_steps": 4})");
+  write_file(config, text.replace(text.find("cosine"), 6, "constant"));
   REQUIRE(run_azimuth({"train", config, "--run", run}).exit == 0);
   const auto resume = [&](int blocks, int log_every) {
     json resolved = json::parse(read_file(run + "/config.json"));
@@ -194,10 +200,12 @@ TEST_CASE("a disk that is full ends a training with a sentence, and the checkpoi
     resolved["train"]["log_every"] = log_every;
     resolved["checkpoint"]["keep"] = {"last"};
     write_file(run + "/config.json", resolved.dump());
+    record_config(run, az::experiments::load_run_config(run), 4);  // which leaves the resumed run none of it to write
     // No file may grow beyond so many blocks of 1024 bytes.
     const std::string limit = "trap '' XFSZ; ulimit -f " + std::to_string(blocks) + R"(; exec "$0" "$@")";
     return run_through({"bash", "-c", limit}, {"resume", run});
   };
+  az::experiments::register_builtin();
   const auto before = content(run + "/checkpoints");
   CHECK(resume(0, 1).exit == 1);  // not even its own message can be written
   for (const auto& [log_every, failure] :
@@ -230,8 +238,8 @@ TEST_CASE("a run killed again and again ends with the same bits as one left alon
     }
   };
   std::mt19937 random(7);
-  const std::string warmup = "schedule.warmup_epochs=200";  // no two steps are of one length
-  std::vector<std::string> command = {"train", config, "--run", run, "--set", warmup};
+  const std::string schedule = R"(schedule={"type": "exponential", "gamma": 0.999})";  // no two steps are of one length
+  std::vector<std::string> command = {"train", config, "--run", run, "--set", schedule};
   for (int i = 0; i < 5; ++i) {
     const int64_t before = steps();
     RunningCommand running(command);
@@ -249,11 +257,63 @@ TEST_CASE("a run killed again and again ends with the same bits as one left alon
   const CommandResult rest = run_azimuth({"resume", run});
   INFO(rest.err);
   CHECK(rest.exit == 0);
-  REQUIRE(run_azimuth({"train", config, "--run", whole, "--set", warmup, "--set", fmt::format("train.max_steps={}", end)}).exit ==
-          0);
+  REQUIRE(
+      run_azimuth({"train", config, "--run", whole, "--set", schedule, "--set", fmt::format("train.max_steps={}", end)}).exit ==
+      0);
   for (const char* name : {"last/model", "last/optimizer", "best/model", "best/optimizer"}) {
     const std::string file = std::string("/checkpoints/") + name + ".safetensors";
     CHECK_MESSAGE(read_file(run + file) == read_file(whole + file), file);
   }
   CHECK(std::distance(fs::directory_iterator(run + "/checkpoints"), {}) == 2);
+}
+
+TEST_CASE("what a kill or a failed delete left beside checkpoints is cleared where the run goes on, whatever state it is in") {
+  TemporaryFolder folder;
+  const std::string config = (folder.path / "exp.json").string(), whole = (folder.path / "whole").string();
+  std::string text = tiny_config(R"({"epochs": 3, "log_every": 1, "deterministic": true, "threads": 1})");
+  write_file(config, text.replace(text.find("cosine"), 6, "constant"));
+  REQUIRE(run_azimuth({"train", config, "--run", whole}).exit == 0);
+  const std::string begun = (folder.path / "begun").string(), run = (folder.path / "run").string();
+  REQUIRE(run_azimuth({"train", config, "--run", begun, "--set", "train.epochs=2"}).exit == 0);
+  const auto half = [](const fs::path& checkpoint) {
+    fs::create_directories(checkpoint);
+    write_file((checkpoint / "model.safetensors").string(), "half");
+    write_file((checkpoint / "optimizer.safetensors.123.part").string(), "");
+  };
+  const auto stale = [&](const fs::path& checkpoint) { fs::copy(whole + "/checkpoints/best", checkpoint); };
+  // Of a process that lives, and of nobody.
+  const std::string alive = fmt::format("/invariance.json.{}.part", ::getpid()), other = "/mine.part";
+  for (const char* name : {"last", "best"}) {
+    for (const int state : {1, 2, 3, 4, 5, 6}) {
+      CAPTURE(name);
+      CAPTURE(state);
+      fs::remove_all(run);
+      fs::copy(begun, run, fs::copy_options::recursive);
+      const fs::path at = run + "/checkpoints/" + name, fresh = at.string() + ".new", aside = at.string() + ".old";
+      if (state == 1) half(fresh);                         // killed while it was written
+      if (state == 2) stale(fresh);                        // killed after the exchange
+      if (state == 3) fs::rename(at, aside), half(fresh);  // killed between two renames, without an exchange
+      if (state == 4) stale(aside);                        // killed before the delete
+      if (state == 5) fs::rename(at, aside);               // killed after the first of two renames, and .new deleted by hand
+      if (state == 6) stale(aside), half(fresh);
+      for (const char* part : {"/config.json.999999999.part", "/configs.jsonl.999999999.part"}) write_file(run + part, "{");
+      for (const std::string& part : {alive, other}) write_file(run + part, "");
+      // What is to be loaded is there before, too.
+      CHECK(run_azimuth({"eval", run, "--checkpoint", name}).exit == 0);
+      const CommandResult result = run_azimuth({"resume", run, "--set", "train.epochs=3"});
+      CHECK_MESSAGE(result.exit == 0, result.err);
+      std::set<std::string> names;
+      for (const auto& entry : fs::directory_iterator(run + "/checkpoints")) names.insert(entry.path().filename());
+      CHECK(names == std::set<std::string>{"best", "last"});
+      for (const char* part : {"/config.json.999999999.part", "/configs.jsonl.999999999.part"})
+        CHECK_FALSE(fs::exists(run + part));
+      for (const std::string& part : {alive, other}) CHECK(fs::exists(run + part));
+      for (const std::string file : {"/checkpoints/last/model.safetensors", "/checkpoints/last/optimizer.safetensors"})
+        CHECK(read_file(run + file) == read_file(whole + file));
+    }
+  }
+  // Nothing is left to train: it is cleared all the same.
+  half(run + "/checkpoints/last.new");
+  CHECK(run_azimuth({"resume", run}).exit == 0);
+  CHECK_FALSE(fs::exists(run + "/checkpoints/last.new"));
 }

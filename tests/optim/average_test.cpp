@@ -154,3 +154,36 @@ TEST_CASE("a state of another model is refused") {
   CHECK_THROWS_WITH_AS(average.load_state({{"a", walk.a}, {"b", walk.b}, {"c", walk.b}}),
                        "weight average: the saved state has 3 tensors, the model 2; it is of another model", Error);
 }
+
+TEST_CASE("an average that the training leaves near where it began is odd, or one that nothing enters") {
+  const auto oddities = [](const Settings& settings, int64_t length) {
+    return make(settings, {}).examine({.steps = length, .planned_steps = length});
+  };
+  // The product of what is kept at each update, step by step.
+  const auto kept = [](const Settings& s, int64_t length) {
+    double share = 1;
+    for (int64_t step = s.every; step <= length; step += s.every)
+      share *= s.decay * std::pow(double(step) / double(length), s.power);
+    return share;
+  };
+  int odd = 0;
+  for (const double decay : {0.0, 0.5, 0.9, 0.99, 0.999}) {
+    for (const double power : {0.0, 1e-3, 0.1, 2.0}) {
+      for (const int64_t every : {1, 5}) {
+        for (const int64_t length : {1, 5, 7, 23, 100, 690, 700}) {
+          const Settings settings{false, decay, every, power};
+          CAPTURE(decay);
+          CAPTURE(power);
+          CAPTURE(every);
+          CAPTURE(length);
+          const auto found = oddities(settings, length);
+          CHECK(found.empty() == (every <= length && kept(settings, length) <= 0.5));
+          odd += !found.empty();
+          CHECK(oddities({true, decay, every, power}, length).empty() == (every <= length));
+        }
+      }
+    }
+  }
+  CHECK(odd > 20);
+  CHECK(oddities({false, 0.999, 1, 0}, 100)[0].starts_with("decay: 90 % of what is evaluated"));  // 0.999^100 = 0.905
+}

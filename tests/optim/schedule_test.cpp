@@ -1,5 +1,9 @@
 #include <doctest/doctest.h>
 
+#include <algorithm>
+#include <cmath>
+#include <numbers>
+
 #include "core/config/json_document.h"
 #include "optim/builtin.h"
 
@@ -79,4 +83,50 @@ TEST_CASE("Every schedule is finite and at least 0 in any run, however short or 
 TEST_CASE("A moment outside training is an error") {
   CHECK_THROWS_AS(lr_factor(CosineSchedule{}, {.step = -1}), Error);
   CHECK_THROWS_AS(lr_factor(CosineSchedule{}, {.steps_per_epoch = 0}), Error);
+}
+
+TEST_CASE("A warm-up that leaves nothing of the training takes half of it") {
+  const CosineSchedule cosine{.warmup_epochs = 1};
+  for (int64_t total = 1; total <= 10; ++total) {
+    CAPTURE(total);
+    const int64_t warmup = total / 2;
+    for (int64_t step = 0; step < total; ++step) {
+      const double done = double(step - warmup) / double(total - warmup);
+      const double expected = step < warmup ? double(step + 1) / double(warmup) : (1 + std::cos(std::numbers::pi * done)) / 2;
+      CHECK(lr_factor(cosine, {.step = step, .total_steps = total, .steps_per_epoch = 10}) == doctest::Approx(expected));
+    }
+  }
+  // One step less leaves one for the schedule.
+  CHECK(lr_factor(cosine, {.step = 4, .total_steps = 11, .steps_per_epoch = 10}) == doctest::Approx(0.5));
+}
+
+TEST_CASE("A cycle is at its top in some step, however short it is, and warms up to more than its end") {
+  for (const char* anneal : {"cos", "linear"}) {
+    for (int64_t warmup = 0; warmup <= 12; ++warmup) {
+      for (int64_t total = 1; total <= 12; ++total) {
+        CAPTURE(warmup);
+        CAPTURE(total);
+        const OneCycleSchedule cycle{.anneal = anneal, .warmup_steps = warmup};
+        double top = 0;
+        for (int64_t step = 0; step < total; ++step) top = std::max(top, lr_factor(cycle, {.step = step, .total_steps = total}));
+        CHECK(top >= 1 - 0.4 / 1.4);  // of two steps the first is 0.4 steps after the top, the second the end
+      }
+    }
+  }
+}
+
+TEST_CASE("A schedule without a length never ends") {
+  CHECK(lr_factor(ConstantSchedule{.warmup_steps = 4}, {.step = 1}) == 0.5);
+  CHECK(lr_factor(CosineSchedule{}, {.step = 1000000}) == 1);
+}
+
+TEST_CASE("Any function of a moment is a schedule, which nobody asks but for a step") {
+  const Schedule half = [](const Moment& moment) {
+    CHECK(moment.step == 4);
+    return 0.5;
+  };
+  CHECK(half({.step = 4}) == 0.5);
+  CHECK(half.examine({.steps = 8, .planned_steps = 8}).empty());
+  CHECK(half != nullptr);
+  CHECK(Schedule() == nullptr);
 }

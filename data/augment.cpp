@@ -20,6 +20,11 @@ class RandomCrop : public Augmentation {
 
   void check(const Shape& shape) const override { check_size(shape[1], shape[2]); }
 
+  std::vector<std::string> examine(const Shape& shape) const override {
+    if (padding_ < std::min(shape[1], shape[2])) return {};
+    return {fmt::format("padding: {} leaves nothing but black of some of the {}x{} images", padding_, shape[1], shape[2])};
+  }
+
   void apply(Image& image, Philox& random) const override {
     const int64_t height = image.height, width = image.width;
     check_size(height, width);
@@ -79,6 +84,13 @@ class HorizontalFlip : public Augmentation {
 class Cutout : public Augmentation {
  public:
   explicit Cutout(const CutoutOptions& options) : size_(options.size) {}
+
+  std::vector<std::string> examine(const Shape& shape) const override {
+    if (size_ >= 2 * std::max(shape[1], shape[2]) - 1)
+      config::invalid_option("size", fmt::format("{} hides all of every {}x{} image", size_, shape[1], shape[2]));
+    if (size_ < std::max(shape[1], shape[2])) return {};
+    return {fmt::format("size: {} hides all of some of the {}x{} images", size_, shape[1], shape[2])};
+  }
 
   void apply(Image& image, Philox& random) const override {
     int64_t top = random.integer(image.height) - size_ / 2, left = random.integer(image.width) - size_ / 2;

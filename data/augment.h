@@ -26,6 +26,8 @@ class Augmentation {
   virtual ~Augmentation() = default;
   // Throws ConfigError when it cannot be applied to images of that shape, [c,h,w]; a loader asks once.
   virtual void check(const Shape&) const {}
+  // What is odd about it on images of that shape, each as "option: sentence". Throws config::Invalid for what cannot be meant.
+  virtual std::vector<std::string> examine(const Shape&) const { return {}; }
   // Called from several threads at once; `random` gives numbers of the image's own in this epoch. Never reads or writes outside
   // the image: one that check() refuses is refused here, too.
   virtual void apply(Image& image, Philox& random) const = 0;

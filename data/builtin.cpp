@@ -30,23 +30,21 @@ struct ShapesConfig : DataOptions {
 const Shape image_shape{3, 32, 32};
 
 template <class Set, int64_t classes> DataSource cifar(const CifarConfig& config) {
-  check_options(config, image_shape, 50000);
   const auto load = [config] {
     const Set train({.root = config.root, .train = true});
     const Set test({.root = config.root, .train = false, .statistics = train.statistics()});
     return make_splits(train, test, config);
   };
-  return {image_shape, classes, load, batches_of(config, 50000)};
+  return {image_shape, classes, load, check_options(config, image_shape, 50000, 10000)};
 }
 
 DataSource shapes(const ShapesConfig& config) {
-  check_options(config, image_shape, config.train_images);
   const auto load = [config] {
     const auto seed = uint64_t(config.seed);
     return make_splits(Shapes({.train = true, .count = config.train_images, .seed = seed}),
                        Shapes({.train = false, .count = config.test_images, .seed = seed}), config);
   };
-  return {image_shape, 10, load, batches_of(config, config.train_images)};
+  return {image_shape, 10, load, check_options(config, image_shape, config.train_images, config.test_images)};
 }
 
 void add_all() {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <numeric>
 
 #include "core/config/options.h"
@@ -10,18 +11,44 @@
 
 namespace az::data {
 
+namespace {
+
+// Throws DataError unless the parts of `content` agree with one another and with what it declares.
+void check(const DatasetContent& content) {
+  const auto refuse = [](const std::string& why) { throw DataError("dataset: " + why); };
+  const Shape& shape = content.image_shape;
+  const bool is_image = shape.rank() == 3 && std::all_of(shape.begin(), shape.end(), [](int64_t size) { return size > 0; });
+  if (!is_image) refuse(fmt::format("an image_shape is [c,h,w] of at least one pixel, not {}", shape.str()));
+  if (content.class_count < 1) refuse(fmt::format("class_count must be at least 1, not {}", content.class_count));
+  const size_t image = size_t(shape.numel()), labels = content.labels.size();
+  if (labels * image != content.pixels.size())
+    refuse(fmt::format("{} labels and images of {}, {} bytes each, want {} bytes of pixels, not {}", labels, shape.str(), image,
+                       labels * image, content.pixels.size()));
+  if (!content.class_names.empty() && int64_t(content.class_names.size()) != content.class_count)
+    refuse(fmt::format("{} class_names for {} classes; give one for each, or none", content.class_names.size(),
+                       content.class_count));
+  for (size_t sample = 0; sample < labels; ++sample) {
+    const int64_t label = content.labels[sample];
+    if (label < 0 || label >= content.class_count)
+      refuse(fmt::format("sample {} has label {}, expected 0 to {}, as class_count is {}", sample, label, content.class_count - 1,
+                         content.class_count));
+  }
+}
+
+}  // namespace
+
+std::string Statistics::fault() const {
+  for (size_t channel = 0; channel < std::min(mean.size(), std.size()); ++channel) {
+    const double m = mean[channel], deviation = std[channel], largest = std::max(std::abs(m), std::abs(1 - m)) / deviation;
+    if (!(deviation > 0) || !std::isfinite(deviation) || !(largest <= std::numeric_limits<float>::max()))
+      return fmt::format("pixels of channel {} cannot be normalised with a mean of {} and a standard deviation of {}", channel, m,
+                         deviation);
+  }
+  return "";
+}
+
 Dataset::Dataset(DatasetContent content, std::optional<Statistics> statistics) {
-  if (content.image_shape.rank() != 3 || content.image_shape.numel() < 1)
-    fail("dataset: images are [c,h,w], got shape {}", content.image_shape.str());
-  if (content.labels.size() * size_t(content.image_shape.numel()) != content.pixels.size()) {
-    fail("dataset: {} labels for {} bytes of {} images", content.labels.size(), content.pixels.size(), content.image_shape.str());
-  }
-  if (!content.class_names.empty() && int64_t(content.class_names.size()) != content.class_count) {
-    fail("dataset: {} class names for {} classes", content.class_names.size(), content.class_count);
-  }
-  for (int64_t label : content.labels) {
-    if (label < 0 || label >= content.class_count) fail("dataset: label {} is not in [0, {})", label, content.class_count);
-  }
+  check(content);
   image_size_ = content.image_shape.numel();
   samples_.resize(content.labels.size());
   std::iota(samples_.begin(), samples_.end(), 0);
@@ -30,13 +57,11 @@ Dataset::Dataset(DatasetContent content, std::optional<Statistics> statistics) {
 }
 
 void Dataset::set_statistics(Statistics statistics) {
-  size_t channels = size_t(image_shape()[0]);
-  if (statistics.mean.size() != channels || statistics.std.size() != channels) {
-    fail("dataset: {} means and {} deviations for {} channels", statistics.mean.size(), statistics.std.size(), channels);
-  }
-  for (double deviation : statistics.std) {
-    if (!(deviation > 0)) fail("dataset: a standard deviation must be positive (got {})", deviation);
-  }
+  const size_t channels = size_t(image_shape()[0]);
+  if (statistics.mean.size() != channels || statistics.std.size() != channels)
+    throw DataError(fmt::format("dataset: the statistics have {} means and {} standard deviations for {} channels",
+                                statistics.mean.size(), statistics.std.size(), channels));
+  if (const std::string fault = statistics.fault(); !fault.empty()) throw DataError("dataset: " + fault);
   statistics_ = std::move(statistics);
 }
 

@@ -13,6 +13,8 @@ namespace az::data {
 // Mean and standard deviation of each channel, over pixels scaled to [0, 1].
 struct Statistics {
   std::vector<double> mean, std;
+  // Why some channel's pixels, less the mean and over the std, are no numbers that f32 can hold; "" where all are.
+  std::string fault() const;
 };
 
 // What a Dataset holds, filled once by whoever reads or draws it.
@@ -27,7 +29,8 @@ struct DatasetContent {
 // Labelled images in memory, as bytes. Copies and parts share the pixels.
 class Dataset {
  public:
-  // Statistics are computed from the pixels unless given. Throws when the sizes in `content` do not agree.
+  // Statistics are computed from the pixels unless given. Throws DataError where labels, pixels, classes and shape in `content`
+  // do not agree, or the statistics cannot normalise.
   explicit Dataset(DatasetContent content, std::optional<Statistics> statistics = {});
 
   int64_t count() const { return int64_t(samples_.size()); }
@@ -38,7 +41,7 @@ class Dataset {
   int64_t label(int64_t sample) const { return content_->labels[size_t(samples_[size_t(sample)])]; }
   // What loaders normalise with.
   const Statistics& statistics() const { return statistics_; }
-  // One mean and one positive std a channel, or it throws.
+  // Throws DataError unless there is one mean and one std a channel, without fault.
   void set_statistics(Statistics statistics);
   Statistics compute_statistics() const;
   // The samples of the given numbers, in that order.

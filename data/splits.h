@@ -40,6 +40,20 @@ struct DataOptions {
   }
 };
 
+// The images of each part and how they make batches: what is known of a training before any image is read.
+struct DataPlan {
+  int64_t train = 0, validation = 0;
+  std::optional<int64_t> test = {};
+  int64_t batch_size = 1;
+  bool drop_last = false;
+  std::vector<std::string> notes = {};  // what is odd about the options, each as "option: sentence"
+
+  int64_t batches() const { return batches_of(train, {.batch_size = batch_size, .drop_last = drop_last}); }  // of an epoch
+};
+
+// What make_splits() will make of sets of so many images of `shape`: [c,h,w]. Throws what it would, without reading any.
+DataPlan check_options(const DataOptions& options, const Shape& shape, int64_t train, std::optional<int64_t> test = {});
+
 // A data set read. All sets carry the statistics of the training part.
 struct Splits {
   Dataset train;
@@ -47,21 +61,21 @@ struct Splits {
   Dataset test;
   LoaderOptions training;  // for the training part: shuffled, augmented; the seed is the experiment's to set
   LoaderOptions evaluation;
-};
-Splits make_splits(const Dataset& train, const Dataset& test, const DataOptions& options);
 
-// Throws what make_splits() and a loader would for a training set of `count` images of `shape`: [c,h,w], without reading any.
-void check_options(const DataOptions& options, const Shape& shape, int64_t count);
-// Training batches in an epoch of such a set.
-int64_t batches_of(const DataOptions& options, int64_t count);
+  DataPlan plan() const;
+};
+// Throws DataError where a part is empty, or the two sets disagree.
+Splits make_splits(const Dataset& train, const Dataset& test, const DataOptions& options);
 
 // A data set chosen but not read yet: what a model must know of it, and the way to read (or draw) it.
 struct DataSource {
   Shape image_shape;  // [c,h,w]
   int64_t class_count = 0;
   std::function<Splits()> load;
-  int64_t batches = 0;  // in an epoch of training; 0: nobody knows before it is read
+  std::optional<DataPlan> plan = {};  // nothing: known only once it is read
 };
+// Reads it. Throws DataError where what is read is not what was declared.
+Splits read(const DataSource& source);
 
 struct DataRegistry : config::Registry<DataRegistry, DataSource> {
   static constexpr const char* kind = "data set";

@@ -9,6 +9,7 @@
 #include "core/random.h"
 #include "experiments/checkpoint.h"
 #include "experiments/precision.h"
+#include "experiments/preflight.h"
 #include "nn/data_init.h"
 
 namespace az::experiments {
@@ -16,10 +17,18 @@ namespace {
 
 namespace fs = std::filesystem;
 
-data::Splits load_data(const ExperimentConfig& config) {
-  data::Splits splits = config.data.placed([&] { return config.data.create().load(); });
-  splits.training.seed = uint64_t(config.seed);
-  return splits;
+// An error of a data set begins with its name.
+data::Splits load_data(const Blueprint& blueprint) {
+  const config::Component<data::DataRegistry>& data = blueprint.config.data;
+  try {
+    data::Splits splits = data.placed([&] { return data::read(blueprint.source); });
+    splits.training.seed = uint64_t(blueprint.config.seed);
+    return splits;
+  } catch (const DataError& error) {
+    const std::string name = data.type() + ": ", what = error.what();
+    if (what.starts_with(name)) throw;
+    throw DataError(name + what);
+  }
 }
 
 data::Loader loader_of(const data::Dataset& set, data::LoaderOptions options, DType precision) {
@@ -83,39 +92,36 @@ void use_algorithms(const ExperimentConfig& config, Algorithms known) {
   set_algorithms(config.train.deterministic ? AlgorithmChoice::fixed : AlgorithmChoice::timed, std::move(known));
 }
 
+data::DataSource data_source(const ExperimentConfig& config) {
+  data::DataSource source = config.data.create();
+  const Shape& shape = source.image_shape;
+  const bool is_image = shape.rank() == 3 && std::all_of(shape.begin(), shape.end(), [](int64_t size) { return size > 0; });
+  if (!is_image || source.class_count < 1 || !source.load) {
+    config.data.placed([&] {
+      fail(
+          "the data set \"{}\" declares images {} of {} classes{}; want [c,h,w] of at least one pixel, a class, and a function "
+          "that "
+          "reads it",
+          config.data.type(), shape.str(), source.class_count, source.load ? "" : " that nothing reads");
+    });
+  }
+  if (source.plan && (source.plan->batch_size < 1 || source.plan->batches() < 1)) {
+    config.data.placed([&] {
+      fail("the data set \"{}\" declares {} training images in batches of {}; want at least one batch", config.data.type(),
+           source.plan->train, source.plan->batch_size);
+    });
+  }
+  return source;
+}
+
 Shape input_shape(const ExperimentConfig& config) {
-  Shape input{1};
-  for (int64_t size : config.data.create().image_shape) input.push_back(size);
-  return input;
+  const Shape image = data_source(config).image_shape;
+  return {1, image[0], image[1], image[2]};
 }
 
 nn::ModulePtr build_model(const ExperimentConfig& config) {
   seed_random(uint64_t(config.seed));
-  return config.model.create(input_shape(config), config.data.create().class_count);
-}
-
-Checked check_config(const ExperimentConfig& config) {
-  Checked result{.model = build_model(config), .notes = {}};
-  make_probes(config, *config.optimizer.create(result.model->parameters()));
-  config.schedule.create();
-  if (config.train.average) config.train.average->create(result.model->state());
-  if (const int64_t batches = config.data.create().batches; batches > 0)
-    result.notes = notes_on(config, config.train.steps_of(batches));
-  return result;
-}
-
-std::vector<std::string> notes_on(const ExperimentConfig& config, int64_t steps_per_epoch) {
-  std::vector<std::string> notes;
-  const optim::Length length = config.train.length(steps_per_epoch);
-  const auto add = [&](const std::string& section, const std::vector<std::string>& oddities) {
-    for (const std::string& oddity : oddities) notes.push_back(section + "." + oddity);
-  };
-  if (const auto max_steps = config.train.max_steps; max_steps && *max_steps > length.steps)
-    add("train", {fmt::format("max_steps: {} is not reached, as {} epochs have {} steps", *max_steps, *config.train.epochs,
-                              length.steps)});
-  add("schedule", config.schedule.placed([&] { return config.schedule.create().examine(length); }));
-  if (config.train.average) add("train.average", config.train.average->create(optim::WeightAverage::Tensors())->examine(length));
-  return notes;
+  return config.model.create(input_shape(config), data_source(config).class_count);
 }
 
 optim::Length TrainOptions::length(int64_t steps_per_epoch) const {
@@ -130,23 +136,31 @@ std::vector<NamedProbe> make_probes(const ExperimentConfig& config, const optim:
   return probes;
 }
 
-Experiment::Experiment(ExperimentConfig given)
+Blueprint::Blueprint(ExperimentConfig given, Purpose purpose)
     : config(std::move(given)),
+      source(data_source(config)),
       model(build_model(config)),
       optimizer(config.optimizer.create(model->parameters())),
       probes(make_probes(config, *optimizer)),
-      splits(load_data(config)),
+      schedule(config.schedule.create()),
+      notes(preflight(*this, purpose)) {}
+
+Experiment::Experiment(ExperimentConfig given, Purpose purpose)
+    : Blueprint(std::move(given), purpose),
+      splits(load_data(*this)),
       train(loader_of(splits.train, splits.training, precision_of(config.train.precision))),
       test(loader_of(splits.test, splits.evaluation, precision())),
-      schedule_(config.schedule.create()),
       base_lr_(optimizer->lr()) {
+  if (!source.plan) {
+    source.plan = splits.plan();
+    notes = preflight(*this, purpose);
+  }
   if (config.train.threads) set_thread_count(int(*config.train.threads), "train.threads");
   use_algorithms(config);
   if (splits.validation) validation = loader_of(*splits.validation, splits.evaluation, precision());
   // A run that is resumed or evaluated overwrites it with what it took then.
   nn::initialize_from_data(*model, [&] { return (*data::Loader(splits.train, splits.evaluation).begin()).images; });
   if (config.train.average) average = config.train.average->create(model->state());
-  notes = notes_on(config, steps_per_epoch());
 }
 
 void Experiment::use_precision(DType wanted) {
@@ -160,7 +174,7 @@ int64_t Experiment::steps_per_epoch() const { return config.train.steps_of(train
 double Experiment::lr_at(const optim::Moment& moment) const {
   return placed([&] { return fmt::format("schedule \"{}\" at step {}", config.schedule.type(), moment.step); },
                 [&] {
-                  const double factor = schedule_(moment);
+                  const double factor = schedule(moment);
                   if (!(factor >= 0 && std::isfinite(factor))) fail("its factor is {}; a learning rate is 0 or more", factor);
                   return base_lr_ * factor;
                 });

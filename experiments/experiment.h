@@ -122,7 +122,7 @@ struct ExperimentConfig {
     f("probes", &ExperimentConfig::probes, "what watches the steps of the training, for metrics.jsonl",
       config::changes_on_resume());
     f("log", &ExperimentConfig::log, "other forms of metrics.jsonl that are kept beside it",
-      config::one_of({"csv", "tensorboard"}), config::changes_on_resume());
+      config::one_of({"csv", "tensorboard"}), config::distinct(), config::changes_on_resume());
     f("checkpoint", &ExperimentConfig::checkpoint, "what is saved");
   }
 };
@@ -149,18 +149,11 @@ ExperimentConfig load_run_config(const std::string& folder);
 
 // The network of a config, initialised from its seed. Nothing of the data set is read.
 nn::ModulePtr build_model(const ExperimentConfig& config);
-struct Checked {
-  nn::ModulePtr model;
-  std::vector<std::string> notes;  // as notes_on() gives
-};
-// Builds all that a config names but the data set. Throws ConfigError with the place of what cannot be built.
-Checked check_config(const ExperimentConfig& config);
-// What is odd about a config that an epoch of so many steps trains all the same: a sentence each, after the option that it is of.
-// Throws ConfigError with the place of what cannot be meant.
-std::vector<std::string> notes_on(const ExperimentConfig& config, int64_t steps_per_epoch);
 // From here on convolutions choose as the config says, or as `known` to have been chosen before.
 void use_algorithms(const ExperimentConfig& config, Algorithms known = {});
-// One image of the config's data set, [1,c,h,w].
+// The config's data set, not read yet. Throws ConfigError unless it declares images and classes.
+data::DataSource data_source(const ExperimentConfig& config);
+// One image of it, [1,c,h,w].
 Shape input_shape(const ExperimentConfig& config);
 
 struct NamedProbe {
@@ -169,21 +162,32 @@ struct NamedProbe {
 };
 std::vector<NamedProbe> make_probes(const ExperimentConfig& config, const optim::Optimizer& optimizer);
 
-// The objects that a config stands for, ready to train. A network or optimizer that cannot be built is reported before time is
-// spent on reading the data.
-struct Experiment {
-  explicit Experiment(ExperimentConfig config);
+// What an experiment is built for: a training is refused where its steps cannot be taken, an evaluation is not.
+enum class Purpose { training, evaluation };
+
+// All that a config names, built, but for the data set, of which nothing is read. Throws ConfigError, with the place, for what
+// cannot be built, and for what preflight() refuses.
+struct Blueprint {
+  explicit Blueprint(ExperimentConfig config, Purpose purpose = Purpose::training);
 
   ExperimentConfig config;
+  data::DataSource source;
   nn::ModulePtr model;
   std::unique_ptr<optim::Optimizer> optimizer;
-  std::unique_ptr<optim::WeightAverage> average;  // nullptr: none
   std::vector<NamedProbe> probes;
+  optim::Schedule schedule;
+  std::vector<std::string> notes;  // as preflight() gives
+};
+
+// The objects that a config stands for, ready to train: what can be known before the data is read is reported before.
+struct Experiment : Blueprint {
+  explicit Experiment(ExperimentConfig config, Purpose purpose = Purpose::training);
+
+  std::unique_ptr<optim::WeightAverage> average;  // nullptr: none
   data::Splits splits;
   data::Loader train;
   std::optional<data::Loader> validation;
   data::Loader test;
-  std::vector<std::string> notes;  // as notes_on() gives
 
   // Where in the training a step stands, counted from 0, and its learning rate.
   optim::Moment moment(int64_t step) const { return length().moment(step); }
@@ -198,7 +202,6 @@ struct Experiment {
   void use_precision(DType wanted);
 
  private:
-  optim::Schedule schedule_;
   double base_lr_;
 };
 

@@ -16,7 +16,7 @@ struct View {
 
 // What train.evaluation.test_time_augmentation stands for; the weights' sum is 1.
 std::vector<View> views_of(const std::string& test_time_augmentation);
-// Images [n,c,h,w], moved, then mirrored left to right.
+// Images [n,c,h,w], moved, then mirrored left to right. Throws ConfigError where a side is no longer than the shift.
 Tensor seen(const Tensor& images, const View& view);
 
 }  // namespace az::experiments

@@ -58,6 +58,8 @@ class Optimizer {
   double lr() const { return lr_; }
   void set_lr(double lr) { lr_ = lr; }
   int64_t steps() const { return steps_; }
+  // What is odd about its options, each as "option: sentence".
+  virtual std::vector<std::string> examine() const { return {}; }
   const std::vector<Parameter>& parameters() const { return parameters_; }
 
   // "steps", and for each parameter "steps/NAME" (i64 scalars) and its tensors ("momentum/NAME"), sharing memory with the

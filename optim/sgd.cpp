@@ -37,6 +37,11 @@ Sgd::Sgd(std::vector<Parameter> parameters, const SgdOptions& options)
                 options.momentum > 0 ? std::vector<std::string>{"momentum"} : std::vector<std::string>{}),
       options_(options) {}
 
+std::vector<std::string> Sgd::examine() const {
+  if (options_.momentum > 0 || options_.dampening == 0) return {};
+  return {"dampening: has no effect without momentum"};
+}
+
 UpdateInfo Sgd::update(Parameter& parameter, const Tensor& gradient, const Group& group, ParameterState& state) {
   const bool first = state.step == 1;
   const Coefficients c{.stay = group.step_only ? 0.0 : 1.0,

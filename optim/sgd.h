@@ -17,7 +17,7 @@ struct SgdOptions {
     f("lr", &SgdOptions::lr, "learning rate", config::required(), config::more_than(0));
     f("momentum", &SgdOptions::momentum, "share of the last move kept", config::at_least(0), config::less_than(1));
     f("dampening", &SgdOptions::dampening, "gradient enters momentum times 1 - dampening", config::at_least(0),
-      config::at_most(1));
+      config::less_than(1));
     f("nesterov", &SgdOptions::nesterov, "look ahead by one move; needs momentum and no dampening");
     f("weight_decay", &SgdOptions::weight_decay, "pull of weights towards 0", config::at_least(0));
     f("decoupled", &SgdOptions::decoupled, "decay weights beside the gradient instead of through it");
@@ -35,6 +35,7 @@ struct SgdOptions {
 class Sgd : public Optimizer {
  public:
   Sgd(std::vector<Parameter> parameters, const SgdOptions& options);
+  std::vector<std::string> examine() const override;
 
  protected:
   UpdateInfo update(Parameter& parameter, const Tensor& gradient, const Group& group, ParameterState& state) override;

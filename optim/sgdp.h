@@ -21,7 +21,7 @@ struct SgdpOptions {
     f("lr", &SgdpOptions::lr, "learning rate", config::required(), config::more_than(0));
     f("momentum", &SgdpOptions::momentum, "share of the last move kept", config::at_least(0), config::less_than(1));
     f("dampening", &SgdpOptions::dampening, "gradient enters momentum times 1 - dampening", config::at_least(0),
-      config::at_most(1));
+      config::less_than(1));
     f("nesterov", &SgdpOptions::nesterov, "look ahead by one move");
     f("weight_decay", &SgdpOptions::weight_decay, "pull of weights towards 0, beside the gradient", config::at_least(0));
     f("delta", &SgdpOptions::delta, "project where |cos(gradient, weight)| < delta / sqrt(row length)", config::at_least(0));

@@ -35,12 +35,11 @@ std::vector<const config::RegistryBase*> registries() {
 }
 
 void check(const Arguments& arguments) {
-  const ExperimentConfig config = load_config(arguments.config, arguments.overrides);
-  const auto [model, notes] = check_config(config);
-  const DType type = available_precision(precision_of(config.train.precision));
-  print_precision_note(config, type);
-  print_notes(notes);
-  const nn::Summary summary = nn::summarize(*model, input_shape(config), type);
+  const Blueprint blueprint(load_config(arguments.config, arguments.overrides));
+  const DType type = available_precision(precision_of(blueprint.config.train.precision));
+  print_precision_note(blueprint.config, type);
+  print_notes(blueprint.notes);
+  const nn::Summary summary = nn::summarize(*blueprint.model, input_shape(blueprint.config), type);
   if (!arguments.json) {
     fmt::print("{}", summary.table());
     fmt::print(stderr, "{}: ok\n", arguments.config);

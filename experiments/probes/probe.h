@@ -1,5 +1,7 @@
 #pragma once
 
+#include <fmt/core.h>
+
 #include <functional>
 #include <memory>
 #include <string>
@@ -22,6 +24,11 @@ class Probe : public optim::StepObserver {
 
   // Whether it watches the given step, counted from 1: the first, and every so many.
   bool due(int64_t step) const { return step == 1 || step % every_ == 0; }
+  // What is odd about it in a training of so many steps, each as "option: sentence".
+  std::vector<std::string> examine(int64_t steps) const {
+    if (every_ <= steps || steps == 1) return {};
+    return {fmt::format("every: {} is more than the {} steps of the training: only the first is watched", every_, steps)};
+  }
   // Writes about the step just watched, and forgets it: a resumed run must write the same. Kind, step and epoch are added to each
   // line; no other two fields of a line are called alike.
   virtual void report(const Write& write) = 0;

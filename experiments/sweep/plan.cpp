@@ -163,7 +163,7 @@ class Planner {
       if (!groups_.insert(group).second)
         fail_at(variant.position, variant.path,
                 fmt::format("is called \"{}\", as is one before; give it a name of its own", group));
-      for (const std::string& note : check_config(first).notes) notes_[note].push_back(group);
+      for (const std::string& note : Blueprint(first).notes) notes_[note].push_back(group);
       for (int64_t seed : variant.seeds.value_or(std::vector{first.seed})) {
         const std::string name = fmt::format("{},seed={}", group, seed);
         Settings own = {{"name", name, variant.position}, {"seed", seed, variant.position}};

@@ -16,6 +16,9 @@ GroupNorm::GroupNorm(int64_t channels, const GroupNormOptions& options) : option
 }
 
 Tensor GroupNorm::forward(const Tensor& x) {
+  if (x.numel() == x.size(0) * options_.groups && x.numel() > 0)
+    fail("GroupNorm: each of the {} groups has one value of the input {}, which becomes 0 whatever it is; take fewer groups",
+         options_.groups, x.shape().str());
   return group_norm(x, parameter("weight"), parameter("bias"), {.groups = options_.groups, .eps = options_.eps});
 }
 

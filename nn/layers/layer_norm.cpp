@@ -9,6 +9,7 @@ namespace az::nn {
 
 LayerNorm::LayerNorm(const Shape& sizes, const LayerNormOptions& options) : options_(options) {
   if (sizes.rank() < 1) fail("LayerNorm: no axis to normalise over");
+  if (sizes.numel() == 1) fail("LayerNorm: a sample of one value becomes 0 whatever it is");
   add_parameter("weight", ones(sizes), ParameterKind::norm);
   add_parameter("bias", zeros(sizes), ParameterKind::norm);
 }

@@ -77,6 +77,27 @@ TEST_CASE("random_crop with padding beyond the image is black all over at its co
   CHECK(applied(random_crop({.padding = 0}), 1) == numbered());
 }
 
+TEST_CASE("what leaves nothing of an image is odd where it is of some, refused where it is of all") {
+  const Shape shape{channels, height, width};  // 5x6
+  CHECK(random_crop({.padding = 4})->examine(shape).empty());
+  CHECK(random_crop({.padding = 5})->examine(shape).size() == 1);
+  const Pixels hidden = [] {
+    Pixels all;
+    for (int64_t channel = 0; channel < channels; ++channel) all.insert(all.end(), size_t(height * width), int(101 + channel));
+    return all;
+  }();
+  for (int64_t size = 1; size <= 14; ++size) {
+    CAPTURE(size);
+    const AugmentationPtr square = cutout({.size = size});
+    auto count = results(square, 2000);
+    const int all = count[hidden];
+    if (all == 2000)
+      CHECK_THROWS_WITH_AS(square->examine(shape), doctest::Contains("hides all of every 5x6 image"), ConfigError);
+    else
+      CHECK(square->examine(shape).empty() == (all == 0));
+  }
+}
+
 TEST_CASE("horizontal_flip mirrors each line as often as asked") {
   Pixels mirrored;
   for (int64_t i = 0; i < channels * height * width; ++i) mirrored.push_back(int(i / width * width + width - i % width));

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <set>
 
 #include "core/error.h"
@@ -59,17 +60,48 @@ TEST_CASE("copies and parts share the pixels") {
   CHECK(part.bytes() == 3 * (4 + 8));
 }
 
-TEST_CASE("content whose sizes disagree is refused") {
-  DatasetContent good{.image_shape = {1, 1, 2}, .pixels = {1, 2, 3, 4}, .labels = {0, 1}, .class_count = 2, .class_names = {}};
+TEST_CASE("content that does not agree with what it declares is refused, with both") {
+  const DatasetContent good{
+      .image_shape = {1, 1, 2}, .pixels = {1, 2, 3, 4}, .labels = {0, 1}, .class_count = 2, .class_names = {}};
   CHECK(Dataset(good).count() == 2);
-  DatasetContent short_pixels = good, bad_label = good, bad_names = good, flat = good;
-  short_pixels.pixels.pop_back();
-  bad_label.labels[1] = 2;
-  bad_names.class_names = {"one"};
-  flat.image_shape = {2};
-  for (const auto& bad : {short_pixels, bad_label, bad_names, flat}) CHECK_THROWS_AS(Dataset{bad}, Error);
-  CHECK_THROWS_AS(Dataset(good, Statistics{{0.5, 0.5}, {1, 1}}), Error);
-  CHECK_THROWS_AS(Dataset(good, Statistics{{0.5}, {0}}), Error);
+  const auto said = [&](const std::function<void(DatasetContent&)>& spoil) -> std::string {
+    DatasetContent bad = good;
+    spoil(bad);
+    try {
+      Dataset dataset(bad);
+    } catch (const DataError& error) {
+      return error.what();
+    }
+    return "no DataError";
+  };
+  const std::string sizes = "dataset: 2 labels and images of [1,1,2], 2 bytes each, want 4 bytes of pixels, not ";
+  CHECK(said([](DatasetContent& c) { c.pixels.pop_back(); }) == sizes + "3");
+  CHECK(said([](DatasetContent& c) { c.pixels.resize(6); }) == sizes + "6");
+  CHECK(said([](DatasetContent& c) { c.labels[1] = 2; }) ==
+        "dataset: sample 1 has label 2, expected 0 to 1, as class_count is 2");
+  CHECK(said([](DatasetContent& c) { c.labels[0] = -1; }) ==
+        "dataset: sample 0 has label -1, expected 0 to 1, as class_count is 2");
+  CHECK(said([](DatasetContent& c) { c.class_count = 0; }) == "dataset: class_count must be at least 1, not 0");
+  CHECK(said([](DatasetContent& c) { c.class_names = {"one"}; }) ==
+        "dataset: 1 class_names for 2 classes; give one for each, or none");
+  for (const Shape& shape : {Shape{2}, Shape{1, 0, 2}, Shape{1, 1, 1, 2}})
+    CHECK(said([&](DatasetContent& c) { c.image_shape = shape; }) ==
+          "dataset: an image_shape is [c,h,w] of at least one pixel, not " + shape.str());
+}
+
+TEST_CASE("statistics that cannot normalise a pixel are refused") {
+  const DatasetContent content{.image_shape = {1, 1, 2}, .pixels = {1, 2}, .labels = {0}, .class_count = 1, .class_names = {}};
+  CHECK_THROWS_WITH_AS(Dataset(content, Statistics{{0.5, 0.5}, {1, 1}}),
+                       "dataset: the statistics have 2 means and 2 standard deviations for 1 channels", DataError);
+  const double inf = INFINITY;
+  for (const auto& [mean, deviation] : std::vector<std::pair<double, double>>{
+           {0.5, 0}, {0.5, -1}, {0.5, NAN}, {0.5, inf}, {0.5, 1e-39}, {NAN, 1}, {inf, 1}, {1e39, 1}}) {
+    CAPTURE(mean);
+    CAPTURE(deviation);
+    CHECK_THROWS_WITH_AS(Dataset(content, Statistics{{mean}, {deviation}}),
+                         doctest::Contains("dataset: pixels of channel 0 cannot be normalised with a mean of "), DataError);
+  }
+  CHECK(Dataset(content, Statistics{{-100}, {1e-30}}).count() == 1);
 }
 
 TEST_CASE("hold_out splits by fraction or by count, at random but repeatably") {

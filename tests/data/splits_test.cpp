@@ -118,6 +118,23 @@ TEST_CASE("CIFAR is read from its root") {
   CHECK(splits.test.statistics().mean[0] == doctest::Approx(1 / 255.0));
 }
 
+TEST_CASE("what is declared before reading is what is read") {
+  for (const char* more :
+       {"}", R"(, "validation": 0.25})", R"(, "validation": 7, "subset": 0.5})", R"(, "subset": 9, "drop_last": true})"}) {
+    CAPTURE(more);
+    register_builtin_data();
+    const std::string json = R"({"type": "shapes", "train_images": 40, "test_images": 11, "batch_size": 4)" + std::string(more);
+    const DataSource source =
+        config::parse<config::Component<DataRegistry>>(config::parse_text(json, "exp.json"), "data").create();
+    const Splits splits = read(source);
+    REQUIRE(source.plan);
+    CHECK(source.plan->train == splits.train.count());
+    CHECK(source.plan->validation == (splits.validation ? splits.validation->count() : 0));
+    CHECK(source.plan->test == splits.test.count());
+    CHECK(source.plan->batches() == Loader(splits.train, splits.training).batches());
+  }
+}
+
 TEST_CASE("options of data sets are checked, with their place") {
   const std::string shapes = R"({"type": "shapes", "train_images": 9, "test_images": 9, )";
   CHECK(message(shapes + R"("batch_size": 3})") == "no error");

@@ -1,0 +1,206 @@
+#include "experiments/preflight.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "core/autograd.h"
+#include "core/ops/create.h"
+#include "core/ops/loss.h"
+#include "core/random.h"
+#include "experiments/precision.h"
+#include "experiments/views.h"
+
+namespace az::experiments {
+namespace {
+
+// A copy of a config's network, tried on zeros that count as images of the last class. Random numbers stay as they were.
+class Trial {
+ public:
+  explicit Trial(const Blueprint& blueprint)
+      : blueprint_(blueprint),
+        model_(blueprint.model->clone()),
+        type_(available_precision(precision_of(blueprint.config.train.precision))) {}
+  ~Trial() { set_random_state(random_before_); }
+  Trial(const Trial&) = delete;
+
+  // Looks at an image as test-time augmentation does, and gives how many numbers the network makes of it.
+  int64_t classes() {
+    for (const View& view : views_of(blueprint_.config.train.evaluation.test_time_augmentation)) seen(images(1), view);
+    return blueprint_.config.model.placed([&] {
+      model_->eval();
+      const Shape logits = (*model_)(images(1)).shape();
+      check_logits(logits);
+      return logits[1];
+    });
+  }
+
+  // What is wrong with a batch of so many images; "" where nothing is. Two images stand for more, as what they have in common is
+  // the shape of the rest; where they fail the number itself decides, since a layer may want one that divides, say, by 4.
+  std::string failure(int64_t count, Purpose purpose) {
+    if (count > 2 && failure(2, purpose).empty()) return "";
+    try {
+      model_->train(purpose == Purpose::training);
+      const double smoothing = purpose == Purpose::training ? blueprint_.config.train.label_smoothing : 0;
+      const Tensor labels = full({count}, double(blueprint_.source.class_count - 1), DType::i64);
+      cross_entropy((*model_)(images(count)), labels, {.label_smoothing = smoothing});
+      return "";
+    } catch (const Error& error) {
+      return error.what();
+    }
+  }
+
+ private:
+  Tensor images(int64_t count) const {
+    const Shape& image = blueprint_.source.image_shape;
+    return zeros({count, image[0], image[1], image[2]}, type_);
+  }
+
+  void check_logits(const Shape& logits) const {
+    const int64_t classes = blueprint_.source.class_count;
+    if (logits.rank() == 2 && logits[0] == 1 && logits[1] >= classes) return;
+    const config::Value options = blueprint_.config.model.to_value();
+    const config::Value* given = options.find("num_classes");
+    if (given && logits.rank() == 2 && *given == config::Value(logits[1]))
+      config::invalid_option("num_classes",
+                             fmt::format("{} is fewer than the data's {} classes; null stands for as many", logits[1], classes));
+    fail("the network makes {} of an image, the data's {} classes need [1,{}]", logits.str(), classes, classes);
+  }
+
+  const Blueprint& blueprint_;
+  RandomState random_before_ = random_state();
+  NoGrad no_grad_;
+  nn::ModulePtr model_;
+  DType type_;
+};
+
+std::string images_text(int64_t count) { return count == 1 ? "1 image" : fmt::format("{} images", count); }
+
+// Refuses batches that the network cannot be trained on.
+void try_training(Trial& trial, const ExperimentConfig& config, const data::DataPlan& plan) {
+  const int64_t first = std::min(plan.train, plan.batch_size), last = plan.drop_last ? 0 : plan.train % plan.batch_size;
+  if (const std::string why = trial.failure(first, Purpose::training); !why.empty()) {
+    const bool too_few = first == 1 && trial.failure(2, Purpose::training).empty();
+    if (!too_few) config.model.placed([&] { fail("in training, on a batch of {}: {}", images_text(first), why); });
+    config.data.placed([&] {
+      if (plan.batch_size == 1)
+        config::invalid_option("batch_size",
+                               fmt::format("the network cannot be trained on 1 image at a time: {}; raise it", why));
+      fail("the network cannot be trained on its only image: {}; train on more", why);
+    });
+  }
+  const int64_t steps = config.train.steps_of(plan.batches());
+  if (last == 0 || last == first || config.train.length(steps).steps < steps) return;
+  if (const std::string why = trial.failure(last, Purpose::training); !why.empty()) {
+    config.data.placed([&] {
+      config::invalid_option(
+          "drop_last", fmt::format("the last batch of an epoch has {} of {}, and the network cannot be trained on that: {}; set "
+                                   "it to true, or choose a batch_size that leaves more",
+                                   last, images_text(plan.train), why));
+    });
+  }
+}
+
+// Refuses a part of the data that the network cannot be evaluated on.
+void try_evaluation(Trial& trial, const ExperimentConfig& config, const data::DataPlan& plan) {
+  for (const auto& [name, count] : {std::pair{"validation", plan.validation}, {"test", plan.test.value_or(0)}}) {
+    for (const int64_t images : {std::min(count, plan.batch_size), count % plan.batch_size}) {
+      const std::string why = images > 0 ? trial.failure(images, Purpose::evaluation) : "";
+      if (why.empty()) continue;
+      config.model.placed([&, part = name] { fail("in evaluation, on {} of the {} part: {}", images_text(images), part, why); });
+    }
+  }
+}
+
+class Notes {
+ public:
+  // What is odd about a section of the config, as "option: sentence".
+  void add(const std::string& section, const std::vector<std::string>& oddities) {
+    for (const std::string& oddity : oddities) all.push_back(section + "." + oddity);
+  }
+  template <class... Args> void add_if(bool odd, fmt::format_string<Args...> format, Args&&... args) {
+    if (odd) all.push_back(fmt::format(format, std::forward<Args>(args)...));
+  }
+  std::vector<std::string> all;
+};
+
+void note_data(Notes& notes, const Blueprint& blueprint) {
+  const data::DataPlan& plan = *blueprint.source.plan;
+  const int64_t classes = blueprint.source.class_count;
+  notes.add("data", plan.notes);
+  notes.add_if(plan.validation > 0 && plan.validation < classes,
+               "data.validation: holds out {}, fewer than the {} classes; a number below 1 is a share of the images",
+               images_text(plan.validation), classes);
+  for (const auto& [name, count] : {std::pair{"training", plan.train}, {"test", plan.test.value_or(classes)}})
+    notes.add_if(count < classes, "data: the {} part has {}, fewer than the {} classes", name, images_text(count), classes);
+  notes.add_if(plan.batch_size > plan.train,
+               "data.batch_size: {} is more than there are training images: an epoch is one batch of {}", plan.batch_size,
+               plan.train);
+}
+
+// What happens at so many steps or epochs, of a training that has fewer.
+void note_length(Notes& notes, const Blueprint& blueprint) {
+  const ExperimentConfig& config = blueprint.config;
+  const TrainOptions& train = config.train;
+  const int64_t batches = blueprint.source.plan->batches();
+  const optim::Length length = train.length(train.steps_of(batches));
+  const int64_t epochs = (length.steps + length.steps_per_epoch - 1) / length.steps_per_epoch;
+  notes.add_if(train.max_steps.value_or(0) > length.steps, "train.max_steps: {} is not reached, as {} epochs have {} steps",
+               train.max_steps.value_or(0), epochs, length.steps);
+  notes.add_if(train.accumulate > batches, "train.accumulate: {} is more than the {} batches of an epoch, which make one step",
+               train.accumulate, batches);
+  notes.add_if(train.log_every > length.steps && train.log_every != TrainOptions().log_every,
+               "train.log_every: {} is more than the {} steps of the training, none of which is logged", train.log_every,
+               length.steps);
+  notes.add_if(train.evaluation.every_epochs > epochs,
+               "train.evaluation.every_epochs: {} is more than the {} epochs of the training: only its end is evaluated",
+               train.evaluation.every_epochs, epochs);
+  notes.add_if(config.checkpoint.every_epochs > epochs,
+               "checkpoint.every_epochs: {} is more than the {} epochs of the training: only its end is saved",
+               config.checkpoint.every_epochs, epochs);
+  notes.add("schedule", config.schedule.placed([&] { return blueprint.schedule.examine(length); }));
+  if (train.average) notes.add("train.average", train.average->create(blueprint.model->state())->examine(length));
+  for (size_t i = 0; i < blueprint.probes.size(); ++i)
+    notes.add(fmt::format("probes.{}", i), blueprint.probes[i].probe->examine(length.steps));
+}
+
+void note_numbers(Notes& notes, const Blueprint& blueprint) {
+  constexpr double least = 1e-10, most = 1e5;
+  const TrainOptions& train = blueprint.config.train;
+  const double lr = blueprint.optimizer->lr();
+  notes.add("optimizer", blueprint.optimizer->examine());
+  notes.add_if(lr < least, "optimizer.lr: {} is so small that weights hardly change: f32 has 7 digits", lr);
+  notes.add_if(lr > most, "optimizer.lr: {} is so large that few networks would not diverge", lr);
+  for (const auto& [name, limit] : {std::pair{"clip_norm", train.clip_norm}, {"clip_value", train.clip_value}})
+    notes.add_if(limit && *limit < least, "train.{}: {} is so small that weights hardly change: f32 has 7 digits", name,
+                 limit.value_or(0));
+}
+
+}  // namespace
+
+std::vector<std::string> preflight(const Blueprint& blueprint, Purpose purpose) {
+  const ExperimentConfig& config = blueprint.config;
+  const std::optional<data::DataPlan>& plan = blueprint.source.plan;
+  const int64_t classes = blueprint.source.class_count;
+  Notes notes;
+  {
+    Trial trial(blueprint);
+    const int64_t logits = trial.classes();
+    notes.add_if(logits > classes, "model: the network makes {} numbers of an image, and the data has {} classes", logits,
+                 classes);
+    if (plan) try_evaluation(trial, config, *plan);
+    if (purpose == Purpose::evaluation) return {};
+    if (plan) try_training(trial, config, *plan);
+  }
+  notes.add_if(classes == 1, "data: there is 1 class, so that there is nothing to learn");
+  note_numbers(notes, blueprint);
+  if (plan) {
+    note_data(notes, blueprint);
+    note_length(notes, blueprint);
+  } else {
+    notes.add_if(true, "data: {} does not say how many images it has: what depends on that shows when it is read",
+                 config.data.type());
+  }
+  return notes.all;
+}
+
+}  // namespace az::experiments

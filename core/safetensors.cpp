@@ -221,7 +221,7 @@ SafeTensors parse_safetensors(std::string_view bytes, const std::string& name) {
 
 void write_safetensors(const std::string& path, const SafeTensors& contents) {
   const std::string header = make_header(path, contents);
-  replace_file(path, [&](const Put& put) {
+  write_file(path, [&](const Put& put) {
     const uint64_t length = header.size();
     put(&length, sizeof(length));
     put(header.data(), header.size());

@@ -19,7 +19,7 @@ struct SafeTensors {
 SafeTensors read_safetensors(const std::string& path);
 // The same from memory; `name` stands for the file in errors.
 SafeTensors parse_safetensors(std::string_view bytes, const std::string& name);
-// Writes or replaces `path`, by replace_file(); equal contents give equal bytes. Throws Error when it cannot.
+// Writes or replaces `path`, by write_file(); equal contents give equal bytes. Throws Error when it cannot.
 void write_safetensors(const std::string& path, const SafeTensors& contents);
 
 }  // namespace az

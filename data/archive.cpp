@@ -7,8 +7,9 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
-#include <fstream>
 #include <memory>
+
+#include "core/files.h"
 
 namespace az::data {
 namespace {
@@ -29,17 +30,21 @@ bool stays_inside(const std::filesystem::path& path) {
 }  // namespace
 
 std::string sha256_of(const std::filesystem::path& file) {
-  std::ifstream in(file, std::ios::binary);
   std::unique_ptr<EVP_MD_CTX, Closer<EVP_MD_CTX_free>> context(EVP_MD_CTX_new());
-  bool good = in && context && EVP_DigestInit_ex(context.get(), EVP_sha256(), nullptr);
-  std::array<char, 1 << 16> buffer;
-  while (good && in) {
-    in.read(buffer.data(), buffer.size());
-    good = EVP_DigestUpdate(context.get(), buffer.data(), size_t(in.gcount()));
+  bool good = context && EVP_DigestInit_ex(context.get(), EVP_sha256(), nullptr);
+  try {
+    InputFile in(file.string());
+    std::array<char, 1 << 16> buffer;
+    for (size_t got = buffer.size(); good && got == buffer.size();) {
+      got = in.read(buffer.data(), buffer.size());
+      good = EVP_DigestUpdate(context.get(), buffer.data(), got);
+    }
+  } catch (const FileError& error) {
+    throw DataError(error.what());
   }
   std::array<unsigned char, EVP_MAX_MD_SIZE> digest;
   unsigned length = 0;
-  if (!good || in.bad() || !EVP_DigestFinal_ex(context.get(), digest.data(), &length)) {
+  if (!good || !EVP_DigestFinal_ex(context.get(), digest.data(), &length)) {
     throw DataError(fmt::format("cannot compute the SHA-256 of {}", file.string()));
   }
   std::string text;
@@ -55,6 +60,7 @@ DataError cannot_write(const std::filesystem::path& path, int error) {
 }
 
 void unpack(const std::filesystem::path& path, const std::filesystem::path& folder, const std::function<bool()>& go_on) {
+  const SizeLimitIsAnError limit;
   std::unique_ptr<archive, Closer<archive_read_free>> reader(archive_read_new());
   std::unique_ptr<archive, Closer<archive_write_free>> writer(archive_write_disk_new());
   auto check = [&](archive* handle, int status) {

@@ -1,8 +1,6 @@
 #include "data/cifar.h"
 
 #include <algorithm>
-#include <cerrno>
-#include <fstream>
 #include <system_error>
 
 #include "core/error.h"
@@ -23,8 +21,7 @@ void read_file(const CifarFormat& format, const std::filesystem::path& path, int
   std::error_code error;
   const int64_t size = int64_t(std::filesystem::file_size(path, error)), expected = records * format.record_bytes();
   if (error) cannot_read(format, path, error);
-  std::ifstream file(path, std::ios::binary);
-  if (!file) cannot_read(format, path, {errno, std::generic_category()});
+  InputFile file(path.string());
   if (size != expected) {
     std::string what = size < expected ? fmt::format("ends in record {}", size / format.record_bytes()) : "is too long";
     throw DataError(fmt::format("{}: {} {}: {} bytes, expected {} ({} records of {} bytes)", format.name, path.string(), what,
@@ -34,8 +31,8 @@ void read_file(const CifarFormat& format, const std::filesystem::path& path, int
   std::vector<uint8_t> buffer(size_t(records_at_once * format.record_bytes()));
   for (int64_t record = 0; record < records; record += records_at_once) {
     auto bytes = std::span(buffer).first(size_t(std::min(records_at_once, records - record) * format.record_bytes()));
-    if (!file.read(reinterpret_cast<char*>(bytes.data()), std::streamsize(bytes.size()))) {
-      throw UnreadableError(fmt::format("{}: reading {} failed in record {} or after", format.name, path.string(), record));
+    if (file.read(bytes.data(), bytes.size()) < bytes.size()) {
+      throw UnreadableError(fmt::format("{}: {} was cut short while it was read", format.name, path.string()));
     }
     parse_cifar(format, path.string(), record, bytes, content);
   }
@@ -43,11 +40,12 @@ void read_file(const CifarFormat& format, const std::filesystem::path& path, int
 
 std::vector<std::string> read_names(const CifarFormat& format, const std::filesystem::path& path) {
   std::vector<std::string> names;
-  std::ifstream file(path);
-  for (std::string line; std::getline(file, line);) {
-    if (!line.empty() && line.back() == '\r') line.pop_back();
-    if (!line.empty()) names.push_back(line);
-  }
+  std::error_code absent;
+  if (!exists(path, absent)) return names;
+  read_lines(path.string(), [&](std::string_view line) {
+    const size_t length = line.find_last_not_of("\r\n") + 1;
+    if (length > 0) names.emplace_back(line.substr(0, length));
+  });
   if (!names.empty() && int64_t(names.size()) != format.class_count) {
     throw DataError(
         fmt::format("{}: {} has {} class names, expected {}", format.name, path.string(), names.size(), format.class_count));
@@ -142,8 +140,12 @@ DatasetContent read_cifar(const CifarFormat& format, const std::filesystem::path
   int64_t records = train ? format.train_records : format.test_records;
   content.labels.reserve(files.size() * size_t(records));
   content.pixels.reserve(files.size() * size_t(records * content.image_shape.numel()));
-  for (const std::string& file : files) read_file(format, folder / file, records, content);
-  content.class_names = read_names(format, folder / format.names_file);
+  try {
+    for (const std::string& file : files) read_file(format, folder / file, records, content);
+    content.class_names = read_names(format, folder / format.names_file);
+  } catch (const FileError& error) {
+    cannot_read(format, error.path, error.reason);
+  }
   return content;
 }
 

@@ -1,14 +1,9 @@
 #include "data/download.h"
 
 #include <curl/curl.h>
-#include <sys/file.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
-#include <cerrno>
 #include <chrono>
-#include <cstdio>
-#include <cstring>
+#include <exception>
 #include <memory>
 #include <thread>
 
@@ -23,10 +18,8 @@ using std::filesystem::path;
 using Progress = std::function<bool(int64_t, int64_t)>;
 
 struct Close {
-  void operator()(std::FILE* file) const { std::fclose(file); }
   void operator()(CURL* curl) const { curl_easy_cleanup(curl); }
 };
-using File = std::unique_ptr<std::FILE, Close>;
 
 // A path that is gone again when this goes, whatever happened.
 struct Temporary {
@@ -38,24 +31,16 @@ struct Temporary {
 };
 
 // Opens a file to write for this process alone.
-File open_alone(const path& where) {
-  const auto taken = [&] {
-    return DataError(fmt::format("{} is being downloaded by another process; wait for it to finish", where.string()));
-  };
+std::unique_ptr<OutputFile> open_alone(const path& where) {
   for (int attempt = 0; attempt < 100; ++attempt) {
-    File file(std::fopen(where.c_str(), "ab"));
-    if (!file) throw cannot_write(where, errno);
-    if (flock(fileno(file.get()), LOCK_EX | LOCK_NB) != 0) throw taken();
-    // Another process may have finished, and deleted the file, after it was opened here.
-    struct stat opened, named;
-    if (fstat(fileno(file.get()), &opened) != 0 || stat(where.c_str(), &named) != 0 || opened.st_ino != named.st_ino) {
-      std::this_thread::sleep_for(std::chrono::milliseconds(1));
-      continue;
+    auto file = std::make_unique<OutputFile>(where.string());
+    if (file->lock()) {
+      file->resize(0);
+      return file;
     }
-    if (ftruncate(fileno(file.get()), 0) != 0) throw cannot_write(where, errno);
-    return file;
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
   }
-  throw taken();
+  throw DataError(fmt::format("{} is being downloaded by another process; wait for it to finish", where.string()));
 }
 
 // Flushes the files in folder `fresh`, and the folder, and puts it where `target` is; the old waits beside the fresh.
@@ -68,16 +53,20 @@ void replace(const path& fresh, const path& target) {
 }
 
 struct Sink {
-  std::FILE* file;
-  int error = 0;
+  OutputFile& file;
+  std::exception_ptr error = nullptr;  // libcurl lets none through
   size_t write(const char* bytes, size_t count) {
-    const size_t written = std::fwrite(bytes, 1, count, file);
-    if (written != count) error = errno;
-    return written;
+    try {
+      file.write(bytes, count);
+      return count;
+    } catch (...) {
+      error = std::current_exception();
+      return 0;
+    }
   }
 };
 
-void fetch(const std::string& url, const path& where, std::FILE* file, const Progress& progress) {
+void fetch(const std::string& url, OutputFile& file, const Progress& progress) {
   static const CURLcode started = curl_global_init(CURL_GLOBAL_DEFAULT);
   std::unique_ptr<CURL, Close> curl(started == CURLE_OK ? curl_easy_init() : nullptr);
   if (!curl) throw DataError("cannot start libcurl");
@@ -108,8 +97,7 @@ void fetch(const std::string& url, const path& where, std::FILE* file, const Pro
   curl_easy_setopt(curl.get(), CURLOPT_XFERINFODATA, &progress);
   CURLcode code = curl_easy_perform(curl.get());
   if (code == CURLE_ABORTED_BY_CALLBACK) throw DataError(fmt::format("the download of {} was stopped", url));
-  if (code == CURLE_OK && std::fflush(file) != 0) sink.error = errno;
-  if (sink.error) throw cannot_write(where, sink.error);
+  if (sink.error) std::rethrow_exception(sink.error);
   if (code != CURLE_OK) {
     throw DataError(fmt::format("cannot download {}: {}; check the network and the address, and try again", url,
                                 *reason ? reason : curl_easy_strerror(code)));
@@ -125,15 +113,15 @@ path download_into(const path& folder, const CatalogEntry& entry, const Download
     if (found.state == SetState::unreadable) throw DataError(found.reason + "; make it readable, or move it out of the way");
     return found.state == SetState::whole;
   };
-  if (is_there()) return target;
-
   const path part = folder / (entry.archive + ".part");
-  File file = open_alone(part);
+  if (is_there() && !exists(part)) return target;
+
+  const auto file = open_alone(part);
   const Temporary archive{part}, unpacked{folder / (entry.folder + ".part")};
-  if (is_there()) return target;  // another process got it meanwhile
+  if (is_there()) return target;  // from before, with what a kill left, or another process got it meanwhile
   if (found.state == SetState::damaged && options.on_damage) options.on_damage(target, found.reason);
   const std::string url = (options.base_url.empty() ? entry.base_url : options.base_url) + "/" + entry.archive;
-  fetch(url, part, file.get(), options.progress);
+  fetch(url, *file, options.progress);
 
   const std::string sha256 = sha256_of(part);
   if (sha256 != entry.sha256) {
@@ -156,6 +144,8 @@ path download_into(const path& folder, const CatalogEntry& entry, const Download
 path download(const CatalogEntry& entry, const DownloadOptions& options) {
   try {
     return download_into(options.folder.empty() ? datasets_folder() : options.folder, entry, options);
+  } catch (const FileError& error) {
+    throw cannot_write(error.path, error.reason.value());
   } catch (const std::filesystem::filesystem_error& error) {
     throw cannot_write(error.path1(), error.code().value());
   }

@@ -7,7 +7,6 @@
 #include "core/c_locale.h"
 #include "core/error.h"
 #include "core/files.h"
-#include "experiments/files.h"
 #include "experiments/precision.h"
 
 namespace az::experiments {
@@ -121,13 +120,18 @@ void save_checkpoint(const std::string& folder, const Checkpoint& checkpoint) {
   fs::remove_all(fresh, error);
   if (!error) fs::create_directories(fresh, error);
   if (error) fail("cannot make the checkpoint folder {}: {}", fresh, error.message());
-  write_safetensors(fresh + "/model.safetensors", checkpoint.model);
-  write_safetensors(fresh + "/optimizer.safetensors", checkpoint.optimizer);
-  if (!checkpoint.average.tensors.empty()) write_safetensors(fresh + "/average.safetensors", checkpoint.average);
-  write_file(fresh + "/state.json", state_to_json(checkpoint.state));
-  write_file(fresh + "/algorithms.json", to_json(checkpoint.algorithms));
-  error = replace_folder({.fresh = fresh, .target = folder, .aside = folder + ".old"});
-  if (error) fail("cannot put the checkpoint {} in place: {}", folder, error.message());
+  try {
+    write_safetensors(fresh + "/model.safetensors", checkpoint.model);
+    write_safetensors(fresh + "/optimizer.safetensors", checkpoint.optimizer);
+    if (!checkpoint.average.tensors.empty()) write_safetensors(fresh + "/average.safetensors", checkpoint.average);
+    write_file(fresh + "/state.json", state_to_json(checkpoint.state));
+    write_file(fresh + "/algorithms.json", to_json(checkpoint.algorithms));
+    error = replace_folder({.fresh = fresh, .target = folder, .aside = folder + ".old"});
+    if (error) fail("cannot put the checkpoint {} in place: {}", folder, error.message());
+  } catch (...) {
+    fs::remove_all(fresh, error);  // the disk may be full
+    throw;
+  }
 }
 
 std::string existing_checkpoint(const std::string& folder) {

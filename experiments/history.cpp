@@ -5,7 +5,6 @@
 
 #include "core/config/json_document.h"
 #include "core/files.h"
-#include "experiments/files.h"
 
 namespace az::experiments {
 namespace {
@@ -114,8 +113,7 @@ bool schedule_differs(const Experiment& experiment, const optim::Length& before,
 }
 
 void replace_text(const std::string& file, const std::string& text) {
-  if (fs::exists(file) && read_file(file) == text) return;
-  replace_file(file, [&](const Put& put) { put(text.data(), text.size()); });
+  if (!fs::exists(file) || read_file(file) != text) write_file(file, text);
 }
 
 }  // namespace

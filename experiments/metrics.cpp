@@ -1,15 +1,9 @@
 #include "experiments/metrics.h"
 
-#include <sys/file.h>
-#include <unistd.h>
-
-#include <cerrno>
 #include <cmath>
-#include <cstring>
 #include <nlohmann/json.hpp>
 
 #include "core/error.h"
-#include "experiments/files.h"
 
 namespace az::experiments {
 namespace {
@@ -40,30 +34,22 @@ std::string metrics_line(const std::string& kind, const MetricFields& fields) {
   return line.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 
-MetricsLog::MetricsLog(const std::string& path, int64_t keep_bytes) : path_(path) {
-  file_ = std::fopen(path.c_str(), "ab");
-  if (!file_) fail("cannot write {}: {}", path, std::strerror(errno));
-  if (::flock(::fileno(file_), LOCK_EX | LOCK_NB) != 0) {
-    std::fclose(file_);
-    fail("another program is writing to {}; two cannot train in one run folder", path);
-  }
+MetricsLog::MetricsLog(const std::string& path, int64_t keep_bytes) : file_(path) {
+  if (!file_.lock()) fail("another program is writing to {}; two cannot train in one run folder", path);
   bytes_ = int64_t(read_file(path).substr(0, size_t(keep_bytes)).rfind('\n') + 1);  // 0 where there is none
-  if (::ftruncate(::fileno(file_), bytes_) != 0) fail("cannot write {}: {}", path, std::strerror(errno));
+  file_.resize(bytes_);
 }
-
-MetricsLog::~MetricsLog() { std::fclose(file_); }
 
 void MetricsLog::write(const std::string& kind, const MetricFields& fields) {
   const std::string line = metrics_line(kind, fields);
-  if (std::fwrite(line.data(), 1, line.size(), file_) != line.size() || std::fflush(file_) != 0) {
-    fail("cannot write {}: {}", path_, std::strerror(errno));
-  }
+  file_.write(line);
   bytes_ += int64_t(line.size());
-  for (const auto& mirror : mirrors_) mirror->write(kind, fields);
+  if (mirror_) mirror_->write(kind, fields);
 }
 
 void MetricsLog::sync() {
-  if (::fsync(::fileno(file_)) != 0) fail("cannot write {}: {}", path_, std::strerror(errno));
+  file_.sync();
+  if (mirror_) mirror_->sync();
 }
 
 }  // namespace az::experiments

@@ -1,6 +1,6 @@
 #pragma once
 
-#include <cstdio>
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
@@ -8,6 +8,7 @@
 #include <variant>
 #include <vector>
 
+#include "core/files.h"
 #include "experiments/score.h"
 
 namespace az::experiments {
@@ -27,6 +28,8 @@ class Mirror {
   virtual ~Mirror() = default;
   // Takes the line that metrics.jsonl has just got.
   virtual void write(const std::string& kind, const MetricFields& fields) = 0;
+  // Flushes to the disk.
+  virtual void sync() = 0;
 };
 
 // metrics.jsonl: one object a line, flushed a line at a time. One program at a time may write to it.
@@ -35,22 +38,18 @@ class MetricsLog {
   // Appends after the whole lines among the first `keep_bytes` bytes; what lies behind (written after the checkpoint resumed
   // from, or cut short) is dropped.
   MetricsLog(const std::string& path, int64_t keep_bytes);
-  ~MetricsLog();
-  MetricsLog(const MetricsLog&) = delete;
-  MetricsLog& operator=(const MetricsLog&) = delete;
 
   void write(const std::string& kind, const MetricFields& fields);
-  // From now on these get each line, too.
-  void mirror_to(std::vector<std::unique_ptr<Mirror>> mirrors) { mirrors_ = std::move(mirrors); }
+  // From now on this one gets each line, too.
+  void mirror_to(std::unique_ptr<Mirror> mirror) { mirror_ = std::move(mirror); }
   int64_t bytes() const { return bytes_; }
   // Flushes to the disk, before a checkpoint relies on bytes().
   void sync();
 
  private:
-  std::string path_;
-  std::FILE* file_;
+  OutputFile file_;
   int64_t bytes_;
-  std::vector<std::unique_ptr<Mirror>> mirrors_;
+  std::unique_ptr<Mirror> mirror_;
 };
 
 }  // namespace az::experiments

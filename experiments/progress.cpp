@@ -7,9 +7,10 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
-#include <cstdio>
 #include <cstdlib>
 #include <string_view>
+
+#include "experiments/say.h"
 
 namespace az::experiments {
 namespace {
@@ -73,7 +74,7 @@ Progress::Progress() {
 }
 
 void Progress::clear() {
-  if (drawn_) std::fputs("\r\x1b[K", stderr), std::fflush(stderr);
+  if (drawn_) print_to_stderr("\r\x1b[K");
   drawn_ = false;
 }
 
@@ -83,8 +84,7 @@ void Progress::step(const Step& now) {
   if (time - drawn_at_ < 0.1 && now.batch < now.batches) return;
   drawn_at_ = time;
   const std::string bar = progress_bar(now, terminal_width());
-  fmt::print(stderr, "\r{}{}{}\x1b[K", color_ ? "\x1b[36m" : "", bar, color_ ? "\x1b[0m" : "");
-  std::fflush(stderr);
+  print_to_stderr(fmt::format("\r{}{}{}\x1b[K", color_ ? "\x1b[36m" : "", bar, color_ ? "\x1b[0m" : ""));
   drawn_ = true;
 }
 
@@ -92,8 +92,7 @@ void Progress::epoch(const EpochSummary& summary) { say(epoch_line(summary)); }
 
 void Progress::say(const std::string& line) {
   clear();
-  fmt::print(stderr, "{}\n", line);
-  std::fflush(stderr);
+  print_to_stderr(line + "\n");
 }
 
 }  // namespace az::experiments

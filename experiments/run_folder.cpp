@@ -1,10 +1,6 @@
 #include "experiments/run_folder.h"
 
-#include <signal.h>
-
 #include <array>
-#include <cerrno>
-#include <charconv>
 #include <ctime>
 #include <filesystem>
 #include <nlohmann/json.hpp>
@@ -38,16 +34,6 @@ bool make_folder(const std::string& path) {
   const bool resumable = fs::exists(path + "/checkpoints");
   throw ConfigError(fmt::format("the run folder {} exists already; choose another{}", path,
                                 resumable ? ", or continue it with: azimuth resume " + path : ""));
-}
-
-// Whether it is a file that replace_file() was writing, "config.json.1234.part", in a process that has ended.
-bool is_abandoned(const fs::path& name) {
-  if (name.extension() != ".part") return false;
-  const std::string number = name.stem().extension().string();
-  pid_t process = 0;
-  const auto [end, error] = std::from_chars(number.data() + !number.empty(), number.data() + number.size(), process);
-  const bool whole = error == std::errc() && end == number.data() + number.size() && process > 0;
-  return whole && ::kill(process, 0) != 0 && errno == ESRCH;
 }
 
 std::string utc_now() {
@@ -90,12 +76,11 @@ void clear_leftovers(const std::string& folder) {
   std::error_code stays;  // the next checkpoint tries again, and says why it cannot
   for (const char* name : {"last", "best"}) {
     const std::string checkpoint = folder + "/checkpoints/" + name;
-    if (existing_checkpoint(checkpoint) != checkpoint) fs::rename(checkpoint + ".old", checkpoint, stays);
-    for (const char* left : {".new", ".old"}) fs::remove_all(checkpoint + left, stays);
+    if (const std::string there = existing_checkpoint(checkpoint); there != checkpoint) fs::rename(there, checkpoint, stays);
+    fs::remove_all(checkpoint + ".new", stays);
+    if (fs::exists(checkpoint, stays)) fs::remove_all(checkpoint + ".old", stays);
   }
-  for (const auto& entry : fs::directory_iterator(folder, stays)) {
-    if (is_abandoned(entry.path().filename())) fs::remove(entry.path(), stays);
-  }
+  delete_unfinished_files(folder);
 }
 
 std::string environment_json(const Start& start) {

@@ -15,6 +15,10 @@ std::string create_run_folder(const std::string& name, const std::string& wanted
 // set aside comes back, half a checkpoint or one that was replaced goes, and so do files that were being written beside others.
 void clear_leftovers(const std::string& folder);
 
+// Clears away what a kill or a delete that failed has left in a run's folder: "<checkpoint>.new", "<checkpoint>.old" where the
+// checkpoint itself is there (it is put back where not), files half written. For one who writes to the folder alone.
+void clear_leftovers(const std::string& folder);
+
 // How a run was started.
 struct Start {
   std::string command;

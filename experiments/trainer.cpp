@@ -14,6 +14,7 @@
 #include "experiments/interrupt.h"
 #include "experiments/log/mirror.h"
 #include "experiments/run_folder.h"
+#include "experiments/say.h"
 
 namespace az::experiments {
 namespace {
@@ -87,8 +88,8 @@ DType Trainer::restore() {
   const auto size = std::filesystem::file_size(log, absent);
   const int64_t bytes = absent ? 0 : int64_t(size);
   if (progress_ && bytes < state_.metrics_bytes)
-    fmt::print(stderr, "azimuth: note: {} has {} bytes of the {} written before the checkpoint; what is lost is left out\n", log,
-               bytes, state_.metrics_bytes);
+    note(fmt::format("{} has {} bytes of the {} written before the checkpoint; what is lost is left out", log, bytes,
+                     state_.metrics_bytes));
   return state_.precision;
 }
 
@@ -108,7 +109,7 @@ TrainingResult Trainer::run() {
   metrics_.emplace(folder_ + "/metrics.jsonl", state_.metrics_bytes);  // from here on nobody else writes to the folder
   clear_leftovers(folder_);
   if (!over()) record_config(folder_, config_, state_.step);
-  metrics_->mirror_to(make_mirrors(config_.log, folder_));
+  metrics_->mirror_to(make_mirror(config_.log, folder_, [this](const std::string& text) { note(text); }));
   if (state_.step == 0) save("last");
   while (!interrupted() && !over()) {
     if (!finished()) train_epoch();
@@ -160,21 +161,20 @@ void Trainer::finish_step(const StepResult& result) {
 }
 
 void Trainer::note_untrained() {
-  if (!progress_) return;
-  const auto note = [](const std::vector<std::string>& names, const char* what) {
+  const auto note_names = [this](const std::vector<std::string>& names, const char* what) {
     if (names.empty()) return;
     const size_t shown = std::min<size_t>(names.size(), 8);
-    fmt::print(stderr, "azimuth: note: {} ({} in all): {}{}\n", what, names.size(),
-               fmt::join(names.begin(), names.begin() + std::ptrdiff_t(shown), ", "), names.size() > shown ? ", ..." : "");
+    note(fmt::format("{} ({} in all): {}{}", what, names.size(),
+                     fmt::join(names.begin(), names.begin() + std::ptrdiff_t(shown), ", "), names.size() > shown ? ", ..." : ""));
   };
   const auto& trained = experiment_.optimizer->parameters();
-  note(without_gradient(trained), "no gradient reached these parameters in the first step, which left them as they were");
+  note_names(without_gradient(trained), "no gradient reached these parameters in the first step, which left them as they were");
   std::vector<std::string> unknown;
   for (const Parameter& p : experiment_.model->parameters()) {
     const auto is_it = [&](const Parameter& other) { return other.tensor.same(p.tensor); };
     if (p.tensor.requires_grad() && std::none_of(trained.begin(), trained.end(), is_it)) unknown.push_back(p.name);
   }
-  note(unknown, "the optimizer was not given these parameters of the model, and leaves them as they are");
+  note_names(unknown, "the optimizer was not given these parameters of the model, and leaves them as they are");
 }
 
 void Trainer::report_probes() {
@@ -257,6 +257,11 @@ void Trainer::finish_epoch() {
     if (config_.checkpoint.keeps("best")) save("best");
   }
   if (finished() || (config_.checkpoint.keeps("last") && state_.epochs % config_.checkpoint.every_epochs == 0)) save("last");
+}
+
+void Trainer::note(const std::string& text) {
+  if (progress_) progress_->clear();
+  say("azimuth: note: {}", text);
 }
 
 void Trainer::save(const std::string& name) {

@@ -60,6 +60,7 @@ class Trainer {
   std::optional<EpochSummary> measure_epoch();
   // Measures the epoch, or the part of it that max_steps leaves, and moves on to the next where it is whole.
   void finish_epoch();
+  void note(const std::string& text);
   void save(const std::string& name);
   void check_finite(const char* name, const Score& score, data::Loader& loader);
   [[noreturn]] void fail_diverged(const char* what, double value, const Tensor& images);

@@ -3,8 +3,6 @@
 #include <algorithm>
 #include <atomic>
 #include <filesystem>
-#include <fstream>
-#include <iterator>
 #include <mutex>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -39,23 +37,6 @@ Json parsed(const std::string& text) {
 }
 
 Machine machine_of(const Json& json) { return {json.at("processor"), json.at("instruction_set"), json.at("onednn")}; }
-
-std::string read(const fs::path& file) {
-  std::ifstream in(file, std::ios::binary);
-  return {std::istreambuf_iterator<char>(in), {}};
-}
-
-// False when it cannot be written.
-bool replace(const fs::path& file, const std::string& text) {
-  std::error_code error;
-  fs::create_directories(file.parent_path(), error);
-  try {
-    replace_file(file.string(), [&](const Put& put) { put(text.data(), text.size()); });
-    return true;
-  } catch (const Error&) {
-    return false;
-  }
-}
 
 // The two shortest times of an implementation. Where they agree, the machine let it run.
 struct Times {
@@ -164,7 +145,7 @@ class Tuner {
     std::optional<size_t> index = named_by(chosen_);
     if (!index && choice_ == AlgorithmChoice::fixed) index = right.first(c.by_rule);
     if (!index) {
-      if (!remembered_) remembered_ = recall();
+      if (!remembered_) remembered_ = recall().value_or(Algorithms());
       index = named_by(*remembered_);
     }
     if (!index) {
@@ -191,31 +172,43 @@ class Tuner {
   uint64_t generation() const { return generation_; }
 
  private:
-  // What the file holds for this machine.
-  Algorithms recall() {
+  // What the file holds for this machine; nothing where it cannot be read now.
+  std::optional<Algorithms> recall() {
     const fs::path file = tuning_file();
     std::error_code error;
-    if (file.empty() || !fs::exists(file, error)) return {};
-    const std::string text = read(file);
+    if (file.empty()) return Algorithms();
+    delete_unfinished_files(file.parent_path().string());
+    if (!fs::exists(file, error)) return Algorithms();
     try {
+      const std::string text = read_file(file.string());
       if (machine_of(parsed(text)) == this_machine()) return algorithms_from_json(text);
       note_ = fmt::format("the tuning cache {} is another machine's; convolutions are timed anew", file.string());
+    } catch (const FileError& unreadable) {
+      note_ = fmt::format("the tuning cache {}; convolutions are timed anew", unreadable.what());
+      return {};
     } catch (const std::exception&) {
       note_ = fmt::format("the tuning cache {} is damaged; convolutions are timed anew", file.string());
     }
-    return {};
+    return Algorithms();
   }
 
   // Reads the file again first: another process may have added to it.
   void remember(const std::string& problem, const std::string& name) {
     const fs::path file = tuning_file();
-    Algorithms all = recall();
-    all[problem] = name;
+    std::optional<Algorithms> all = recall();
+    if (!all) return;
+    (*all)[problem] = name;
     if (file.empty()) {
       note_ = "no place for the tuning cache: set HOME or XDG_CACHE_HOME; until then each run times convolutions anew";
-    } else if (!replace(file, to_json(all))) {
-      note_ =
-          fmt::format("cannot write the tuning cache {}; until that is mended each run times convolutions anew", file.string());
+      return;
+    }
+    try {
+      std::error_code error;
+      fs::create_directories(file.parent_path(), error);
+      if (error) throw FileError(file.string(), "cannot be written", error.value());
+      write_file(file.string(), to_json(*all));
+    } catch (const Error& unwritten) {
+      note_ = fmt::format("the tuning cache {}; until that is mended each run times convolutions anew", unwritten.what());
     }
   }
 

@@ -1,10 +1,7 @@
 #include <fmt/core.h>
 
 #include <algorithm>
-#include <cerrno>
-#include <cstring>
 #include <filesystem>
-#include <fstream>
 #include <nlohmann/json.hpp>
 #include <set>
 
@@ -13,6 +10,7 @@
 #include "core/config/json_document.h"
 #include "core/config/spelling.h"
 #include "core/config/syntax_error.h"
+#include "core/files.h"
 
 namespace az::config {
 namespace {
@@ -207,20 +205,22 @@ Value parse_text(std::string_view text, const std::string& name) {
 Value parse_file(const std::string& path) {
   std::error_code error;
   if (std::filesystem::is_directory(path, error)) fail_at({}, path, "is a folder; give the JSON file");
-  errno = 0;
-  std::ifstream file(path, std::ios::binary);
-  std::string text;
   constexpr size_t most = size_t(64) << 20, portion = 1 << 16;
-  for (size_t size = 0; file && size <= most; size += size_t(file.gcount())) {
-    text.resize(size + portion);
-    file.read(text.data() + size, portion);
-    if (!file) text.resize(size + size_t(file.gcount()));
+  std::string text;
+  try {
+    InputFile file(path);
+    for (size_t got = portion; got == portion && text.size() <= most;) {
+      const size_t size = text.size();
+      text.resize(size + portion);
+      got = file.read(text.data() + size, portion);
+      text.resize(size + got);
+    }
+  } catch (const FileError& unreadable) {
+    const bool absent =
+        unreadable.reason == std::errc::no_such_file_or_directory || unreadable.reason == std::errc::not_a_directory;
+    fail_at({}, path, absent ? "cannot be read; is the path right?" : "cannot be read: " + unreadable.reason.message());
   }
   if (text.size() > most) fail_at({}, path, "is larger than 64 MiB; is it the right file?");
-  if (!file.eof()) {
-    const bool absent = errno == ENOENT || errno == ENOTDIR;
-    fail_at({}, path, absent ? "cannot be read; is the path right?" : fmt::format("cannot be read: {}", std::strerror(errno)));
-  }
   return parse_text(text, path);
 }
 

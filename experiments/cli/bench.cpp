@@ -9,9 +9,10 @@
 #include <vector>
 
 #include "core/config/json_document.h"
+#include "core/files.h"
 #include "experiments/cli/commands.h"
-#include "experiments/files.h"
 #include "experiments/flame.h"
+#include "experiments/say.h"
 
 namespace az::cli {
 namespace {
@@ -135,25 +136,30 @@ void print_json(const BenchReport& r) {
   fmt::print("{}\n", config::dump(report, 2));
 }
 
-void run_bench(const Arguments& arguments) {
+Exit run_bench(const Arguments& arguments) {
   ExperimentConfig config = load_config(arguments.config, arguments.overrides);
-  if (!arguments.flame.empty()) write_file(arguments.flame, "");  // better to fail now than after the measurement
+  if (!arguments.flame.empty()) check_writable(arguments.flame);
   Experiment experiment(std::move(config));
   print_machine_notes();
   print_precision_note(experiment.config, experiment.precision());
   const BenchReport report = bench(experiment, arguments.options);
-  if (!arguments.flame.empty()) {
+  const bool flamed = has_written([&] {
+    if (arguments.flame.empty()) return;
     write_file(arguments.flame, flame_svg(report));
-    fmt::print(stderr, "{}: open it in a browser\n", arguments.flame);
+    say("{}: open it in a browser", arguments.flame);
+  });
+  if (arguments.json) {
+    print_json(report);
+  } else {
+    print_summary(report);
+    print_times(report);
   }
-  if (arguments.json) return print_json(report);
-  print_summary(report);
-  print_times(report);
+  return flamed ? Exit::done : Exit::failure;
 }
 
 }  // namespace
 
-void add_bench_command(CLI::App& app, Outcome&) {
+void add_bench_command(CLI::App& app, Outcome& outcome) {
   auto arguments = std::make_shared<Arguments>();
   CLI::App* command = app.add_subcommand("bench", "Time the training steps of a config, part by part; trains nothing to keep");
   command->add_option("config", arguments->config, "the experiment, a JSON file")->required()->check(named);
@@ -163,7 +169,7 @@ void add_bench_command(CLI::App& app, Outcome&) {
   command->add_flag("--eval", arguments->options.evaluate, "time forward passes over the test set instead");
   command->add_option("--flame", arguments->flame, "also draw where the time goes, as an SVG file")->check(named);
   command->add_flag("--json", arguments->json, "print JSON");
-  command->callback([=] { run_bench(*arguments); });
+  command->callback([=, &outcome] { outcome.exit = run_bench(*arguments); });
 }
 
 }  // namespace az::cli

@@ -20,6 +20,9 @@ struct Outcome {
 // The commit that this program was built from, with "-dirty" where files were changed; "unknown" without git.
 std::string source_commit();
 
+// Whether write(), which makes a file beside what a command prints, has made it. Says on stderr why it cannot be written.
+bool has_written(const std::function<void()>& write);
+
 // On stderr, a line for each thing that makes training on this machine slower than it could be.
 void print_machine_notes();
 // Likewise, each of these.

@@ -11,9 +11,12 @@
 #include "data/download.h"
 #include "experiments/cli/commands.h"
 #include "experiments/interrupt.h"
+#include "experiments/say.h"
 
 namespace az::cli {
 namespace {
+
+using namespace experiments;
 
 struct Arguments {
   std::string name, url;
@@ -27,21 +30,22 @@ Exit get(const Arguments& arguments) {
   experiments::InterruptGuard guard("stopping the download");
   const bool terminal = ::isatty(STDERR_FILENO);
   const auto progress = [&](int64_t done, int64_t total) {
-    if (terminal) fmt::print(stderr, "\r{}: {} of {} MB", entry.name, done / 1000000, (total ? total : entry.bytes) / 1000000);
+    const int64_t bytes = total ? total : entry.bytes;
+    if (terminal) print_to_stderr(fmt::format("\r{}: {} of {} MB", entry.name, done / 1000000, bytes / 1000000));
     return experiments::InterruptGuard::received() == Exit::done;
   };
   const auto on_damage = [](const std::filesystem::path& folder, const std::string& damage) {
-    fmt::print(stderr, "azimuth: replacing the damaged {}: {}\n", folder.string(), damage);
+    say("azimuth: replacing the damaged {}: {}", folder.string(), damage);
   };
   try {
     const auto folder = data::download(entry, {.base_url = arguments.url, .progress = progress, .on_damage = on_damage});
-    if (terminal) fmt::print(stderr, "\n");
+    if (terminal) say("");
     fmt::print("{}\n", folder.string());
   } catch (const DataError&) {
-    if (terminal) fmt::print(stderr, "\n");
+    if (terminal) say("");
     const Exit signal = experiments::InterruptGuard::received();
     if (signal == Exit::done) throw;
-    fmt::print(stderr, "azimuth: download of {} stopped\n", entry.name);
+    say("azimuth: download of {} stopped", entry.name);
     return signal;
   }
   return Exit::done;

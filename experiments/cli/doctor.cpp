@@ -9,11 +9,12 @@
 #include "core/backend/tuning.h"
 #include "core/cache_folder.h"
 #include "core/config/json_document.h"
+#include "core/files.h"
 #include "data/catalog.h"
 #include "experiments/cli/commands.h"
-#include "experiments/files.h"
 #include "experiments/machine.h"
 #include "experiments/precision.h"
+#include "experiments/say.h"
 
 namespace az::cli {
 namespace {
@@ -26,8 +27,10 @@ Finding tuning() {
   const std::string file = tuning_file();
   if (std::error_code unreadable; !fs::exists(file, unreadable)) return {"algorithms", "none timed yet"};
   try {
-    const size_t count = algorithms_from_json(experiments::read_file(file)).size();
+    const size_t count = algorithms_from_json(read_file(file)).size();
     return {"algorithms", fmt::format("{} timed, in {}", count, file)};
+  } catch (const FileError& error) {
+    return {"algorithms", error.what(), "", "make it readable, or delete it"};
   } catch (const Error&) {
     return {"algorithms", file, "", "damaged: delete it"};
   }
@@ -83,18 +86,18 @@ void doctor(bool json) {
 
 void print_machine_notes() {
   for (const auto& [subject, state, slower, remedy] : experiments::examine_machine()) {
-    if (!slower.empty()) fmt::print(stderr, "azimuth: note: {}{}{}\n", slower, remedy.empty() ? "" : "; ", remedy);
+    if (!slower.empty()) experiments::say("azimuth: note: {}{}{}", slower, remedy.empty() ? "" : "; ", remedy);
   }
 }
 
 void print_notes(const std::vector<std::string>& notes) {
-  for (const std::string& note : notes) fmt::print(stderr, "azimuth: note: {}\n", note);
+  for (const std::string& note : notes) experiments::say("azimuth: note: {}", note);
 }
 
 void print_precision_note(const experiments::ExperimentConfig& config, DType now, std::optional<DType> before) {
   const DType wanted = experiments::precision_of(config.train.precision);
   const std::string note = experiments::precision_note({.wanted = wanted, .now = now, .before = before});
-  if (!note.empty()) fmt::print(stderr, "azimuth: note: {}\n", note);
+  if (!note.empty()) experiments::say("azimuth: note: {}", note);
 }
 
 void add_doctor_command(CLI::App& app, Outcome&) {

@@ -10,6 +10,7 @@
 #include "experiments/cli/commands.h"
 #include "experiments/experiment.h"
 #include "experiments/precision.h"
+#include "experiments/say.h"
 #include "experiments/sweep/plan.h"
 #include "nn/registry.h"
 #include "nn/summary.h"
@@ -42,7 +43,7 @@ void check(const Arguments& arguments) {
   const nn::Summary summary = nn::summarize(*blueprint.model, input_shape(blueprint.config), type);
   if (!arguments.json) {
     fmt::print("{}", summary.table());
-    fmt::print(stderr, "{}: ok\n", arguments.config);
+    say("{}: ok", arguments.config);
     return;
   }
   config::Value::Array layers;

@@ -9,6 +9,7 @@
 
 #include "experiments/cli/commands.h"
 #include "experiments/invariance/scorecard.h"
+#include "experiments/say.h"
 
 namespace az::cli {
 namespace {
@@ -23,18 +24,21 @@ struct Arguments {
   bool json = false;
 };
 
-void judge(const Arguments& arguments) {
+Exit judge(const Arguments& arguments) {
   const bool is_run = std::filesystem::is_directory(arguments.path);
   if (is_run && !arguments.overrides.empty()) throw ConfigError("--set: a run has its config already; give the config instead");
   const Scorecard scorecard = is_run ? judge_run(arguments.path, arguments.batches, arguments.checkpoint)
                                      : judge_config(load_config(arguments.path, arguments.overrides), arguments.batches);
+  const bool written = has_written([&] {
+    if (is_run) say("written to {}", write_scorecard(scorecard, arguments.path));
+  });
   fmt::print("{}", arguments.json ? to_json(scorecard) : table(scorecard));
-  if (is_run) fmt::print(stderr, "written to {}\n", write_scorecard(scorecard, arguments.path));
+  return written ? Exit::done : Exit::failure;
 }
 
 }  // namespace
 
-void add_invariance_command(CLI::App& app, Outcome&) {
+void add_invariance_command(CLI::App& app, Outcome& outcome) {
   auto arguments = std::make_shared<Arguments>();
   CLI::App* command = app.add_subcommand("invariance", "Say of which weights the length does not matter, by three judges");
   command->add_option("experiment", arguments->path, "a config, judged with fresh weights, or a run's folder")
@@ -48,7 +52,7 @@ void add_invariance_command(CLI::App& app, Outcome&) {
       ->check(between(1, 1000))
       ->capture_default_str();
   command->add_flag("--json", arguments->json, "print JSON, with the loss at each length");
-  command->callback([=] { judge(*arguments); });
+  command->callback([=, &outcome] { outcome.exit = judge(*arguments); });
 }
 
 }  // namespace az::cli

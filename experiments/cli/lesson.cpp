@@ -10,6 +10,7 @@
 #include "experiments/cli/commands.h"
 #include "experiments/lessons/builtin.h"
 #include "experiments/run_folder.h"
+#include "experiments/say.h"
 
 namespace az::cli {
 namespace {
@@ -35,11 +36,10 @@ void show(const Arguments& arguments) {
   const Lesson& lesson = find_lesson(arguments.name);
   const std::string wanted = arguments.run.empty() ? "" : check_run_folder(arguments.run);
   const std::string folder = create_run_folder("lesson-" + lesson.name, wanted);
-  fmt::print(stderr, "{}\n{}\n  {}\n", lesson.title, lesson.question, lesson.formula);
+  say("{}\n{}\n  {}", lesson.title, lesson.question, lesson.formula);
   const LessonRun run = teach(lesson, folder);
   fmt::print("{}", arguments.json ? run.lesson_json() : run.table_text());
-  fmt::print(stderr, "{}/report.html: open it in a browser; experiments/lessons/{}/README.md goes with it\n", folder,
-             lesson.name);
+  say("{}/report.html: open it in a browser; experiments/lessons/{}/README.md goes with it", folder, lesson.name);
   run.check();
 }
 

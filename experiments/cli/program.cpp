@@ -1,25 +1,35 @@
 #include "experiments/cli/program.h"
 
+#include <fcntl.h>
 #include <fmt/core.h>
+#include <unistd.h>
 
 #include <CLI/App.hpp>
 #include <CLI/Config.hpp>
 #include <CLI/Formatter.hpp>
 #include <algorithm>
+#include <cerrno>
 #include <charconv>
+#include <csignal>
 #include <cstdio>
 #include <cstring>
+#include <filesystem>
 #include <new>
+#include <system_error>
 #include <vector>
 
 #include "core/ascii.h"
 #include "core/backend/startup.h"
 #include "core/config/nearest.h"
+#include "core/files.h"
 #include "experiments/cli/commands.h"
 #include "experiments/experiment.h"
+#include "experiments/say.h"
 
 namespace az::cli {
 namespace {
+
+using experiments::say;
 
 void check_command_name(const CLI::App& app, int argc, char** argv) {
   if (argc < 2) throw ConfigError("a command is missing; see azimuth --help");
@@ -66,8 +76,17 @@ Exit run_command(int argc, char** argv) {
   } catch (const CLI::ParseError& error) {
     throw ConfigError(fmt::format("{}; see azimuth --help", error.what()));
   }
-  if (const std::string note = tuning_note(); !note.empty()) fmt::print(stderr, "azimuth: note: {}\n", note);
+  if (const std::string note = tuning_note(); !note.empty()) say("azimuth: note: {}", note);
   return outcome.exit;
+}
+
+// A file opened later would get the number of a stream that was closed (>&-), and what is printed would go into it. What stands
+// for the stream cannot be read, or written, either.
+void fill_closed_streams() {
+  for (const int stream : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
+    if (::fcntl(stream, F_GETFD) < 0) [[maybe_unused]]
+      const int filled = ::open("/dev/null", stream == STDIN_FILENO ? O_WRONLY : O_RDONLY);
+  }
 }
 
 }  // namespace
@@ -83,21 +102,45 @@ std::function<std::string(const std::string&)> between(int64_t least, int64_t mo
   };
 }
 
-int run(int argc, char** argv) {
-  restart_with_startup_variables(argv);
-  // Unlike fmt::print, this does not throw where stderr takes nothing, such as a file on a disk that is full.
-  const auto say = [](const std::string& message) { std::fputs(("azimuth: " + message + "\n").c_str(), stderr); };
+bool has_written(const std::function<void()>& write) {
   try {
-    return int(run_command(argc, argv));
+    write();
+    return true;
+  } catch (const FileError& error) {
+    say("azimuth: {}", error.what());
+    return false;
+  }
+}
+
+int run(int argc, char** argv) {
+  fill_closed_streams();
+  restart_with_startup_variables(argv);
+  // What cannot be written is told of, and does not end the program by a signal.
+  std::signal(SIGXFSZ, SIG_IGN);
+  const auto on_broken_pipe = std::signal(SIGPIPE, SIG_IGN);
+  try {
+    const Exit exit = run_command(argc, argv);
+    if (std::fflush(stdout) != 0 && exit == Exit::done) throw std::system_error(errno, std::generic_category());
+    return int(exit);
   } catch (const Error& error) {
-    say(error.what());
+    say("azimuth: {}", error.what());
     return int(error.code());
   } catch (const std::bad_alloc&) {
-    say("there is not enough memory; take smaller batches, a smaller network or fewer images");
+    say("azimuth: there is not enough memory; take smaller batches, a smaller network or fewer images");
+  } catch (const std::filesystem::filesystem_error& error) {
+    say("azimuth: {}: {}", error.path1().string(), error.code().message());
+  } catch (const std::system_error& error) {
+    if (!std::ferror(stdout)) {
+      say("azimuth: unexpected: {}", error.what());
+    } else {
+      // Whoever read this has seen enough: as other programs do, this one ends without a word.
+      if (error.code() == std::errc::broken_pipe && std::signal(SIGPIPE, on_broken_pipe) != SIG_ERR) std::raise(SIGPIPE);
+      say("azimuth: stdout cannot be written: {}", error.code().message());
+    }
   } catch (const std::exception& error) {
-    say(fmt::format("unexpected: {}", error.what()));
+    say("azimuth: unexpected: {}", error.what());
   } catch (...) {
-    say(fmt::format("unexpected: {}", current_exception_text()));
+    say("azimuth: unexpected: {}", current_exception_text());
   }
   return int(Exit::failure);
 }

@@ -7,8 +7,8 @@
 #include <filesystem>
 #include <memory>
 
+#include "core/files.h"
 #include "experiments/cli/commands.h"
-#include "experiments/files.h"
 
 namespace az::cli {
 namespace {
@@ -21,6 +21,7 @@ struct Arguments {
 };
 
 void report(Arguments arguments) {
+  if (!arguments.output.empty()) check_writable(arguments.output);
   const std::string page = report_html(arguments.runs, {.title = arguments.title});
   if (arguments.output.empty())
     arguments.output =

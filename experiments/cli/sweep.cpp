@@ -7,8 +7,9 @@
 #include <vector>
 
 #include "core/config/json_document.h"
+#include "core/files.h"
 #include "experiments/cli/commands.h"
-#include "experiments/files.h"
+#include "experiments/say.h"
 #include "experiments/sweep/runner.h"
 #include "experiments/sweep/table.h"
 
@@ -31,11 +32,11 @@ Exit list(const Sweep& sweep, const std::string& folder) {
     const Standing standing = standing_of(run, folder + "/" + run.name);
     fmt::print("{}  {}\n", run.name, name_of(standing.state));
     if (standing.failure.empty()) continue;
-    fmt::print(stderr, "azimuth: {}\n", standing.failure);
+    say("azimuth: {}", standing.failure);
     exit = Exit::failure;
   }
-  for (const std::string& line : sweep.legend) fmt::print(stderr, "{}\n", line);
-  fmt::print(stderr, "{} runs, in {}{}\n", sweep.runs.size(), folder, exit == Exit::done ? ": ok" : "");
+  for (const std::string& line : sweep.legend) say("{}", line);
+  say("{} runs, in {}{}", sweep.runs.size(), folder, exit == Exit::done ? ": ok" : "");
   return exit;
 }
 
@@ -45,18 +46,19 @@ Exit run(Arguments arguments) {
   if (folder.empty()) folder = "runs/" + sweep.name;
   print_notes(sweep.notes);
   if (arguments.check) return list(sweep, folder);
-  if (!sweep.description.empty()) fmt::print(stderr, "{}\n", sweep.description);
+  if (!sweep.description.empty()) say("{}", sweep.description);
   const SweepResult result = run_sweep(sweep, arguments.runner);
   const SweepTable table = sweep_table(sweep, result, folder);
-  write_file(folder + "/sweep.csv", table.csv());
-  write_file(folder + "/sweep.html", table.html());
+  const bool csv = has_written([&] { write_file(folder + "/sweep.csv", table.csv()); });
+  const bool html = has_written([&] { write_file(folder + "/sweep.html", table.html()); });
   fmt::print("{}", arguments.json ? config::dump(table.json(), 2) + "\n" : table.text());
-  fmt::print(stderr, "The table lies in {0}/sweep.csv and {0}/sweep.html\n", folder);
-  for (const std::string& sentence : table.left_out) fmt::print(stderr, "azimuth: {}\n", sentence);
+  if (csv && html) say("The table lies in {0}/sweep.csv and {0}/sweep.html", folder);
+  for (const std::string& sentence : table.left_out) say("azimuth: {}", sentence);
   if (result.exit == Exit::interrupted || result.exit == Exit::terminated)
-    fmt::print(stderr, "azimuth: stopped; the same command goes on from here\n");
-  if (result.exit == Exit::failure) fmt::print(stderr, "azimuth: some runs failed; the same command tries them again\n");
-  return result.exit == Exit::done && !table.left_out.empty() ? Exit::failure : result.exit;
+    say("azimuth: stopped; the same command goes on from here");
+  if (result.exit == Exit::failure) say("azimuth: some runs failed; the same command tries them again");
+  const bool whole = table.left_out.empty() && csv && html;
+  return result.exit == Exit::done && !whole ? Exit::failure : result.exit;
 }
 
 }  // namespace

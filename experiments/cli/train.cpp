@@ -6,10 +6,11 @@
 #include <memory>
 #include <vector>
 
+#include "core/files.h"
 #include "experiments/cli/commands.h"
-#include "experiments/files.h"
 #include "experiments/history.h"
 #include "experiments/run_folder.h"
+#include "experiments/say.h"
 #include "experiments/trainer.h"
 
 namespace az::cli {
@@ -28,7 +29,7 @@ struct Arguments {
 // What a training came to, for someone watching or for a program.
 void report(const TrainingResult& result, const std::string& folder, bool json) {
   if (result.exit != Exit::done) {
-    fmt::print(stderr, "azimuth: stopped after step {}, saved; continue with: azimuth resume {}\n", result.step, folder);
+    say("azimuth: stopped after step {}, saved; continue with: azimuth resume {}", result.step, folder);
     return;
   }
   std::optional<Score> test = result.last ? result.last->test : std::nullopt;
@@ -50,20 +51,34 @@ void report(const TrainingResult& result, const std::string& folder, bool json) 
   fmt::print("The run lies in {}\n", folder);
 }
 
+// Removes a run's folder that has no checkpoint to go on from.
+void remove_unless_begun(const std::string& folder) {
+  std::error_code unknown;
+  for (const char* checkpoint : {"/checkpoints/last", "/checkpoints/last.old"}) {
+    if (std::filesystem::exists(folder + checkpoint, unknown) || unknown) return;
+  }
+  std::filesystem::remove_all(folder, unknown);
+}
+
 Exit train(const Arguments& arguments, const std::string& command_line) {
   const std::string wanted = arguments.run.empty() ? "" : check_run_folder(arguments.run);
   Experiment experiment(load_config(arguments.path, arguments.overrides));
   const std::string folder = create_run_folder(experiment.config.name, wanted);
-  write_file(folder + "/environment.json",
-             environment_json({.command = command_line, .commit = source_commit(), .precision = experiment.precision()}));
-  if (!experiment.config.description.empty()) fmt::print(stderr, "{}\n", experiment.config.description);
-  fmt::print(stderr, "run folder {}\n", folder);
-  print_machine_notes();
-  print_precision_note(experiment.config, experiment.precision());
-  print_notes(experiment.notes);
-  const TrainingResult result = Trainer(experiment, folder).run();
-  report(result, folder, arguments.json);
-  return result.exit;
+  try {
+    write_file(folder + "/environment.json",
+               environment_json({.command = command_line, .commit = source_commit(), .precision = experiment.precision()}));
+    if (!experiment.config.description.empty()) say("{}", experiment.config.description);
+    say("run folder {}", folder);
+    print_machine_notes();
+    print_precision_note(experiment.config, experiment.precision());
+    print_notes(experiment.notes);
+    const TrainingResult result = Trainer(experiment, folder).run();
+    report(result, folder, arguments.json);
+    return result.exit;
+  } catch (...) {
+    remove_unless_begun(folder);
+    throw;
+  }
 }
 
 Exit resume(const Arguments& arguments) {
@@ -101,7 +116,7 @@ Exit evaluate_run(const Arguments& arguments) {
   const TrainingState& state = checkpoint.state;
   if (!arguments.json) {
     const std::string part = state.batches > 0 ? fmt::format(" and {} batches", state.batches) : "";
-    fmt::print(stderr, "{} checkpoint, after {} epochs{}\n", which, state.epochs, part);
+    say("{} checkpoint, after {} epochs{}", which, state.epochs, part);
   }
   if (experiment.validation) show("validation", *experiment.validation);
   show("test", experiment.test);

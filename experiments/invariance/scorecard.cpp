@@ -186,8 +186,8 @@ std::string to_json(const Scorecard& scorecard) {
 }
 
 std::string write_scorecard(const Scorecard& scorecard, const std::string& folder) {
-  const std::string file = folder + "/invariance.json", json = to_json(scorecard);
-  replace_file(file, [&](const Put& put) { put(json.data(), json.size()); });
+  const std::string file = folder + "/invariance.json";
+  write_file(file, to_json(scorecard));
   return file;
 }
 

@@ -7,7 +7,7 @@
 #include "core/ascii.h"
 #include "core/config/json_document.h"
 #include "core/error.h"
-#include "experiments/files.h"
+#include "core/files.h"
 #include "experiments/report/report.h"
 #include "experiments/run_folder.h"
 #include "experiments/trainer.h"

@@ -3,8 +3,8 @@
 #include <map>
 
 #include "core/config/json_document.h"
+#include "core/files.h"
 #include "core/ops/reduce.h"
-#include "experiments/files.h"
 #include "optim/builtin.h"
 #include "optim/norm_control.h"
 

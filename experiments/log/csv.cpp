@@ -2,8 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
-
-#include "core/error.h"
+#include <filesystem>
 
 namespace az::experiments {
 namespace {
@@ -26,7 +25,17 @@ std::string csv_cell(const std::string& text) {
 
 CsvMirror::CsvMirror(std::string metrics, std::string path, const std::vector<MetricLine>& lines)
     : metrics_(std::move(metrics)), path_(std::move(path)) {
-  make_anew(lines);
+  or_rename([&] { make_anew(lines); });
+}
+
+template <class Action> void CsvMirror::or_rename(const Action& action) const {
+  try {
+    action();
+  } catch (const FileError&) {
+    std::error_code stays;
+    std::filesystem::rename(path_, path_ + ".part", stays);
+    throw;
+  }
 }
 
 void CsvMirror::make_anew(const std::vector<MetricLine>& lines) {
@@ -36,30 +45,35 @@ void CsvMirror::make_anew(const std::vector<MetricLine>& lines) {
       if (std::find(columns_.begin(), columns_.end(), key) == columns_.end()) columns_.push_back(key);
     }
   }
-  out_ = std::ofstream(path_, std::ios::binary);
-  out_ << "kind";
-  for (const std::string& column : columns_) out_ << ',' << ToCell{}(column);
-  out_ << "\r\n";
-  for (const MetricLine& line : lines) write_row(line.kind, line.fields);
-  if (!out_.flush()) fail("cannot write {}", path_);
+  std::string table = "kind";
+  for (const std::string& column : columns_) table += ',' + csv_cell(column);
+  table += "\r\n";
+  for (const MetricLine& line : lines) table += row(line.kind, line.fields);
+  write_file(path_, table);
+  file_.emplace(path_);
 }
 
 void CsvMirror::write(const std::string& kind, const MetricFields& fields) {
   const bool known = std::all_of(fields.begin(), fields.end(), [&](const auto& field) {
     return std::find(columns_.begin(), columns_.end(), field.first) != columns_.end();
   });
-  if (!known) return make_anew(read_metrics(metrics_).lines);  // metrics.jsonl has this line already
-  write_row(kind, fields);
-  if (!out_.flush()) fail("cannot write {}", path_);
+  or_rename([&] {
+    if (known) return file_->write(row(kind, fields));
+    make_anew(read_metrics(metrics_).lines);  // metrics.jsonl has this line already
+  });
 }
 
-void CsvMirror::write_row(const std::string& kind, const MetricFields& fields) {
-  out_ << ToCell{}(kind);
+void CsvMirror::sync() {
+  or_rename([&] { file_->sync(); });
+}
+
+std::string CsvMirror::row(const std::string& kind, const MetricFields& fields) const {
+  std::string cells = csv_cell(kind);
   for (const std::string& column : columns_) {
     const auto found = std::find_if(fields.begin(), fields.end(), [&](const auto& field) { return field.first == column; });
-    out_ << ',' << (found == fields.end() ? "" : std::visit(ToCell{}, found->second));
+    cells += ',' + (found == fields.end() ? "" : std::visit(ToCell{}, found->second));
   }
-  out_ << "\r\n";
+  return cells + "\r\n";
 }
 
 }  // namespace az::experiments

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -8,9 +9,11 @@
 
 namespace az::experiments {
 
-// Other forms of a run's metrics.jsonl, brought to what it holds. "csv": <folder>/metrics.csv; "tensorboard":
-// <folder>/tensorboard/. Says on stderr which of its lines cannot be read. Throws Error where a form cannot be written.
-std::vector<std::unique_ptr<Mirror>> make_mirrors(const std::vector<std::string>& forms, const std::string& folder);
+// All other forms of a run's metrics.jsonl in one, brought to what it holds. "csv": <folder>/metrics.csv; "tensorboard":
+// <folder>/tensorboard/. Nothing is thrown where a file cannot be read or written, now or later: note(text) tells of it once, and
+// the form ends there until it is made again. Lines that cannot be read are told of likewise.
+std::unique_ptr<Mirror> make_mirror(const std::vector<std::string>& forms, const std::string& folder,
+                                    std::function<void(const std::string&)> note);
 
 struct MetricLine {
   std::string kind;
@@ -20,7 +23,7 @@ struct MetricLines {
   std::vector<MetricLine> lines;
   std::vector<size_t> unread;  // numbers, from 1, of lines that are none of metrics
 };
-// What a metrics.jsonl holds; nothing where there is none.
+// What a metrics.jsonl holds. Throws FileError.
 MetricLines read_metrics(const std::string& path);
 
 }  // namespace az::experiments

@@ -8,9 +8,6 @@
 #include <filesystem>
 #include <optional>
 
-#include "core/error.h"
-#include "experiments/files.h"
-
 namespace az::experiments {
 namespace {
 
@@ -95,29 +92,30 @@ uint32_t crc32c(std::string_view bytes) {
   return ~crc;
 }
 
-TensorboardMirror::TensorboardMirror(const std::string& folder, const std::vector<MetricLine>& lines)
-    : path_(folder + "/events.out.tfevents.0.azimuth") {
+TensorboardMirror::TensorboardMirror(const std::string& folder, const std::vector<MetricLine>& lines) {
+  const std::string path = folder + "/events.out.tfevents.0.azimuth";
   std::error_code error;
   std::filesystem::create_directories(folder, error);
+  if (error) throw FileError(folder, "cannot be made", error.value());
+  file_.emplace(path);
   std::vector<std::string> events = {field(3, std::string("brain.Event:2"))};
   for (const MetricLine& line : lines) events.push_back(event_of(line.kind, line.fields));
   // The records that it has of these, in order, stay, and with them their times.
-  const std::string before = std::filesystem::exists(path_) ? read_file(path_) : "";
+  const std::string before = read_file(path);
   size_t kept = 0, bytes = 0;
   for (; kept < events.size(); ++kept) {
     const std::string record = record_of(time_at(before, bytes), events[kept]);
     if (before.compare(bytes, record.size(), record) != 0) break;
     bytes += record.size();
   }
-  if (bytes < before.size()) std::filesystem::resize_file(path_, bytes, error);
-  out_.open(path_, std::ios::binary | std::ios::app);
-  for (; kept < events.size(); ++kept) out_ << record_of(now(), events[kept]);
-  if (error || !out_.flush()) fail("cannot write {}", path_);
+  file_->resize(int64_t(bytes));
+  std::string records;
+  for (; kept < events.size(); ++kept) records += record_of(now(), events[kept]);
+  file_->write(records);
 }
 
 void TensorboardMirror::write(const std::string& kind, const MetricFields& fields) {
-  out_ << record_of(now(), event_of(kind, fields));
-  if (!out_.flush()) fail("cannot write {}", path_);
+  file_->write(record_of(now(), event_of(kind, fields)));
 }
 
 }  // namespace az::experiments

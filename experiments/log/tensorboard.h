@@ -1,22 +1,24 @@
 #pragma once
 
-#include <fstream>
+#include <optional>
 #include <string_view>
 
+#include "core/files.h"
 #include "experiments/log/mirror.h"
 
 namespace az::experiments {
 
 // An event file of TensorBoard: each number at its step, as scalar "KIND/KEY", or "KIND/KEY/PARAMETER" where a line is about one.
-// Each event keeps the time it was written at: a file that is there stays as it is up to the first event that `lines` do not bear out.
+// Each event keeps the time it was written at: a file that is there stays as it is up to the first event that `lines` do not bear
+// out.
 class TensorboardMirror : public Mirror {
  public:
   TensorboardMirror(const std::string& folder, const std::vector<MetricLine>& lines);
   void write(const std::string& kind, const MetricFields& fields) override;
+  void sync() override { file_->sync(); }
 
  private:
-  std::string path_;
-  std::ofstream out_;
+  std::optional<OutputFile> file_;
 };
 
 // CRC-32C (Castagnoli, RFC 3720).

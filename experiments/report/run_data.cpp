@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cmath>
 #include <filesystem>
-#include <fstream>
 #include <nlohmann/json.hpp>
 #include <numeric>
 #include <set>
@@ -95,7 +94,7 @@ struct Metrics {
   Named<PathRows> paths;
 
   // False where the line is none of metrics.
-  bool add(const std::string& content) {
+  bool add(std::string_view content) {
     const Json line = Json::parse(content, nullptr, false);
     if (!line.is_object() || text(line, "kind").empty()) return false;
     const std::string kind = text(line, "kind");
@@ -128,22 +127,22 @@ std::string counted(size_t count, const char* one, const char* many) {
   return fmt::format("{} {}", count, count == 1 ? one : many);
 }
 
-Metrics read_lines(const std::string& path, std::vector<std::string>& notes) {
+Metrics metrics_of(const std::string& path, std::vector<std::string>& notes) {
   const CLocale locale;
   Metrics metrics;
-  std::ifstream in(path, std::ios::binary);
-  if (!in || fs::is_directory(path)) {
-    notes.push_back("There is no metrics.jsonl that can be read: nothing was trained here yet.");
-    return metrics;
-  }
   size_t count = 0, unread = 0, first = 0;
   bool cut = false;
-  for (std::string line; std::getline(in, line);) {
-    ++count;
-    if (line.empty() || metrics.add(line)) continue;
-    cut = in.eof();  // without a line's end
-    if (cut) break;
-    if (unread++ == 0) first = count;
+  try {
+    read_lines(path, [&](std::string_view line) {
+      ++count;
+      if (line == "\n" || metrics.add(line)) return;
+      cut = line.back() != '\n';
+      if (!cut && unread++ == 0) first = count;
+    });
+  } catch (const FileError& error) {
+    const bool absent = error.reason == std::errc::no_such_file_or_directory;
+    notes.push_back(absent ? "There is no metrics.jsonl: nothing was trained here yet."
+                           : fmt::format("metrics.jsonl cannot be read: {}.", error.reason.message()));
   }
   if (unread > 0)
     notes.push_back(fmt::format("metrics.jsonl: {} left out; the first is line {}.",
@@ -243,7 +242,7 @@ RunData read_run(const std::string& folder) {
   run.invariance = read_json(folder, "invariance.json", run.notes);
   run.lesson = read_json(folder, "lesson.json", run.notes);
   check_shapes(run);
-  const Metrics metrics = read_lines(folder + "/metrics.jsonl", run.notes);
+  const Metrics metrics = metrics_of(folder + "/metrics.jsonl", run.notes);
   run.steps = metrics.steps.table();
   run.epochs = metrics.epochs.table();
   run.layers = metrics.layers.names;

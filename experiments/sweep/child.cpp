@@ -14,6 +14,7 @@
 
 #include "core/backend/cores.h"
 #include "core/error.h"
+#include "core/files.h"
 
 namespace az::experiments {
 namespace {
@@ -41,7 +42,7 @@ Child::Child(const std::vector<std::string>& arguments, const std::string& log, 
   words.insert(words.end(), arguments.begin(), arguments.end());
   const std::vector<char*> argv = pointers(words), envp = pointers(variables);
   const int out = ::open(log.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
-  if (out < 0) fail("cannot write {}: {}", log, std::strerror(errno));
+  if (out < 0) throw FileError(log, "cannot be written", errno);
   log_.open(log, std::ios::binary);
   log_.seekg(0, std::ios::end);
   const int in = ::open("/dev/null", O_RDONLY | O_CLOEXEC);

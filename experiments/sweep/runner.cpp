@@ -9,13 +9,14 @@
 #include <cerrno>
 #include <chrono>
 #include <csignal>
-#include <cstring>
 #include <filesystem>
 #include <thread>
 
 #include "core/backend/threads.h"
 #include "core/config/json_document.h"
+#include "core/files.h"
 #include "experiments/interrupt.h"
+#include "experiments/say.h"
 #include "experiments/sweep/child.h"
 #include "experiments/trainer.h"
 
@@ -49,8 +50,8 @@ bool only_started(const std::string& folder) {
   std::error_code none;
   for (const auto& entry : fs::directory_iterator(folder)) {
     const std::string name = entry.path().filename();
-    const bool known = entry.path().extension() == ".part" || name == "config.json" || name == "configs.jsonl" ||
-                       name == "environment.json" || name == "metrics.csv" || name == "tensorboard" ||
+    const bool known = name == "config.json" || name == "configs.jsonl" || name == "environment.json" || name == "metrics.csv" ||
+                       name == "tensorboard" || name.ends_with(".part") ||
                        (name == "checkpoints" && !fs::exists(entry.path() / "best")) ||
                        (name == "metrics.jsonl" && fs::file_size(entry.path(), none) == 0);
     if (!known) return false;
@@ -62,9 +63,10 @@ bool only_started(const std::string& folder) {
 class FolderLock {
  public:
   explicit FolderLock(const std::string& folder) : handle_(::open(folder.c_str(), O_RDONLY | O_DIRECTORY)) {
-    if (handle_ < 0) fail("cannot open {}: {}", folder, std::strerror(errno));
+    if (handle_ < 0) throw FileError(folder, "cannot be read", errno);
     // The runs of a sweep that was killed take a moment to save.
     for (int tries = 0; ::flock(handle_, LOCK_EX | LOCK_NB) != 0; ++tries) {
+      if (errno != EWOULDBLOCK && errno != EINTR) throw FileError(folder, "cannot be locked", errno);
       if (tries == 50) fail("another sweep is at work in {}, or its last runs are; wait for their end, or end them", folder);
       pause(100);
     }
@@ -117,9 +119,10 @@ class Runner {
 
   void introduce() const {
     const auto count = [&](RunState state) { return std::count(result_.states.begin(), result_.states.end(), state); };
-    fmt::print(stderr, "sweep {}: {} runs, {} done, {} unfinished; {} at a time{}, in {}\n", sweep_.name, sweep_.runs.size(),
-               count(RunState::done), count(RunState::unfinished), options_.jobs,
-               share(0) ? fmt::format(" with {} thread{} each", *share(0), *share(0) == 1 ? "" : "s") : "", options_.folder);
+    experiments::say("sweep {}: {} runs, {} done, {} unfinished; {} at a time{}, in {}", sweep_.name, sweep_.runs.size(),
+                     count(RunState::done), count(RunState::unfinished), options_.jobs,
+                     share(0) ? fmt::format(" with {} thread{} each", *share(0), *share(0) == 1 ? "" : "s") : "",
+                     options_.folder);
   }
 
   void start(size_t index) {
@@ -182,8 +185,7 @@ class Runner {
   }
 
   void say(size_t index, const std::string& what) const {
-    fmt::print(stderr, "[{}/{}] {}: {}\n", index + 1, sweep_.runs.size(), sweep_.runs[index].name, what);
-    std::fflush(stderr);
+    experiments::say("[{}/{}] {}: {}", index + 1, sweep_.runs.size(), sweep_.runs[index].name, what);
   }
 
   const Sweep& sweep_;
@@ -233,6 +235,7 @@ SweepResult run_sweep(const Sweep& sweep, const SweepRunnerOptions& options) {
   fs::create_directories(options.folder, error);
   if (error) throw ConfigError(fmt::format("cannot make the folder {}: {}", options.folder, error.message()));
   const FolderLock lock(options.folder);
+  delete_unfinished_files(options.folder);
   return Runner(sweep, options).run();
 }
 

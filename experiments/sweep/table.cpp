@@ -5,10 +5,10 @@
 #include <algorithm>
 #include <cmath>
 #include <filesystem>
-#include <fstream>
 #include <map>
 
 #include "core/config/json_document.h"
+#include "core/files.h"
 #include "experiments/checkpoint.h"
 #include "experiments/html.h"
 #include "experiments/log/csv.h"
@@ -32,15 +32,16 @@ constexpr Kind kinds[] = {{"validation_accuracy", "validation accuracy", true},
 // with the place.
 Value last_epoch(const std::string& folder) {
   const std::string metrics = folder + "/metrics.jsonl";
-  std::ifstream in(metrics);
   std::string last;
   size_t above = 0, count = 0;
-  for (std::string line; std::getline(in, line); ++count) {
-    if (!line.starts_with(R"({"kind":"epoch",)")) continue;
-    last = line;
-    above = count;
-  }
-  if (last.empty()) throw DataError(metrics + " has no epoch, or is missing");
+  read_lines(metrics, [&](std::string_view line) {
+    if (line.starts_with(R"({"kind":"epoch",)")) {
+      last = line;
+      above = count;
+    }
+    ++count;
+  });
+  if (last.empty()) throw DataError(metrics + " has no epoch");
   const Value epoch = config::parse_text(std::string(above, '\n') + last, metrics);
   const std::string checkpoint = existing_checkpoint(folder + "/checkpoints/last");
   const Value* step = epoch.find("step");

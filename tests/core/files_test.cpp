@@ -2,13 +2,16 @@
 
 #include <doctest/doctest.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <filesystem>
 #include <fstream>
+#include <thread>
 
 using namespace az;
 namespace fs = std::filesystem;
@@ -112,13 +115,151 @@ TEST_CASE("replace_folder that fails leaves what was there") {
   CHECK(place.count() == 2);
 }
 
-TEST_CASE("replace_file leaves a file the rights it has") {
+TEST_CASE("write_file leaves a file the rights it has") {
   Place place;
   const auto rights = fs::perms::owner_read | fs::perms::owner_write | fs::perms::group_write;
   fs::permissions(place.fresh + "/file", rights);
-  replace_file(place.fresh + "/file", [](const Put& put) { put("newer", 5); });
+  write_file(place.fresh + "/file", "newer");
   CHECK(fs::status(place.fresh + "/file").permissions() == rights);
-  CHECK(fs::file_size(place.fresh + "/file") == 5);
+  CHECK(read_file(place.fresh + "/file") == "newer");
+}
+
+TEST_CASE("write_file follows links, also one to a file that is not there yet") {
+  Place place;
+  fs::create_symlink("target", place.root / "first");
+  fs::create_symlink("first", place.root / "second");
+  for (const char* content : {"made", "replaced"}) {
+    write_file((place.root / "second").string(), content);
+    CHECK(read_file(place.target) == content);
+    CHECK(fs::is_symlink(place.root / "first"));
+    CHECK(fs::is_symlink(place.root / "second"));
+    CHECK(place.count() == 4);
+  }
+}
+
+TEST_CASE("write_file writes to what a process has opened, a pipe or a device as it is") {
+  Place place;
+  int ends[2];
+  REQUIRE(::pipe(ends) == 0);
+  write_file("/proc/self/fd/" + std::to_string(ends[1]), "through");
+  ::close(ends[1]);
+  CHECK(read_file("/proc/self/fd/" + std::to_string(ends[0])) == "through");
+  ::close(ends[0]);
+  const int opened = ::open(place.target.c_str(), O_WRONLY | O_CREAT, 0600);
+  write_file("/proc/self/fd/" + std::to_string(opened), "in it");
+  ::close(opened);
+  CHECK(read_file(place.target) == "in it");
+  write_file("/dev/null", "gone");
+  CHECK(fs::is_character_file("/dev/null"));
+  CHECK_THROWS_WITH_AS(write_file("/dev/full", "too much"), "/dev/full: cannot be written: No space left on device", FileError);
+  CHECK(place.count() == 2);
+}
+
+TEST_CASE("what was left beside a file by a kill is in nobody's way, and deleted; what is being written stays") {
+  Place place;
+  const fs::path left = place.target + ".part", used = place.root / "used.part", other = place.root / "other";
+  for (const fs::path& path : {left, used, other}) std::ofstream(path) << "half";
+  fs::create_directory(place.root / "folder.part");
+  OutputFile user(used.string());
+  REQUIRE(user.lock());
+  delete_unfinished_files(place.root.string());
+  CHECK(!fs::exists(left));
+  CHECK(read_file(used.string()) == "half");
+  CHECK(fs::exists(other));
+  CHECK(fs::exists(place.root / "folder.part"));
+  delete_unfinished_files((place.root / "none").string());
+
+  std::ofstream(left) << "a longer half of another time";
+  write_file(place.target, "whole");
+  CHECK(read_file(place.target) == "whole");
+  CHECK(!fs::exists(left));
+}
+
+TEST_CASE("of several at once who write one file, each writes it whole") {
+  Place place;
+  std::vector<std::thread> threads;
+  for (char letter : {'a', 'b', 'c', 'd'}) {
+    threads.emplace_back([&, letter] {
+      for (int i = 0; i < 20; ++i) write_file(place.target, std::string(100000, letter));
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  const std::string content = read_file(place.target);
+  CHECK(content == std::string(100000, content[0]));
+  CHECK(place.count() == 2);
+}
+
+TEST_CASE("check_writable says what write_file would, and leaves no trace") {
+  Place place;
+  const std::string long_name = (place.root / std::string(300, 'x')).string(), none = (place.root / "none" / "file").string();
+  for (const auto& [path, reason] : {std::pair{none, "No such file or directory"},
+                                     {place.fresh, "Is a directory"},
+                                     {place.fresh + "/file/below", "Not a directory"},
+                                     {long_name, "File name too long"}}) {
+    const std::string message = path + ": cannot be written: " + reason;
+    CHECK_THROWS_WITH_AS(check_writable(path), message.c_str(), FileError);
+    CHECK_THROWS_WITH_AS(write_file(path, "content"), message.c_str(), FileError);
+  }
+  check_writable(place.target);
+  CHECK(!fs::exists(place.target));
+  check_writable(place.fresh + "/file");
+  CHECK(read_file(place.fresh + "/file") == "new");
+  for (const char* device : {"/dev/null", "/dev/full"}) check_writable(device);  // that one is full comes out later
+  CHECK(place.count() == 1);
+  CHECK(std::distance(fs::directory_iterator(place.fresh), {}) == 1);
+}
+
+// The limit on the size of files stands for a disk with so much room. Its signal would end this program.
+TEST_CASE("of what does not fit nothing is appended, and a file that it was to replace stays") {
+  Place place;
+  const std::string path = place.fresh + "/file";
+  OutputFile file(path);
+  rlimit before{};
+  REQUIRE(::getrlimit(RLIMIT_FSIZE, &before) == 0);
+  const rlimit room{.rlim_cur = 100, .rlim_max = before.rlim_max};
+  ::setrlimit(RLIMIT_FSIZE, &room);
+  std::string appended = "no error", replaced = "no error";
+  try {
+    file.write(std::string(60, 'x'));
+    file.write(std::string(60, 'y'));
+  } catch (const FileError& error) {
+    appended = error.what();
+  }
+  try {
+    write_file(path, std::string(101, 'z'));
+  } catch (const FileError& error) {
+    replaced = error.what();
+  }
+  ::setrlimit(RLIMIT_FSIZE, &before);
+  CHECK(appended == path + ": cannot be written: File too large");
+  CHECK(replaced == appended);
+  CHECK(read_file(path) == "new" + std::string(60, 'x'));
+  CHECK(std::distance(fs::directory_iterator(place.fresh), {}) == 1);
+  // A program that waits for the signal itself gets it.
+  sigset_t pending;
+  ::sigpending(&pending);
+  CHECK(!::sigismember(&pending, SIGXFSZ));
+}
+
+TEST_CASE("a file is read whole, by lines with their ends, and what cannot be read says why") {
+  Place place;
+  const std::string path = place.fresh + "/file", none = place.target + "/none";
+  const auto lines = [&] {
+    std::vector<std::string> all;
+    read_lines(path, [&](std::string_view line) { all.emplace_back(line); });
+    return all;
+  };
+  const std::string large(100000, 'x');  // more than is read at a time
+  write_file(path, large + "\n\n\r\n" + large + "\nend");
+  CHECK(lines() == std::vector<std::string>{large + "\n", "\n", "\r\n", large + "\n", "end"});
+  write_file(path, std::string("a\n\0b\n", 5));
+  CHECK(lines() == std::vector<std::string>{"a\n", std::string("\0b\n", 3)});
+  CHECK(read_file(path) == std::string("a\n\0b\n", 5));
+  write_file(path, "");
+  CHECK(lines().empty());
+  CHECK(read_file(path).empty());
+  CHECK_THROWS_WITH_AS(read_file(none), (none + ": cannot be read: No such file or directory").c_str(), FileError);
+  CHECK_THROWS_WITH_AS(read_file(place.fresh), (place.fresh + ": cannot be read: Is a directory").c_str(), FileError);
 }
 
 TEST_CASE("a file system that cannot flush folders is no error; a disk that fails is") {

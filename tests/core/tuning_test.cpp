@@ -264,7 +264,8 @@ TEST_CASE("tuning: a cache that is damaged, another machine's or cannot be writt
 
   const ScopedVariable variable("XDG_CACHE_HOME", "/proc/none");
   CHECK(solved());
-  CHECK(tuning_note().find("cannot write the tuning cache /proc/none/azimuth/tuning/") == 0);
+  CHECK(tuning_note() == "the tuning cache " + tuning_file() +
+                             ": cannot be written: No such file or directory; until that is mended each run times convolutions anew");
 }
 
 TEST_CASE("tuning: a table of algorithms reads back, and a damaged one says so") {

@@ -3,14 +3,14 @@
 
 #include <fstream>
 
-#include "experiments/files.h"
+#include "core/files.h"
 #include "tests/data/temporary_folder.h"
 #include "tests/experiments/command.h"
 #include "tests/experiments/tiny.h"
 #include "tests/experiments/zero_cifar.h"
 
-using az::experiments::read_file;
-using az::experiments::write_file;
+using az::read_file;
+using az::write_file;
 namespace fs = std::filesystem;
 
 namespace {

@@ -6,7 +6,7 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
-#include "experiments/files.h"
+#include "core/files.h"
 #include "experiments/flame.h"
 #include "tests/data/temporary_folder.h"
 #include "tests/experiments/command.h"
@@ -155,7 +155,7 @@ TEST_CASE("bench refuses what it cannot time") {
   expect({"/nowhere/exp.json"}, Exit::config, "/nowhere/exp.json");
   expect({tiny.path, "--set", "model.layers=3"}, Exit::config, "model.layers");
   expect({tiny.path, "--set", "optimizer.lr=1e36"}, Exit::diverged, "is not finite");
-  expect({tiny.path, "--flame", "/nowhere/flame.svg"}, Exit::failure, "cannot write /nowhere/flame.svg");
+  expect({tiny.path, "--flame", "/nowhere/flame.svg"}, Exit::failure, "/nowhere/flame.svg: cannot be written: ");
   expect({}, Exit::config, "config");
 }
 

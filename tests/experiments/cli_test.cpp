@@ -6,14 +6,14 @@
 #include <regex>
 #include <sstream>
 
-#include "experiments/files.h"
+#include "core/files.h"
 #include "tests/data/temporary_folder.h"
 #include "tests/experiments/command.h"
 #include "tests/experiments/tiny.h"
 #include "tests/scoped_variable.h"
 
-using az::experiments::read_file;
-using az::experiments::write_file;
+using az::read_file;
+using az::write_file;
 using nlohmann::json;
 namespace fs = std::filesystem;
 

@@ -12,7 +12,7 @@
 #include <system_error>
 #include <thread>
 
-#include "experiments/files.h"
+#include "core/files.h"
 
 namespace {
 
@@ -72,8 +72,8 @@ CommandResult RunningCommand::wait() {
   int status = 0;
   ::waitpid(process_, &status, 0);
   running_ = false;
-  return {WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status), az::experiments::read_file(folder_ + "/out"),
-          az::experiments::read_file(folder_ + "/err")};
+  return {WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status), az::read_file(folder_ + "/out"),
+          az::read_file(folder_ + "/err")};
 }
 
 CommandResult run_azimuth(const std::vector<std::string>& arguments) { return RunningCommand(arguments).wait(); }

@@ -10,7 +10,7 @@
 #include <sstream>
 
 #include "core/config/json_document.h"
-#include "experiments/files.h"
+#include "core/files.h"
 #include "tests/compare.h"
 #include "tests/data/temporary_folder.h"
 #include "tests/experiments/command.h"

@@ -10,15 +10,15 @@
 #include <sstream>
 
 #include "core/safetensors.h"
-#include "experiments/files.h"
+#include "core/files.h"
 #include "tests/compare.h"
 #include "tests/data/temporary_folder.h"
 #include "tests/experiments/command.h"
 #include "tests/experiments/sweep_place.h"
 #include "tests/experiments/tiny.h"
 
-using az::experiments::read_file;
-using az::experiments::write_file;
+using az::read_file;
+using az::write_file;
 using az::test::has;
 using nlohmann::json;
 namespace fs = std::filesystem;

@@ -5,7 +5,7 @@
 #include <sstream>
 
 #include "core/error.h"
-#include "experiments/files.h"
+#include "core/files.h"
 #include "experiments/lessons/builtin.h"
 #include "tests/compare.h"
 #include "tests/data/temporary_folder.h"

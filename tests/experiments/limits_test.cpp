@@ -3,13 +3,13 @@
 #include <algorithm>
 
 #include "core/heap.h"
-#include "experiments/files.h"
+#include "core/files.h"
 #include "tests/compare.h"
 #include "tests/data/temporary_folder.h"
 #include "tests/experiments/command.h"
 #include "tests/experiments/tiny.h"
 
-using az::experiments::write_file;
+using az::write_file;
 
 // The program under limits that the shell sets.
 namespace az::test {

@@ -8,7 +8,7 @@
 #include "core/config/nearest.h"
 #include "core/ops.h"
 #include "experiments/checkpoint.h"
-#include "experiments/files.h"
+#include "core/files.h"
 #include "experiments/flame.h"
 #include "experiments/log/mirror.h"
 #include "experiments/report/report.h"

@@ -1,4 +1,5 @@
 #include <doctest/doctest.h>
+#include <sys/resource.h>
 
 #include <bit>
 #include <cmath>
@@ -7,7 +8,7 @@
 #include <filesystem>
 
 #include "core/error.h"
-#include "experiments/files.h"
+#include "core/files.h"
 #include "experiments/log/mirror.h"
 #include "experiments/log/tensorboard.h"
 #include "tests/compare.h"
@@ -56,6 +57,11 @@ std::string value(const std::string& tag, const std::string& number) {
   return "  value {\n    tag: \"" + tag + "\"\n    simple_value: " + number + "\n  }\n";
 }
 
+// Of which nothing has to be told.
+std::unique_ptr<Mirror> mirror_of(const std::string& form, const TemporaryFolder& folder) {
+  return make_mirror({form}, folder.path.string(), [](const std::string& text) { FAIL_CHECK(text); });
+}
+
 }  // namespace
 
 TEST_CASE("crc32c gives the published sum") {
@@ -70,7 +76,7 @@ TEST_CASE("metrics.csv follows metrics.jsonl, quotes as RFC 4180 has it, and is 
   int64_t bytes = 0;
   {
     MetricsLog log((folder.path / "metrics.jsonl").string(), 0);
-    log.mirror_to(make_mirrors({"csv"}, folder.path.string()));
+    log.mirror_to(mirror_of("csv", folder));
     log.write("step", {{"step", int64_t(1)}, {"loss", 0.5}});
     log.write("step", {{"step", int64_t(2)}, {"loss", NAN}});
     CHECK(read_file(csv) == expected);
@@ -79,7 +85,7 @@ TEST_CASE("metrics.csv follows metrics.jsonl, quotes as RFC 4180 has it, and is 
     CHECK(read_file(csv) == "kind,step,loss,\"a \"\"b\"\", c\"\r\nstep,1,0.5,\r\nstep,2,,\r\nprobe,3,,\"x,\"\"y\"\"\n\"\r\n");
   }
   MetricsLog log((folder.path / "metrics.jsonl").string(), bytes);
-  log.mirror_to(make_mirrors({"csv"}, folder.path.string()));
+  log.mirror_to(mirror_of("csv", folder));
   CHECK(read_file(csv) == expected);
 }
 
@@ -88,7 +94,7 @@ TEST_CASE("TensorBoard's event file, as protoc reads it") {
   const fs::path file = folder.path / "tensorboard" / "events.out.tfevents.0.azimuth";
   MetricsLog log((folder.path / "metrics.jsonl").string(), 0);
   log.write("step", {{"step", int64_t(300)}, {"loss", 0.5}});
-  log.mirror_to(make_mirrors({"tensorboard"}, folder.path.string()));
+  log.mirror_to(mirror_of("tensorboard", folder));
   log.write("scale_invariance", {{"step", int64_t(301)},
                                  {"parameter", std::string("conv1.weight")},
                                  {"norm", 2.5},
@@ -109,7 +115,7 @@ TEST_CASE("TensorBoard's events keep their times when a run is resumed; what met
   int64_t bytes = 0;
   {
     MetricsLog log(metrics, 0);
-    log.mirror_to(make_mirrors({"tensorboard"}, folder.path.string()));
+    log.mirror_to(mirror_of("tensorboard", folder));
     for (int64_t step : {1, 2, 3}) {
       bytes = log.bytes();
       log.write("step", {{"step", step}, {"loss", 1.0 / 3 / double(step)}, {"none", NAN}});
@@ -118,7 +124,7 @@ TEST_CASE("TensorBoard's events keep their times when a run is resumed; what met
   const std::vector<std::string> before = events(file);
   REQUIRE(before.size() == 4);
   MetricsLog log(metrics, bytes);
-  log.mirror_to(make_mirrors({"tensorboard"}, folder.path.string()));
+  log.mirror_to(mirror_of("tensorboard", folder));
   log.write("step", {{"step", int64_t(3)}, {"loss", 0.25}});
   const std::vector<std::string> after = events(file);
   REQUIRE(after.size() == 4);
@@ -130,7 +136,7 @@ TEST_CASE("TensorBoard's events keep their times when a run is resumed; what met
   const std::string good = read_file(file.string());
   for (std::string damaged : {good.substr(0, good.size() - 5), good + "more", std::string("none")}) {
     write_file(file.string(), damaged);
-    make_mirrors({"tensorboard"}, folder.path.string());
+    mirror_of("tensorboard", folder);
     const std::vector<std::string> mended = events(file);
     REQUIRE(mended.size() == 4);
     if (damaged != "none") CHECK(mended[2] == after[2]);
@@ -172,4 +178,64 @@ TEST_CASE("a damaged line of metrics.jsonl is left out of its other forms, which
   const std::string csv = read_file(run + "/metrics.csv");
   CHECK(std::count(csv.begin(), csv.end(), '\n') == 1 + 2 * (4 + 1) - 1);
   CHECK(events(run + "/tensorboard/events.out.tfevents.0.azimuth").size() == 1 + 2 * (4 + 1) - 1);
+}
+
+// The limit on the size of files stands for a disk that is full.
+TEST_CASE("a form that cannot be written any longer is told of once, is not left looking whole, and is made again") {
+  TemporaryFolder folder;
+  MetricsLog log((folder.path / "metrics.jsonl").string(), 0);
+  const auto line = [&] { log.write("step", {{"step", int64_t(1)}, {"loss", 1.0 / 3}}); };
+  for (int i = 0; i < 3; ++i) line();
+  const fs::path csv = folder.path / "metrics.csv", event_file = folder.path / "tensorboard" / "events.out.tfevents.0.azimuth";
+  std::vector<std::string> notes;
+  const auto mirror =
+      make_mirror({"csv", "tensorboard"}, folder.path.string(), [&](const std::string& t) { notes.push_back(t); });
+  const std::string rows = read_file(csv.string());
+  rlimit before{};
+  REQUIRE(::getrlimit(RLIMIT_FSIZE, &before) == 0);
+  const rlimit room{.rlim_cur = rows.size() + 10, .rlim_max = before.rlim_max};
+  ::setrlimit(RLIMIT_FSIZE, &room);
+  for (int i = 0; i < 3; ++i) mirror->write("step", {{"step", int64_t(2)}, {"loss", 1.0 / 3}});
+  mirror->sync();
+  ::setrlimit(RLIMIT_FSIZE, &before);
+  const std::string rest = "; the training goes on without this form of its metrics, and resuming the run makes it whole";
+  CHECK(notes == std::vector<std::string>{csv.string() + ": cannot be written: File too large" + rest,
+                                          event_file.string() + ": cannot be written: File too large" + rest});
+  CHECK(!fs::exists(csv));
+  CHECK(read_file(csv.string() + ".part") == rows);
+  CHECK(events(event_file).size() == 1 + 3);
+  line();
+  mirror_of("csv", folder);
+  CHECK(read_file(csv.string()) == rows + "step,1,0.3333333333333333\r\n");
+  mirror_of("tensorboard", folder);
+  CHECK(events(event_file).size() == 1 + 4);
+}
+
+TEST_CASE("a training whose other forms cannot be written is trained to its end, with a note for each") {
+  TemporaryFolder folder;
+  const std::string config = (folder.path / "exp.json").string(), run = (folder.path / "run").string();
+  write_file(config, tiny_config(R"({"epochs": 1, "max_steps": 2, "log_every": 1})", R"(, "log": ["csv", "tensorboard"])"));
+  REQUIRE(run_azimuth({"train", config, "--run", run}).exit == 0);
+  std::string resolved = read_file(run + "/config.json");
+  resolved.replace(resolved.find("\"max_steps\": 2"), 14, "\"max_steps\": 4");
+  write_file(run + "/config.json", resolved);
+  for (const char* name : {"/metrics.csv", "/tensorboard"}) fs::remove_all(run + name);
+  fs::create_symlink("/dev/full", run + "/metrics.csv");
+  write_file(run + "/tensorboard", "a file, where the folder is to be");
+  CommandResult result = run_azimuth({"resume", run});
+  CHECK(result.exit == 0);
+  for (const char* what : {"/metrics.csv: cannot be written: No space left on device", "/tensorboard: cannot be made: "}) {
+    const std::string note = "azimuth: note: " + run + what;
+    CHECK_MESSAGE(has(result.err, note), result.err);
+    CHECK(result.err.find(note) == result.err.rfind(note));
+  }
+  CHECK(has(result.out, "Final test accuracy "));
+
+  fs::remove(run + "/tensorboard");
+  fs::remove(run + "/metrics.csv");
+  CHECK(run_azimuth({"resume", run}).exit == 0);
+  const std::string csv = read_file(run + "/metrics.csv"), jsonl = read_file(run + "/metrics.jsonl");
+  CHECK(std::count(csv.begin(), csv.end(), '\n') == 1 + std::count(jsonl.begin(), jsonl.end(), '\n'));
+  CHECK(events(run + "/tensorboard/events.out.tfevents.0.azimuth").size() ==
+        size_t(1 + std::count(jsonl.begin(), jsonl.end(), '\n')));
 }

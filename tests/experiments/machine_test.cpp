@@ -11,16 +11,16 @@
 #include <nlohmann/json.hpp>
 
 #include "core/backend/cores.h"
+#include "core/files.h"
 #include "core/storage.h"
-#include "experiments/files.h"
 #include "tests/compare.h"
 #include "tests/data/temporary_folder.h"
 #include "tests/experiments/command.h"
 #include "tests/experiments/tiny.h"
 #include "tests/scoped_variable.h"
 
-using az::experiments::read_file;
-using az::experiments::write_file;
+using az::read_file;
+using az::write_file;
 using az::test::has;
 using nlohmann::json;
 namespace fs = std::filesystem;

@@ -6,11 +6,11 @@
 #include <fstream>
 
 #include "core/autograd.h"
+#include "core/files.h"
 #include "core/ops/create.h"
 #include "core/ops/elementwise.h"
 #include "experiments/checkpoint.h"
 #include "experiments/diagnose.h"
-#include "experiments/files.h"
 #include "experiments/metrics.h"
 #include "experiments/progress.h"
 #include "nn/layers/activations.h"

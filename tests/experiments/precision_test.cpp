@@ -9,8 +9,8 @@
 
 #include "core/backend/info.h"
 #include "core/config/json_document.h"
+#include "core/files.h"
 #include "core/ops/create.h"
-#include "experiments/files.h"
 #include "experiments/step.h"
 #include "tests/compare.h"
 #include "tests/data/temporary_folder.h"

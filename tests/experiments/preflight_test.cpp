@@ -7,7 +7,7 @@
 
 #include "core/config/json_document.h"
 #include "core/random.h"
-#include "experiments/files.h"
+#include "core/files.h"
 #include "tests/data/temporary_folder.h"
 #include "tests/experiments/command.h"
 #include "tests/experiments/tiny.h"

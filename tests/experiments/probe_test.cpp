@@ -7,12 +7,12 @@
 #include <sstream>
 
 #include "core/config/json_document.h"
+#include "core/files.h"
 #include "core/ops/create.h"
 #include "core/ops/elementwise.h"
 #include "core/ops/matmul.h"
 #include "core/ops/reduce.h"
 #include "experiments/experiment.h"
-#include "experiments/files.h"
 #include "experiments/probes/scale_invariance.h"
 #include "optim/sgd.h"
 #include "optim/sgdp.h"

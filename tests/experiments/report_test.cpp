@@ -9,7 +9,7 @@
 
 #include "core/config/json_document.h"
 #include "core/error.h"
-#include "experiments/files.h"
+#include "core/files.h"
 #include "experiments/metrics.h"
 #include "experiments/report/norm_identity.h"
 #include "experiments/report/run_data.h"

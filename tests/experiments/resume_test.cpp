@@ -6,7 +6,7 @@
 #include <sstream>
 
 #include "core/config/json_document.h"
-#include "experiments/files.h"
+#include "core/files.h"
 #include "experiments/trainer.h"
 #include "tests/compare.h"
 #include "tests/data/temporary_folder.h"

@@ -8,8 +8,8 @@
 #include <nlohmann/json.hpp>
 
 #include "core/config/json_document.h"
+#include "core/files.h"
 #include "core/safetensors.h"
-#include "experiments/files.h"
 #include "tests/compare.h"
 #include "tests/data/temporary_folder.h"
 #include "tests/experiments/command.h"

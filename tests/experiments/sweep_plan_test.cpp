@@ -193,7 +193,7 @@ TEST_CASE("a name taken from a file's has to be one of a folder, too") {
   CommandResult result = run_azimuth({"sweep", sweep, "--check"});
   CHECK(result.exit == 2);
   CHECK(result.err.find(complaint) == 0);
-  write_file(sweep, R"({"data": {"type": "shapes"}, "model": {"type": "cifar_resnet"}, "optimizer": {"type": "sgd", "lr": 1}})");
+  az::write_file(sweep, R"({"data": {"type": "shapes"}, "model": {"type": "cifar_resnet"}, "optimizer": {"type": "sgd", "lr": 1}})");
   result = run_azimuth({"check", sweep});
   CHECK(result.exit == 2);
   CHECK(result.err.find(complaint) == 0);

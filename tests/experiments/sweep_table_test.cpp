@@ -3,7 +3,7 @@
 #include <filesystem>
 
 #include "core/config/json_document.h"
-#include "experiments/files.h"
+#include "core/files.h"
 #include "experiments/sweep/table.h"
 #include "tests/compare.h"
 #include "tests/experiments/sweep_place.h"
@@ -22,7 +22,7 @@ struct DoneRuns {
     for (const std::string& text : metrics) {
       const std::string name = "a,seed=" + std::to_string(sweep.runs.size() + 1);
       fs::create_directory(folder.path / name);
-      if (!text.empty()) write_file(path(name), text);
+      if (!text.empty()) az::write_file(path(name), text);
       sweep.runs.push_back({.group = "a", .name = name, .base = "", .overrides = {"optimizer.lr=0.1"}, .config = {}});
       result.states.push_back(RunState::done);
       result.failures.emplace_back();
@@ -79,7 +79,7 @@ TEST_CASE("the table says of how many finished runs a mean is, where some have n
         "group,runs,done,failed,test_accuracy_mean,test_accuracy_spread,test_accuracy_best,test_accuracy_runs,"
         "train_loss_mean,train_loss_spread,train_loss_best,train_loss_runs\r\na,2,2,0,0.5,,0.5,1,2,,2,1\r\n");
   CHECK(table.runs.as_array()[1].at("failure").as_string() ==
-        "metrics unreadable: " + one.path("a,seed=2") + " has no epoch, or is missing");
+        "metrics unreadable: " + one.path("a,seed=2") + ": cannot be read: No such file or directory");
 }
 
 TEST_CASE("values that a name only numbers are spelled out below the table, and each run lists what was set") {

@@ -12,11 +12,11 @@
 #include <sstream>
 
 #include "core/backend/cores.h"
-#include "experiments/files.h"
+#include "core/files.h"
 #include "tests/compare.h"
 #include "tests/experiments/sweep_place.h"
 
-using namespace az::experiments;
+using namespace az;
 using az::test::has;
 using nlohmann::json;
 namespace fs = std::filesystem;
@@ -257,7 +257,7 @@ TEST_CASE("a run that cannot be started is a failed one") {
   fs::create_directories(log);
   const CommandResult result = place.run();
   CHECK(result.exit == 1);
-  CHECK(has(result.err, "[1/2] tiny,seed=1: FAILED, cannot write " + log + ": Is a directory\n"));
+  CHECK(has(result.err, "[1/2] tiny,seed=1: FAILED, " + log + ": cannot be written: Is a directory\n"));
   CHECK(has(result.err, "[2/2] tiny,seed=2: done\n"));
 }
 

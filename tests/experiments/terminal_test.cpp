@@ -13,7 +13,7 @@
 #include <functional>
 #include <thread>
 
-#include "experiments/files.h"
+#include "core/files.h"
 #include "experiments/interrupt.h"
 #include "tests/compare.h"
 #include "tests/data/temporary_folder.h"
@@ -22,8 +22,8 @@
 #include "tests/scoped_variable.h"
 
 using namespace az;
+using az::write_file;
 using az::experiments::InterruptGuard;
-using az::experiments::write_file;
 using test::has;
 
 namespace {

@@ -161,6 +161,7 @@ void Trainer::finish_step(const StepResult& result) {
 }
 
 void Trainer::note_untrained() {
+  if (!progress_) return;
   const auto note_names = [this](const std::vector<std::string>& names, const char* what) {
     if (names.empty()) return;
     const size_t shown = std::min<size_t>(names.size(), 8);

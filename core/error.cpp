@@ -63,6 +63,8 @@ void rethrow_placed(const std::string& place, const std::string& thrower) {
   } catch (Error& error) {
     error.place(place);
     throw;
+  } catch (const std::bad_alloc&) {
+    throw;  // the fault of no place in particular
   } catch (...) {
     Error error(joined(thrower, current_exception_text()));
     error.place(place.empty() ? "" : place);

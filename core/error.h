@@ -51,8 +51,8 @@ template <class... Args> [[noreturn]] void fail(fmt::format_string<Args...> form
 
 // While an exception is being handled: what it says; of one that is no std::exception, what type it is of.
 std::string current_exception_text();
-// Likewise: throws it on, saying where. An Error keeps its type and exit code. Anything else, as code that others wrote may throw
-// anything, becomes an Error "<place>: <thrower>: <what it says>".
+// Likewise: throws it on, saying where. An Error keeps its type and exit code, and std::bad_alloc stays as it is. Anything else, as
+// code that others wrote may throw anything, becomes an Error "<place>: <thrower>: <what it says>".
 [[noreturn]] void rethrow_placed(const std::string& place, const std::string& thrower = "");
 
 // Calls f, which others may have written. What it throws is thrown on as by rethrow_placed(where()).

@@ -72,6 +72,8 @@ std::string absolute_path(const std::string& path) {
     result = start && part == ".." ? result.parent_path() : result / part;
   }
   return result.string();
+}
+
 FileError::FileError(const std::string& file, const char* what, int number)
     : Error(fmt::format("{}: {}: {}", file, what, std::strerror(number))), path(file), reason(number, std::generic_category()) {}
 

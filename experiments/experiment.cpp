@@ -94,17 +94,6 @@ void use_algorithms(const ExperimentConfig& config, Algorithms known) {
 
 data::DataSource data_source(const ExperimentConfig& config) {
   data::DataSource source = config.data.create();
-  const Shape& shape = source.image_shape;
-  const bool is_image = shape.rank() == 3 && std::all_of(shape.begin(), shape.end(), [](int64_t size) { return size > 0; });
-  if (!is_image || source.class_count < 1 || !source.load) {
-    config.data.placed([&] {
-      fail(
-          "the data set \"{}\" declares images {} of {} classes{}; want [c,h,w] of at least one pixel, a class, and a function "
-          "that "
-          "reads it",
-          config.data.type(), shape.str(), source.class_count, source.load ? "" : " that nothing reads");
-    });
-  }
   if (source.plan && (source.plan->batch_size < 1 || source.plan->batches() < 1)) {
     config.data.placed([&] {
       fail("the data set \"{}\" declares {} training images in batches of {}; want at least one batch", config.data.type(),

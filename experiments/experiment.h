@@ -151,7 +151,7 @@ ExperimentConfig load_run_config(const std::string& folder);
 nn::ModulePtr build_model(const ExperimentConfig& config);
 // From here on convolutions choose as the config says, or as `known` to have been chosen before.
 void use_algorithms(const ExperimentConfig& config, Algorithms known = {});
-// The config's data set, not read yet. Throws ConfigError unless it declares images and classes.
+// The config's data set, not read yet. Throws ConfigError unless it declares images, classes and a batch to train on.
 data::DataSource data_source(const ExperimentConfig& config);
 // One image of it, [1,c,h,w].
 Shape input_shape(const ExperimentConfig& config);

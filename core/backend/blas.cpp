@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cmath>
+#include <new>
 
 #include "core/backend/threads.h"
 #include "core/error.h"
@@ -18,6 +19,13 @@ extern "C" void dsyev_(const char* jobz, const char* uplo, const int* n, double*
 namespace az {
 namespace {
 
+struct NoRoom : std::bad_alloc {
+  const char* what() const noexcept override {
+    return "OpenBLAS finds no room for its buffers, 128 MiB for each thread; raise the limit on memory (ulimit -v, ulimit -d), or "
+           "use fewer threads";
+  }
+};
+
 // To be called before any use of OpenBLAS: where the system gives it no memory for its buffers, one for each thread and one for
 // the caller, it asks for ever.
 void prepare_openblas() {
@@ -26,9 +34,7 @@ void prepare_openblas() {
   const int wanted = std::max(thread_count(), openblas_get_num_threads()) + 1;
   if (wanted <= held) return;
   if (!openblas_has_room(wanted - held)) {
-    fail(
-        "OpenBLAS finds no room for its buffers, 128 MiB for each thread; raise the limit on memory (ulimit -v, ulimit -d), or "
-        "use fewer threads");
+    throw NoRoom();
   }
   held = wanted;
 }

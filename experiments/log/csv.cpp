@@ -33,7 +33,8 @@ template <class Action> void CsvMirror::or_rename(const Action& action) const {
     action();
   } catch (const FileError&) {
     std::error_code stays;
-    std::filesystem::rename(path_, path_ + ".part", stays);
+    if (std::filesystem::is_regular_file(std::filesystem::symlink_status(path_, stays)))
+      std::filesystem::rename(path_, path_ + ".part", stays);
     throw;
   }
 }

@@ -29,8 +29,10 @@ void pause(int milliseconds) { std::this_thread::sleep_for(std::chrono::millisec
 
 // Whether the trainings are of one length, in whatever words.
 bool same_length(const ExperimentConfig& before, const ExperimentConfig& now) {
-  const int64_t steps = now.train.steps_of(now.data.create().batches);
-  return steps > 0 && before.train.length(steps).steps == now.train.length(steps).steps;
+  const std::optional<data::DataPlan> plan = now.data.create().plan;
+  if (!plan) return false;
+  const int64_t steps = now.train.steps_of(plan->batches());
+  return before.train.length(steps).steps == now.train.length(steps).steps;
 }
 
 // "optimizer.lr 0.1, now 0.2": where two configs first differ, or "". Words and places do not count: a run keeps its own.

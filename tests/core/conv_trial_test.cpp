@@ -20,9 +20,9 @@ Tensor exact(const Tensor& x) { return x.defined() ? x.to(DType::f64) : Tensor()
 
 struct Case {
   Conv2dParams params{.stride = {2, 1}, .padding = 1, .groups = 2};
-  ConvProblem problem{"forward", {5, 32, 9, 8}, {24, 16, 3, 3}, {5, 24, 5, 8}, DType::f32, params};
-  Case(DType type, bool bias, bool residual, bool relu) {
-    problem.type = type;
+  ConvProblem problem;
+  Case(DType type, bool bias, bool residual, bool relu)
+      : problem{"forward", Shape({5, 32, 9, 8}), Shape({24, 16, 3, 3}), Shape({5, 24, 5, 8}), type, params} {
     problem.bias = bias;
     problem.residual = residual;
     problem.relu = relu;

@@ -27,7 +27,7 @@ TEST_CASE("whatever code throws arrives as an Error that says where") {
   CHECK(placed_text([] { throw std::out_of_range("index 3"); }) == "here: index 3");
   CHECK(placed_text([] { throw 42; }) == "here: threw a value of type int");
   CHECK(placed_text([] { throw "text"; }) == "here: threw a value of type char const*");
-  CHECK(placed_text([] { throw std::bad_alloc(); }) == "here: there is not enough memory");
+  CHECK_THROWS_AS(placed_text([] { throw std::bad_alloc(); }), std::bad_alloc);  // of no place in particular
   CHECK(placed_text([] { throw Error("it broke"); }) == "here: it broke");
   CHECK(placed([] { return "here"; }, [] { return 7; }) == 7);
   int value = 1;

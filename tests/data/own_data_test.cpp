@@ -77,12 +77,12 @@ TEST_CASE("null augmentations, and what their check() throws, are refused by the
 
 TEST_CASE("data sets: without images, or of no size, are refused") {
   CHECK(error_of([] { make_splits(blank(0), blank(1), {}); }) ==
-        "data: there are 0 training images and 1 test images; both parts need some");
+        "the training part has no images");
   CHECK(error_of([] { make_splits(blank(1), blank(0), {}); }) ==
-        "data: there are 1 training images and 0 test images; both parts need some");
+        "the test part has no images");
   CHECK(error_of([] {
           Dataset({.image_shape = {3, 0, 4}, .pixels = {}, .labels = {0, 0}, .class_count = 1, .class_names = {}});
-        }) == "dataset: images are [c,h,w], got shape [3,0,4]");
+        }) == "dataset: an image_shape is [c,h,w] of at least one pixel, not [3,0,4]");
 }
 
 TEST_CASE("registries of data sets and augmentations: built-in names, null, sources without images or a way to load them") {

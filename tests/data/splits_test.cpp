@@ -172,7 +172,8 @@ TEST_CASE("how many batches an epoch has is known before the data is read") {
     const auto component = config::parse<config::Component<DataRegistry>>(config::parse_text(text, "exp.json"), "data");
     const DataSource source = component.create();
     const Splits splits = source.load();
-    CHECK(source.batches == Loader(splits.train, splits.training).batches());
+    REQUIRE(source.plan);
+    CHECK(source.plan->batches() == Loader(splits.train, splits.training).batches());
   }
 }
 

@@ -17,6 +17,8 @@
 #include "tests/experiments/tiny.h"
 
 using namespace az::experiments;
+using az::read_file;
+using az::write_file;
 using az::test::has;
 using nlohmann::json;
 namespace config = az::config;
@@ -182,29 +184,8 @@ TEST_CASE("each option may change on resume or not, as is said here") {
   record_config(folder.path.string(), parse(resolved), 0);
 
   // Another value of each option that has a place of its own, by one of these that is valid there.
-  const json others[] = {true,
-                         false,
-                         1,
-                         2,
-                         0.25,
-                         0.75,
-                         7,
-                         "flip",
-                         "linear",
-                         "layer",
-                         "reflect",
-                         "bias",
-                         "kaiming_normal",
-                         "tensorboard",
-                         "best",
-                         "bf16",
-                         "gelu",
-                         "tanh",
-                         "none",
-                         "else",
-                         json::array(),
-                         json::array({{{"type", "relu"}}}),
-                         nullptr};
+  const json others = json::parse(R"([true, false, 1, 2, 0.25, 0.75, 7, "flip", "linear", "layer", "reflect", "bias",
+    "kaiming_normal", "tensorboard", "best", "bf16", "gelu", "tanh", "none", "else", [], [{"type": "relu"}], null])");
   int changed = 0;
   std::set<std::string> untried;
   const json flat = resolved.flatten();

@@ -65,7 +65,7 @@ std::string all_that_is_written() {
                                {"test_accuracy", 0.4375}, {"seconds", 1e-7},          {"note", "a,\"b\""}};
   write_file(run + "/config.json", to_json(load_config(place.base)));
   MetricsLog log(run + "/metrics.jsonl", 0);
-  log.mirror_to(make_mirrors({"csv"}, run));
+  log.mirror_to(make_mirror({"csv"}, run, [](const std::string& problem) { FAIL(problem); }));
   log.write("epoch", fields);
   log.write("epoch", fields);
   add(read_file(run + "/metrics.jsonl") + read_file(run + "/metrics.csv"));

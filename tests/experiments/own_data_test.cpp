@@ -139,16 +139,14 @@ TEST_CASE("data that is not as declared is refused by name, with what was declar
   CHECK(refusal("mean") == data(normalised + "inf and a standard deviation of 1"));
   CHECK(refusal("channels") == data("dataset: the statistics have 2 means and 2 standard deviations for 1 channels"));
   const auto declared = [](const std::string& text) {
-    return Refusal{"exp.json:1:10: data: the data set \"own\" declares images " + text +
-                       "; want [c,h,w] of at least one pixel, a class, and a function that reads it",
-                   Exit::config};
+    return Refusal{"exp.json:1:10: data: its factory " + text, Exit::config};
   };
-  CHECK(refusal("declared shape") == declared("[4,4] of 3 classes"));
-  CHECK(refusal("declared classes") == declared("[1,4,4] of 0 classes"));
+  CHECK(refusal("declared shape") == declared("promises images of [4,4] and 3 classes; images are [c,h,w], and there is one class at least"));
+  CHECK(refusal("declared classes") == declared("promises images of [1,4,4] and 0 classes; images are [c,h,w], and there is one class at least"));
   CHECK(refusal("no batch").text ==
         "exp.json:1:10: data: the data set \"own\" declares 20 training images in batches of 0; want at "
         "least one batch");
-  CHECK(refusal("no load") == declared("[1,4,4] of 3 classes that nothing reads"));
+  CHECK(refusal("no load") == declared("gives no way to load it: DataSource::load is empty"));
 }
 
 TEST_CASE("where nobody knows how many images there are, that is noted, and the last batch is looked at once they are read") {

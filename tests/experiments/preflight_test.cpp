@@ -257,7 +257,8 @@ TEST_CASE("what cannot be meant is refused at its place") {
   CHECK(refusal(text, {"data.mean=[0, 0, 0]", "data.std=[1, 1, 1e-300]"})
             .find("data.std: pixels of channel 2 cannot be normalised with a mean of 0 and a standard deviation of 1e-300") !=
         std::string::npos);
-  CHECK(refusal(text, {R"(log=["csv", "tensorboard", "csv"])"}) == "azimuth: --set log: names \"csv\" twice\n");
+  CHECK(refusal(text, {R"(log=["csv", "tensorboard", "csv"])"}) ==
+        "azimuth: --set log: log.2: \"csv\" is in the list twice; remove it here or at --set log\n");
   CHECK(refusal(text, {"optimizer.dampening=1"}).find("optimizer.dampening: must be less than 1, got 1") != std::string::npos);
 }
 

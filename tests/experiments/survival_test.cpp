@@ -18,6 +18,7 @@
 #include "tests/experiments/command.h"
 #include "tests/experiments/tiny.h"
 
+using az::OutputFile;
 using az::read_file;
 using az::write_file;
 using az::experiments::existing_checkpoint;
@@ -282,8 +283,7 @@ TEST_CASE("what a kill or a failed delete left beside checkpoints is cleared whe
     write_file((checkpoint / "optimizer.safetensors.123.part").string(), "");
   };
   const auto stale = [&](const fs::path& checkpoint) { fs::copy(whole + "/checkpoints/best", checkpoint); };
-  // Of a process that lives, and of nobody.
-  const std::string alive = fmt::format("/invariance.json.{}.part", ::getpid()), other = "/mine.part";
+  const std::string held = "/invariance.json.part";  // by a process that is writing it
   for (const char* name : {"last", "best"}) {
     for (const int state : {1, 2, 3, 4, 5, 6}) {
       CAPTURE(name);
@@ -297,8 +297,9 @@ TEST_CASE("what a kill or a failed delete left beside checkpoints is cleared whe
       if (state == 4) stale(aside);                        // killed before the delete
       if (state == 5) fs::rename(at, aside);               // killed after the first of two renames, and .new deleted by hand
       if (state == 6) stale(aside), half(fresh);
-      for (const char* part : {"/config.json.999999999.part", "/configs.jsonl.999999999.part"}) write_file(run + part, "{");
-      for (const std::string& part : {alive, other}) write_file(run + part, "");
+      for (const char* part : {"/config.json.part", "/configs.jsonl.part"}) write_file(run + part, "{");
+      OutputFile writing(run + held);
+      REQUIRE(writing.lock());
       // What is to be loaded is there before, too.
       CHECK(run_azimuth({"eval", run, "--checkpoint", name}).exit == 0);
       const CommandResult result = run_azimuth({"resume", run, "--set", "train.epochs=3"});
@@ -306,9 +307,8 @@ TEST_CASE("what a kill or a failed delete left beside checkpoints is cleared whe
       std::set<std::string> names;
       for (const auto& entry : fs::directory_iterator(run + "/checkpoints")) names.insert(entry.path().filename());
       CHECK(names == std::set<std::string>{"best", "last"});
-      for (const char* part : {"/config.json.999999999.part", "/configs.jsonl.999999999.part"})
-        CHECK_FALSE(fs::exists(run + part));
-      for (const std::string& part : {alive, other}) CHECK(fs::exists(run + part));
+      for (const char* part : {"/config.json.part", "/configs.jsonl.part"}) CHECK_FALSE(fs::exists(run + part));
+      CHECK(fs::exists(run + held));
       for (const std::string file : {"/checkpoints/last/model.safetensors", "/checkpoints/last/optimizer.safetensors"})
         CHECK(read_file(run + file) == read_file(whole + file));
     }

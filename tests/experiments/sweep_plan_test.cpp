@@ -177,12 +177,12 @@ TEST_CASE("a key that is given twice, or wiped by another, is refused with both 
 
 TEST_CASE("a grid over types whose options differ is shown to the variants") {
   const std::string said = complaint(R"({"base": "base.json", "grid": {"optimizer.type": ["sgdp", "adamp"]}})");
-  CHECK(said.find("azimuth: base.json:13:51: optimizer.momentum: unknown key of \"adamp\"; it is an option of the optimizers "
+  CHECK(said.find("azimuth: base.json:13:44: optimizer.momentum: unknown key of \"adamp\"; it is an option of the optimizers "
                   "\"sgd\" and \"sgdp\"; the grid at sweep.json:1:59 keeps the other options for each type: types that differ in "
                   "them are \"variants\", each with \"set\": {\"optimizer\": {\"type\": \"adamp\", ...}}\n") == 0);
   // What is not about those options is not.
   CHECK(complaint(R"({"base": "base.json", "grid": {"optimizer.type": ["sgd"]}, "set": {"train.epochs": 0}})") ==
-        "azimuth: sweep.json:1:68: train.epochs: must be at least 1, got 0\n");
+        "azimuth: sweep.json:1:84: train.epochs: must be at least 1, got 0\n");
 }
 
 TEST_CASE("a name taken from a file's has to be one of a folder, too") {

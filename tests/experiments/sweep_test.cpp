@@ -159,8 +159,17 @@ TEST_CASE("a sweep of which one run's metrics cannot be read still gives its tab
   CHECK(has(read_file(place.runs + "/sweep.html"), "metrics unreadable"));
 }
 
+TEST_CASE("a run that is killed is reported with the signal") {
+  const SweepPlace place(R"({"base": "base.json", "seeds": [1], "set": {"train.epochs": 1000000}})");
+  const CommandResult result =
+      run_through({"bash", "-c", R"(ulimit -c 0; ulimit -S -t 4; exec "$0" "$@")"}, place.command());
+  INFO(result.err);
+  CHECK(result.exit == 1);
+  CHECK(has(result.err, fmt::format("FAILED, killed by signal {}; see ", SIGXCPU)));
+}
+
 TEST_CASE("a run that fails is reported with its reason, the others go on, and the sweep fails at the end") {
-  // One diverges; one is killed as its first checkpoint outgrows the limit on files.
+  // One diverges; the first checkpoint of one outgrows the limit on files.
   const SweepPlace place(R"({"base": "base.json", "seeds": [1], "variants": [{"name": "wild", "set": {"optimizer.lr": 1e37}},
     {"name": "large", "set": {"model.layers.0.out_channels": 4096}}, {"name": "tame"}]})");
   const CommandResult result =
@@ -168,7 +177,8 @@ TEST_CASE("a run that fails is reported with its reason, the others go on, and t
   INFO(result.err);
   CHECK(result.exit == 1);
   CHECK(has(result.err, "[1/3] wild,seed=1: FAILED, exit code 4: training diverged at step"));
-  CHECK(has(result.err, "[2/3] large,seed=1: FAILED, killed by signal 25; see "));
+  CHECK(has(result.err, "[2/3] large,seed=1: FAILED, exit code 1: "));
+  CHECK(has(result.err, "File too large"));
   CHECK(has(result.err, "[3/3] tame,seed=1: done"));
   const json table = json::parse(result.out);
   CHECK(table["runs"][0]["state"] == "failed");

@@ -133,9 +133,10 @@ TEST_CASE("convolutions and fc start as documented") {
 }
 
 TEST_CASE("unknown depths are refused with the known ones") {
-  CHECK_THROWS_WITH_AS(cifar_resnet({.depth = 21}), doctest::Contains("depth must be 20, 32, 44, 56 or 110, got 21"),
+  CHECK_THROWS_WITH_AS(cifar_resnet({.depth = 21}),
+                       doctest::Contains("cifar_resnet.depth: must be one of 20, 32, 44, 56, 110, got 21"), ConfigError);
+  CHECK_THROWS_WITH_AS(resnet({.depth = 101}), doctest::Contains("resnet.depth: must be one of 18, 34, 50, got 101"),
                        ConfigError);
-  CHECK_THROWS_WITH_AS(resnet({.depth = 101}), doctest::Contains("depth must be 18, 34 or 50, got 101"), ConfigError);
 }
 
 TEST_CASE("a layer given what it cannot take says where it stands, with both shapes") {

@@ -4,6 +4,14 @@
 
 namespace az::optim {
 
+// Of a step of Adam's kind: lr and 1, as m / sqrt(v) does not depend on the gradient's scale; lr / eps and 2 where eps is all
+// that counts beside it. No power describes what is between the two (eps making 1 to 99 % of what the norm does), or a decay
+// inside v that is not negligible (`coupled` ||w|| against the root of all v). `state` holds m and v after the step.
+struct AdamRate {
+  double lr, beta2, eps, coupled;
+};
+EffectiveRate effective_rate(const AdamRate& adam, const Parameter& parameter, const ParameterState& state);
+
 struct AdamOptions {
   double lr = 1e-3;
   std::vector<double> betas = {0.9, 0.999};
@@ -48,6 +56,7 @@ class Adam : public Optimizer {
 
  protected:
   UpdateInfo update(Parameter& parameter, const Tensor& gradient, const Group& group, ParameterState& state) override;
+  EffectiveRate effective_rate(const Parameter& parameter, const Group& group, const ParameterState& state) const override;
 
  private:
   AdamOptions options_;
@@ -61,6 +70,7 @@ class AdamW : public Optimizer {
  protected:
   UpdateInfo update(Parameter& parameter, const Tensor& gradient, const Group& group, ParameterState& state) override;
   double equilibrium_angle(const Group& group, const UpdateInfo& info) const override;
+  EffectiveRate effective_rate(const Parameter& parameter, const Group& group, const ParameterState& state) const override;
 
  private:
   AdamWOptions options_;

@@ -72,6 +72,11 @@ UpdateInfo Adamp::update(Parameter& parameter, const Tensor& gradient, const Gro
   return info;
 }
 
+EffectiveRate Adamp::effective_rate(const Parameter& parameter, const Group& group, const ParameterState& state) const {
+  const AdamRate rate{.lr = group.lr, .beta2 = options_.betas[1], .eps = options_.eps, .coupled = 0};
+  return optim::effective_rate(rate, parameter, state);
+}
+
 double Adamp::equilibrium_angle(const Group& group, const UpdateInfo& info) const {
   const double shrink = group.lr * group.weight_decay * info.decay_ratio;
   if (info.view != View::none) return projected_equilibrium(shrink);

@@ -43,6 +43,7 @@ class Adamp : public Optimizer {
  protected:
   UpdateInfo update(Parameter& parameter, const Tensor& gradient, const Group& group, ParameterState& state) override;
   double equilibrium_angle(const Group& group, const UpdateInfo& info) const override;
+  EffectiveRate effective_rate(const Parameter& parameter, const Group& group, const ParameterState& state) const override;
 
  private:
   AdampOptions options_;

@@ -19,6 +19,15 @@ inline void for_chunks(int64_t count, const std::function<void(int64_t begin, in
   });
 }
 
+// The sum of part(begin, length) over the chunks of [0, count), the same on any number of threads.
+template <class Sum, class F> Sum sum_over(int64_t count, const F& part) {
+  std::vector<Sum> sums(size_t((count + chunk_length - 1) / chunk_length));
+  for_chunks(count, [&](int64_t begin, int64_t length) { sums[size_t(begin / chunk_length)] = part(begin, length); });
+  Sum all{};
+  for (const Sum& sum : sums) all += sum;
+  return all;
+}
+
 // n elements of a parameter, of its gradient and of its state (nullptr where it has none).
 template <class T> struct Row {
   int64_t n;

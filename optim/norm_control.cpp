@@ -1,7 +1,6 @@
 #include "optim/norm_control.h"
 
 #include <algorithm>
-#include <numeric>
 
 #include "optim/loops.h"
 
@@ -14,9 +13,8 @@ AZ_MULTIVERSION long double squares(int64_t n, const double* x) { return row_sum
 // The same on any number of threads.
 template <class T> long double length_of(const Tensor& x) {
   const T* values = x.data<T>();
-  std::vector<long double> sums(size_t((x.numel() + chunk_length - 1) / chunk_length));
-  for_chunks(x.numel(), [&](int64_t begin, int64_t n) { sums[size_t(begin / chunk_length)] = squares(n, values + begin); });
-  return std::sqrt(std::accumulate(sums.begin(), sums.end(), 0.0L));
+  return std::sqrt(
+      sum_over<long double>(x.numel(), [&](int64_t begin, int64_t length) { return squares(length, values + begin); }));
 }
 
 }  // namespace
@@ -35,6 +33,19 @@ void scale_to_norm(const Tensor& weight, double norm) {
     for_chunks(weight.numel(), [&](int64_t begin, int64_t length) {
       for (int64_t i = begin; i < begin + length; ++i) w[i] = T(w[i] * factor);
     });
+  });
+}
+
+double cosine_of(const Tensor& a, const Tensor& b) {
+  return with_type(a.dtype(), [&](auto zero) {
+    using T = decltype(zero);
+    const T *x = a.data<T>(), *y = b.data<T>();
+    const auto product = sum_over<long double>(a.numel(), [&](int64_t begin, int64_t count) {
+      long double sum = 0;
+      for (int64_t i = begin; i < begin + count; ++i) sum += (long double)(x[i]) * y[i];
+      return sum;
+    });
+    return double(product / (length_of<T>(a) * length_of<T>(b)));
   });
 }
 

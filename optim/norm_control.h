@@ -10,6 +10,8 @@ namespace az::optim {
 double norm_of(const Tensor& x);
 // w *= norm / ||w||; a weight of zeros stays, and any where norm is 0.
 void scale_to_norm(const Tensor& weight, double norm);
+// <a, b> / (||a|| ||b||); NaN where one is zero.
+double cosine_of(const Tensor& a, const Tensor& b);
 struct StepLength {
   double lr, trust_ratio;
 };

@@ -10,14 +10,6 @@
 #include "optim/norm_control.h"
 
 namespace az::optim {
-const char* name_of(View view) {
-  switch (view) {
-    case View::none: return "none";
-    case View::channel: return "channel";
-    case View::layer: return "layer";
-  }
-  return "?";
-}
 
 Optimizer::Optimizer(const char* name, std::vector<Parameter> parameters, double lr, double weight_decay,
                      const std::vector<GroupOptions>& groups, std::vector<std::string> slots)
@@ -73,7 +65,7 @@ void Optimizer::step(StepObserver* observer) {
     const auto observed = [&] { return fmt::format("{}: observer of \"{}\"", name_, parameter.name); };
     if (observer) placed(observed, [&] { observer->before(parameter, gradient); });
     const UpdateInfo info = placed([&] { return fmt::format("{}: update of \"{}\"", name_, parameter.name); },
-                                   [&] { return move(parameter, gradient, group, state); });
+                                   [&] { return move(parameter, gradient, group, state, observer != nullptr); });
     if (guarded.changed()) {
       fail("{}: the update of \"{}\" wrote to its gradient, which others may use; write to a clone() of it", name_,
            parameter.name);
@@ -83,12 +75,14 @@ void Optimizer::step(StepObserver* observer) {
   ++steps_;
 }
 
-UpdateInfo Optimizer::move(Parameter& parameter, const Tensor& gradient, const Group& group, ParameterState& state) {
+UpdateInfo Optimizer::move(Parameter& parameter, const Tensor& gradient, const Group& group, ParameterState& state,
+                           bool watched) {
   const Tensor& weight = parameter.tensor;
   if (group.renormalize_every && state.step == 1) state.start_norm = norm_of(weight);
-  UpdateInfo info =
-      group.trust_ratio > 0 ? scaled_update(parameter, gradient, group, state) : update(parameter, gradient, group, state);
+  const bool scales = group.trust_ratio > 0;
+  UpdateInfo info = scales ? scaled_update(parameter, gradient, group, state, watched) : update(parameter, gradient, group, state);
   info.lr = group.lr;
+  if (watched && !scales) info.effective = effective_rate(parameter, group, state);
   if (group.renormalize_every && state.step % group.renormalize_every == 0) scale_to_norm(weight, state.start_norm);
   if (group.trust_ratio == 0 && !group.renormalize_every) info.equilibrium_angle = equilibrium_angle(group, info);
   return info;
@@ -96,13 +90,20 @@ UpdateInfo Optimizer::move(Parameter& parameter, const Tensor& gradient, const G
 
 // The step for a learning rate of 1 is made on a copy of the weight, then scaled: the scale makes up for that rate.
 UpdateInfo Optimizer::scaled_update(const Parameter& parameter, const Tensor& gradient, const Group& group,
-                                    ParameterState& state) {
+                                    ParameterState& state, bool watched) {
   Parameter copy{parameter.name, parameter.tensor.detach().clone(), parameter.kind};
   Group moving = group;
   moving.lr = 1;
   moving.step_only = true;
-  const UpdateInfo info = update(copy, gradient, moving, state);
+  UpdateInfo info = update(copy, gradient, moving, state);
   if (!info.step_only) copy.tensor.add_(parameter.tensor.detach(), -1);
+  if (watched) {
+    // A step of a given length turns the weight by its part across: by all of it, or by the same share at any norm. Decay is
+    // along the weight, and takes a larger share the longer that is.
+    const double along = cosine_of(copy.tensor, parameter.tensor);
+    const bool same_share = group.weight_decay == 0 && !std::isnan(effective_rate(parameter, group, state).norm_power);
+    if (along * along < negligible || same_share) info.effective = {.rate = group.lr * group.trust_ratio, .norm_power = 0};
+  }
   take_step(parameter.tensor, copy.tensor, {.lr = group.lr, .trust_ratio = group.trust_ratio});
   return info;
 }

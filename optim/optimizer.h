@@ -15,6 +15,15 @@ enum class View { none, channel, layer };  // of a weight: one row an output cha
 // "none", "channel" or "layer"
 const char* name_of(View view);
 
+// A step turns the direction of a scale-invariant weight w by an angle that goes, at other norms of w, as rate /
+// ||w||^norm_power: lr and 2 where steps are linear in the gradient, lr and 1 where they do not depend on its scale. NaN: nothing
+// is known, or it goes by no such power.
+struct EffectiveRate {
+  double rate = NAN, norm_power = NAN;
+};
+// What makes less than this share of a step, or of its square, is left out in judging that.
+constexpr double negligible = 0.01;
+
 // What one update did.
 struct UpdateInfo {
   View view = View::none;       // the view the projection fired in
@@ -27,6 +36,7 @@ struct UpdateInfo {
   // Radians a step that a scale-invariant weight's direction turns once its norm has settled, if all steps are as this one
   // (equilibrium.h); NaN where it does not settle or nothing is known.
   double equilibrium_angle = NAN;
+  EffectiveRate effective = {};  // of a step that is watched
 };
 
 // Watches a step, parameter by parameter.
@@ -85,13 +95,16 @@ class Optimizer {
   virtual UpdateInfo update(Parameter& parameter, const Tensor& gradient, const Group& group, ParameterState& state) = 0;
   // What UpdateInfo::equilibrium_angle becomes, after the update that `info` tells of.
   virtual double equilibrium_angle(const Group&, const UpdateInfo& /*info*/) const { return NAN; }
+  // What UpdateInfo::effective becomes, after an update that is watched, before the group's trust ratio counts.
+  virtual EffectiveRate effective_rate(const Parameter&, const Group&, const ParameterState&) const { return {}; }
 
  private:
   void check_state_names() const;
   // update(), and what the group asks for beyond it.
-  UpdateInfo move(Parameter& parameter, const Tensor& gradient, const Group& group, ParameterState& state);
+  UpdateInfo move(Parameter& parameter, const Tensor& gradient, const Group& group, ParameterState& state, bool watched);
   // The same under a trust ratio, without renormalizing.
-  UpdateInfo scaled_update(const Parameter& parameter, const Tensor& gradient, const Group& group, ParameterState& state);
+  UpdateInfo scaled_update(const Parameter& parameter, const Tensor& gradient, const Group& group, ParameterState& state,
+                           bool watched);
 
   std::string name_;
   std::vector<Parameter> parameters_;

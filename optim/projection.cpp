@@ -64,4 +64,13 @@ UpdateInfo projected_update(const Shape& shape, const ProjectionOptions& options
   return info;
 }
 
+const char* name_of(View view) {
+  switch (view) {
+    case View::none: return "none";
+    case View::channel: return "channel";
+    case View::layer: return "layer";
+  }
+  return "?";
+}
+
 }  // namespace az::optim

@@ -46,6 +46,9 @@ class Sgdp : public Optimizer {
  protected:
   UpdateInfo update(Parameter& parameter, const Tensor& gradient, const Group& group, ParameterState& state) override;
   double equilibrium_angle(const Group& group, const UpdateInfo& info) const override;
+  EffectiveRate effective_rate(const Parameter&, const Group& group, const ParameterState&) const override {
+    return {.rate = group.lr, .norm_power = 2};
+  }
 
  private:
   SgdpOptions options_;

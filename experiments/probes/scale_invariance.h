@@ -26,7 +26,10 @@ struct ScaleInvarianceOptions {
 // - scaled_cosine: |cos(w, g)| sqrt(n), as SGDP and AdamP hold it against delta: ||w|| ||g|| counts for their eps at least, or
 //   for 1e-8 with other optimizers.
 // - scaled_channel_cosine_max, scaled_channel_cosine_mean: |cos(w_i, g_i)| sqrt(D) over the rows i.
-// - effective_lr: lr / ||w||^2, lr being the parameter's own.
+// - effective_lr: what turns the weight's direction, rate / ||w||^norm_power: lr / ||w||^2 with SGD and SGDP, lr / ||w|| with
+// Adam,
+//   AdamW and AdamP, lr trust_ratio under a trust ratio (UpdateInfo::effective), lr being the parameter's own. It is the
+//   optimizer that says so; null, both, where it says nothing. That the gradient was clipped counts for nothing.
 // - effective_step, angle: ||w'/||w'|| - w/||w|| ||, and the radians from w to w'.
 // - equilibrium_angle: what the angle settles at (UpdateInfo) by the optimizer's steps alone, that is without lookahead;
 //   null where that is not known.

@@ -51,8 +51,11 @@ std::vector<double> predicted_norm_squared(const Table& layer, double beta) {
     if (layer.step[t] != double(t + 1)) break;
     if (t == 0) squared = norm[0] * norm[0];
     predicted[t] = squared;
-    const double lr = rate[t] * norm[t] * norm[t], length = radial[t] * radial[t] + tangential[t] * tangential[t];
-    squared += length - 2 * lr * along;
+    const double length = radial[t] * radial[t] + tangential[t] * tangential[t];
+    squared += length;
+    if (beta == 0) continue;
+    const double lr = rate[t] * norm[t] * norm[t];  // of SGD, which alone has momentum here
+    squared -= 2 * lr * along;
     along = beta * (along - (lr > 0 ? length / lr : 0));
   }
   return predicted;

@@ -16,6 +16,7 @@
 #include "experiments/probes/scale_invariance.h"
 #include "optim/sgd.h"
 #include "optim/sgdp.h"
+#include "tests/compare.h"
 #include "tests/data/temporary_folder.h"
 #include "tests/experiments/command.h"
 #include "tests/experiments/tiny.h"
@@ -91,6 +92,7 @@ TEST_CASE("scale_invariance records what the definitions give, in f64") {
         {"scaled_channel_cosine_max", largest},
         {"scaled_channel_cosine_mean", mean},
         {"effective_lr", 0.3 / dot(before, before, 0, before.size())},
+        {"norm_power", 2},
         {"effective_step", norm(combined(1, unit_after, -1, unit))},
         {"angle", 2 * std::atan2(norm(combined(1, unit_after, -1, unit)), norm(combined(1, unit_after, 1, unit)))},
         {"equilibrium_angle", std::sqrt(2 * 0.3 * 0.01 * 0.1 / (1 - 0.9))},
@@ -176,6 +178,45 @@ TEST_CASE("The pattern selects by name, without one all of more than one dimensi
   CHECK(watched({}) == Rates{{"conv.weight", 0.5 / 25}, {"fc.weight", 0.5 * 0.1 / 4}});
   CHECK(watched("conv.*") == Rates{{"conv.bias", 0.5 / 2}, {"conv.weight", 0.5 / 25}});
   CHECK(watched("f?.weight") == Rates{{"fc.weight", 0.5 * 0.1 / 4}});
+}
+
+namespace {
+
+// One that says nothing of how its steps turn a weight.
+class Silent : public optim::Optimizer {
+ public:
+  explicit Silent(std::vector<Parameter> parameters, std::vector<optim::GroupOptions> groups = {})
+      : Optimizer("silent", std::move(parameters), 0.1, 0, groups, {}) {}
+
+ protected:
+  optim::UpdateInfo update(Parameter& parameter, const Tensor& gradient, const optim::Group& group,
+                           optim::ParameterState&) override {
+    double* w = parameter.tensor.mutable_data<double>();
+    for (int64_t i = 0; i < gradient.numel(); ++i) w[i] -= group.lr * gradient.data<double>()[i];
+    return {};
+  }
+};
+
+}  // namespace
+
+TEST_CASE("An optimizer that does not say how its steps turn a weight has no effective learning rate; one from zeros has none") {
+  const Tensor w = leaf({1, 2}, {3, 4}), zeros = leaf({1, 2}, {0, 0});
+  for (const Tensor& tensor : {w, zeros}) tensor.set_grad(Tensor::of<double>({1, 2}, {4, -3}));
+  const auto rate = [](optim::Optimizer& optimizer) {
+    ScaleInvariance probe({.every = 1}, optimizer.parameters());
+    const Line line = watched_step(probe, optimizer).at(0);
+    CHECK(std::isnan(number(line, "effective_lr")) ==
+          test::has(metrics_line("x", MetricFields(line.begin(), line.end())), "\"effective_lr\":null"));
+    return number(line, "effective_lr");
+  };
+  Silent silent({{"w", w}});
+  CHECK(std::isnan(rate(silent)));
+  // The step is as long as the group says, and across the weight, whoever makes it.
+  Silent in_a_group({{"w", w}}, {{.pattern = "w", .trust_ratio = 0.5}});
+  w.set_grad(Tensor::of<double>({1, 2}, {w.to_vector<double>()[1], -w.to_vector<double>()[0]}));
+  CHECK(rate(in_a_group) == doctest::Approx(0.1 * 0.5));
+  optim::Sgd sgd({{"zeros", zeros}}, {.lr = 0.1, .groups = {{.pattern = "*", .trust_ratio = 0.5}}});
+  CHECK(std::isnan(rate(sgd)));
 }
 
 TEST_CASE("Two probes watch one training, each its own steps; what both see of a parameter is written once") {

@@ -28,8 +28,8 @@ bool set_and_not_empty(const char* variable) {
 }
 
 std::string score_text(const char* name, const Score& score) {
-  return fmt::format("  {} {:.4f} {:.2f} % (top-5 {:.2f} %)", name, score.loss(), 100 * score.accuracy(),
-                     100 * score.top5_accuracy());
+  return fmt::format("  {} {:.4f} {} % (top-5 {} %)", name, score.loss(), percent(score.accuracy()),
+                     percent(score.top5_accuracy()));
 }
 
 }  // namespace

@@ -1,5 +1,7 @@
 #include "experiments/score.h"
 
+#include <fmt/format.h>
+
 namespace az::experiments {
 
 void Score::add(double loss, const Tensor& logits, const Tensor& labels) {
@@ -23,6 +25,12 @@ void Score::add(const Score& other) {
   correct += other.correct;
   top5 += other.top5;
   images += other.images;
+}
+
+std::string percent(double share, int decimals) {
+  const auto text = [&](double part) { return fmt::format("{:.{}f}", 100 * part, decimals); };
+  while (share > 0 && share < 1 && decimals < 12 && (text(share) == text(0) || text(share) == text(1))) ++decimals;
+  return text(share);
 }
 
 }  // namespace az::experiments

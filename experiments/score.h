@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 
 #include "core/tensor.h"
 
@@ -21,5 +22,9 @@ struct Score {
   double accuracy() const { return double(correct) / double(images); }  // a fraction
   double top5_accuracy() const { return double(top5) / double(images); }
 };
+
+// A share in percent, without the sign, with that many decimals, or as many as keep a part from reading as all or nothing:
+// 99.96, 99.998, 100.00.
+std::string percent(double share, int decimals = 2);
 
 }  // namespace az::experiments

@@ -44,10 +44,10 @@ void report(const TrainingResult& result, const std::string& folder, bool json) 
     return;
   }
   const std::string start =
-      test ? fmt::format("Final test accuracy {:.2f} % (top-5 {:.2f} %)", 100 * test->accuracy(), 100 * test->top5_accuracy())
+      test ? fmt::format("Final test accuracy {} % (top-5 {} %)", percent(test->accuracy()), percent(test->top5_accuracy()))
            : "Already finished";
-  fmt::print("{}, best {} accuracy {:.2f} % after epoch {}; {:.4g} epochs trained in {}.\n", start, result.best_of,
-             100 * result.best_accuracy.value_or(0), result.best_epoch, result.passes, duration(result.seconds));
+  fmt::print("{}, best {} accuracy {} % after epoch {}; {:.4g} epochs trained in {}.\n", start, result.best_of,
+             percent(result.best_accuracy.value_or(0)), result.best_epoch, result.passes, duration(result.seconds));
   fmt::print("The run lies in {}\n", folder);
 }
 
@@ -109,8 +109,8 @@ Exit evaluate_run(const Arguments& arguments) {
     const Score score = evaluate(*experiment.model, loader, experiment.config.train.evaluation);
     add_score(fields, name, score);
     if (!arguments.json) {
-      fmt::print("{}: loss {:.4f}, accuracy {:.2f} %, top-5 {:.2f} % of {} images\n", name, score.loss(), 100 * score.accuracy(),
-                 100 * score.top5_accuracy(), score.images);
+      fmt::print("{}: loss {:.4f}, accuracy {} %, top-5 {} % of {} images\n", name, score.loss(), percent(score.accuracy()),
+                 percent(score.top5_accuracy()), score.images);
     }
   };
   const TrainingState& state = checkpoint.state;

@@ -8,6 +8,7 @@
 #include "core/config/json_document.h"
 #include "core/files.h"
 #include "experiments/checkpoint.h"
+#include "experiments/score.h"
 
 namespace az::experiments {
 namespace {
@@ -77,15 +78,15 @@ std::string cosine_in_words(const Judged& judged) {
   if (!cosine) return "SGDP leaves vectors alone";
   const bool is_none = judged.verdict() == optim::View::none;
   const bool by_channel = (is_none ? *cosine : judged.verdict()) == optim::View::channel;
-  const double rate = 100 * (by_channel ? judged.channel_hit_rate : judged.layer_hit_rate);
+  const std::string rate = percent(by_channel ? judged.channel_hit_rate : judged.layer_hit_rate, 0);
   if (is_none) {
     if (judged.layer_hit_rate == 0 && judged.channel_hit_rate == 0) return "SGDP's rule agrees";
-    return fmt::format("SGDP's rule {}: it holds {}in {:.0f} % of the batches, where chance gives 8 %{}",
+    return fmt::format("SGDP's rule {}: it holds {}in {} % of the batches, where chance gives 8 %{}",
                        *cosine == optim::View::none ? "agrees" : "takes it for invariant", by_channel ? "for every channel " : "",
                        rate, by_channel ? " for each" : "");
   }
   const bool agrees = *cosine == judged.verdict() || (*cosine == optim::View::channel && judged.verdict() == optim::View::layer);
-  return fmt::format("SGDP's rule {}: it holds in {:.0f} % of the batches", agrees ? "agrees" : "misses it", rate);
+  return fmt::format("SGDP's rule {}: it holds in {} % of the batches", agrees ? "agrees" : "misses it", rate);
 }
 
 Value losses(const std::vector<Scaled>& scaled) {

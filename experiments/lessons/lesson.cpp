@@ -3,6 +3,7 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <array>
 
 #include "core/ascii.h"
 #include "core/config/json_document.h"
@@ -17,22 +18,6 @@ namespace {
 
 using config::Value;
 
-const char* sign_of(Measured is) { return is == Measured::near ? "=" : is == Measured::below ? "<" : ">"; }
-
-std::string prediction_text(const Comparison& row) {
-  return row.is == Measured::near ? fmt::format("{:.6g}", row.predicted)
-                                  : fmt::format("{} {:.6g}", sign_of(row.is), row.predicted);
-}
-
-std::string error_text(const Comparison& row) {
-  return std::isnan(row.relative_error()) ? "" : fmt::format("{:.1e}", row.relative_error());
-}
-
-std::string tolerance_text(const Comparison& row) {
-  if (row.is != Measured::near) return "";
-  return row.absolute_tolerance > 0 ? fmt::format("+- {:.2g}", row.absolute_tolerance) : fmt::format("{:.2g}", row.tolerance);
-}
-
 // "SGDP, beta 0.9" -> "sgdp-beta-0.9"
 std::string folder_name(const std::string& name) {
   std::string result;
@@ -46,16 +31,6 @@ std::string folder_name(const std::string& name) {
 
 }  // namespace
 
-double Comparison::relative_error() const {
-  return is == Measured::near && predicted != 0 ? std::abs(measured - predicted) / std::abs(predicted) : NAN;
-}
-
-bool Comparison::holds() const {
-  if (is == Measured::below) return measured < predicted;
-  if (is == Measured::above) return measured > predicted;
-  return std::abs(measured - predicted) <= std::max(absolute_tolerance, tolerance * std::abs(predicted));
-}
-
 LessonRun::LessonRun(const Lesson& lesson, std::string folder) : lesson_(lesson), folder_(std::move(folder)) {}
 
 std::string LessonRun::add_run(const std::string& name) {
@@ -67,16 +42,7 @@ void LessonRun::compare(const Comparison& comparison) { table_.push_back(compari
 
 std::string LessonRun::lesson_json() const {
   Value::Array rows;
-  for (const Comparison& row : table_) {
-    rows.emplace_back(Value::Object{{"what", row.what},
-                                    {"relation", sign_of(row.is)},
-                                    {"predicted", row.predicted},
-                                    {"measured", row.measured},
-                                    {"relative_error", row.relative_error()},
-                                    {"tolerance", row.tolerance > 0 ? row.tolerance : NAN},
-                                    {"absolute_tolerance", row.absolute_tolerance > 0 ? row.absolute_tolerance : NAN},
-                                    {"holds", row.holds()}});
-  }
+  for (const Comparison& row : table_) rows.push_back(to_value(row));
   const Value lesson = Value::Object{{"name", lesson_.name},
                                      {"title", lesson_.title},
                                      {"question", lesson_.question},
@@ -86,13 +52,19 @@ std::string LessonRun::lesson_json() const {
 }
 
 std::string LessonRun::table_text() const {
-  size_t width = 0;
-  for (const Comparison& row : table_) width = std::max(width, row.what.size());
-  std::string text =
-      fmt::format("{:<{}}  {:>12}  {:>12}  {:>14}  {:>10}\n", "", width, "prediction", "measured", "relative error", "tolerance");
+  std::vector<std::array<std::string, 6>> lines = {{"", "prediction", "measured", "relative error", "allowed", ""}};
   for (const Comparison& row : table_) {
-    text += fmt::format("{:<{}}  {:>12}  {:>12.6g}  {:>14}  {:>10}{}\n", row.what, width, prediction_text(row), row.measured,
-                        error_text(row), tolerance_text(row), row.holds() ? "" : "  DOES NOT HOLD");
+    const auto [predicted, measured, error, allowed] = text_of(row);
+    lines.push_back({row.what, predicted, measured, error, allowed, row.holds() ? "" : "  DOES NOT HOLD"});
+  }
+  std::array<size_t, 6> widths{};
+  for (const auto& line : lines) {
+    for (size_t i = 0; i < line.size(); ++i) widths[i] = std::max(widths[i], line[i].size());
+  }
+  std::string text;
+  for (const auto& [what, predicted, measured, error, allowed, verdict] : lines) {
+    text += fmt::format("{:<{}}  {:>{}}  {:>{}}  {:>{}}  {:>{}}{}\n", what, widths[0], predicted, widths[1], measured, widths[2],
+                        error, widths[3], allowed, widths[4], verdict);
   }
   return text;
 }
@@ -101,8 +73,9 @@ void LessonRun::check() const {
   std::string failed;
   for (const Comparison& row : table_) {
     if (row.holds()) continue;
-    failed += fmt::format("{}\"{}\": predicted {}, measured {:.6g}", failed.empty() ? "" : "; ", row.what, prediction_text(row),
-                          row.measured);
+    const ComparisonText text = text_of(row);
+    failed +=
+        fmt::format("{}\"{}\": predicted {}, measured {}", failed.empty() ? "" : "; ", row.what, text.predicted, text.measured);
   }
   if (table_.empty()) throw Error(fmt::format("lesson {}: it compared nothing", lesson_.name));
   if (!failed.empty()) throw Error(fmt::format("lesson {}: outside the tolerance: {}", lesson_.name, failed));

@@ -1,10 +1,9 @@
 #pragma once
 
-#include <cmath>
 #include <string>
 #include <vector>
 
-#include "core/config/value.h"
+#include "experiments/lessons/comparison.h"
 
 namespace az::experiments {
 
@@ -15,21 +14,6 @@ struct Lesson {
   std::string name, title;
   std::string question, formula;  // one line each
   void (*teach)(LessonRun& run);  // trains and compares
-};
-
-enum class Measured { near, below, above };  // where a prediction wants it
-
-// One line of the table that a lesson ends with.
-struct Comparison {
-  std::string what;
-  double predicted = NAN;
-  double measured = NAN;
-  double tolerance = 0;           // on |measured - predicted| / |predicted|
-  double absolute_tolerance = 0;  // or on |measured - predicted|: half of the last digit that a paper shows
-  Measured is = Measured::near;   // below and above are strict, and have no tolerance
-
-  double relative_error() const;  // NaN for a bound, and where 0 is predicted
-  bool holds() const;             // NaN never does
 };
 
 // A lesson being taught in a folder. Each of its trainings is a run folder below that, for the report.

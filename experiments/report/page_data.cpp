@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "experiments/lessons/comparison.h"
 #include "experiments/report/json_text.h"
 #include "experiments/report/norm_identity.h"
 #include "experiments/report/run_names.h"
@@ -132,6 +133,19 @@ void write_paths(JsonText& json, const RunData& run) {
   });
 }
 
+// A lesson with the words of its table.
+config::Value in_words(config::Value lesson) {
+  config::Value* rows = lesson.is_object() && lesson.find("rows") ? &lesson["rows"] : nullptr;
+  if (!rows || !rows->is_array()) return lesson;
+  for (config::Value& row : rows->as_array()) {
+    if (!row.is_object() || !row.find("predicted") || !row.find("measured")) continue;
+    const ComparisonText text = text_of(comparison_of(row));
+    row["words"] = config::Value::Object{
+        {"predicted", text.predicted}, {"measured", text.measured}, {"error", text.error}, {"allowed", text.allowed}};
+  }
+  return lesson;
+}
+
 }  // namespace
 
 std::string page_data(const std::vector<RunData>& runs, const std::vector<config::Value>& lessons, const std::string& title) {
@@ -142,7 +156,7 @@ std::string page_data(const std::vector<RunData>& runs, const std::vector<config
   const size_t layer_points = std::clamp<size_t>(most_numbers / lines, 6, most_points);
   JsonText json;
   json.raw("{").key("title").value(title);
-  json.key("lessons").list(lessons, [&](const config::Value& lesson) { json.value(lesson); });
+  json.key("lessons").list(lessons, [&](const config::Value& lesson) { json.value(in_words(lesson)); });
   json.key("runs").list(runs, [&](const RunData& run) {
     const size_t index = size_t(&run - runs.data());
     const double steps = stretch_for(run.steps, most_points),

@@ -12,6 +12,7 @@
 #include "experiments/checkpoint.h"
 #include "experiments/html.h"
 #include "experiments/log/csv.h"
+#include "experiments/score.h"
 
 namespace az::experiments {
 namespace {
@@ -75,11 +76,11 @@ const Measure* find(const GroupResult& group, const Kind& kind) {
 }
 
 std::string number(const Kind& kind, double value) {
-  return kind.accuracy ? fmt::format("{:.2f} %", 100 * value) : fmt::format("{:.4f}", value);
+  return kind.accuracy ? percent(value) + " %" : fmt::format("{:.4f}", value);
 }
 std::string mean_text(const Kind& kind, const Measure& m, const GroupResult& group) {
   const std::string mean = !m.spread       ? number(kind, m.mean)
-                           : kind.accuracy ? fmt::format("{:.2f} ± {:.2f} %", 100 * m.mean, 100 * *m.spread)
+                           : kind.accuracy ? fmt::format("{} ± {} %", percent(m.mean), percent(*m.spread))
                                            : fmt::format("{:.4f} ± {:.4f}", m.mean, *m.spread);
   return m.runs == group.done ? mean : fmt::format("{} ({} of {})", mean, m.runs, group.done);
 }

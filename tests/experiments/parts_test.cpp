@@ -21,6 +21,21 @@
 using namespace az;
 using namespace az::experiments;
 
+TEST_CASE("percent never makes all of a part, nor nothing") {
+  CHECK(percent(0.9996) == "99.96");
+  CHECK(percent(0.99996) == "99.996");
+  CHECK(percent(49999 / 50000.) == "99.998");
+  CHECK(percent(0.9999999) == "99.99999");
+  CHECK(percent(1) == "100.00");
+  CHECK(percent(0) == "0.00");
+  CHECK(percent(1e-5) == "0.001");
+  CHECK(percent(0.123456) == "12.35");
+  CHECK(percent(0.998, 0) == "99.8");
+  CHECK(percent(0.002, 0) == "0.2");
+  CHECK(percent(0.5, 0) == "50");
+  CHECK(percent(NAN) == "nan");
+}
+
 TEST_CASE("a score counts ties and NaN against the label") {
   Score score;
   const Tensor labels = Tensor::of<int64_t>({4}, {0, 1, 2, 0});

@@ -320,6 +320,24 @@ TEST_CASE("a lesson's folder without a training of its own gives its table and i
   CHECK(data_in(report_html({lesson.string()}))["runs"].empty());
 }
 
+TEST_CASE("a lesson's table shows as many digits as its outcome needs") {
+  TemporaryFolder temporary;
+  const std::string folder = write_run(temporary.path / "run", step_line(1, 1));
+  write_file(folder + "/lesson.json", R"({"rows": [
+    {"what": "a", "relation": "=", "predicted": 2.9975, "measured": 2.99744, "relative_error": 2e-5, "absolute_tolerance": 1e-4},
+    {"what": "b", "relation": "<", "predicted": 2, "measured": 1.9999996},
+    {"what": "c", "predicted": 1, "measured": null, "tolerance": 0.1}, {"what": "d", "predicted": "x", "measured": [1]}, {"what": "e"}]})");
+  const Json rows = data_in(report_html({folder}))["lessons"][0]["rows"];
+  CHECK(rows[0]["words"] ==
+        Json({{"predicted", "2.9975"}, {"measured", "2.99744"}, {"error", "0.002 %"}, {"allowed", "± 0.0001"}}));
+  CHECK(rows[0]["predicted"] == 2.9975);
+  CHECK(rows[1]["words"]["predicted"] == "< 2");
+  CHECK(rows[1]["words"]["measured"] == "1.9999996");
+  CHECK(rows[2]["words"]["measured"] == "not a number");
+  CHECK(rows[3]["words"]["measured"] == "not a number");
+  CHECK_FALSE(rows[4].contains("words"));
+}
+
 TEST_CASE("azimuth report says where it wrote, and what is wrong with a run that is not there") {
   TemporaryFolder temporary;
   const std::string folder = write_run(temporary.path / "run", step_line(1, 1)), file = (temporary.path / "all.html").string();

@@ -47,7 +47,7 @@ async function exercise(expect) {
   const ids = {
     single: ["loss", "test-loss", "run-accuracy", "accuracy", "lr", "norm", "effective-step", "angle", "identity", "cosine", "layer-cosine", "radial", "heatmap", "histogram", "scaling"],
     several: ["loss", "accuracy", "lr", "norm", "effective-step", "angle", "identity", "cosine", "radial", "heatmap", "histogram", "scaling"],
-    lesson: ["path"], hostile: ["loss", "norm"], cut: ["loss", "norm"], one: [], empty: [], shapes: ["loss", "norm"], many: ["loss", "accuracy", "norm", "heatmap"],
+    lesson: ["path"], toys: ["path", "loss", "accuracy"], hostile: ["loss", "norm"], cut: ["loss", "norm"], one: [], empty: [], shapes: ["loss", "norm"], many: ["loss", "accuracy", "norm", "heatmap"],
     sweep: ["loss", "run-accuracy", "accuracy"],
   }[expect];
   for (const id of ids) check(one(`#${id}`), `${id} is there`);
@@ -60,6 +60,12 @@ async function exercise(expect) {
     check(new Set(looks).size === looks.length, `no two lines of ${box.id} look alike`);
     check(all(".chip", box).every((chip) => chip.title.includes(one("span", chip).textContent)), `${box.id} tells the whole name of a line that is cut`);
   }
+  // A run looks the same in every legend and in the table, and unlike the others.
+  const lookOfRun = new Map(), look = (line) => `${line.getAttribute("stroke")} ${line.getAttribute("stroke-dasharray")}`;
+  const runLines = [...all(".chip").map((chip) => [chip.dataset.key.replace(/^path (run \d+) 0$/, "$1"), one("line", chip)]), ...all("#runs .swatch line").map((line, i) => [`run ${i}`, line])];
+  for (const [key, line] of runLines) if (/^run \d+$/.test(key)) lookOfRun.set(key, new Set([...(lookOfRun.get(key) || []), look(line)]));
+  check([...lookOfRun.values()].every((looks) => looks.size === 1), "a run looks the same everywhere");
+  check(new Set([...lookOfRun.values()].flatMap((looks) => [...looks])).size === lookOfRun.size, "no two runs look alike");
   check(!window.hacked && !one("main img"), "text from a config stays text");
   check(performance.getEntriesByType("resource").length === 0, "nothing is loaded");
 
@@ -135,6 +141,14 @@ async function exercise(expect) {
     check(texts.every((text) => inPicture(text, one("#path .stage svg"))) && texts.filter((text) => Number(text.textContent) > 0).length > 3, "rings are labelled within the picture");
     check(named("start") === 1 && named("target") === 1, "the start and the target are marked");
     check(all(".lesson tbody tr").length === 2 && all(".lesson .fails").length === 1, "the lesson's table says what holds");
+  }
+  if (expect === "toys") {
+    const rows = all("#runs tbody tr").map((row) => row.textContent);
+    check(rows.length === 12 && rows.every((row) => row.includes("99.996 %")), "what is not all is not shown as all");
+    check(rows[9].includes("123456"), "a seed is shown whole");
+    const strokes = new Set(all("#path .chip line").map((line) => line.getAttribute("stroke")));
+    check(all("#path .stage polyline[stroke-width]").filter((line) => line.getAttribute("opacity")).every((line) => strokes.has(line.getAttribute("stroke"))), "paths are drawn in the colours of their legend");
+    check(all("#accuracy .chip span").map((name) => name.textContent)[0].endsWith("(3 runs, 2 seeds)"), "a run that is there twice is one seed");
   }
   if (expect === "several") check(all("#runs tbody tr").length === 4 && /different models/.test(one("#notes").textContent), "different models are said to be");
   if (expect === "many") check(all("#loss .chip").length === 20 && /thinned out: of every stretch of steps, of 21/.test(one("#notes").textContent), "thinning is said");

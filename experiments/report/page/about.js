@@ -1,13 +1,12 @@
 // What is said in words and tables: a lesson's outcome, what is missing, the runs and how to repeat them.
 function lessonPanel(lesson) {
   const rows = Array.isArray(lesson.rows) ? lesson.rows : [];
-  const expected = (row) => (row.relation && row.relation !== "=" ? `${row.relation} ${shown(row.predicted)}` : shown(row.predicted));
-  const allowed = (row) => [typeof row.tolerance === "number" ? `${shown(100 * row.tolerance)} %` : "", typeof row.absolute_tolerance === "number" ? `± ${shown(row.absolute_tolerance)}` : ""].filter(Boolean).join(" or ") || "–";
+  const words = (row, name) => (row.words && row.words[name]) || "–";
   return el("section", { class: "panel lesson" },
     lesson.question ? el("p", { class: "question" }, lesson.question) : null,
     lesson.formula ? el("p", { class: "formula" }, lesson.formula) : null,
     table(["What", "Predicted", "Measured", "Relative error", "Allowed", ""], rows.map((row) => [
-      row.what, expected(row), shown(row.measured), typeof row.relative_error === "number" ? `${shown(100 * row.relative_error)} %` : "–", allowed(row),
+      row.what, ...["predicted", "measured", "error", "allowed"].map((name) => words(row, name)),
       el("span", { class: row.holds ? "holds" : "fails" }, row.holds ? "✓ holds" : "✗ does not hold"),
     ]), [1, 2, 3, 4]));
 }
@@ -26,8 +25,8 @@ function runsPanel() {
   const scores = parts.flatMap((part, i) => [[`Last ${part} accuracy`, part, last], ...(i ? [] : [[`Best ${part} accuracy`, part, best]])]);
   const rows = runs.map((run, i) => {
     const flat = options[i];
-    return [el("span", { class: "name" }, el("span", { class: "swatch", style: `background:${color(run.color)}` }), run.label), flat["optimizer.type"],
-      ...columns.map((path) => shown(flat[path])), ...(seeds ? [shown(flat.seed)] : []), shown(last(run.epochs.step.length ? run.epochs.step : run.steps.step)),
+    return [el("span", { class: "name" }, el("span", { class: "swatch" }, sample(color(run.color), run.dash, 2.5)), run.label), flat["optimizer.type"],
+      ...columns.map((path) => el("span", { class: "value", title: exact(flat[path]) }, exact(flat[path]))), ...(seeds ? [exact(flat.seed)] : []), exact(last(run.epochs.step.length ? run.epochs.step : run.steps.step)),
       shown(last(run.epochs.train_loss) ?? last(run.steps.loss)), ...scores.map(([, part, pick]) => percent(pick(run.epochs[`${part}_accuracy`])))];
   });
   const fixed = 2, numbers = Array.from({ length: columns.length + 3 + scores.length }, (_, i) => i + fixed);

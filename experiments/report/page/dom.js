@@ -15,6 +15,9 @@ function picker(label, choices, value, change) {
   return el("label", {}, label, select);
 }
 
+// Dashes for lines of that width.
+const scaled = (dash, width) => dash && dash.map((length) => length * Math.max(1, width / 1.6));
+
 // A line as a legend shows it.
 function sample(stroke, dash, width) {
   const line = svg("line", { x1: 0, y1: 4, x2: 26, y2: 4, stroke, "stroke-width": width });

@@ -20,7 +20,7 @@ const histogram = {
         label(xs(delta.value) - 6, box.y + fontSize() + 2, `delta = ${delta.value}`, "end", { fill: css("--good") }));
     }
     card.show(760, box.y + box.h + 2.4 * fontSize() + 18, ...marks, axes(box, xs, ys, "|cos(w, g)| √dim", "steps"),
-      ...bars(sum, css("--soft"), chosen >= 0 ? 0.25 : 0.75), ...(chosen >= 0 ? bars(counts[chosen], color(0), 0.95) : []));
+      ...bars(sum, css("--soft"), chosen >= 0 ? 0.25 : 0.75), ...(chosen >= 0 ? bars(counts[chosen], color(run.color), 0.95) : []));
     return [["from", "to", "all", ...layers], ...sum.map((count, bin) => [edge(bin), edge(bin + 1), count, ...counts.map((one) => one[bin])])];
   },
 };

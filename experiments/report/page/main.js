@@ -24,7 +24,7 @@ function setTheme(theme) {
   state.theme = theme;
   document.documentElement.dataset.theme = theme;
   for (const button of document.querySelectorAll("[data-theme-choice]")) button.setAttribute("aria-pressed", String(button.dataset.themeChoice === theme));
-  document.querySelectorAll("#runs .swatch").forEach((swatch, i) => (swatch.style.background = color(runs[i].color)));
+  document.querySelectorAll("#runs .swatch line").forEach((line, i) => line.setAttribute("stroke", color(runs[i].color)));
   refresh("data");
 }
 

@@ -1,5 +1,6 @@
 // The way of a toy's weight in its plane, or in space, with sliders for momentum and time.
-const paths = runs.flatMap((run) => run.paths.map((path, i) => Object.assign({ key: `path ${run.key} ${i}`, run }, path)));
+// A path looks as its run does everywhere; others of the same run have dots of their own.
+const paths = runs.flatMap((run) => run.paths.map((path, i) => Object.assign({ key: `path ${run.key} ${i}`, run, dash: i ? [...(run.dash || [12, 3]), ...Array(i).fill([1, 3]).flat()] : run.dash }, path)));
 const spatial = paths.some((path) => path.points.z.some((z) => z !== null));
 const betas = [...new Set(paths.map((path) => path.beta).filter((beta) => beta !== null && beta > 0))].sort((a, b) => a - b);
 const longest = paths.reduce((most, path) => Math.max(most, last(path.points.step)), 1);
@@ -28,11 +29,11 @@ const pathPlot = {
     const reach = Math.max(-left, right, -low, high), rings = spatial ? globe(at) : circles(at, reach, scale);
     const labels = spatial ? [] : ringLabels(at, reach, scale, width, height), halo = { fill: css("--text"), ...paperHalo() };
     const drawn = visible.flatMap((path) => {
-      const points = pointsOf(path).map((point) => at(project(point))), index = nearest(path.points.step, toy.step), stroke = color(paths.indexOf(path)), thick = parseFloat(css("--line"));
+      const points = pointsOf(path).map((point) => at(project(point))), index = nearest(path.points.step, toy.step), stroke = color(path.run.color), thick = parseFloat(css("--line")), dash = scaled(path.dash, thick);
       const [x, y] = points[index] || [cx, cy];
       return [
-        polyline(points, { stroke, "stroke-width": thick, opacity: 0.25 }),
-        polyline(points.slice(0, index + 1), { stroke, "stroke-width": 1.5 * thick }),
+        polyline(points, { stroke, "stroke-width": thick, "stroke-dasharray": dash && dash.join(" "), opacity: 0.25 }),
+        polyline(points.slice(0, index + 1), { stroke, "stroke-width": 1.5 * thick, "stroke-dasharray": dash && dash.join(" ") }),
         svg("line", { x1: cx, y1: cy, x2: x, y2: y, stroke, "stroke-width": thick, "stroke-dasharray": "4 3" }),
         svg("circle", { cx: x, cy: y, r: 3 + 1.5 * thick, fill: stroke, stroke: css("--paper"), "stroke-width": 1.5 }),
       ];
@@ -43,7 +44,7 @@ const pathPlot = {
       return [svg("circle", { cx: x, cy: y, r: 7, fill: "none", stroke: css("--text"), "stroke-width": 1.5 }),
         label(x + 11 * side, y + 4, words, side > 0 ? "start" : "end", halo)];
     }));
-    const items = paths.filter((path) => !path.beta || path.beta === toy.beta).map((path) => ({ key: path.key, name: path.series || path.run.label, color: color(paths.indexOf(path)), path }));
+    const items = paths.filter((path) => !path.beta || path.beta === toy.beta).map((path) => ({ key: path.key, name: path.series || path.run.label, color: color(path.run.color), dash: path.dash, path }));
     card.legend.classList.add("long");
     const outputs = fillLegend(card.legend, items);
     for (const { key, path } of items) {

@@ -47,7 +47,7 @@ function seedLines() {
     const lowest = of((list) => Math.min(...list)), highest = of((list) => Math.max(...list)), mean = of((list) => list.reduce((a, b) => a + b) / list.length);
     const seedCount = new Set(having.map((run) => run.config && run.config.seed)).size;
     const seeds = having.length > 1 ? ` (${seedCount === having.length ? "" : `${having.length} runs, `}${seedCount} ${seedCount === 1 ? "seed" : "seeds"})` : "";
-    return [{ key: `experiment ${experiment}`, name: withPart(experimentName(experiment) + seeds, part), color: color(experiment), dash: experimentDash(experiment), width: 1.3, x, y: mean, low: lowest, high: highest }];
+    return [{ key: `experiment ${experiment}`, name: withPart(experimentName(experiment) + seeds, part), color: color(experiment), dash: lookOf(experiment, 0).dash, width: 1.3, x, y: mean, low: lowest, high: highest }];
   });
 }
 
@@ -75,7 +75,7 @@ function inWords(sentence) {
   }
   return [...said].map(([words, labels]) => (of.length > 1 ? `${labels.join(", ")}: ${words}.` : `${words}.`));
 }
-const projectedShare = (probe, i) => (probe.fired[i] > 0 ? `projected in ${shown(100 * probe.fired[i])} % of the steps watched` : "projected in no step");
+const projectedShare = (probe, i) => (probe.fired[i] > 0 ? `projected in ${percent(probe.fired[i])} of the steps watched` : "projected in no step");
 function ruleInWords(probe, i) {
   const gaps = probe.gap.slice(1).map((gap, layer) => [gap, probe.layers[layer + 1]]).filter(([gap]) => gap !== null).sort((a, b) => b[0] - a[0]);
   if (!gaps.length) return probe.rule;
@@ -93,11 +93,11 @@ const training = [
     caption: `Thin: on the ${measuredWords} images, which the network was not trained on; pale: on the training set, during the epoch.`,
     missing: () => (held("epochs", "train_loss") ? "" : "no run has finished an epoch"),
     lines: () => paired(measuredLines("loss"), "", runLines("epochs", "train_loss"), "train") },
-  { id: "run-accuracy", title: "Accuracy, run by run", y: "accuracy", log: false,
+  { id: "run-accuracy", title: "Accuracy, run by run", y: "accuracy", log: false, value: percent,
     caption: `Thin: the share of the ${measuredWords} images that the network gets right; pale: of the training set, during the epoch.`,
     missing: () => (held("epochs", "train_accuracy") ? "" : "no run has finished an epoch"),
     lines: () => paired(measuredLines("accuracy"), "", runLines("epochs", "train_accuracy"), "train") },
-  { id: "accuracy", title: "Accuracy with its spread over seeds", y: `${measuredWords} accuracy`, log: false,
+  { id: "accuracy", title: "Accuracy with its spread over seeds", y: `${measuredWords} accuracy`, log: false, value: percent,
     caption: "The mean over runs that differ in nothing but their seed; the band reaches from the worst to the best of them.",
     missing: () => (measuredParts.length ? "" : "no run was evaluated"), lines: seedLines },
   { id: "lr", title: "Learning rate", y: "learning rate", log: false, caption: "What the schedule makes of the learning rate.",

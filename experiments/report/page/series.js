@@ -4,7 +4,7 @@ const view = { window: null, cursor: null };  // steps shown, null: all; the ste
 
 // A plot is {id, title, caption, y, log, lines()}; lines() gives {key, name, color, dash, width, x, y, low, high}, where low and
 // high make a band and a `pale` line goes with the other of its key; `of` and `part` go with the name in a table. of() of a plot says
-// what it shows just now. level() gives thresholds, {value, words}; what is under them is shaded.
+// what it shows just now; value(y) is how a number at the cursor reads. level() gives thresholds, {value, words}; what is under them is shaded.
 class Chart {
   constructor(plot) {
     this.plot = plot;
@@ -69,7 +69,7 @@ class Chart {
 
   options({ bands, steps }) {
     const names = this.lines.map((_, i) => `line ${i}`), base = parseFloat(css("--line")), size = parseFloat(css("--size"));
-    const style = (line) => ({ strokePattern: line.dash && line.dash.map((length) => length * Math.max(1, base / 1.6)), strokeWidth: (line.width || 1) * base });
+    const style = (line) => ({ strokePattern: scaled(line.dash, base), strokeWidth: (line.width || 1) * base });
     return {
       labels: ["step", ...names],
       colors: this.lines.map((line) => line.color),
@@ -168,12 +168,12 @@ class Chart {
     const step = view.cursor, range = this.graph && this.graph.xAxisRange();
     const inside = step !== null && range && step >= range[0] && step <= range[1];
     this.cursor.style.display = inside ? "block" : "none";
-    this.where.textContent = inside ? `step ${shown(step)}` : "";
+    this.where.textContent = inside ? `step ${step}` : "";
     if (inside) this.cursor.style.left = `${this.graph.toDomXCoord(step)}px`;
     for (const [key, { chip, output }] of this.outputs || []) {
       const line = this.lines.find((one) => one.key === key && !one.pale);
       const covered = inside && step >= line.x[0] && step <= line.x[line.x.length - 1];
-      output.textContent = covered ? shown(line.y[nearest(line.x, step)]) : "";
+      output.textContent = covered ? (this.plot.value || shown)(line.y[nearest(line.x, step)]) : "";
       chip.classList.toggle("near", key === near);
     }
   }

@@ -19,6 +19,8 @@ const palettes = {
   projector: ["#0060a0", "#c04000", "#007a55", "#9a2f78", "#a56a00", "#000000", "#6a3fb5"],
 };
 const dashes = [null, [8, 4], [2, 3], [10, 3, 2, 3], [16, 4], [6, 2, 2, 2, 2, 2]];
+// As many as there are runs: from here on a stroke and ever more dots.
+const dashAt = (index) => (index < dashes.length ? dashes[index] : [14, 3, ...Array.from({ length: index - 3 }, () => [2, 3]).flat()]);
 const viridis = ["#440154", "#482878", "#3e4989", "#31688e", "#26828e", "#1f9e89", "#35b779", "#6ece58", "#b5de2b", "#fde725"];
 
 const color = (index) => palettes[state.theme][index % 7];
@@ -39,8 +41,8 @@ function depthColor(index, count) {
 
 const faded = (stroke) => (stroke.startsWith("#") ? `${stroke}55` : stroke.replace("rgb(", "rgba(").replace(")", ",0.33)"));
 
-// An experiment has a colour; dashes tell its repetitions apart, and experiments of the same colour. Where there are not enough of
-// them, each run has a look of its own.
+// How a run looks, in every plot, legend and table: an experiment has a colour; dashes tell its repetitions apart, and experiments of
+// the same colour.
 const repetitions = new Map();
 for (const run of runs) {
   const list = repetitions.get(run.experiment) || [];
@@ -48,17 +50,13 @@ for (const run of runs) {
   repetitions.set(run.experiment, list);
 }
 const mostRepetitions = Math.max(...[...repetitions.values()].map((list) => list.length));
-const oneLookEach = mostRepetitions * Math.ceil(repetitions.size / 7) > dashes.length;
-runs.forEach((run, index) => {
-  run.key = `run ${index}`;
-  run.color = oneLookEach ? index : run.experiment;
-  run.dash = dashes[(oneLookEach ? Math.floor(index / 7) : mostRepetitions * Math.floor(run.experiment / 7) + run.repetition) % dashes.length];
-});
-const experimentDash = (experiment) => dashes[((oneLookEach ? 1 : mostRepetitions) * Math.floor(experiment / 7)) % dashes.length];
+const lookOf = (experiment, repetition) => ({ color: experiment, dash: dashAt(mostRepetitions * Math.floor(experiment / 7) + repetition) });
+runs.forEach((run, index) => Object.assign(run, { key: `run ${index}` }, lookOf(run.experiment, run.repetition)));
 
-// Values of a run's config by path, "optimizer.lr", for the ones that differ.
+// Values of a run's config by path, "optimizer.lr", for the ones that differ; a list of numbers or words is one value.
 function flatten(value, path = "", into = {}) {
   if (value === null || typeof value !== "object") into[path] = value;
+  else if (Array.isArray(value) && value.every((one) => one === null || typeof one !== "object")) into[path] = value.join(", ");
   else for (const [key, inner] of Object.entries(value)) flatten(inner, path ? `${path}.${key}` : key, into);
   return into;
 }
@@ -82,7 +80,15 @@ function shown(x) {
   if (x === 0 || (size >= 1e-3 && size < 1e5)) return String(Number(x.toPrecision(4)));
   return x.toExponential(2).replace(/\.?0*e\+?/, "e");
 }
-const percent = (x) => (typeof x === "number" && !Number.isNaN(x) ? `${(100 * x).toFixed(2)} %` : "–");
+// What is set or counted, as it is.
+const exact = (x) => (x === null || x === undefined ? "–" : String(x));
+// With two decimals, or as many as keep a part from reading as all or nothing.
+function percent(x) {
+  if (typeof x !== "number" || Number.isNaN(x)) return "–";
+  let digits = 2;
+  while (digits < 12 && x > 0 && x < 1 && [0, 100].includes(Number((100 * x).toFixed(digits)))) ++digits;
+  return `${(100 * x).toFixed(digits)} %`;
+}
 const last = (list) => {
   for (let i = (list || []).length - 1; i >= 0; --i) if (list[i] !== null) return list[i];
   return null;

@@ -1,5 +1,6 @@
 #include "experiments/lessons/toy.h"
 
+#include <algorithm>
 #include <map>
 
 #include "core/config/json_document.h"
@@ -11,7 +12,21 @@
 namespace az::experiments {
 namespace {
 
+using config::Value;
 using OptimizerOptions = config::Component<optim::OptimizerRegistry>;
+using ScheduleOptions = config::Component<optim::ScheduleRegistry>;
+
+Value list(const std::vector<double>& values) { return Value::Array(values.begin(), values.end()); }
+
+// Of many equal numbers one is told, and how many there are.
+Value start_of(const ToyOptions& options) {
+  const std::vector<double>& w = options.start;
+  const bool equal = w.size() > 3 && std::equal(w.begin() + 1, w.end(), w.begin());
+  Value start = Value::Object{{"w", equal ? Value(w.front()) : list(w)}};
+  if (equal) start["numbers"] = int64_t(w.size());
+  if (!options.momentum.empty()) start["momentum"] = list(options.momentum);
+  return start;
+}
 
 }  // namespace
 
@@ -21,13 +36,29 @@ Tensor cosine(const Tensor& a, const Tensor& b) { return cosine_similarity(a, b,
 
 Toy::Toy(LessonRun& run, const ToyOptions& options)
     : weight_(row_vector(options.start).set_requires_grad()),
+      most_steps_(options.steps),
       probe_({.every = options.every}, {{"w", weight_}}),
       name_(options.name),
       path_(options.path) {
-  const auto optimizer = config::parse<OptimizerOptions>(config::Value(options.optimizer), options.name);
+  const auto optimizer = config::parse<OptimizerOptions>(Value(options.optimizer), options.name);
+  const auto schedule = config::parse<ScheduleOptions>(Value(options.schedule), options.name);
   optimizer_ = optimizer.create(std::vector<Parameter>{{"w", weight_}});
+  schedule_ = schedule.create();
+  lr_ = optimizer_->lr();
+  if (!options.momentum.empty()) {
+    const auto count = [](int64_t number) { return Tensor::of<int64_t>({}, {number}); };
+    optimizer_->load_state({{"steps", count(0)}, {"steps/w", count(1)}, {"momentum/w", row_vector(options.momentum)}});
+  }
   const std::string folder = run.add_run(name_);
-  const config::Value config = config::Value::Object{{"name", name_}, {"optimizer", optimizer.to_value()}};
+  const Value probe = Value::Object{{"type", "scale_invariance"}, {"every", options.every}};
+  const Value config = Value::Object{{"name", name_},
+                                     {"seed", options.seed ? Value(*options.seed) : Value()},
+                                     {"optimizer", optimizer.to_value()},
+                                     {"schedule", schedule.to_value()},
+                                     {"loss", options.loss},
+                                     {"start", start_of(options)},
+                                     {"train", Value::Object{{"max_steps", options.steps}}},
+                                     {"probes", Value::Array{probe}}};
   write_file(folder + "/config.json", config::dump(config, 2) + "\n");
   metrics_ = std::make_unique<MetricsLog>(folder + "/metrics.jsonl", 0);
 }
@@ -37,6 +68,7 @@ double Toy::norm() const { return optim::norm_of(weight_); }
 Tensor Toy::state(const std::string& slot) const { return optimizer_->state().at(slot + "/w"); }
 
 Toy::Step Toy::step(const Loss& loss_of) {
+  optimizer_->set_lr(lr_ * schedule_({.step = steps(), .total_steps = most_steps_, .steps_per_epoch = 1}));
   const Tensor loss = loss_of(weight_);
   optimizer_->zero_grad();
   loss.backward();

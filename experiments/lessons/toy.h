@@ -10,6 +10,7 @@
 #include "experiments/metrics.h"
 #include "experiments/probes/scale_invariance.h"
 #include "optim/optimizer.h"
+#include "optim/schedule.h"
 
 namespace az::experiments {
 
@@ -21,15 +22,20 @@ struct ToyOptions {
     double beta = 0;
     std::vector<double> target = {};
   };
-  std::string name;                 // of its run
-  config::Value::Object optimizer;  // as a config has it: {{"type", "sgd"}, {"lr", 0.1}}
+  std::string name;                                         // of its run
+  std::string loss;                                         // in words; step() is given it
+  config::Value::Object optimizer;                          // as a config has it: {{"type", "sgd"}, {"lr", 0.1}}
+  config::Value::Object schedule = {{"type", "constant"}};  // likewise; an epoch is a step
   std::vector<double> start;
-  int64_t every = 1;  // steps between two lines of metrics.jsonl
+  std::vector<double> momentum = {};  // at first; none: of zeros
+  std::optional<int64_t> seed = {};   // of the noise in the loss
+  int64_t steps = 0;                  // at most
+  int64_t every = 1;                  // steps between two lines of metrics.jsonl
   std::optional<Path> path = {};
 };
 
-// One weight w [1,n] in f64 that an optimizer of the library trains on functions of it, in a run folder of its own: config.json
-// (name and optimizer) and metrics.jsonl with lines of kinds "step", "scale_invariance" and "path".
+// One weight w [1,n] in f64 that an optimizer of the library trains on functions of it, in a run folder of its own: config.json,
+// which says all of these options but the path, and metrics.jsonl with lines of kinds "step", "scale_invariance" and "path".
 class Toy {
  public:
   using Loss = std::function<Tensor(const Tensor& w)>;
@@ -43,7 +49,8 @@ class Toy {
   Step step(const Loss& loss);
   const Tensor& weight() const { return weight_; }
   double norm() const;  // ||w|| as of now
-  optim::Optimizer& optimizer() { return *optimizer_; }
+  int64_t steps() const { return optimizer_->steps(); }
+  bool done() const { return steps() >= most_steps_; }
   // What the optimizer keeps for w, sharing memory: state("momentum").
   Tensor state(const std::string& slot) const;
 
@@ -52,6 +59,9 @@ class Toy {
 
   Tensor weight_;
   std::unique_ptr<optim::Optimizer> optimizer_;
+  optim::Schedule schedule_;
+  double lr_;  // which the schedule multiplies
+  int64_t most_steps_;
   ScaleInvariance probe_;
   std::unique_ptr<MetricsLog> metrics_;
   std::string name_;

@@ -1,12 +1,17 @@
 #include <doctest/doctest.h>
 
+#include <array>
 #include <filesystem>
 #include <nlohmann/json.hpp>
+#include <random>
+#include <set>
 #include <sstream>
 
 #include "core/error.h"
 #include "core/files.h"
 #include "experiments/lessons/builtin.h"
+#include "experiments/report/run_data.h"
+#include "experiments/report/run_names.h"
 #include "tests/compare.h"
 #include "tests/data/temporary_folder.h"
 #include "tests/experiments/command.h"
@@ -45,6 +50,13 @@ void check_lesson(const std::string& name, const fs::path& run) {
   CHECK(lesson["name"] == name);
   CHECK(lesson["rows"].size() >= 9);
   CHECK(test::has(read_file((run / "report.html").string()), lesson["title"].get<std::string>()));
+  // What a training does is in its config: no two are repetitions of one another.
+  std::vector<RunData> runs;
+  for (const auto& entry : fs::directory_iterator(run)) {
+    if (entry.is_directory()) runs.push_back(read_run(entry.path().string()));
+  }
+  const std::vector<size_t> experiments = experiments_of(runs);
+  CHECK(std::set(experiments.begin(), experiments.end()).size() == runs.size());
 }
 
 }  // namespace
@@ -61,6 +73,49 @@ TEST_CASE("A lesson outside its tolerance fails and names the line; its table st
   CHECK(said_of({.what = "x", .predicted = 2, .measured = 2.1, .is = Measured::above}) == "");
   for (Measured is : {Measured::near, Measured::below, Measured::above})
     CHECK(said_of({.what = "x", .predicted = 2, .measured = NAN, .tolerance = 1, .is = is}) != "");
+}
+
+TEST_CASE("Both numbers of a comparison are shown with the digits that tell whether it holds") {
+  const auto shown = [](const Comparison& comparison) {
+    const ComparisonText text = text_of(comparison);
+    return text.predicted + "|" + text.measured + "|" + text.error + "|" + text.allowed;
+  };
+  CHECK(shown({.predicted = 2.9975, .measured = 2.99747, .absolute_tolerance = 1e-4}) == "2.9975|2.99747|0.001 %|± 0.0001");
+  CHECK(shown({.predicted = 19, .measured = 18.8234, .tolerance = 0.05}) == "19|18.82|0.93 %|5 %");
+  CHECK(shown({.predicted = 2, .measured = 2.1000001, .tolerance = 0.05}) == "2|2.1000001|5.000005 %|5 %");
+  CHECK(shown({.predicted = 0, .measured = 3.14159e-12, .absolute_tolerance = 1e-9}) == "0|3.142e-12||± 1e-09");
+  CHECK(shown({.predicted = 0, .measured = -0.0, .absolute_tolerance = 1e-9}) == "0|0||± 1e-09");
+  CHECK(shown({.predicted = 1.5e20, .measured = 1.25e20, .tolerance = 0.5}) == "1.5e+20|1.25e+20|17 %|50 %");
+  CHECK(shown({.predicted = 442123.4, .measured = 442145.9, .tolerance = 0.002}) == "442123|442146|0.0051 %|0.2 %");
+  CHECK(shown({.predicted = 3, .measured = 3}) == "3|3|0 %|");
+  CHECK(shown({.predicted = 3, .measured = 2.9999999999999996}) == "3|2.9999999999999996|1.5e-14 %|");
+  CHECK(shown({.predicted = 0.8, .measured = 0.72345678, .is = Measured::below}) == "< 0.8|0.7235||");
+  CHECK(shown({.predicted = 0.8, .measured = 0.79999996, .is = Measured::below}) == "< 0.8|0.79999996||");
+  CHECK(shown({.predicted = 2, .measured = 2, .is = Measured::above}) == "> 2|2||");
+  CHECK(shown({.predicted = 2, .measured = NAN, .tolerance = 0.1}) == "2|not a number||10 %");
+  CHECK(shown({.predicted = 2, .measured = INFINITY, .is = Measured::above}) == "> 2|inf||");
+}
+
+// What is shown decides as the numbers do, however close they are.
+TEST_CASE("A table's numbers, read back, hold where the comparison does") {
+  std::mt19937_64 engine(1);
+  const auto uniform = [&] { return double(engine() >> 11) / double(1ull << 53); };
+  for (int i = 0; i < 20000; ++i) {
+    Comparison it{.predicted = (uniform() < 0.5 ? -1 : 1) * std::pow(10, 40 * uniform() - 20)};
+    it.is = std::array{Measured::near, Measured::below, Measured::above}[engine() % 3];
+    const double allowed = std::pow(10, -14 * uniform()) * std::abs(it.predicted);
+    if (it.is == Measured::near) (engine() % 2 ? it.absolute_tolerance : it.tolerance) = allowed;
+    if (it.tolerance > 0) it.tolerance /= std::abs(it.predicted);
+    // At a distance of that, nearer, farther, and just beside it.
+    const double distance = allowed * std::array{uniform(), 1 + uniform(), 1 + 1e-6, 1 - 1e-6}[engine() % 4];
+    it.measured = it.predicted + (engine() % 2 ? distance : -distance);
+    const ComparisonText text = text_of(it);
+    Comparison read = it;
+    read.predicted = std::stod(text.predicted.substr(it.is == Measured::near ? 0 : 2));
+    read.measured = std::stod(text.measured);
+    INFO(text.predicted, " | ", text.measured, " | ", text.allowed);
+    REQUIRE(read.holds() == it.holds());
+  }
 }
 
 TEST_CASE("A lesson that compares nothing fails") {

@@ -6,13 +6,13 @@
 #include "core/random.h"
 #include "experiments/lessons/builtin.h"
 #include "experiments/lessons/toy.h"
-#include "optim/schedule.h"
 
 namespace az::experiments {
 namespace {
 
 using config::Value;
 
+const std::string fall = "1 - cos(w, (0, -1))";
 Tensor one_minus_cosine(const Tensor& w) { return 1 - cosine(w, row_vector({0, -1})); }
 
 Tensor unit(const Tensor& w) {
@@ -29,11 +29,11 @@ double distance(const Tensor& a, const Tensor& b) { return norm(a - b).item(); }
 namespace exponential {
 
 constexpr double lr = 0.1, momentum = 0.9, wd = 5e-3;
-constexpr int64_t steps = 300;
+constexpr int64_t steps = 300, seed = 6;
 
 // The mean of (<w/||w||, x> - y)^2 over eight points of a step's own.
 Toy::Loss batch(int64_t step) {
-  Philox generator(6, uint64_t(step));
+  Philox generator(seed, uint64_t(step));
   const Tensor x = randn({8, 10}, generator, DType::f64), noise = randn({8}, generator, DType::f64);
   const Tensor y = sum(x, {.axes = {1}}) * (1 / std::sqrt(10.)) + 0.1 * noise;
   return [=](const Tensor& w) { return mean(pow(sum(x * w, {.axes = {1}}) / norm(w) - y, 2)); };
@@ -45,28 +45,28 @@ double alpha() {
   return half + std::sqrt(half * half - momentum);
 }
 
-// u rests before the first step, so w = alpha^t u has been shrinking: the momentum that decay alone would have built up.
-void start_momentum(Toy& toy) {
-  const Tensor w = toy.weight().detach();
-  const Tensor count = Tensor::of<int64_t>({}, {1});
-  toy.optimizer().load_state(
-      {{"steps", count.clone().fill_(0)}, {"steps/w", count}, {"momentum/w", w * ((1 - alpha()) / (lr * alpha()))}});
-}
-
 void teach(LessonRun& run) {
-  const std::vector<double> start = {1, -2, 0.5, 1, 1, -1, 0, 2, 0.3, -0.7};
-  const Value::Object sgd = {{"type", "sgd"}, {"lr", lr}, {"momentum", momentum}};
-  Value::Object decayed = sgd;
-  decayed.push_back({"weight_decay", wd});
-  Toy with_decay(run, {.name = "decay", .optimizer = decayed, .start = start});
-  Toy growing(run, {.name = "exponential rate", .optimizer = sgd, .start = start});
-  Toy constant(run, {.name = "neither", .optimizer = sgd, .start = start});
-  start_momentum(with_decay);
+  ToyOptions options{.name = "decay",
+                     .loss = "mean over 8 points, drawn at each step, of (<w/||w||, x> - y)^2",
+                     .optimizer = {{"type", "sgd"}, {"lr", lr}, {"momentum", momentum}, {"weight_decay", wd}},
+                     .start = {1, -2, 0.5, 1, 1, -1, 0, 2, 0.3, -0.7},
+                     .seed = seed,
+                     .steps = steps};
+  // u rests before the first step, so w = alpha^t u has been shrinking: the momentum that decay alone would have built up.
+  for (double w : options.start) options.momentum.push_back(w * ((1 - alpha()) / (lr * alpha())));
+  Toy with_decay(run, options);
+  options.name = "exponential rate";
+  options.optimizer = {{"type", "sgd"}, {"lr", lr / alpha()}, {"momentum", momentum}};
+  options.schedule = {{"type", "exponential"}, {"gamma", std::pow(alpha(), -2)}};
+  options.momentum = {};
+  Toy growing(run, options);
+  options.name = "neither";
+  options.optimizer = {{"type", "sgd"}, {"lr", lr}, {"momentum", momentum}};
+  options.schedule = {{"type", "constant"}};
+  Toy constant(run, options);
   double apart = 0, apart_from_constant = 0;
   for (int64_t t = 0; t < steps; ++t) {
     const Toy::Loss loss = batch(t);
-    const double factor = optim::lr_factor(optim::ExponentialSchedule{.gamma = std::pow(alpha(), -2)}, {.step = t});
-    growing.optimizer().set_lr(lr / alpha() * factor);
     for (Toy* toy : {&with_decay, &growing, &constant}) toy->step(loss);
     apart = std::max(apart, distance(unit(with_decay.weight()), unit(growing.weight())));
     apart_from_constant = std::max(apart_from_constant, distance(unit(with_decay.weight()), unit(constant.weight())));
@@ -87,9 +87,14 @@ void teach(LessonRun& run) {
 void teach_auto_tuning(LessonRun& run) {
   for (double lr : {0.1, 1., 10., 100., 1000.}) {
     const std::string name = fmt::format("no decay, lr {}", lr);
-    Toy toy(run, {.name = name, .optimizer = {{"type", "sgd"}, {"lr", lr}}, .start = {std::sin(2.), std::cos(2.)}, .every = 5});
+    Toy toy(run, {.name = name,
+                  .loss = fall,
+                  .optimizer = {{"type", "sgd"}, {"lr", lr}},
+                  .start = {std::sin(2.), std::cos(2.)},
+                  .steps = 5000,
+                  .every = 5});
     Toy::Step last = toy.step(one_minus_cosine);
-    while (toy.optimizer().steps() < 5000 && last.angle > at_rest) last = toy.step(one_minus_cosine);
+    while (!toy.done() && last.angle > at_rest) last = toy.step(one_minus_cosine);
     run.compare({.what = name + ": loss in the end", .predicted = 1e-6, .measured = last.loss, .is = Measured::below});
     // Below 2 it starts, and can only fall.
     if (lr > 2)
@@ -103,13 +108,15 @@ void teach_regimes(LessonRun& run) {
   for (double lr : {0.5, 1.9, 2.1, 3., 10.}) {
     const std::string name = fmt::format("on the circle, lr {}", lr);
     Toy toy(run, {.name = name,
+                  .loss = fall,
                   .optimizer = {{"type", "sgd"},
                                 {"lr", lr},
                                 {"groups", Value::Array{Value::Object{{"dims", 2}, {"renormalize_every", 1}}}}},
                   .start = {std::sin(1.), -std::cos(1.)},
+                  .steps = 500,
                   .path = ToyOptions::Path{.optimizer = name, .target = {0, -1}}});
     std::vector<double> losses;
-    for (double angle = 1; losses.size() < 500 && angle > at_rest;) {
+    for (double angle = 1; !toy.done() && angle > at_rest;) {
       const Toy::Step step = toy.step(one_minus_cosine);
       losses.push_back(step.loss);
       angle = step.angle;
@@ -133,14 +140,18 @@ void teach_regimes(LessonRun& run) {
 
 // With decay the effective rate grows again once there is no gradient, until it is too large (Lobacheva et al., 2021).
 void teach_instability(LessonRun& run) {
-  const double lr = 0.5, wd = 1e-3, noise = 1e-8;
+  constexpr double lr = 0.5, wd = 1e-3, noise = 1e-8;
+  constexpr int64_t seed = 6;
   Toy toy(run, {.name = "decay, near the minimum",
+                .loss = fall + " + 1e-8 z x / ||w||, z normal and drawn at each step",
                 .optimizer = {{"type", "sgd"}, {"lr", lr}, {"weight_decay", wd}},
                 .start = {std::sin(1.), -std::cos(1.)},
+                .seed = seed,
+                .steps = 5000,
                 .every = 20});
-  Philox generator(6);
+  Philox generator(seed);
   std::vector<double> rates, sines;
-  for (int t = 0; t < 5000; ++t) {
+  while (!toy.done()) {
     const Tensor kick = row_vector({noise * generator.normal(), 0});
     const Toy::Step step = toy.step([&](const Tensor& w) { return one_minus_cosine(w) + sum(w * kick) / norm(w); });
     rates.push_back(step.effective_lr);
@@ -183,13 +194,14 @@ void teach(LessonRun& run) {
 }  // namespace
 
 Lesson learning_rate_lesson() {
-  return {.name = "learning_rate",
-          .title = "Learning-rate folklore",
-          .question = "What does a learning rate mean for a weight whose length does not matter?",
-          .formula =
-              "effective rate = lr / ||w||^2; decay wd is the schedule lr alpha^(-2t-1), alpha^2 - (1 + beta - lr wd) alpha + "
-              "beta = 0",
-          .teach = teach};
+  return {
+      .name = "learning_rate",
+      .title = "Learning-rate folklore",
+      .question = "What does a learning rate mean for a weight whose length does not matter?",
+      .formula =
+          "effective rate of SGD = lr / ||w||^2; decay wd is the schedule lr alpha^(-2t-1), alpha^2 - (1 + beta - lr wd) alpha + "
+          "beta = 0",
+      .teach = teach};
 }
 
 }  // namespace az::experiments

@@ -68,12 +68,14 @@ void run_toy(LessonRun& run, const Published& row) {
   const bool projects = std::string(row.optimizer) == "SGDP";
   const double length = std::hypot(0.001, 1);
   Toy toy(run, {.name = title_of(row),
+                .loss = "(1 - cos(w, (0, -1)))^2",
                 .optimizer = options_of(row),
                 .start = {0.001 / length, 1 / length},
+                .steps = 500,
                 .path = ToyOptions::Path{row.optimizer, row.beta, {0, -1}}});
   NormIdentity identity(squared(toy.weight().detach()), projects ? 0 : row.beta);
   std::vector<double> losses;
-  for (int iteration = 0; iteration < 500; ++iteration) {
+  while (!toy.done()) {
     const Toy::Step step = toy.step(fall);
     losses.push_back(step.loss);
     const double moved = projects ? step.tangential : std::hypot(step.radial, step.tangential);
@@ -108,11 +110,13 @@ void run_toy(LessonRun& run, const Published& row) {
 // momentum remembers.
 void run_growth(LessonRun& run, double beta) {
   Toy toy(run, {.name = fmt::format("equal steps, beta {}", beta),
+                .loss = "the angle of w from (0, 1)",
                 .optimizer = {{"type", "sgd"}, {"lr", 1e-6}, {"momentum", beta}},
                 .start = {0, 1},
+                .steps = std::llround(12 / (1 - beta)),
                 .every = 10});
   Toy::Step last;
-  for (int t = 0; t < int(12 / (1 - beta)); ++t) last = toy.step(slide);
+  while (!toy.done()) last = toy.step(slide);
   const double step = last.radial * last.radial + last.tangential * last.tangential;
   run.compare({.what = fmt::format("growth of ||w||^2 in squares of a step, beta {}", beta),
                .predicted = 1 + 2 * beta / (1 - beta),

@@ -18,7 +18,7 @@ namespace az::experiments {
 namespace {
 
 constexpr int64_t n = 256;  // numbers in w
-constexpr int64_t steps = 8000, tail = steps / 4;
+constexpr int64_t steps = 8000, tail = steps / 4, seed = 7;
 constexpr double lr = 0.01, b = 0.9, wd = 0.01, trust_ratio = 0.3;
 
 // -cos(w, target) in noise that is fresh at each step: its gradient has a norm of 1 / ||w|| at right angles to w.
@@ -39,7 +39,7 @@ class NoisyFall {
     return row_vector(values);
   }
   Tensor target_ = first_axis();
-  Philox generator_{7};
+  Philox generator_{seed};
   double left_ = 0;
 };
 
@@ -75,11 +75,16 @@ std::vector<Way> ways() {
 }
 
 void run_toy(LessonRun& run, const Way& way) {
-  Toy toy(run,
-          {.name = way.name, .optimizer = way.optimizer, .start = std::vector<double>(n, 1 / std::sqrt(double(n))), .every = 40});
+  Toy toy(run, {.name = way.name,
+                .loss = "<z, w> / (||w|| sqrt(n - 1)) - cos(w, (1, 0, ...)), each number of z normal and drawn at each step",
+                .optimizer = way.optimizer,
+                .start = std::vector<double>(n, 1 / std::sqrt(double(n))),
+                .seed = seed,
+                .steps = steps,
+                .every = 40});
   NoisyFall loss;
   double angle = 0, left = 0, rate = 0;
-  for (int64_t t = 0; t < steps; ++t) {
+  for (int64_t t = 0; !toy.done(); ++t) {
     const Toy::Step step = toy.step([&](const Tensor& w) { return loss(w); });
     if (t < steps - tail) continue;
     angle += step.angle / double(tail);

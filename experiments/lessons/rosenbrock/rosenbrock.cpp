@@ -33,12 +33,17 @@ Walk walk(LessonRun& run, const std::string& name, const config::Value::Object& 
     const double x = psi / chart, y = phi / chart;
     return std::vector<double>{x, y, std::sqrt(1 - x * x - y * y)};
   };
-  Toy toy(run, {.name = name, .optimizer = optimizer, .start = at(-2, 2), .path = ToyOptions::Path{name, beta, at(1, 1)}});
+  Toy toy(run, {.name = name,
+                .loss = "(1 - psi)^2 + 300 (phi - psi^2)^2, (psi, phi) = 4 (x, y)/||w||",
+                .optimizer = optimizer,
+                .start = at(-2, 2),
+                .steps = 200,
+                .path = ToyOptions::Path{name, beta, at(1, 1)}});
   Walk result;
-  for (int64_t t = 0; t < 200; ++t) {
+  while (!toy.done()) {
     toy.step(valley);
     result.radius = toy.norm();
-    if (result.radius > result.peak) result.peak = result.radius, result.peak_at = t;
+    if (result.radius > result.peak) result.peak = result.radius, result.peak_at = toy.steps() - 1;
   }
   result.loss = valley(toy.weight().detach()).item();
   return result;

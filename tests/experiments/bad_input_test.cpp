@@ -199,8 +199,10 @@ TEST_CASE("the command line itself") {
   CHECK(say({}) == "azimuth: a command is missing; see azimuth --help\n");
   CHECK(say({"train"}) == "azimuth: config is required; see azimuth --help\n");
   CHECK(say({"train", "x.json", "--fast"}) == "azimuth: The following argument was not expected: --fast; see azimuth --help\n");
-  CHECK(say({"train", "/nowhere/x.json"}) == "azimuth: /nowhere/x.json: cannot be read; is the path right?\n");
-  CHECK(say({"resume", "/nowhere"}) == "azimuth: /nowhere is not a run folder: it has no config.json\n");
+  const TemporaryFolder folder;
+  const std::string absent = (folder.path / "absent").string();
+  CHECK(say({"train", absent}) == "azimuth: " + absent + ": cannot be read; is the path right?\n");
+  CHECK(say({"resume", absent}) == "azimuth: " + absent + " is not a run folder: it has no config.json\n");
   CHECK(say({"describe", "resnt"}) ==
         "azimuth: nothing is called \"resnt\"; did you mean \"resnet\"?; `azimuth describe` lists all names\n");
   CHECK(say({"data", "get", "cifar"}) == "azimuth: data set \"cifar\" cannot be fetched; known: cifar10, cifar100\n");
@@ -253,7 +255,7 @@ TEST_CASE("run folders") {
   CHECK(run_azimuth({"train", config, "--run", run}).err == taken + ", or continue it with: azimuth resume " + run + "\n");
 
   // Refused at once, whatever the rest is like.
-  result = run_azimuth({"train", "/nowhere", "--run", run + "//"});
+  result = run_azimuth({"train", folder.path / "absent", "--run", run + "//"});
   CHECK(result.exit == 2);
   CHECK(result.err.find("azimuth: the run folder " + run + " exists already") == 0);
 
@@ -273,7 +275,7 @@ TEST_CASE("run folders") {
   CHECK(result.exit == 2);
   CHECK(result.err ==
         "azimuth: cannot make the run folder " + config + "/run: Not a directory; choose another place with --run DIR\n");
-  result = run_azimuth({"train", "/nowhere", "--run", std::string(300, 'x')});
+  result = run_azimuth({"train", folder.path / "absent", "--run", std::string(300, 'x')});
   CHECK(result.exit == 2);
   CHECK(result.err.find("File name too long; choose another place with --run DIR\n") != std::string::npos);
 }

@@ -152,10 +152,11 @@ TEST_CASE("bench refuses what it cannot time") {
   expect({tiny.path, "--steps", "0"}, Exit::config, "steps must be at least 1 (got 0)");
   expect({tiny.path, "--warmup", "-1"}, Exit::config, "warmup must be at least 0 (got -1)");
   expect({tiny.path, "--steps", "many"}, Exit::config, "--steps");
-  expect({"/nowhere/exp.json"}, Exit::config, "/nowhere/exp.json");
+  const std::string absent = tiny.path + ".absent";
+  expect({absent}, Exit::config, absent + ": cannot be read");
   expect({tiny.path, "--set", "model.layers=3"}, Exit::config, "model.layers");
   expect({tiny.path, "--set", "optimizer.lr=1e36"}, Exit::diverged, "is not finite");
-  expect({tiny.path, "--flame", "/nowhere/flame.svg"}, Exit::failure, "/nowhere/flame.svg: cannot be written: ");
+  expect({tiny.path, "--flame", absent + "/flame.svg"}, Exit::failure, absent + "/flame.svg: cannot be written: ");
   expect({}, Exit::config, "config");
 }
 

@@ -150,8 +150,9 @@ TEST_CASE("SIGINT finishes the step, saves, exits with 130; SIGTERM with 143; re
 }
 
 TEST_CASE("check prints the layer table and needs no data") {
-  const json table =
-      output_of({"check", "experiments/configs/cifar10_resnet20_sgd.json", "--json", "--set", "data.root=/nowhere"});
+  const TemporaryFolder folder;
+  const json table = output_of({"check", "experiments/configs/cifar10_resnet20_sgd.json", "--json", "--set",
+                                "data.root=" + (folder.path / "absent").string()});
   CHECK(table["parameters"] == 272474);
   CHECK(table["layers"][1]["path"] == "conv1");
   CHECK(table["layers"][1]["output"] == json({1, 16, 32, 32}));
@@ -221,8 +222,10 @@ TEST_CASE("help, version, doctor and data") {
   bool onednn = false;
   for (const json& finding : output_of({"doctor", "--json"})) onednn = onednn || finding["subject"] == "oneDNN";
   CHECK(onednn);
-  const ScopedVariable cache("XDG_CACHE_HOME", "/nowhere/cache");
-  CHECK(run_azimuth({"data", "path"}).out == "/nowhere/cache/azimuth/datasets\n");
+  const TemporaryFolder folder;
+  const std::string absent = (folder.path / "absent").string();
+  const ScopedVariable cache("XDG_CACHE_HOME", absent.c_str());
+  CHECK(run_azimuth({"data", "path"}).out == absent + "/azimuth/datasets\n");
   for (const json& set : output_of({"data", "list", "--json"})) CHECK(set["state"] == "absent");
 }
 

@@ -15,6 +15,7 @@
 #include <cstring>
 #include <filesystem>
 #include <new>
+#include <sstream>
 #include <system_error>
 #include <vector>
 
@@ -72,7 +73,9 @@ Exit run_command(int argc, char** argv) {
   try {
     app.parse(argc, argv);
   } catch (const CLI::Success& success) {
-    app.exit(success);  // --help and --version
+    std::ostringstream text;  // of --help or --version
+    app.exit(success, text);
+    fmt::print("{}", text.str());
   } catch (const CLI::ParseError& error) {
     throw ConfigError(fmt::format("{}; see azimuth --help", error.what()));
   }

@@ -49,7 +49,7 @@ TEST_CASE("what stdout does not take is a failure, with its reason; nothing else
   const Place place;
   const std::vector<std::vector<std::string>> commands = {
       {"describe"}, {"describe", "sgdp"},       {"schema"}, {"check", place.config, "--json"}, {"data", "path"},
-      {"lesson"},   {"data", "list", "--json"}, {"--help"}};
+      {"lesson"},   {"data", "list", "--json"}, {"--help"}, {"--version"}};
   for (const auto& command : commands) {
     CAPTURE(command[0]);
     CommandResult result = redirected(">/dev/full", command);

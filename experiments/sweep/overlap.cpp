@@ -12,7 +12,7 @@ bool is_part(const std::string& key, const std::string& whole) { return key.star
 bool clash(const GivenKey& first, const GivenKey& second) {
   const bool wider = is_part(first.key, second.key), narrower = is_part(second.key, first.key), same = first.key == second.key;
   const bool in_one_object = first.by == second.by && first.by != By::command_line;
-  const bool of_grid = first.by == By::grid || (second.by == By::grid && same);
+  const bool of_grid = first.by == By::grid || (second.by == By::grid && (same || first.by == By::set));
   return wider || ((narrower || same) && (in_one_object || of_grid));
 }
 

@@ -143,6 +143,9 @@ TEST_CASE("a key that is given twice, or wiped by another, is refused with both 
         "sweep.json:1:60: grid.optimizer.lr: is given at sweep.json:1:31, too; keep one of the two\n");
   CHECK(said(R"("grid": {)" + all + R"(}, "set": {"optimizer.lr": 1}})") ==
         "sweep.json:1:32: grid.optimizer: replaces optimizer.lr, which is given at sweep.json:1:82, too; keep one of the two\n");
+  CHECK(said(R"("set": {"optimizer": )" + one + R"(}, "grid": {)" + lr + "}}") ==
+        "sweep.json:1:80: grid.optimizer.lr: is a part of optimizer, which is given at sweep.json:1:31, too; keep one of the "
+        "two\n");
   CHECK(said(R"("variants": [{"set": {"optimizer.lr": 1}}], "grid": {)" + lr + "}}") ==
         "sweep.json:1:76: grid.optimizer.lr: is given at sweep.json:1:45, too; keep one of the two\n");
   CHECK(said(R"("set": {"optimizer.lr": 1}, "variants": [{"grid": {)" + lr + "}}]}") ==
@@ -167,7 +170,8 @@ TEST_CASE("a key that is given twice, or wiped by another, is refused with both 
         "--set optimizer: replaces optimizer.lr, which is given at --set optimizer.lr, too; keep one of the two\n");
 
   // What refines, and what has the last word, is meant.
-  const Sweep refined = planned(base + R"("set": {"optimizer": {"type": "adamp"}}, "grid": {"optimizer.lr": [0.01, 0.02]}})");
+  const Sweep refined =
+      planned(base + R"("grid": {"optimizer.lr": [0.01, 0.02]}, "variants": [{"set": {"optimizer": {"type": "adamp"}}}]})");
   CHECK(json::parse(to_json(refined.runs[1].config))["optimizer"]["lr"] == 0.02);
   const Sweep varied = planned(base + R"("set": {"optimizer.lr": 1}, "variants": [{"set": {"optimizer.lr": 2}}]})");
   CHECK(json::parse(to_json(varied.runs[0].config))["optimizer"]["lr"] == 2);
@@ -193,7 +197,8 @@ TEST_CASE("a name taken from a file's has to be one of a folder, too") {
   CommandResult result = run_azimuth({"sweep", sweep, "--check"});
   CHECK(result.exit == 2);
   CHECK(result.err.find(complaint) == 0);
-  az::write_file(sweep, R"({"data": {"type": "shapes"}, "model": {"type": "cifar_resnet"}, "optimizer": {"type": "sgd", "lr": 1}})");
+  az::write_file(sweep,
+                 R"({"data": {"type": "shapes"}, "model": {"type": "cifar_resnet"}, "optimizer": {"type": "sgd", "lr": 1}})");
   result = run_azimuth({"check", sweep});
   CHECK(result.exit == 2);
   CHECK(result.err.find(complaint) == 0);

@@ -42,13 +42,13 @@ dnnl::convolution_forward::primitive_desc forward_hint(const ConvProblem& p) {
   return {forward_desc(p, algorithm::convolution_direct), lent_scratchpad(), engine()};
 }
 
-// The residual is read beside the result. Winograd's could only add to what it finds in the result's place, which takes a copy
-// there first, and its ReLU makes NaN 0: finish() does both.
+// The residual is read beside the result and lies like it, as each implementation lays it out. Winograd's could only add to what
+// it finds in the result's place, which takes a copy there first, and its ReLU makes NaN 0: finish() does both.
 dnnl::primitive_attr forward_attributes(const ConvProblem& p, algorithm algo) {
   dnnl::primitive_attr attributes = lent_scratchpad();
   if (algo == algorithm::convolution_winograd) return attributes;
   dnnl::post_ops then;
-  if (p.residual) then.append_binary(algorithm::binary_add, forward_hint(p).dst_desc());
+  if (p.residual) then.append_binary(algorithm::binary_add, any_desc(p.y, p.type));
   // With a slope of 0 below zero, oneDNN makes NaN 0; this one is lost beside any activation.
   if (p.relu) then.append_eltwise(1, algorithm::eltwise_relu, 1e-20F, 0);
   attributes.set_post_ops(then);

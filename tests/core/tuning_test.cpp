@@ -264,8 +264,9 @@ TEST_CASE("tuning: a cache that is damaged, another machine's or cannot be writt
 
   const ScopedVariable variable("XDG_CACHE_HOME", "/proc/none");
   CHECK(solved());
-  CHECK(tuning_note() == "the tuning cache " + tuning_file() +
-                             ": cannot be written: No such file or directory; until that is mended each run times convolutions anew");
+  CHECK(tuning_note() ==
+        "the tuning cache " + tuning_file() +
+            ": cannot be written: No such file or directory; until that is mended each run times convolutions anew");
 }
 
 TEST_CASE("tuning: a table of algorithms reads back, and a damaged one says so") {
@@ -314,6 +315,27 @@ TEST_CASE("tuning: convolutions run by the table they are given, equal tables to
   const auto other = solve(DType::f32);
   CHECK(algorithms() == direct);
   for (size_t i = 0; i < wanted.size() && !direct.empty(); ++i) CHECK(other[i].to_vector<float>() != fixed[i].to_vector<float>());
+}
+
+TEST_CASE("tuning: a table may name a fall-back of oneDNN's where a residual is added, as it is right") {
+  OwnCache cache;
+  Philox generator(7);
+  const Tensor weight = uniform({48, 32, 3, 3}, {.low = -1, .high = 1}, generator);
+  const Tensor x = uniform({8, 32, 9, 8}, {.low = -1, .high = 1}, generator),
+               residual = uniform({8, 48, 9, 8}, {.low = -1, .high = 1}, generator);
+  auto solve = [&](DType type) {
+    return conv2d(x.to(type), weight.to(type), {}, {.padding = 1}, {.residual = residual.to(type), .relu = true});
+  };
+  const Tensor wanted = solve(DType::f64);
+  set_algorithms(AlgorithmChoice::fixed);
+  solve(DType::f32);
+  for (const char* name : {"x64:gemm:jit", "ref:any"}) {
+    Algorithms table = algorithms();  // empty on processors without AVX-512, which have one implementation only
+    for (auto& [problem, choice] : table) choice = name;
+    set_algorithms(AlgorithmChoice::fixed, table);
+    CHECK(distance(solve(DType::f32), wanted) <= 1e-5);
+    CHECK(algorithms() == table);
+  }
 }
 
 }  // namespace az::test

@@ -100,16 +100,20 @@ Rates false_positives(const Shape& shape, double delta, int64_t draws) {
 double chance(double delta) { return std::erf(delta / std::sqrt(2.0)); }
 
 void count_false_positives(LessonRun& run) {
-  for (const auto& [delta, tolerance] : {std::pair(0.1, 0.05), std::pair(0.3, 0.05), std::pair(1.0, 0.02)}) {
-    const Rates rates = false_positives({2, 144}, delta, 40000);
+  const int64_t draws = 40000;
+  // Five standard deviations of a share p that is counted in so many draws, relative to it.
+  const auto tolerance = [=](double p) { return 5 * std::sqrt((1 - p) / (p * double(draws))); };
+  for (const double delta : {0.1, 0.3, 1.0}) {
+    const Rates rates = false_positives({2, 144}, delta, draws);
+    const double layer = chance(delta), channels = layer * layer;
     run.compare({.what = fmt::format("unrelated gradients, delta {}: share that passes as a layer", delta),
-                 .predicted = chance(delta),
+                 .predicted = layer,
                  .measured = rates.layer,
-                 .tolerance = tolerance});
+                 .tolerance = tolerance(layer)});
     run.compare({.what = fmt::format("unrelated gradients, delta {}: share that passes in both of 2 channels", delta),
-                 .predicted = chance(delta) * chance(delta),
+                 .predicted = channels,
                  .measured = rates.channel,
-                 .tolerance = delta < 0.2 ? 0.15 : tolerance});
+                 .tolerance = tolerance(channels)});
   }
   const Rates many = false_positives({32, 27}, 0.1, 5000);
   run.compare({.what = "unrelated gradients, delta 0.1: share that passes in all of 32 channels, 0.08^32",

@@ -45,7 +45,8 @@ std::vector<std::string> events(const fs::path& file) {
     CHECK(sum_at(at + 8) == masked(bytes.substr(at, 8)));
     CHECK(sum_at(at + 12 + length) == masked(bytes.substr(at + 12, length)));
     write_file(event, bytes.substr(at + 12, length));
-    const std::string command = "protoc --proto_path=tests/experiments --decode=Event event.proto <" + event + " >" + text;
+    const std::string command =
+        "protoc --proto_path=tests/experiments --decode=Event event.proto <'" + event + "' >'" + text + "'";
     REQUIRE(std::system(command.c_str()) == 0);
     texts.push_back(read_file(text));
     at += 16 + length;

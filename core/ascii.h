@@ -5,9 +5,12 @@
 
 namespace az {
 
-// What ASCII takes for a digit or a letter, whatever the program's locale does.
+// What ASCII takes for a digit, a letter or a control character, whatever the program's locale does.
 constexpr bool is_digit(char c) { return c >= '0' && c <= '9'; }
 constexpr bool is_letter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
+// What JSON takes for a space.
+constexpr bool is_space(char c) { return c == ' ' || c == '\t' || c == '\n' || c == '\r'; }
+constexpr bool is_control(char c) { return (c >= '\0' && c < ' ') || c == 127; }
 constexpr char to_lower(char c) { return c >= 'A' && c <= 'Z' ? char(c - 'A' + 'a') : c; }
 
 inline std::string to_lower(std::string text) {

@@ -67,7 +67,7 @@ void rethrow_placed(const std::string& place, const std::string& thrower) {
     throw;  // the fault of no place in particular
   } catch (...) {
     Error error(joined(thrower, current_exception_text()));
-    error.place(place.empty() ? "" : place);
+    error.place(place);
     throw error;
   }
 }

@@ -1,14 +1,13 @@
 #include "core/names.h"
 
 #include <algorithm>
-#include <nlohmann/json.hpp>
 
+#include "core/ascii.h"
 #include "core/error.h"
+#include "core/utf8.h"
 
 namespace az {
 namespace {
-
-bool is_control(char c) { return static_cast<unsigned char>(c) < ' ' || c == 127; }
 
 std::string fault(std::string_view name, std::string_view without) {
   if (name.empty()) return "is empty";
@@ -20,14 +19,7 @@ std::string fault(std::string_view name, std::string_view without) {
 
 }  // namespace
 
-bool is_utf8(std::string_view text) {
-  try {
-    nlohmann::json(text).dump();
-    return true;
-  } catch (const nlohmann::json::exception&) {
-    return false;
-  }
-}
+std::string join_path(const std::string& path, const std::string& name) { return path.empty() ? name : path + "." + name; }
 
 std::string in_quotes(std::string_view text) {
   const bool whole = is_utf8(text);

@@ -6,7 +6,8 @@
 // Names that users give: to layers, parameters, options, quantities. They stand in JSON, in the headers of files and in paths.
 namespace az {
 
-bool is_utf8(std::string_view text);
+// "layer1.conv1" of "layer1" and "conv1"; the name alone where the path is "".
+std::string join_path(const std::string& path, const std::string& name);
 
 // In quotes, with what cannot be printed as "\x0a".
 std::string in_quotes(std::string_view text);

@@ -2,12 +2,15 @@
 
 #include <algorithm>
 #include <cmath>
+#include <optional>
 
 #include "core/ascii.h"
+#include "core/config/json_document.h"
 #include "core/config/options.h"
 #include "core/config/rules.h"
 #include "core/config/spelling.h"
 #include "core/files.h"
+#include "core/utf8.h"
 
 namespace az::config {
 namespace {
@@ -17,15 +20,38 @@ namespace {
   fail_at(value.position(), path, fmt::format("expected {}, got {}{}", expected, short_text(value), hint));
 }
 
+// Whether an option takes a value; what it reads then is in `scratch`.
+bool takes(const Codec& codec, const Value& value, const Rules& rules, void* scratch) {
+  try {
+    codec.read(value, "", rules, scratch);
+    return true;
+  } catch (const Error&) {
+    return false;
+  }
+}
+
+// The value that JSON has for a string's words: 0.1 for ".1", true for "yes"; none where it has none.
+std::optional<Value> value_of_words(const Value& value) {
+  if (!value.is_string()) return {};
+  try {
+    return parse_text(json_spelling(value.as_string()), "");
+  } catch (const ConfigError&) {
+    return {};
+  }
+}
+
 // What to write instead of a string that means a number, or true or false.
-std::string unquoted_hint(const Value& value, bool number) {
+std::string unquoted_hint(const Codec& codec, const Value& value, void* scratch) {
   if (!value.is_string()) return "";
-  const std::string& text = value.as_string();
-  const std::string spelling = json_spelling(text);
+  const std::string spelling = json_spelling(value.as_string());
+  const std::optional<Value> words = value_of_words(value);
   const bool is_number = !spelling.empty() && (is_digit(spelling[0]) || spelling[0] == '-');
-  if (spelling.empty() || spelling == "null" || is_number != number) return "";
-  if (!value.position().typed) return fmt::format("; write {} without quotes", excerpt(spelling));
-  return spelling == text ? "; it is too large or too small" : "; write " + excerpt(spelling);
+  if (!words && is_number && codec.type_name() != "boolean") return "; it is too large or too small";
+  if (!words || !takes(codec, *words, {}, scratch)) return "";
+  // A --set takes what is not JSON for a string, as it was typed.
+  const auto& typed = value.position().typed;
+  const bool is_quoted = !typed || *typed != value.as_string();
+  return fmt::format("; write {}{}", excerpt(spelling), is_quoted ? " without quotes" : "");
 }
 
 void add_default(Value& schema, const Codec& codec, const void* defaults) {
@@ -37,7 +63,8 @@ struct BoolCodec : Codec {
     const auto number = value.whole();
     const bool is_bit = number && (*number == 0 || *number == 1);
     if (!value.is_bool())
-      fail_type(value, path, "true or false", is_bit ? fmt::format("; write {}", *number == 1) : unquoted_hint(value, false));
+      fail_type(value, path, "true or false",
+                is_bit ? fmt::format("; write {}", *number == 1) : unquoted_hint(*this, value, target));
     *static_cast<bool*>(target) = value.as_bool();
   }
   Value write(const void* source) const override { return *static_cast<const bool*>(source); }
@@ -53,7 +80,7 @@ struct BoolCodec : Codec {
 template <class T> struct NumberCodec : Codec {
   static constexpr bool integral = std::is_same_v<T, int64_t>;
   void read(const Value& value, const std::string& path, const Rules& rules, void* target) const override {
-    if (!value.is_number()) fail_type(value, path, integral ? "an integer" : "a number", unquoted_hint(value, true));
+    if (!value.is_number()) fail_type(value, path, integral ? "an integer" : "a number", unquoted_hint(*this, value, target));
     if (integral && !value.whole()) {
       const double number = value.as_double();
       fail_type(value, path, "an integer", number == std::floor(number) ? ", which does not fit into 64 bits" : "");
@@ -92,7 +119,13 @@ struct StringCodec : Codec {
       fail_at(value.position(), path, "a string cannot hold the character \\u0000; remove it");
     check_rules(value, path, rules);
     const std::string& text = value.as_string();
-    *static_cast<std::string*>(target) = has(rules, Rule::Kind::path) ? absolute_path(text) : text;
+    auto& result = *static_cast<std::string*>(target);
+    result = has(rules, Rule::Kind::path) ? absolute_path(text) : text;
+    if (!is_utf8(result))
+      fail_at(
+          value.position(), path,
+          "a config is UTF-8, and the name of the current folder, from which this path counts, is not; give the path from the "
+          "root on");
   }
   Value write(const void* source) const override { return *static_cast<const std::string*>(source); }
   std::string type_name() const override { return "string"; }
@@ -166,12 +199,9 @@ struct OptionalCodec : Codec {
 struct ListCodec : Codec {
   explicit ListCodec(ListAccess functions) : access(functions) {}
   void read(const Value& value, const std::string& path, const Rules& rules, void* target) const override {
-    if (!value.is_array()) {
-      const bool is_one = !value.is_null() && !value.is_object();
-      fail_type(value, path, "a list", is_one ? fmt::format("; write it in brackets: [{}]", short_text(value)) : "");
-    }
-    check_rules(value, path, rules);
     access.clear(target);
+    if (!value.is_array()) fail_type(value, path, "a list", hint(value, rules, target));
+    check_rules(value, path, rules);
     size_t i = 0;
     for (const Value& element : value.as_array()) {
       access.element().read(element, fmt::format("{}.{}", path, i++), rules, access.append(target));
@@ -203,6 +233,22 @@ struct ListCodec : Codec {
   }
   void registries(std::set<const RegistryBase*>& found) const override { access.element().registries(found); }
   ListAccess access;
+
+ private:
+  // How to write what stands for a list of one element, where it can be one.
+  std::string hint(const Value& value, const Rules& rules, void* target) const {
+    Value alone = value;
+    alone.set_position({});  // in a list it is JSON, and not as it was typed
+    std::vector<std::pair<Value, std::string>> candidates{{alone, value.is_object() ? "{...}" : short_text(value)}};
+    if (const auto words = value_of_words(value)) candidates.emplace_back(*words, dump(*words));
+    if (value.is_string())
+      candidates.emplace_back(Value::Object{{"type", value}}, fmt::format("{{\"type\": {}}}", short_text(value)));
+    for (const auto& [candidate, text] : candidates) {
+      if (!candidate.is_null() && takes(access.element(), candidate, rules, access.append(target)))
+        return "; write it in brackets: [" + text + "]";
+    }
+    return "";
+  }
 };
 
 struct ObjectCodec : Codec {

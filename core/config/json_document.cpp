@@ -7,7 +7,8 @@
 #include <cstring>
 #include <nlohmann/json.hpp>
 
-#include "core/names.h"
+#include "core/ascii.h"
+#include "core/utf8.h"
 
 namespace az::config {
 namespace {
@@ -117,12 +118,14 @@ void set_path(Value& root, const std::string& path, Value given, const Position&
     size_t end = std::min(path.find('.', start), path.size());
     std::string key = path.substr(start, end - start);
     if (key.empty()) fail_at(position, path, "the path has an empty part; write it as in optimizer.lr");
+    const bool is_number = std::all_of(key.begin(), key.end(), is_digit);
+    if (value->is_null() && is_number && start > 0)
+      fail_at(position, path, fmt::format("there is no list at {0} yet; give it whole: {0}=[...]", path.substr(0, start - 1)));
     if (value->is_array()) {
       auto& elements = value->as_array();
       size_t index = elements.size();
-      auto [last, error] = std::from_chars(key.data(), key.data() + key.size(), index);
-      const bool plain = error == std::errc() && *last == '\0' && (key.size() == 1 || key[0] != '0');
-      if (!plain || index >= elements.size()) {
+      std::from_chars(key.data(), key.data() + key.size(), index);
+      if (!is_number || (key.size() > 1 && key[0] == '0') || index >= elements.size()) {
         fail_at(position, path, fmt::format("\"{}\" is no index into a list of {}; the first is 0", key, elements.size()));
       }
       value = &elements[index];

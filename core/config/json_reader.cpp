@@ -8,9 +8,9 @@
 #include "core/ascii.h"
 #include "core/c_locale.h"
 #include "core/config/json_document.h"
-#include "core/config/spelling.h"
 #include "core/config/syntax_error.h"
 #include "core/files.h"
+#include "core/utf8.h"
 
 namespace az::config {
 namespace {
@@ -77,8 +77,6 @@ class Reader : public nlohmann::json_sax<Json> {
   Value result() { return std::move(root_); }
 
  private:
-  static bool is_space(char c) { return c == ' ' || c == '\t' || c == '\n' || c == '\r'; }
-
   void step() {
     char c = text_[at_++];
     if (c == '\n') {

@@ -53,7 +53,7 @@ std::optional<std::string> nearest(const std::string& given, const std::vector<s
   // A very long word is no typing error, and would take long to compare.
   if (word.empty() || word.size() > 100) return {};
   const std::string* best = nullptr;
-  size_t best_distance = std::max<size_t>(1, std::min(word.size() / 2, 1 + word.size() / 4)) + 1;
+  size_t best_distance = (word.size() <= 4 ? 1 : std::min(word.size() / 2, 1 + word.size() / 4)) + 1;
   for (const std::string& candidate : candidates) {
     size_t d = distance(word, plain(candidate));
     if (d < best_distance) {

@@ -4,17 +4,12 @@
 #include <cstring>
 
 #include "core/config/json_document.h"
+#include "core/config/rules.h"
 #include "core/config/unknown_key.h"
 #include "core/error.h"
 #include "core/names.h"
 
 namespace az::config {
-namespace {
-
-std::string join(const std::string& path, const std::string& key) { return path.empty() ? key : path + "." + key; }
-
-}  // namespace
-
 Rule required() { return {Rule::Kind::required}; }
 Rule at_least(double bound) { return {Rule::Kind::at_least, bound}; }
 Rule more_than(double bound) { return {Rule::Kind::more_than, bound}; }
@@ -45,7 +40,21 @@ void invalid_option(const std::string& key, const std::string& message) { throw 
 void fail_at(const Value& value, const std::string& path, const Invalid& error) {
   if (error.option.empty()) fail_at(value.position(), path, error.message);
   const Value* given = value.find(error.option);
-  fail_at((given ? *given : value).position(), join(path, error.option), error.message);
+  fail_at((given ? *given : value).position(), join_path(path, error.option), error.message);
+}
+
+void rethrow_at(const Value& value, const std::string& path, const std::string& thrower) {
+  try {
+    rethrow_placed("", thrower);
+  } catch (const PlacedError&) {
+    throw;
+  } catch (const Invalid& error) {
+    fail_at(value, path, error);
+  } catch (const Error& error) {
+    const bool about_options = error.code() == Exit::failure || error.code() == Exit::config;
+    if (!about_options) throw;
+    fail_at(value.position(), path, error.what());
+  }
 }
 
 void Codec::compare(const Value& before, const Value& now, const std::string& path, const Rules& rules,
@@ -84,7 +93,7 @@ void ObjectType::read(const Value& value, const std::string& path, void* target,
   if (!value.is_object()) fail_at(value.position(), path, "expected an object, got " + short_text(value));
   for (const Member& member : value.as_object()) {
     if (component && member.key == "type") continue;
-    std::string member_path = join(path, member.key);
+    std::string member_path = join_path(path, member.key);
     if (const Field* field = find(member.key)) {
       if (member.value.is_null() && !field->required() && !field->codec->takes_null()) {
         const std::string type = field->codec->type_name();
@@ -99,18 +108,14 @@ void ObjectType::read(const Value& value, const std::string& path, void* target,
   }
   for (const Field& field : fields_) {
     if (value.find(field.name)) continue;
-    std::string field_path = join(path, field.name);
+    std::string field_path = join_path(path, field.name);
     if (field.required()) fail_at(value.position(), field_path, "required key is missing");
     field.codec->read_absent(value.position(), field_path, static_cast<char*>(target) + field.offset);
   }
   try {
     if (validate_) validate_(target);
-  } catch (const Invalid& error) {
-    fail_at(value, path, error);
-  } catch (const Error&) {
-    throw;
   } catch (...) {
-    fail_at(value.position(), path, current_exception_text());
+    rethrow_at(value, path);
   }
 }
 
@@ -118,7 +123,7 @@ void ObjectType::objects(const Value* value, const std::string& path, const Code
   visit(path, *this);
   for (const Field& field : fields_) {
     const Value* given = value && value->is_object() ? value->find(field.name) : nullptr;
-    field.codec->objects(given, join(path, field.name), visit);
+    field.codec->objects(given, join_path(path, field.name), visit);
   }
 }
 
@@ -141,7 +146,7 @@ void ObjectType::write(const void* source, Value& object) const {
 void ObjectType::compare(const Value& before, const Value& now, const std::string& path, std::vector<Change>& changes) const {
   for (const Field& field : fields_) {
     const Value &one = before.at(field.name), &other = now.at(field.name);
-    const std::string place = join(path, field.name);
+    const std::string place = join_path(path, field.name);
     if (has(field.rules, Rule::Kind::changes_on_resume)) {
       field.codec->Codec::compare(one, other, place, field.rules, changes);
     } else {

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "core/config/nearest.h"
+#include "core/config/rules.h"
 #include "core/config/unknown_key.h"
 #include "core/error.h"
 #include "core/names.h"
@@ -116,24 +117,9 @@ Value ComponentBase::to_value() const {
 }
 
 void ComponentBase::rethrow_with_place() const {
-  try {
-    throw;
-  } catch (const PlacedError&) {
-    throw;
-  } catch (const Invalid& error) {
-    if (!given_) throw;
-    fail_at(*given_, path_, error);
-  } catch (Error& error) {
-    bool about_options = error.code() == Exit::failure || error.code() == Exit::config;
-    if (!about_options || !given_) throw;
-    fail_at(given_->position(), path_, error.what());
-  } catch (const std::bad_alloc&) {
-    throw;
-  } catch (...) {
-    const std::string text = fmt::format("{} \"{}\": {}", entry().kind, entry().name, current_exception_text());
-    if (!given_) throw Error(text);
-    fail_at(given_->position(), path_, text);
-  }
+  const std::string thrower = fmt::format("{} \"{}\"", entry().kind, entry().name);
+  if (!given_) rethrow_placed("", thrower);
+  rethrow_at(*given_, path_, thrower);
 }
 
 class ComponentCodec : public Codec {
@@ -145,7 +131,7 @@ class ComponentCodec : public Codec {
       const std::string hint = value.is_string() ? fmt::format("; write {{\"type\": {}}}", short_text(value)) : "";
       fail_at(value.position(), path, fmt::format("expected an object with a \"type\", got {}{}", short_text(value), hint));
     }
-    std::string type_path = path.empty() ? "type" : path + ".type";
+    std::string type_path = join_path(path, "type");
     const Value* type = value.find("type");
     std::string known = quoted_list(registry_.names());
     if (!type) fail_at(value.position(), type_path, fmt::format("required key is missing (known: {})", known));

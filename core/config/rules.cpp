@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "core/ascii.h"
 #include "core/config/json_document.h"
 #include "core/config/nearest.h"
 
@@ -25,7 +26,7 @@ bool holds(const Rule& rule, const Value& value) {
     case Kind::one_of:
       return std::any_of(rule.choices.begin(), rule.choices.end(),
                          [&](const Value& choice) { return equivalent(choice, value); });
-    case Kind::share_or_count: return value.as_double() < 1 || value.whole();
+    case Kind::share_or_count: return value.as_double() < 1 || value.as_double() == std::floor(value.as_double());
     case Kind::folder_name: return value.as_string().empty() || names_folder(value.as_string());
     case Kind::path: return !value.as_string().empty();
     default: return true;
@@ -110,7 +111,7 @@ void check_object(const Value& object, const std::string& path, const Rule& rule
 }  // namespace
 
 bool names_folder(const std::string& name) {
-  const bool plain = std::all_of(name.begin(), name.end(), [](unsigned char c) { return c >= ' ' && c != 127 && c != '/'; });
+  const bool plain = std::all_of(name.begin(), name.end(), [](char c) { return !is_control(c) && c != '/'; });
   return plain && !name.empty() && name != "." && name != ".." && name.size() <= 200;
 }
 

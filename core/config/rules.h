@@ -4,8 +4,13 @@
 
 namespace az::config {
 
-// Throws ConfigError if a number or a string breaks a rule.
+// Throws ConfigError if a value breaks a rule.
 void check_rules(const Value& value, const std::string& path, const Rules& rules);
+
+// While an exception is being handled that is due to `value`, the options at `path`: throws it on as a PlacedError with that
+// place, or with the option's. What has a place already stays as it is, and so does what is the fault of no options: missing or
+// corrupt data, a training that diverged, too little memory. `thrower` is as rethrow_placed() has it.
+[[noreturn]] void rethrow_at(const Value& value, const std::string& path, const std::string& thrower = "");
 
 // The rules as JSON Schema keywords ("minimum", "enum"), and for people ("at least 0, less than 1").
 void add_rules(Value& schema, const Rules& rules);

@@ -9,6 +9,7 @@
 #include "core/ascii.h"
 #include "core/config/nearest.h"
 #include "core/config/spelling.h"
+#include "core/utf8.h"
 
 namespace az::config {
 namespace {
@@ -16,8 +17,6 @@ namespace {
 using Last = Progress::Last;
 enum class Wanted { value, key, colon, comma, end };
 
-bool is_space(char c) { return c == ' ' || c == '\t' || c == '\n' || c == '\r'; }
-bool is_control(char c) { return uint8_t(c) < 0x20 || c == 0x7f; }
 bool is_hexadecimal(char c) { return is_digit(c) || (to_lower(c) >= 'a' && to_lower(c) <= 'f'); }
 
 // Quotes of other languages, and of word processors.

@@ -22,7 +22,7 @@ struct SyntaxError {
 };
 SyntaxError explain(const Progress& progress);
 
-// What makes the whole text something else than JSON: it is empty, not UTF-8, or no text; no message where that is not so.
+// What makes the whole text something else than JSON: it is empty, UTF-16, or no text; no message where that is not so.
 SyntaxError explain_whole(std::string_view text);
 
 }  // namespace az::config

@@ -4,6 +4,7 @@
 
 #include "core/config/nearest.h"
 #include "core/config/registry.h"
+#include "core/names.h"
 
 namespace az::config {
 namespace {
@@ -14,7 +15,6 @@ std::string message(const std::string& key, const std::vector<std::string>& know
   return "unknown key" + hint;
 }
 
-std::string join(const std::string& path, const std::string& key) { return path.empty() ? key : path + "." + key; }
 bool has(const std::vector<std::string>& names, const std::string& name) {
   return std::find(names.begin(), names.end(), name) != names.end();
 }
@@ -31,19 +31,25 @@ std::string owners_text(const RegistryBase& registry, const std::string& option)
   for (const std::string& name : registry.names()) {
     if (has(registry.at(name).options().names(), option)) owners.push_back("\"" + name + "\"");
   }
-  return owners.empty() ? "" : fmt::format("the {}{} {}", registry.kind(), owners.size() > 1 ? "s" : "", listed(owners, " and "));
+  if (owners.empty()) return "";
+  std::string kind = registry.kind();
+  if (owners.size() > 1) kind.insert(std::min(kind.find(" of "), kind.size()), "s");
+  return fmt::format("the {} {}", kind, listed(owners, " and "));
 }
 
-// Where else in this document the key is known, or a path of which it is a misspelling; "" for nowhere.
-std::string elsewhere(const Codec& codec, const Value& document, const std::string& path, const std::string& key) {
+// Where else in this document the key is known, or, unless it is a misspelling of one that is known where it stands, of a path;
+// "" for nowhere.
+std::string elsewhere(const Codec& codec, const Value& document, const std::string& path, const UnknownKey& error) {
+  const std::string& key = error.key;
   std::vector<std::string> paths, places;
   codec.objects(&document, path, [&](const std::string& object, const ObjectType& type) {
     for (const std::string& name : type.names()) {
-      paths.push_back(join(object, name));
+      paths.push_back(join_path(object, name));
       if (name == key) places.push_back(object.empty() ? "the top level" : "\"" + object + "\"");
     }
   });
   if (!places.empty()) return "; it belongs in " + listed(places, " or ");
+  if (error.is_near) return "";
   // The kinds of component with such an option: one optimizer may have what another has not.
   std::set<const RegistryBase*> registries;
   codec.registries(registries);
@@ -70,7 +76,7 @@ UnknownKey::UnknownKey(const Position& at, const std::string& full, const std::s
       is_near(nearest(name, known).has_value()) {}
 
 void UnknownKey::ask(const RegistryBase& registry, const std::string& type, const std::string& component_path) const {
-  const std::string owners = is_near || path != join(component_path, key) ? "" : owners_text(registry, key);
+  const std::string owners = path == join_path(component_path, key) ? owners_text(registry, key) : "";
   if (!owners.empty()) fail_at(position, path, fmt::format("unknown key of \"{}\"; it is an option of {}", type, owners));
 }
 
@@ -78,7 +84,7 @@ void read_document(const Codec& codec, const Value& value, const std::string& pa
   try {
     codec.read(value, path, {}, target);
   } catch (const UnknownKey& error) {
-    const std::string hint = error.is_near ? "" : elsewhere(codec, value, path, error.key);
+    const std::string hint = elsewhere(codec, value, path, error);
     if (hint.empty()) throw;
     fail_at(error.position, error.path, "unknown key here" + hint);
   }

@@ -3,8 +3,9 @@
 #include <algorithm>
 #include <cmath>
 
+#include "core/ascii.h"
 #include "core/config/json_document.h"
-#include "core/config/spelling.h"
+#include "core/utf8.h"
 
 namespace az::config {
 
@@ -13,7 +14,7 @@ namespace {
 // A path's keys may hold anything: a message stays one line of sensible length.
 std::string printable(const std::string& path) {
   const std::string text = dump(Value(excerpt(path, 200)));
-  const bool plain = std::none_of(path.begin(), path.end(), [](char c) { return uint8_t(c) < ' ' || c == 127; });
+  const bool plain = std::none_of(path.begin(), path.end(), is_control);
   return plain ? excerpt(path, 200) : text.substr(1, text.size() - 2);
 }
 

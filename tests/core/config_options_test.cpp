@@ -1,12 +1,10 @@
 #include <doctest/doctest.h>
 #include <fmt/core.h>
 
+#include <array>
 #include <filesystem>
 
-#include <array>
-
 #include "core/config/json_document.h"
-#include "core/config/nearest.h"
 #include "core/config/options.h"
 
 using namespace az;
@@ -125,6 +123,13 @@ TEST_CASE("a value of the wrong type is reported at the value, with what to writ
       {R"("nesterov": "True")", R"(15: optimizer.nesterov: expected true or false, got "True"; write true without quotes)"},
       {R"("milestones": 80)", "17: optimizer.milestones: expected a list, got 80; write it in brackets: [80]"},
       {R"("milestones": {})", "17: optimizer.milestones: expected a list, got an object"},
+      {R"("milestones": "80")", R"(17: optimizer.milestones: expected a list, got "80"; write it in brackets: [80])"},
+      {R"("milestones": "late")", R"(17: optimizer.milestones: expected a list, got "late")"},
+      {R"("milestones": 1.5)", R"(17: optimizer.milestones: expected a list, got 1.5)"},
+      {R"("groups": {"kind": "norm"})", "13: optimizer.groups: expected a list, got an object; write it in brackets: [{...}]"},
+      {R"("groups": "norm")", R"(13: optimizer.groups: expected a list, got "norm")"},
+      {R"("milestones": ["1.5"])", R"(18: optimizer.milestones.0: expected an integer, got "1.5")"},
+      {R"("momentum": "1e400")", R"(15: optimizer.momentum: expected a number, got "1e400"; it is too large or too small)"},
       {R"("milestones": null)",
        "17: optimizer.milestones: expected a list of integers, got null; leave the key out for its default"},
       {R"("milestones": [80, 1.5])", "22: optimizer.milestones.1: expected an integer, got 1.5"},
@@ -191,6 +196,14 @@ TEST_CASE("an option that is a string takes what --set gives as it was typed") {
   CHECK(complaint("optimizer.lr", ".1") == R"(--set optimizer.lr: expected a number, got ".1"; write 0.1)");
   CHECK(complaint("optimizer.lr", "1e400") ==
         R"(--set optimizer.lr: expected a number, got "1e400"; it is too large or too small)");
+  CHECK(complaint("optimizer.lr", "\"0.1\"") == R"(--set optimizer.lr: expected a number, got "0.1"; write 0.1 without quotes)");
+  CHECK(complaint("optimizer.lr", "\".1\"") == R"(--set optimizer.lr: expected a number, got ".1"; write 0.1 without quotes)");
+  CHECK(complaint("optimizer.lr", "\"1e400\"") ==
+        R"(--set optimizer.lr: expected a number, got "1e400"; it is too large or too small)");
+  CHECK(complaint("optimizer.lr", "nan") == R"(--set optimizer.lr: expected a number, got "nan")");
+  CHECK(complaint("train.epochs", "\"3\"") == R"(--set train.epochs: expected an integer, got "3"; write 3 without quotes)");
+  CHECK(complaint("optimizer.nesterov", "\"true\"") ==
+        R"(--set optimizer.nesterov: expected true or false, got "true"; write true without quotes)");
   CHECK(complaint("optimizer.nesterov", "True") == R"(--set optimizer.nesterov: expected true or false, got "True"; write true)");
   CHECK(complaint("optimizer.milestones", "80") ==
         "--set optimizer.milestones: expected a list, got 80; write it in brackets: [80]");
@@ -213,29 +226,10 @@ TEST_CASE("a key that another object has is told where it belongs") {
   CHECK(optimizer_error(R"("epochs": 1)") == "exp.json:2:3: optimizer.epochs: unknown key here; it belongs in \"train\"");
   CHECK(error_of(R"({"train": {"name": "x"}})") == "exp.json:1:12: train.name: unknown key here; it belongs in the top level");
   CHECK(error_of(R"({"epoch": 1})") == "exp.json:1:2: epoch: unknown key here; did you mean \"train.epochs\"?");
+  // Nothing that has nothing but its length in common with a name.
+  CHECK(error_of(R"({"peak": 1})") == R"(exp.json:1:2: peak: unknown key (known: "name", "optimizer", "train"))");
   // Where it may have been meant here, it was.
   CHECK(error_of(R"({"train": {"epoch": 1}})") == "exp.json:1:12: train.epoch: unknown key; did you mean \"epochs\"?");
-}
-
-TEST_CASE("the nearest name is that of the same letters, of few typing errors, of the initials or the only one it is a part of") {
-  const std::vector<std::string> types = {"adam", "adamp", "adamw", "sgd", "sgdp"}, keys = {"lr", "weight_decay", "batch_size"};
-  CHECK(config::nearest("AdamW", types) == "adamw");
-  CHECK(config::nearest("SGDP", types) == "sgdp");
-  CHECK(config::nearest("Adam-P", types) == "adamp");
-  CHECK(config::nearest("SGD", types) == "sgd");
-  CHECK(config::nearest("CIFAR10", {"cifar10", "cifar100", "shapes"}) == "cifar10");
-  CHECK(config::nearest("cifar-100", {"cifar10", "cifar100", "shapes"}) == "cifar100");
-  CHECK(config::nearest("BatchNorm", {"batch_norm", "group_norm"}) == "batch_norm");
-  CHECK(config::nearest("weight-decay", keys) == "weight_decay");
-  CHECK(config::nearest("WeightDecay", keys) == "weight_decay");
-  CHECK(config::nearest("learning_rate", keys) == "lr");
-  CHECK(config::nearest("wd", keys) == "weight_decay");
-  CHECK(config::nearest("decay", keys) == "weight_decay");
-  CHECK(config::nearest("batch", keys) == "batch_size");
-  CHECK(config::nearest("size", {"batch_size", "kernel_size"}) == std::nullopt);
-  CHECK(config::nearest("colour", keys) == std::nullopt);
-  CHECK(config::nearest("", keys) == std::nullopt);
-  CHECK(config::nearest("lr", {}) == std::nullopt);
 }
 
 TEST_CASE("a required key that is missing is reported at its object") {

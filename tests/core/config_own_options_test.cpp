@@ -92,6 +92,9 @@ struct Validated {
   void validate() const {
     if (how == 1) throw std::out_of_range("too far");
     if (how == 2) throw 42;
+    if (how == 5) fail("a must not exceed b");
+    if (how == 6) throw ConfigError("not so");
+    if (how == 7) throw DataError("no such file");
   }
 };
 
@@ -119,7 +122,8 @@ TEST_CASE("a default that breaks its own rule, or cannot be read back, is refuse
   CHECK(refusal<Misplaced>().starts_with("thing \"own\": option \"x\": "));
 
   // What was refused was not registered.
-  CHECK(ThingRegistry::names() == std::vector<std::string>{"plain"});
+  CHECK(ThingRegistry::base().find("own") == nullptr);
+  CHECK(ThingRegistry::base().find("plain") != nullptr);
 }
 
 TEST_CASE("defaults that must be given, that are empty, nested or made of parts that come along are fine") {
@@ -173,4 +177,8 @@ TEST_CASE("factories: null, what the kind's check refuses, and what they throw c
 
   CHECK(made(R"({"type": "null", "how": 1})") == "exp.json:1:1: part: too far");
   CHECK(made(R"({"type": "null", "how": 2})") == "exp.json:1:1: part: threw a value of type int");
+  CHECK(made(R"({"type": "null", "how": 5})") == "exp.json:1:1: part: a must not exceed b");
+  CHECK(made(R"({"type": "null", "how": 6})") == "exp.json:1:1: part: not so");
+  CHECK(made(R"({"type": "null", "how": 7})") == "no such file");
+  CHECK_THROWS_AS(config::parse<Validated>(config::parse_text(R"({"how": 5})", "exp.json")), ConfigError);
 }

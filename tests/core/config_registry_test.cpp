@@ -117,6 +117,12 @@ TEST_CASE("errors in components name the place, the kind and the known types") {
   CHECK(error_of(R"({"shape": {"type": 2}})") == "exp.json:1:20: shape.type: expected a string, got 2");
   CHECK(error_of(R"({"shape": "unit"})") ==
         R"(exp.json:1:11: shape: expected an object with a "type", got "unit"; write {"type": "unit"})");
+  CHECK(error_of(R"({"shape": {"type": "group", "shapes": "unit"}})") ==
+        R"(exp.json:1:39: shape.shapes: expected a list, got "unit"; write it in brackets: [{"type": "unit"}])");
+  CHECK(error_of(R"({"shape": {"type": "group", "shapes": "circle"}})") ==
+        R"(exp.json:1:39: shape.shapes: expected a list, got "circle")");
+  CHECK(error_of(R"({"shape": {"type": "group", "shapes": {"type": "unit"}}})") ==
+        R"(exp.json:1:39: shape.shapes: expected a list, got an object; write it in brackets: [{...}])");
   CHECK(error_of(R"({"shape": null})") == "exp.json:1:11: shape: expected an object with a \"type\", got null");
   CHECK(error_of(R"({})") == "exp.json:1:1: shape: required key is missing");
   CHECK(error_of(R"({"shape": {"type": "Square"}})") ==

@@ -3,15 +3,15 @@
 
 #include "core/ascii.h"
 #include "core/config/json_document.h"
-#include "core/config/spelling.h"
+#include "core/utf8.h"
 
 namespace {
 
 // One line of sensible length in UTF-8, which starts with a place.
 bool is_sentence(const std::string& message) {
   const std::string file = "fuzz.json:";
-  for (size_t at = 0; at < message.size(); at += az::config::character_at(message, at).bytes) {
-    if (az::config::character_at(message, at).bytes == 0) return false;
+  for (size_t at = 0; at < message.size(); at += az::character_at(message, at).bytes) {
+    if (az::character_at(message, at).bytes == 0) return false;
   }
   const bool one_line = std::none_of(message.begin(), message.end(), [](char c) { return uint8_t(c) < ' '; });
   return one_line && message.size() < 1500 && message.starts_with(file) && az::is_digit(message[file.size()]);

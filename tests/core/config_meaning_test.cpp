@@ -1,0 +1,104 @@
+// What was meant by a key that is unknown, what options of one struct are to one another, and paths.
+#include <doctest/doctest.h>
+
+#include <array>
+#include <filesystem>
+
+#include "core/config/json_document.h"
+#include "core/config/nearest.h"
+#include "core/config/options.h"
+#include "tests/compare.h"
+
+using namespace az;
+using test::error_of;
+
+TEST_CASE("the nearest name is that of the same letters, of few typing errors, of the initials or the only one it is a part of") {
+  const std::vector<std::string> types = {"adam", "adamp", "adamw", "sgd", "sgdp"}, keys = {"lr", "weight_decay", "batch_size"};
+  CHECK(config::nearest("AdamW", types) == "adamw");
+  CHECK(config::nearest("SGDP", types) == "sgdp");
+  CHECK(config::nearest("Adam-P", types) == "adamp");
+  CHECK(config::nearest("SGD", types) == "sgd");
+  CHECK(config::nearest("CIFAR10", {"cifar10", "cifar100", "shapes"}) == "cifar10");
+  CHECK(config::nearest("cifar-100", {"cifar10", "cifar100", "shapes"}) == "cifar100");
+  CHECK(config::nearest("BatchNorm", {"batch_norm", "group_norm"}) == "batch_norm");
+  CHECK(config::nearest("weight-decay", keys) == "weight_decay");
+  CHECK(config::nearest("WeightDecay", keys) == "weight_decay");
+  CHECK(config::nearest("learning_rate", keys) == "lr");
+  CHECK(config::nearest("wd", keys) == "weight_decay");
+  CHECK(config::nearest("decay", keys) == "weight_decay");
+  CHECK(config::nearest("batch", keys) == "batch_size");
+  CHECK(config::nearest("size", {"batch_size", "kernel_size"}) == std::nullopt);
+  CHECK(config::nearest("colour", keys) == std::nullopt);
+  // One typing error in up to four letters.
+  for (const auto& [word, other] : std::vector<std::array<std::string, 2>>{{"seed", "keep"}, {"peak", "mean"}, {"loss", "log"}})
+    CHECK(config::nearest(word, {other}) == std::nullopt);
+  CHECK(config::nearest("sead", {"keep", "seed"}) == "seed");
+  CHECK(config::nearest("kepe", {"keep", "seed"}) == "keep");
+  CHECK(config::nearest("", keys) == std::nullopt);
+  CHECK(config::nearest("lr", {}) == std::nullopt);
+}
+
+namespace {
+
+struct Optimizer {
+  double lr = 1;
+  static void fields(auto& f) { f("lr", &Optimizer::lr, "learning rate"); }
+};
+struct Penalty {
+  double l1 = 0;
+  static void fields(auto& f) { f("l1", &Penalty::l1, "near lr"); }
+};
+struct Whole {
+  Optimizer optimizer;
+  Penalty penalty;
+  static void fields(auto& f) {
+    f("optimizer", &Whole::optimizer, "how to learn");
+    f("penalty", &Whole::penalty, "what for");
+  }
+};
+
+struct Share {
+  double of = 0;
+  static void fields(auto& f) { f("of", &Share::of, "a share or a count", config::share_or_count()); }
+};
+
+struct Place {
+  std::string root = "/";
+  static void fields(auto& f) { f("root", &Place::root, "a folder", config::path()); }
+};
+
+}  // namespace
+
+TEST_CASE("a key that is known elsewhere goes before one that is near") {
+  const auto refusal = [](const std::string& text) {
+    return error_of([&] { config::parse<Whole>(config::parse_text(text, "exp.json")); });
+  };
+  CHECK(refusal(R"({"penalty": {"lr": 1}})") == "exp.json:1:14: penalty.lr: unknown key here; it belongs in \"optimizer\"");
+  CHECK(refusal(R"({"penalty": {"l2": 1}})") == "exp.json:1:14: penalty.l2: unknown key; did you mean \"l1\"?");
+}
+
+TEST_CASE("a share is below 1, and a count whole, however large it is") {
+  const auto refusal = [](const std::string& text) {
+    return error_of([&] { config::parse<Share>(config::parse_text("{\"of\": " + text + "}", "exp.json")); });
+  };
+  for (const char* fine : {"0.5", "1", "2.0", "1e19", "1e300"}) CHECK(refusal(fine) == "no error");
+  CHECK(refusal("1.5") == "exp.json:1:8: of: must be below 1, or a whole number, got 1.5");
+}
+
+TEST_CASE("a path that counts from a folder whose name is not UTF-8 is refused: a config could not be read back with it") {
+  namespace fs = std::filesystem;
+  const fs::path before = fs::current_path(), folder = fs::temp_directory_path() / "azimuth_not_utf8_\xff";
+  fs::create_directories(folder);
+  fs::current_path(folder);
+  const auto refusal = [](const std::string& text) {
+    return error_of([&] { config::parse<Place>(config::parse_text(text, "exp.json")); });
+  };
+  const std::string relative = refusal(R"({"root": "data"})"), absolute = refusal(R"({"root": "/data"})");
+  fs::current_path(before);
+  fs::remove_all(folder);
+  CHECK(
+      relative ==
+      "exp.json:1:10: root: a config is UTF-8, and the name of the current folder, from which this path counts, is not; give the "
+      "path from the root on");
+  CHECK(absolute == "no error");
+}

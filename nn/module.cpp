@@ -5,8 +5,10 @@
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <optional>
 #include <set>
+#include <thread>
 
 #include "core/autograd.h"
 #include "core/names.h"
@@ -15,8 +17,6 @@
 namespace az::nn {
 
 namespace {
-
-std::string join(const std::string& path, const std::string& name) { return path.empty() ? name : path + "." + name; }
 
 const std::type_info& type_of(const Module& module) { return typeid(module); }
 std::string class_of(const Module& module) { return class_name(typeid(module)); }
@@ -34,6 +34,15 @@ Tensor copy_of(const Tensor& tensor) {
   Tensor copy = tensor.detach().clone();
   if (tensor.requires_grad()) copy.set_requires_grad();
   return copy;
+}
+
+// Whether a tensor has more holders than there were. A thread that evaluates holds it for the length of an op, a member stays.
+bool has_more_holders(const Tensor& tensor, long before) {
+  for (int waits = 0; tensor.impl().use_count() > before; ++waits) {
+    if (waits == 200) return true;
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+  return false;
 }
 
 std::atomic<uint64_t> next_registration{1};
@@ -84,8 +93,8 @@ Module::Module(Module&& other) noexcept
       path_(std::move(other.path_)),
       training_(other.training_),
       moved_(other.moved_),
-      ran_(other.ran_),
-      trained_(other.trained_) {
+      ran_(other.ran_.load()),
+      trained_(other.trained_.load()) {
   other.moved_ = true;
   if (!path_.empty()) set_path("");
 }
@@ -100,7 +109,7 @@ ModulePtr Module::checked_copy(const std::type_info& self, const std::function<M
   for (const auto& [name, tensor] : own) holders[name] = tensor.impl().use_count();
   ModulePtr made = copy();
   for (const auto& [name, tensor] : own) {
-    if (tensor.impl().use_count() == holders[name]) continue;
+    if (!has_more_holders(tensor, holders[name])) continue;
     fail(
         "{}: a member keeps the tensor of \"{}\", which a copy would share with its original; take it by parameter(name) or "
         "buffer(name) in forward instead",
@@ -133,7 +142,7 @@ std::vector<Parameter> Module::parameters() const {
   std::vector<Parameter> all;
   for (const Module* module : modules()) {
     for (const Parameter& p : module->parameters_) {
-      if (p.tensor.defined()) all.push_back({join(below(*module), p.name), p.tensor, p.kind});
+      if (p.tensor.defined()) all.push_back({join_path(below(*module), p.name), p.tensor, p.kind});
     }
   }
   return all;
@@ -143,7 +152,7 @@ std::vector<std::pair<std::string, Tensor>> Module::buffers() const {
   std::vector<std::pair<std::string, Tensor>> all;
   for (const Module* module : modules()) {
     for (const auto& [name, tensor] : module->buffers_) {
-      if (tensor.defined()) all.emplace_back(join(below(*module), name), tensor);
+      if (tensor.defined()) all.emplace_back(join_path(below(*module), name), tensor);
     }
   }
   return all;
@@ -163,7 +172,9 @@ int64_t Module::parameter_count() const {
 }
 
 void Module::train(bool on) {
-  for (Module* module : modules()) module->training_ = on;
+  for (Module* module : modules()) {
+    if (module->training_ != on) module->training_ = on;  // other threads may read it
+  }
 }
 
 void Module::to(DType type) {
@@ -303,7 +314,7 @@ uint64_t Module::register_child(const std::string& name, ModulePtr child) {
          name, taken->path_);
   }
   if (child->moved_) fail("{}: the child \"{}\" was moved from", class_of(*this), name);
-  child->set_path(join(path_, name));
+  child->set_path(join_path(path_, name));
   children_.push_back({name, next_registration++, std::move(child)});
   return children_.back().id;
 }
@@ -341,6 +352,12 @@ Module& Module::child(const std::string& name) {
   fail("{}: no child {}", class_of(*this), name);
 }
 
+Module& Module::child(size_t index) {
+  check_may_be_used();
+  if (index >= children_.size()) fail("{}: no child {} of {}", class_of(*this), index, children_.size());
+  return *children_[index].module;
+}
+
 bool Module::has_child(const std::string& name) const {
   return std::any_of(children_.begin(), children_.end(), [&](const ChildEntry& entry) { return entry.name == name; });
 }
@@ -360,7 +377,7 @@ bool Module::contains(const Module& module) const {
 
 void Module::set_path(const std::string& path) {
   path_ = path;
-  for (const auto& [name, id, module] : children_) module->set_path(join(path_, name));
+  for (const auto& [name, id, module] : children_) module->set_path(join_path(path_, name));
 }
 
 }  // namespace az::nn

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <concepts>
 #include <functional>
 #include <map>
@@ -67,9 +68,10 @@ class Module {
   virtual ~Module() = default;
 
   // forward(x) inside this module's scope, seen by the observers. What it throws starts with the module's path.
-  // Throws where another module's forward runs a module that was not registered with it, unless that needs no gradient: all its
-  // parameters are frozen, or that forward runs it under NoGrad. One that has neither parameters nor buffers takes the mode of
-  // who runs it. The first forward for a gradient also throws where an op takes a tensor that needs one and is no parameter.
+  // Throws where another module's forward runs a module that was not registered with it, unless that changes nothing in it: it is
+  // frozen, or run under a NoGrad of that forward's, and its buffers, if any, are in evaluation. One that has neither parameters
+  // nor buffers takes the mode of who runs it. The first forward for a gradient that gets to its end also throws where an op took
+  // a tensor that needs one and is no parameter.
   Tensor operator()(const Tensor& x);
   // Stands in for a call where the module before has done this one's work already: observers see y.
   Tensor applied(const Tensor& y);
@@ -144,6 +146,9 @@ class Module {
   const Tensor& parameter(const std::string& name) const;
   const Tensor& buffer(const std::string& name) const;
   Module& child(const std::string& name);
+  // In the order of registration.
+  size_t child_count() const { return children_.size(); }
+  Module& child(size_t index);
   // And by what add_child() gave. Throws for that of another module, and for an empty one.
   template <class M> M& child(const Child<M>& of) { return static_cast<M&>(registered(of.id_, of.index_)); }
   template <class M> const M& child(const Child<M>& of) const { return static_cast<M&>(registered(of.id_, of.index_)); }
@@ -183,9 +188,10 @@ class Module {
   std::vector<ChildEntry> children_;
   std::string path_;
   bool training_ = true;
-  bool moved_ = false;    // to another module
-  bool ran_ = false;      // ever
-  bool trained_ = false;  // ran for a gradient
+  bool moved_ = false;  // to another module
+  // Several threads may evaluate a network at once.
+  std::atomic<bool> ran_ = false;      // ever
+  std::atomic<bool> trained_ = false;  // ran for a gradient, to the end
 };
 
 // Has a tree in evaluation mode for as long as it lives; then each module's own mode is back.

@@ -18,7 +18,7 @@ struct LayerRegistry : config::Registry<LayerRegistry, ModulePtr, const Shape&> 
 };
 
 // The models JSON can name. A factory takes (options, input shape as above, number of classes) and gives a module from images
-// [n,c,h,w] to logits [n,classes].
+// [n,c,h,w] to logits [n,c], c being the number of classes or more.
 struct ModelRegistry : config::Registry<ModelRegistry, ModulePtr, const Shape&, int64_t> {
   static constexpr const char* kind = "model";
   static void register_builtin();

@@ -50,14 +50,7 @@ Observe::Observe(Observer& observer) : observer_(observer), outer_(innermost_obs
 Observe::~Observe() { innermost_observer = outer_; }
 
 Tensor Module::operator()(const Tensor& x) {
-  const auto run = [&] { return forward(x); };
-  if (trained_ || Run::innermost || !GradMode::enabled()) return enter(x, run);
-  const uint64_t mark = ops_recorded();
-  Tensor y = enter(x, run);
-  trained_ = false;  // and is asked again where this throws
-  check_leaves(x, y, mark);
-  trained_ = true;
-  return y;
+  return enter(x, [&] { return forward(x); });
 }
 
 Tensor Module::applied(const Tensor& y) {
@@ -67,8 +60,8 @@ Tensor Module::applied(const Tensor& y) {
 Tensor Module::enter(const Tensor& x, const std::function<Tensor()>& function) {
   check_belongs(true);
   const Run run(this);
-  ran_ = true;
-  trained_ |= GradMode::enabled();
+  const uint64_t mark = ops_recorded();
+  if (!ran_) ran_ = true;
   // The root adds nothing to the path, so a module that is still being put together keeps its builder's.
   std::optional<Scope> scope;
   if (!path_.empty()) scope.emplace(path_);
@@ -86,9 +79,13 @@ Tensor Module::enter(const Tensor& x, const std::function<Tensor()>& function) {
   Tensor y;
   try {
     y = function();
-    if (!y.defined()) fail("{}: forward gave an undefined tensor", class_of(*this));
   } catch (...) {
     rethrow_placed(path_, class_of(*this));
+  }
+  if (!y.defined()) fail("{}: forward gave an undefined tensor", class_of(*this));
+  if (GradMode::enabled() && !trained_) {
+    if (!run.outer) check_leaves(x, y, mark);
+    trained_ = true;
   }
   show([&](Observer& observer) { observer.after(*this, x, y); });
   return y;
@@ -101,8 +98,8 @@ bool Module::runs_now() const {
   return false;
 }
 
-// In another's forward, a module is that one's own or its parts' (or, handed down, that of one further out); or one that cannot
-// be meant to train.
+// In another's forward, a module is that one's own or its parts' (or, handed down, that of one further out); or one that has no
+// state; or one that is left as it is.
 void Module::check_belongs(bool runs) const {
   if (moved_) fail("{}: it was moved to another module, and is empty", class_of(*this));
   const Run* caller = Run::innermost;
@@ -110,28 +107,34 @@ void Module::check_belongs(bool runs) const {
   for (const Run* run = caller; run && run->module; run = run->outer) {
     if (run->module == this || run->module->contains(*this)) return;
   }
-  if (!GradMode::enabled() && GradMode::depth() > caller->grad_modes) return;  // under a NoGrad of that forward's own
-
-  std::vector<std::string> names;
-  bool trains = false;
-  for (const Parameter& p : parameters()) {
-    names.push_back(p.name);
-    trains |= p.tensor.requires_grad();
-  }
-  if (!names.empty() && !trains) return;
-  for (const auto& [name, tensor] : buffers()) names.push_back(name);
-  if (names.empty()) {
+  const std::vector<Parameter> trained = parameters();
+  const auto kept = buffers();
+  const bool has_state = !trained.empty() || !kept.empty();
+  if (!has_state && path_.empty()) {
     const_cast<Module*>(this)->train(caller->module->training_);
     return;
   }
+  const bool own_no_grad = !GradMode::enabled() && GradMode::depth() > caller->grad_modes;
+  const bool trains =
+      !own_no_grad && std::any_of(trained.begin(), trained.end(), [](const Parameter& p) { return p.tensor.requires_grad(); });
+  const std::vector<const Module*> parts = modules();
+  const bool buffers_change = runs && !kept.empty() && std::any_of(parts.begin(), parts.end(), [](const Module* part) {
+                                return part->training_ && !part->buffers_.empty();
+                              });
+  // One without state is there for its mode, which would be that of another network.
+  if ((has_state || own_no_grad) && !trains && !buffers_change) return;
+
+  std::vector<std::string> names;
+  for (const Parameter& p : trained) names.push_back(p.name);
+  for (const auto& [name, tensor] : kept) names.push_back(name);
   const std::string who = class_of(*caller->module), what = class_of(*this);
-  const std::string remedy =
-      fmt::format("keep the nn::Child<{}> that add_child(\"name\", ...) gives as a member, and run child(member)(x)", what);
+  const std::string remedy = fmt::format(
+      "keep the nn::Child<{}> that add_child(\"name\", ...) gives as a member, and run child(member)(x). One that is to "
+      "stay as it is, eval(), and freeze it or run it under NoGrad",
+      what);
   if (runs && path_.empty()) {
-    fail(
-        "{} runs {}, which was not registered with it, so that its {} would not be trained, saved or copied; {}. One that is to "
-        "stay as it is, freeze or run under NoGrad",
-        who, what, some_of(names), remedy);
+    fail("{} runs {}, which was not registered with it, so that its {} would not be trained, saved or copied; {}", who, what,
+         some_of(names), remedy);
   }
   fail(
       "{} uses {}{}, of another network: to a copy of {}, a pointer, a reference or a captured `this` still means the "

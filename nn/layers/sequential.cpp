@@ -7,14 +7,14 @@
 
 namespace az::nn {
 
-void Sequential::append(ModulePtr layer) { layers_.push_back(add_child(std::to_string(layers_.size()), std::move(layer))); }
+void Sequential::append(ModulePtr layer) { add_child(std::to_string(child_count()), std::move(layer)); }
 
 Tensor Sequential::forward(const Tensor& x) { return run(x, {}); }
 
 // A class derived from Kind may have a forward of its own.
 template <class Kind> Kind* Sequential::exactly(size_t index) {
-  if (index >= layers_.size()) return nullptr;
-  Module& layer = child(layers_[index]);
+  if (index >= child_count()) return nullptr;
+  Module& layer = child(index);
   return typeid(layer) == typeid(Kind) ? static_cast<Kind*>(&layer) : nullptr;
 }
 
@@ -23,7 +23,7 @@ BatchNorm* Sequential::batch_norm(size_t index) {
   return exactly<BatchNorm1d>(index);
 }
 
-bool Sequential::ends_in_batch_norm() { return !layers_.empty() && batch_norm(layers_.size() - 1); }
+bool Sequential::ends_in_batch_norm() { return child_count() > 0 && batch_norm(child_count() - 1); }
 
 Tensor Sequential::then_add_relu(const Tensor& x, const Tensor& residual) {
   if (!ends_in_batch_norm()) fail("then_add_relu: {} does not end in a batch norm", describe());
@@ -32,16 +32,16 @@ Tensor Sequential::then_add_relu(const Tensor& x, const Tensor& residual) {
 
 Tensor Sequential::run(const Tensor& x, const Tensor& residual) {
   Tensor y = x;
-  for (size_t i = 0; i < layers_.size();) {
+  for (size_t i = 0; i < child_count();) {
     auto* conv = exactly<BatchNorm2d>(i + 1) ? exactly<Conv2d>(i) : nullptr;
     const size_t at = conv ? i + 1 : i;
     BatchNorm* norm = batch_norm(at);
     if (!norm) {
-      y = child(layers_[i++])(y);
+      y = child(i++)(y);
       continue;
     }
     auto* relu = exactly<ReLU>(at + 1);
-    const Tensor added = at + 1 == layers_.size() ? residual : Tensor();
+    const Tensor added = at + 1 == child_count() ? residual : Tensor();
     if (conv)
       y = conv->then_norm(y, *exactly<BatchNorm2d>(at), {.residual = added, .relu = relu || added.defined()});
     else if (added.defined())

@@ -4,7 +4,8 @@
 
 namespace az::nn {
 
-// Layers one after the other, named "0", "1", ...: Sequential(Conv2d(3, {.out_channels = 16}), BatchNorm2d(16), ReLU()).
+// Layers one after the other, named "0", "1", ...: Sequential(Conv2d(3, {.out_channels = 16}), BatchNorm2d(16), ReLU()). A class
+// derived from it may register them by names of its own; they run in the order of registration.
 // A batch norm runs as one op with the ReLU behind it and, in evaluation, with the convolution before it (ReLU says what that may
 // give below zero); observers see each of them with the output of the whole. Layers of one's own, derived from these or not, run
 // by themselves.
@@ -29,8 +30,6 @@ class Sequential : public Layer<Sequential> {
   BatchNorm* batch_norm(size_t index);
   // residual, where there is one, is added in the pass of the batch norm that comes last, and ReLU applied.
   Tensor run(const Tensor& x, const Tensor& residual);
-
-  std::vector<Child<Module>> layers_;
 };
 
 }  // namespace az::nn

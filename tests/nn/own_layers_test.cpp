@@ -1,7 +1,9 @@
 // Layers of one's own: what the natural style is, and what is refused because it would go wrong in silence.
 #include <doctest/doctest.h>
 
+#include <atomic>
 #include <stdexcept>
+#include <thread>
 
 #include "core/autograd.h"
 #include "core/ops/create.h"
@@ -102,8 +104,7 @@ TEST_CASE("a layer that was not registered is an error at the first forward, nam
   const std::string refusal =
       "Plain runs Linear, which was not registered with it, so that its weight, bias would not be trained, saved or copied; keep "
       "the nn::Child<Linear> that add_child(\"name\", ...) gives as a member, and run child(member)(x). One that is to stay as "
-      "it "
-      "is, freeze or run under NoGrad";
+      "it is, eval(), and freeze it or run it under NoGrad";
   CHECK(complaint(plain) == refusal);
   Own outer;
   outer.add_child("inner", Plain());
@@ -117,6 +118,22 @@ TEST_CASE("a layer that was not registered is an error at the first forward, nam
   CHECK(complaint(statistics)
             .starts_with("Statistics runs BatchNorm1d, which was not registered with it, so that its "
                          "running_mean, running_var would not be"));
+  // Frozen or under NoGrad, too, a batch norm in training changes its statistics; in evaluation it does not.
+  for (const bool frozen : {false, true}) {
+    CAPTURE(frozen);
+    auto norm = std::make_shared<nn::BatchNorm1d>(3);
+    if (frozen) norm->freeze("*");
+    Own net([norm, frozen](Own&, const Tensor& in) {
+      if (frozen) return (*norm)(in);
+      const NoGrad no_grad;
+      return (*norm)(in);
+    });
+    CHECK(complaint(net).starts_with(
+        "Own runs BatchNorm1d, which was not registered with it, so that its weight, bias, running_mean, ... would not be"));
+    CHECK(values(norm->buffers()[0].second) == std::vector<double>(3, 0));
+    norm->eval();
+    CHECK(complaint(net) == "no error");
+  }
 }
 
 TEST_CASE("a layer without state need not be registered: it takes the mode of who runs it") {
@@ -132,10 +149,27 @@ TEST_CASE("a layer without state need not be registered: it takes the mode of wh
   CHECK(values(plain(ones_in)) == values(ones_in));
   plain.train();
   CHECK(values(plain(ones_in)) != values(ones_in));
+  // Under a NoGrad of its own, too, and a whole tree.
+  struct Quiet : nn::Layer<Quiet> {
+    Tensor forward(const Tensor& in) override {
+      const NoGrad no_grad;
+      return drop(in);
+    }
+    nn::Sequential drop{nn::Dropout({.probability = 0.5})};
+  } quiet;
+  const nn::ModulePtr copy = quiet.clone();
+  for (nn::Module* net : {static_cast<nn::Module*>(&quiet), copy.get()}) {
+    CHECK(values((*net)(ones_in)) != values(ones_in));
+    net->eval();
+    CHECK(values((*net)(ones_in)) == values(ones_in));
+    net->train();
+    CHECK(values((*net)(ones_in)) != values(ones_in));
+  }
 }
 
 TEST_CASE("a frozen teacher, and one under NoGrad, is nobody's mistake") {
   auto teacher = std::make_shared<nn::Sequential>(Linear(3, {.out_features = 3}), nn::BatchNorm1d(3));
+  teacher->eval();
   Own under_no_grad([teacher](Own&, const Tensor& in) {
     NoGrad no_grad;
     return (*teacher)(in);
@@ -145,7 +179,6 @@ TEST_CASE("a frozen teacher, and one under NoGrad, is nobody's mistake") {
   CHECK(has(complaint(frozen),
             "Own runs Sequential, which was not registered with it, so that its 0.weight, 0.bias, 1.weight, ..."));
   teacher->freeze("*");
-  teacher->eval();
   CHECK(complaint(frozen) == "no error");
   CHECK_FALSE(teacher->training());  // its mode is its owner's to set
   // Observers are not part of the forward that they watch.
@@ -168,9 +201,48 @@ TEST_CASE("a pointer to a child of one's own is found out in the copy, which wou
   } kept;
   CHECK(complaint(kept) == "no error");
   const nn::ModulePtr copy = kept.clone();
-  CHECK(complaint(*copy) ==
-        "Kept uses Linear \"fc\", of another network: to a copy of Kept, a pointer, a reference or a captured `this` still means "
-        "the original's; keep the nn::Child<Linear> that add_child(\"name\", ...) gives as a member, and run child(member)(x)");
+  CHECK(
+      complaint(*copy) ==
+      "Kept uses Linear \"fc\", of another network: to a copy of Kept, a pointer, a reference or a captured `this` still means "
+      "the original's; keep the nn::Child<Linear> that add_child(\"name\", ...) gives as a member, and run child(member)(x). One "
+      "that is to stay as it is, eval(), and freeze it or run it under NoGrad");
+}
+
+TEST_CASE("a pointer to a child without state is found out in the copy, which would change the original's mode") {
+  struct Kept : nn::Layer<Kept> {
+    Kept() {
+      add_child("drop", nn::Dropout({.probability = 0.5}));
+      drop = &child("drop");
+    }
+    Tensor forward(const Tensor& in) override { return (*drop)(in); }
+    nn::Module* drop;
+  } kept;
+  kept.eval();
+  CHECK(complaint(kept) == "no error");
+  const nn::ModulePtr copy = kept.clone();
+  copy->train();
+  CHECK(complaint(*copy).starts_with("Kept uses Dropout \"drop\", of another network: to a copy of Kept, a pointer,"));
+  CHECK_FALSE(kept.module("drop").training());
+  CHECK(values(kept(x)) == values(x));
+}
+
+TEST_CASE("a class derived from Sequential runs its children in the order of registration, whatever their names") {
+  struct Net : nn::Layer<Net, nn::Sequential> {
+    Net() {
+      add_child("fc", Linear(3, {.out_features = 2}));
+      append(std::make_unique<nn::BatchNorm1d>(2));
+      add_child("act", nn::ReLU());
+    }
+  } net;
+  net.eval();
+  CHECK(net.str() == "Sequential\n  fc: Linear(3 -> 2)\n  1: BatchNorm1d(2)\n  act: ReLU\n");
+  const std::vector<double> one_by_one = values(net.module("act")(net.module("1")(net.module("fc")(x))));
+  CHECK(one_by_one.size() == 8);
+  const nn::ModulePtr copy = net.clone();
+  for (nn::Module* either : {static_cast<nn::Module*>(&net), copy.get()}) {
+    const NoGrad no_grad;
+    CHECK(values((*either)(x)) == one_by_one);
+  }
 }
 
 TEST_CASE("a lambda that captured `this` is found out in the copy: of children, parameters and buffers") {
@@ -201,6 +273,18 @@ TEST_CASE("a tensor that needs a gradient and is no parameter is an error at the
       "and to(); an input, clone() before the call";
   CHECK(error_of([&] { net(x); }) == refusal);
   CHECK(error_of([&] { net(x); }) == refusal);
+
+  // A forward that fails first changes nothing: the next is looked at, and what it lacked may be registered.
+  bool fails = true;
+  Own late([stray, &fails](Own& self, const Tensor& in) {
+    if (fails) fail("not yet");
+    return in * stray * self.parameter("scale");
+  });
+  CHECK(error_of([&] { late(x); }) == "not yet");
+  CHECK(error_of([&] { late.add_parameter("scale", ones({3})); }) == "no error");
+  fails = false;
+  CHECK(has(error_of([&] { late(x); }), "mul: takes f32 [3], which needs a gradient and is no parameter of Own"));
+  CHECK(error_of([&] { late.add_parameter("more", ones({3})); }) == "no error");
 
   // An input may need a gradient, and so may what it was made of.
   Own plain;
@@ -233,11 +317,23 @@ TEST_CASE("a tensor kept in a member beside its registration is found out: by cl
   kept(x);
   kept.to(DType::f64);
   CHECK(has(error_of([&] { kept(x.to(DType::f64)); }), "takes f32 [3], which needs a gradient and is no parameter of Kept"));
-  // Others may hold the tensors: optimizers do.
+  // Others may hold the tensors: optimizers do, and for a moment a thread that evaluates.
   Mlp net;
   const auto held = net.parameters();
   const auto state = net.state();
   CHECK(error_of([&] { net.clone(); }) == "no error");
+  std::atomic<bool> done = false;
+  std::thread holding([&] {
+    while (!done) {
+      std::vector<Tensor> handles;
+      for (const auto& [name, tensor] : state) handles.push_back(tensor);
+    }
+  });
+  int refused = 0;
+  for (int i = 0; i < 300; ++i) refused += error_of([&] { net.clone(); }) != "no error";
+  done = true;
+  holding.join();
+  CHECK(refused == 0);
 }
 
 TEST_CASE("a hook on a parameter, which a copy would lose, is found out by clone() and to()") {

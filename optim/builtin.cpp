@@ -54,7 +54,8 @@ void register_builtin_schedules() {
     add_schedule<CosineSchedule>("cosine", "half a cosine down to min_factor");
     add_schedule<PolynomialSchedule>("polynomial", "(1 - share done)^power");
     add_schedule<ExponentialSchedule>("exponential", "the same factor every epoch");
-    add_schedule<OneCycleSchedule>("one_cycle", "up to lr, then far down, as PyTorch's OneCycleLR");
+    add_schedule<OneCycleSchedule>("one_cycle",
+                                   "up to lr, then far down, as PyTorch's OneCycleLR; a warm-up takes the place of its rise");
     return true;
   }();
   static_cast<void>(once);

@@ -44,8 +44,7 @@ void Optimizer::step(StepObserver* observer) {
   if (std::none_of(parameters_.begin(), parameters_.end(), has_gradient)) {
     fail(
         "{}: none of the {} parameters has a gradient; call backward() on a loss that depends on them before step(), and make "
-        "the "
-        "optimizer after Module::to()",
+        "the optimizer after Module::to()",
         name_, parameters_.size());
   }
   for (size_t i = 0; i < parameters_.size(); ++i) {
@@ -62,15 +61,20 @@ void Optimizer::step(StepObserver* observer) {
     Group group = groups_[i];
     group.lr *= lr_;
     const GuardedGradient guarded(gradient);
-    const auto observed = [&] { return fmt::format("{}: observer of \"{}\"", name_, parameter.name); };
-    if (observer) placed(observed, [&] { observer->before(parameter, gradient); });
+    const auto guard = [&, &name = parameter.name](const char* who) {
+      if (guarded.changed())
+        fail("{}: the {} of \"{}\" wrote to its gradient, which others may use; write to a clone() of it", name_, who, name);
+    };
+    const auto observe = [&](const auto& turn) {
+      if (!observer) return;
+      placed([&] { return fmt::format("{}: observer of \"{}\"", name_, parameter.name); }, turn);
+      guard("observer");
+    };
+    observe([&] { observer->before(parameter, gradient); });
     const UpdateInfo info = placed([&] { return fmt::format("{}: update of \"{}\"", name_, parameter.name); },
                                    [&] { return move(parameter, gradient, group, state, observer != nullptr); });
-    if (guarded.changed()) {
-      fail("{}: the update of \"{}\" wrote to its gradient, which others may use; write to a clone() of it", name_,
-           parameter.name);
-    }
-    if (observer) placed(observed, [&] { observer->after(parameter, gradient, info); });
+    guard("update");
+    observe([&] { observer->after(parameter, gradient, info); });
   }
   ++steps_;
 }
@@ -80,7 +84,8 @@ UpdateInfo Optimizer::move(Parameter& parameter, const Tensor& gradient, const G
   const Tensor& weight = parameter.tensor;
   if (group.renormalize_every && state.step == 1) state.start_norm = norm_of(weight);
   const bool scales = group.trust_ratio > 0;
-  UpdateInfo info = scales ? scaled_update(parameter, gradient, group, state, watched) : update(parameter, gradient, group, state);
+  UpdateInfo info =
+      scales ? scaled_update(parameter, gradient, group, state, watched) : update(parameter, gradient, group, state);
   info.lr = group.lr;
   if (watched && !scales) info.effective = effective_rate(parameter, group, state);
   if (group.renormalize_every && state.step % group.renormalize_every == 0) scale_to_norm(weight, state.start_norm);
@@ -89,8 +94,8 @@ UpdateInfo Optimizer::move(Parameter& parameter, const Tensor& gradient, const G
 }
 
 // The step for a learning rate of 1 is made on a copy of the weight, then scaled: the scale makes up for that rate.
-UpdateInfo Optimizer::scaled_update(const Parameter& parameter, const Tensor& gradient, const Group& group,
-                                    ParameterState& state, bool watched) {
+UpdateInfo Optimizer::scaled_update(const Parameter& parameter, const Tensor& gradient, const Group& group, ParameterState& state,
+                                    bool watched) {
   Parameter copy{parameter.name, parameter.tensor.detach().clone(), parameter.kind};
   Group moving = group;
   moving.lr = 1;

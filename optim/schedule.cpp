@@ -60,18 +60,35 @@ template <class Options> std::vector<std::string> warmup_oddities(const Options&
         key, fmt::format("the warm-up of {} steps is longer than the training of {} ({:.4g} epochs); shorten it", wanted,
                          length.planned_steps, double(length.planned_steps) / double(length.steps_per_epoch)));
   }
-  if (wanted < double(length.steps)) return {};
-  return {fmt::format("{}: the warm-up of {} steps would leave nothing of the training, which has {}; it takes {} of them", key,
-                      wanted, length.steps, warmup_taken(options, length.steps_per_epoch, length.steps))};
+  const int64_t taken = warmup_taken(options, length.steps_per_epoch, length.steps);
+  if (wanted >= double(length.steps)) {
+    return {fmt::format("{}: the warm-up of {} steps would leave nothing of the training, which has {}; it takes {} of them", key,
+                        wanted, length.steps, taken)};
+  }
+  if (taken == 0) return {};
+  if (taken + 1 == length.steps) {
+    return {
+        fmt::format("{}: the warm-up of {} steps leaves one of the training's {}, and no way down", key, taken, length.steps)};
+  }
+  const double top = lr_factor(options, length.moment(taken));
+  if (top >= 1 - 1e-9) return {};
+  return {fmt::format("{}: the warm-up ends at {:.4g} of optimizer.lr, as the rate drops within it", key, top)};
 }
 
-// The same of a gamma.
+// Of an option that makes the rate fall too fast to train.
+template <class Options>
+void add_fall_oddity(const char* key, const Options& options, const Length& length, std::vector<std::string>& oddities) {
+  const int64_t warmup = warmup_taken(options, length.steps_per_epoch, length.steps);
+  if (lr_factor(options, length.moment(warmup + (length.steps - warmup) / 2)) >= 1e-6) return;
+  oddities.push_back(fmt::format("{}: the learning rate is below a millionth of optimizer.lr from the middle of {} on", key,
+                                 warmup > 0 ? "what follows the warm-up" : "the training"));
+}
+
 template <class Options>
 void add_gamma_oddities(const Options& options, const Length& length, std::vector<std::string>& oddities) {
   if (options.gamma == 1) oddities.push_back("gamma: 1 leaves the learning rate as it is");
   if (options.gamma > 1) oddities.push_back(fmt::format("gamma: {} makes the learning rate grow", options.gamma));
-  if (lr_factor(options, length.moment(length.steps / 2)) < 1e-6)
-    oddities.push_back("gamma: the learning rate is below a millionth of optimizer.lr from the middle of the training on");
+  add_fall_oddity("gamma", options, length, oddities);
 }
 
 }  // namespace
@@ -117,7 +134,8 @@ double lr_factor(const OneCycleSchedule& options, const Moment& moment) {
                  step = std::min(double(at.step - first), steps - 1);
     if (steps == 1) return 1.0;
     const double start = 1 / options.div_factor, end = start / options.final_div_factor;
-    const double top = options.pct_start * steps - 1;  // the step at the maximum, not always whole
+    // The step at the maximum, not always whole.
+    const double top = first > 0 ? 0 : options.pct_start * steps - 1;
     const bool rising = step <= top && top > 0;
     const double span = rising ? top : steps - 1 - top;
     const double t = span > 0 ? (rising ? step : step - top) / span : 1;
@@ -163,7 +181,9 @@ std::vector<std::string> oddities(const CosineSchedule& options, const Length& l
 }
 
 std::vector<std::string> oddities(const PolynomialSchedule& options, const Length& length) {
-  return warmup_oddities(options, length);
+  std::vector<std::string> result = warmup_oddities(options, length);
+  add_fall_oddity("power", options, length, result);
+  return result;
 }
 
 std::vector<std::string> oddities(const ExponentialSchedule& options, const Length& length) {
@@ -174,7 +194,10 @@ std::vector<std::string> oddities(const ExponentialSchedule& options, const Leng
 
 std::vector<std::string> oddities(const OneCycleSchedule& options, const Length& length) {
   std::vector<std::string> result = warmup_oddities(options, length);
-  if (options.pct_start == 1) result.push_back("pct_start: 1 leaves no step for the way down");
+  const bool warms_up = warmup_taken(options, length.steps_per_epoch, length.steps) > 0;
+  if (warms_up && options.pct_start != OneCycleSchedule().pct_start)
+    result.push_back("pct_start: means nothing, as the warm-up takes the place of the cycle's rise");
+  if (!warms_up && options.pct_start == 1) result.push_back("pct_start: 1 leaves no step for the way down");
   if (options.div_factor < 1) result.push_back(fmt::format("div_factor: {} starts above optimizer.lr", options.div_factor));
   if (options.div_factor * options.final_div_factor < 1)
     result.push_back(fmt::format("final_div_factor: {} ends above optimizer.lr", options.final_div_factor));

@@ -54,8 +54,8 @@ class Schedule {
 };
 
 // Every schedule warms up first: over W = warmup_epochs (fractions allowed) + warmup_steps, the factor is (step + 1) / W times
-// its value at step W. A W that leaves nothing of the training counts as half of it. Then cosine, polynomial, one_cycle and
-// exponential run over what remains; the epochs of step and multistep count from the start of training.
+// its value at step W. A W that leaves nothing of the training counts as half of it. Then cosine, polynomial, exponential and the
+// way down of one_cycle run over what remains; the epochs of step and multistep count from the start of training.
 template <class O> void warmup_fields(auto& f) {
   f("warmup_epochs", &O::warmup_epochs, "epochs of linear warm-up; half of the training where they would leave nothing of it",
     config::at_least(0));
@@ -127,8 +127,8 @@ struct ExponentialSchedule {
   }
 };
 
-// From 1 / div_factor up to 1 in the first pct_start of the steps, then down to 1 / (div_factor final_div_factor) at the last,
-// as torch's OneCycleLR without its momentum cycle: the optimizer's lr is max_lr. A cycle of one step is all top.
+// From 1 / div_factor up to 1 in the first pct_start of the steps, or by the warm-up if there is one, then down to
+// 1 / (div_factor final_div_factor) at the last, as torch's OneCycleLR without its momentum cycle. One step is all top.
 struct OneCycleSchedule {
   double pct_start = 0.3;
   std::string anneal = "cos";

@@ -232,9 +232,23 @@ template <class T> void hold(const std::vector<double>& weight_sizes, const std:
 
 }  // namespace
 
-TEST_CASE("Every optimizer's update is right to a few units in the last place at every magnitude") {
+TEST_CASE("Every optimizer's update is right to a few units in the last place at every magnitude whose square the type holds") {
   hold<float>({1e-42, 1e-30, 1e-20, 1e-5, 1, 1e10, 1e20, 1e30}, {0, 1e-42, 1e-30, 1e-20, 1e-10, 1, 1e10, 1e18});
   hold<double>({1e-310, 1e-200, 1e-30, 1, 1e30, 1e200}, {0, 1e-310, 1e-200, 1e-30, 1, 1e30, 1e150});
+}
+
+TEST_CASE("Adam: beyond the range that optim/README.md gives, v is infinite and the weight stays where it is, as with PyTorch") {
+  const double largest = std::sqrt(double(std::numeric_limits<float>::max()) / (1 - 0.999));  // 5.8e20
+  for (const bool within : {true, false}) {
+    const Tensor w = Tensor::of<float>({1}, {1}).set_requires_grad();
+    AdamW adam({{"w", w}}, {.weight_decay = 0});
+    w.set_grad(Tensor::of<float>({1}, {float(largest * (within ? 0.99 : 1.01))}));
+    adam.step();
+    CHECK(w.to_vector<double>()[0] == doctest::Approx(within ? 1 - 1e-3 : 1.0));
+    w.set_grad(Tensor::of<float>({1}, {1}));
+    for (int i = 0; i < 50; ++i) adam.step();
+    CHECK((w.to_vector<double>()[0] < 0.999) == within);
+  }
 }
 
 TEST_CASE("A trust ratio makes a step of lr * ratio * norm of any weight, far above the step's own size as well") {

@@ -112,6 +112,21 @@ TEST_CASE("Writing to a gradient inside update is noticed") {
 #endif
 }
 
+TEST_CASE("Writing to a gradient in an observer is told of the observer") {
+  struct Writes : StepObserver {
+    bool first = true;
+    void before(const Parameter&, const Tensor& g) override {
+      if (first) g.mul_(2);
+    }
+    void after(const Parameter&, const Tensor& g, const UpdateInfo&) override { g.mul_(2); }
+  } writes;
+  Own own({with_gradient("w")}, {});
+  const std::string refusal = "own: the observer of \"w\" wrote to its gradient, which others may use; write to a clone() of it";
+  CHECK(error_of([&] { own.step(&writes); }) == refusal);
+  writes.first = false;
+  CHECK(error_of([&] { own.step(&writes); }) == refusal);
+}
+
 TEST_CASE("No optimizer that JSON can name writes to a gradient, by any way") {
   register_builtin_optimizers();
   for (const std::string& name : OptimizerRegistry::names()) {

@@ -115,6 +115,88 @@ TEST_CASE("A cycle is at its top in some step, however short it is, and warms up
   }
 }
 
+TEST_CASE(
+    "A warm-up takes the place of a cycle's rise: however long it is, the rate goes up to lr in a straight line, then down") {
+  for (const char* anneal : {"cos", "linear"}) {
+    for (int64_t total = 2; total <= 60; ++total) {
+      for (int64_t warmup = 1; warmup < total; ++warmup) {
+        CAPTURE(anneal);
+        CAPTURE(total);
+        CAPTURE(warmup);
+        const OneCycleSchedule cycle{.anneal = anneal, .warmup_steps = warmup};
+        const int64_t down = total - warmup - 1;  // steps from the top to the end
+        const double end = 1 / (25 * 1e4);
+        double sum = 0, worst = 0;
+        for (int64_t step = 0; step < total; ++step) {
+          const double t = down > 0 ? double(step - warmup) / double(down) : 0;
+          const double fall = anneal == std::string("cos") ? (1 + std::cos(std::numbers::pi * t)) / 2 : 1 - t;
+          const double expected = step < warmup ? double(step + 1) / double(warmup) : end + (1 - end) * fall;
+          const double factor = lr_factor(cycle, {.step = step, .total_steps = total});
+          worst = std::max(worst, std::fabs(factor - expected));
+          sum += factor;
+        }
+        CHECK(worst < 1e-12);
+        CHECK(sum / double(total) > 0.45);
+      }
+    }
+  }
+}
+
+TEST_CASE("Every schedule with every warm-up shorter than the training trains at a sensible rate, or says what is odd") {
+  register_builtin_schedules();
+  for (const std::string& name : ScheduleRegistry::names()) {
+    for (const char* options : {"", ", \"gamma\": 0.1", ", \"gamma\": 1e-4", ", \"every_epochs\": 1", ", \"power\": 9",
+                                ", \"power\": 1e10", ", \"pct_start\": 1", ", \"pct_start\": 0"}) {
+      for (int64_t total : {1, 2, 3, 5, 8, 13, 21, 60}) {
+        for (int64_t warmup = 0; warmup < total; ++warmup) {
+          const std::string text = fmt::format(R"({{"type": "{}", "warmup_steps": {}{}{}}})", name, warmup,
+                                               name == "multistep" ? R"(, "milestones": [1, 4])" : "", options);
+          Schedule schedule;
+          try {
+            schedule = config::parse<config::Component<ScheduleRegistry>>(config::parse_text(text, "test.json")).create();
+          } catch (const ConfigError&) {
+            break;  // the option is another schedule's
+          }
+          const Length length{.steps = total, .planned_steps = total, .steps_per_epoch = 10};
+          double sum = 0, top = 0;
+          for (int64_t step = 0; step < total; ++step) {
+            sum += schedule(length.moment(step));
+            top = std::max(top, schedule(length.moment(step)));
+          }
+          CAPTURE(text);
+          CAPTURE(total);
+          if (schedule.examine(length).empty()) {
+            CHECK(top > 0.49);  // of a cycle of two steps without a rise
+            CHECK(sum / double(total) > 0.05);
+          }
+        }
+      }
+    }
+  }
+}
+
+TEST_CASE("What is odd about a warm-up, and about a power, is said") {
+  const auto said = [](const auto& options, int64_t steps) {
+    std::string text;
+    for (const std::string& one : oddities(options, {.steps = steps, .planned_steps = steps, .steps_per_epoch = 10}))
+      text += one + "\n";
+    return text;
+  };
+  CHECK(said(OneCycleSchedule{.warmup_steps = 7}, 8) ==
+        "warmup_steps: the warm-up of 7 steps leaves one of the training's 8, and no way down\n");
+  CHECK(said(CosineSchedule{.warmup_epochs = 1}, 11) ==
+        "warmup_epochs: the warm-up of 10 steps leaves one of the training's 11, and no way down\n");
+  CHECK(said(OneCycleSchedule{.warmup_steps = 6}, 8) == "");
+  CHECK(said(OneCycleSchedule{.pct_start = 0.5, .warmup_steps = 6}, 8) ==
+        "pct_start: means nothing, as the warm-up takes the place of the cycle's rise\n");
+  CHECK(said(MultistepSchedule{.milestones = {1}, .warmup_steps = 15}, 40) ==
+        "warmup_steps: the warm-up ends at 0.1 of optimizer.lr, as the rate drops within it\n");
+  const std::string middle = "power: the learning rate is below a millionth of optimizer.lr from the middle of ";
+  CHECK(said(PolynomialSchedule{.power = 1e10}, 4) == middle + "the training on\n");
+  CHECK(said(PolynomialSchedule{.power = 1e10, .warmup_steps = 6}, 10) == middle + "what follows the warm-up on\n");
+  CHECK(said(PolynomialSchedule{.power = 2}, 4) == "");
+}
+
 TEST_CASE("A schedule without a length never ends") {
   CHECK(lr_factor(ConstantSchedule{.warmup_steps = 4}, {.step = 1}) == 0.5);
   CHECK(lr_factor(CosineSchedule{}, {.step = 1000000}) == 1);

@@ -1,4 +1,4 @@
-// Parts of one's own that go wrong, each in its way: `mistakes WHAT train mistakes.json` is `azimuth` with a part that does.
+// Parts of one's own that go wrong, each in its way: `MISTAKE=WHAT mistakes train mistakes.json` is `azimuth` with a part that does.
 // `check` says what each must come to.
 #include <azimuth.h>
 #include <experiments/cli/program.h>

@@ -3,76 +3,37 @@
 #include <algorithm>
 #include <memory>
 #include <optional>
-#include <string>
 
-#include "core/backend/backend.h"
-#include "core/backend/onednn_detail.h"
+#include "core/backend/onednn_conv_trial.h"
 #include "core/backend/tuning.h"
 #include "core/dirty_memory.h"
 
-// Which of oneDNN's implementations solves a convolution problem. For the back end's convolutions only.
+// Which of oneDNN's implementations solves a convolution problem, by an op of onednn_conv_directions.h. For the back end's
+// convolutions only.
 namespace az::onednn {
 
-struct ConvProblem {
-  const char* direction;  // "forward", ...
-  Shape x, weight, y;
-  DType type;  // of x and y
-  const Conv2dParams& params;
-  bool bias = false, residual = false, relu = false;
-  std::vector<const Layout*> given = {};  // how the operands lie that are not weights
-
-  std::vector<int64_t> key() const;
-  // For choose(). Batches up to the next power of two count as one problem.
-  std::string str() const;
-  // Small batches come from finding shapes, or are soon done.
-  bool worth_timing() const { return x[0] >= 8; }
-  // Where timing is not to be had: at 32 channels and more Winograd wins in all three directions, at 16 it does not.
-  bool winograd_by_rule() const;
-  // Whether that implementation is known to give wrong results here.
-  bool fails(const std::string& implementation) const;
-};
-
-// How a primitive wants its operands; `result` is that of x or y which it makes.
-struct ConvLayouts {
-  const Layout *x, *weight, *y, *result;
-};
-ConvLayouts layouts_of(const dnnl::convolution_forward::primitive_desc& desc);
-ConvLayouts layouts_of(const dnnl::convolution_backward_data::primitive_desc& desc);
-ConvLayouts layouts_of(const dnnl::convolution_backward_weights::primitive_desc& desc);
-
-template <class P> struct Convolution {
-  using Desc = typename P::primitive_desc;
-  Desc desc;
-  P primitive;
-  ConvLayouts layout;
-  explicit Convolution(const Desc& d) : desc(d), primitive(d), layout(layouts_of(d)) {}
-};
-
-bool is_winograd(const std::string& name);
-// Whether implementation `name` may be faster than `first`, the one that oneDNN prefers: neither a plain fall-back nor for
-// shorter vectors.
-bool may_compete(const std::string& name, const std::string& first);
-
 template <class P> struct Implementations {
-  std::vector<typename P::primitive_desc> descs;
+  std::vector<typename P::primitive_desc> descs = {};
+  std::vector<std::string> names = {};
   size_t competing = 0;  // so many are worth a try, oneDNN's favourite first; the rest is for where none of those is right
 };
 
-// Those of a problem. describe(algorithm, visit) calls visit with the first of an algorithm while what it was made of is alive.
-// Those that compete lay out their result alike, since others go on from there.
-template <class P, class Describe> Implementations<P> implementations(const ConvProblem& problem, Describe describe) {
+// Those of a problem, but for what is known to fail. Those that compete lay out their result alike, since others go on from
+// there.
+template <class Op> auto implementations(const Op& op) {
+  using P = typename Op::Primitive;
   std::vector<typename P::primitive_desc> first, rest;
   auto sort = [&](const auto& desc) {
     const std::string name = desc.impl_info_str();
     auto same = [&](const auto& other) { return name == other.impl_info_str(); };
-    if (problem.fails(name) || std::ranges::any_of(first, same) || std::ranges::any_of(rest, same)) return;
+    if (op.problem.fails(name) || std::ranges::any_of(first, same) || std::ranges::any_of(rest, same)) return;
     const bool competes =
         first.empty() || (may_compete(name, first[0].impl_info_str()) && layouts_of(desc).result == layouts_of(first[0]).result);
     (competes ? first : rest).push_back(desc);
   };
   for (auto algorithm : {dnnl::algorithm::convolution_direct, dnnl::algorithm::convolution_winograd}) {
     try {
-      describe(algorithm, [&](typename P::primitive_desc desc) {
+      op.describe(algorithm, [&](typename P::primitive_desc desc) {
         do sort(desc);
         while (desc.next_impl());
       });
@@ -80,15 +41,62 @@ template <class P, class Describe> Implementations<P> implementations(const Conv
       if (first.empty()) refused("conv2d", error);  // otherwise the processor or the problem is not for this algorithm
     }
   }
-  const size_t competing = first.size();
+  Implementations<P> found{.competing = first.size()};
   first.insert(first.end(), rest.begin(), rest.end());
-  return {std::move(first), competing};
+  found.descs = std::move(first);
+  for (const auto& desc : found.descs) found.names.push_back(desc.impl_info_str());
+  return found;
 }
 
-// The implementation that choose() prefers; nullptr where none is right. run(convolution) solves the problem by it;
-// is_right(convolution) solves one like it whose result is known.
-template <class P, class Describe, class Run, class Check>
-std::shared_ptr<Convolution<P>> chosen(const ConvProblem& problem, Describe describe, Run run, Check is_right) {
+template <class P> std::shared_ptr<Convolution<P>> made_of(const typename P::primitive_desc& desc) {
+  return refusing("conv2d", [&] { return std::make_shared<Convolution<P>>(desc); });
+}
+
+// Whether implementations of a problem are right, found out by a trial whose operands and results serve all of them.
+template <class Op> class Judge {
+ public:
+  using Made = Convolution<typename Op::Primitive>;
+  explicit Judge(const Op& op) : op_(op) {}
+
+  bool is_right(const Made& by) {
+    const int64_t all = op_.problem.x[0];
+    int64_t images = op_.problem.images_to_try(by.name());
+    std::shared_ptr<Made> smaller;
+    if (images < all) {
+      const auto& offered = with(images).offered;
+      const auto at = std::ranges::find(offered.names, by.name());
+      if (at == offered.names.end())
+        images = all;
+      else
+        smaller = made_of<typename Op::Primitive>(offered.descs[size_t(at - offered.names.begin())]);
+    }
+    Case& tried = with(images);
+    const DirtyMemory dirty;
+    return tried.trial.is_right(by.name(), tried.op.solve(smaller ? *smaller : by, Op::of(tried.trial)));
+  }
+
+ private:
+  struct Case {
+    Op op;
+    ConvTrial trial{op.problem};
+    Implementations<typename Op::Primitive> offered = implementations(op);
+  };
+  Case& with(int64_t images) {
+    if (auto at = cases_.find(images); at != cases_.end()) return at->second;
+    Op op = op_;
+    op.problem.x[0] = op.problem.y[0] = images;
+    return cases_.try_emplace(images, Case{op}).first->second;
+  }
+
+  const Op& op_;
+  std::map<int64_t, Case> cases_;  // by the number of images
+};
+
+// The implementation that choose() prefers to solve the problem of `op`; nullptr where none is right. Those that are timed solve
+// it with `operands`.
+template <class Op>
+std::shared_ptr<Convolution<typename Op::Primitive>> chosen(const Op& op, const typename Op::Operands& operands) {
+  using P = typename Op::Primitive;
   using Pointer = std::shared_ptr<Convolution<P>>;
   struct Choice {
     uint64_t generation = 0;
@@ -96,30 +104,30 @@ std::shared_ptr<Convolution<P>> chosen(const ConvProblem& problem, Describe desc
   };
   static std::mutex mutex;
   static std::map<std::vector<int64_t>, Choice> choices;
+  const ConvProblem& problem = op.problem;
   std::lock_guard lock(mutex);
-  if (choices.size() >= most_primitives && !choices.contains(problem.key())) choices.clear();
-  Choice& choice = choices[problem.key()];
+  const std::vector<int64_t> key = problem.key();
+  if (choices.size() >= most_primitives && !choices.contains(key)) choices.clear();
+  Choice& choice = choices[key];
   if (choice.generation == algorithms_generation()) return choice.convolution;
-  const Implementations<P> found = implementations<P>(problem, describe);
-  Candidates candidates{.problem = problem.str(), .competing = found.competing, .worth_timing = problem.worth_timing()};
-  for (const auto& desc : found.descs) {
-    candidates.names.push_back(desc.impl_info_str());
-    if (is_winograd(desc.impl_info_str()) && problem.winograd_by_rule()) candidates.by_rule = candidates.names.size() - 1;
-  }
-  std::vector<Pointer> tried(found.descs.size());
-  auto made = [&](size_t i) -> const Convolution<P>& {
-    if (!tried[i]) tried[i] = refusing("conv2d", [&] { return std::make_shared<Convolution<P>>(found.descs[i]); });
-    return *tried[i];
+  const Implementations<P> found = implementations(op);
+  std::vector<Pointer> made(found.descs.size());
+  auto get = [&](size_t i) -> const Convolution<P>& {
+    if (!made[i]) made[i] = made_of<P>(found.descs[i]);
+    return *made[i];
   };
-  candidates.run = [&](size_t i) { run(made(i)); };
-  candidates.is_right = [&](size_t i) {
-    const DirtyMemory dirty;
-    return is_right(made(i));
-  };
-  const std::optional<size_t> best = choose(candidates);
+  Judge<Op> judge(op);
+  const std::optional<size_t> best = choose({.problem = problem.str(int64_t(std::bit_ceil(uint64_t(problem.x[0])))),
+                                             .tried = problem.str(problem.x[0]),
+                                             .names = found.names,
+                                             .competing = found.competing,
+                                             .by_rule = problem.by_rule(found.names, found.competing),
+                                             .worth_timing = problem.worth_timing(),
+                                             .run = [&](size_t i) { op.solve(get(i), operands); },
+                                             .is_right = [&](size_t i) { return judge.is_right(get(i)); }});
   if (problem.worth_timing()) release_cached_memory();  // what the losers and the trials took is not needed again
-  if (best) made(*best);
-  choice = {algorithms_generation(), best ? tried[*best] : nullptr};
+  if (best) get(*best);
+  choice = {algorithms_generation(), best ? made[*best] : nullptr};
   return choice.convolution;
 }
 

@@ -1,37 +1,41 @@
 #pragma once
 
-#include "core/backend/onednn_conv_choice.h"
+#include <string>
+#include <vector>
+
+#include "core/backend/onednn_conv_problem.h"
 
 namespace az::onednn {
 
-// A convolution problem with operands of our own, whose result is known. Weights, and one image of the input, of the residual and
-// of the gradient, are +1 and -1 at random; image n is that image times 1 + n % 3. So f64 has all results from those of one
-// image, every sum is a whole number that f32 holds, and a term that is missing, strange or of another image changes it by 1 or
-// more. The user's data would do for none of this.
+// A convolution problem with operands of our own, by which an implementation is tried: +1, -1 and, where a sum would have too
+// many terms, 0, at random; each image is another. All results are whole numbers that f32 and bf16 hold, so that direct methods
+// give them without any rounding, and a term that is missing, doubled or strange changes one by 1 or more. What a user computes
+// would do for none of this.
+//
+// The results are compared all at once, over channels: their sum, each channel times a factor of its own from +-[1, 2), is the
+// result of a problem with one channel, which f64 has soon (Freivalds 1979). A sum may be wrong by 0.001, and by 1/4 where
+// Winograd's transforms round: one wrong element is always seen, and several that make up for each other in one sum do so in
+// all of them only by chance.
 class ConvTrial {
  public:
   explicit ConvTrial(const ConvProblem& problem);
 
-  // The operands, made when asked for: those of activations are large. Bias and residual are undefined where there is none.
-  Tensor x() const { return images(x_); }
-  Tensor g() const { return images(g_); }
-  Tensor residual() const { return residual_.defined() ? images(residual_) : Tensor(); }
-  Tensor weight() const { return weight_.to(DType::f32); }
-  Tensor bias() const { return bias_.defined() ? bias_.to(DType::f32) : Tensor(); }
+  // The operands, in the problem's number types; undefined where its direction has none.
+  Tensor x, g, weight, bias;
+  Conv2dThen then;
 
-  // Whether that is right but for the rounding that `implementation` is due.
-  bool is_right(const std::string& implementation, const Tensor& y) const;
-  bool is_right_gradient(const std::string& implementation, const Tensor& dx) const;
-  bool is_right_gradient(const std::string& implementation, const ConvWeightGradients& d) const;
+  const ConvProblem& problem() const { return problem_; }
+  // Whether that is what an implementation of this name has to give: y or dx, or the weight's and the bias's gradients.
+  bool is_right(const std::string& implementation, const Tensor& result) const;
+  bool is_right(const std::string& implementation, const ConvWeightGradients& result) const;
 
  private:
-  Tensor images(const Tensor& one) const;
+  bool agrees(const std::string& implementation, const Tensor& result, int64_t images) const;
 
-  Conv2dParams params_;
-  DType type_;
-  int64_t count_;  // of images
-  bool relu_;
-  Tensor x_, g_, weight_, bias_, residual_;  // f64; x_, g_ and residual_ of one image
+  ConvProblem problem_;
+  std::vector<double> factors_;  // of the result's channels: outputs, or inputs in backward_data
+  std::vector<double> sums_;     // over each group's channels: [n,groups,h,w], or [groups,i,kh,kw] of a weight
+  std::vector<double> bias_sums_;
 };
 
 }  // namespace az::onednn

@@ -6,6 +6,8 @@
 #include <mutex>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <set>
+#include <utility>
 
 #include "core/ascii.h"
 #include "core/backend/info.h"
@@ -54,15 +56,28 @@ struct Fastest {
 };
 
 // How choices are made, below and in the candidates offered; one more with each change, so that none made otherwise stays.
-constexpr int timing_rule = 5;
+constexpr int timing_rule = 6;
 
-// Which candidates are right: each is asked once, when it matters.
+// What the file remembers.
+struct Memory {
+  Algorithms fastest;
+  std::set<std::string> right;  // "<problem>: <implementation>"
+};
+// Who meets new shapes without end must not fill it.
+constexpr size_t most_remembered = 10'000;
+
+// Which candidates are right: each is asked where it is not remembered, once, when it matters.
 class Right {
  public:
-  explicit Right(const Candidates& candidates) : candidates_(candidates), known_(candidates.names.size()) {}
+  Right(const Candidates& candidates, std::set<std::string>& remembered)
+      : candidates_(candidates), remembered_(remembered), known_(candidates.names.size()) {}
 
   bool operator()(size_t i) {
-    if (!known_[i]) known_[i] = candidates_.is_right(i);
+    if (!known_[i]) {
+      const std::string fact = fmt::format("{}, {} threads: {}", candidates_.tried, thread_count(), candidates_.names[i]);
+      known_[i] = remembered_.contains(fact) || candidates_.is_right(i);
+      if (*known_[i] && remembered_.size() < most_remembered) remembered_.insert(fact);
+    }
     return *known_[i];
   }
   // `wanted`, or else the first.
@@ -83,6 +98,7 @@ class Right {
 
  private:
   const Candidates& candidates_;
+  std::set<std::string>& remembered_;
   std::vector<std::optional<bool>> known_;
 };
 
@@ -125,39 +141,27 @@ std::optional<size_t> find(const Algorithms& choices, const std::string& problem
 
 class Tuner {
  public:
+  ~Tuner() { save(); }
+
   void reset(AlgorithmChoice choice, Algorithms known) {
     std::lock_guard lock(mutex_);
+    save();
     choice_ = choice;
     chosen_ = std::move(known);
-    remembered_.reset();
+    memory_.reset();
     ++generation_;
   }
 
   std::optional<size_t> choose(const Candidates& c) {
-    Right right(c);
-    if (c.competing < 2 || !c.worth_timing) return right.first(c.by_rule);
     std::lock_guard lock(mutex_);
-    const std::string problem = fmt::format("{}, {} threads", c.problem, thread_count());
-    auto named_by = [&](const Algorithms& table) {
-      const std::optional<size_t> index = find(table, problem, c.names);
-      return index && right(*index) ? index : std::nullopt;
-    };
-    std::optional<size_t> index = named_by(chosen_);
-    if (!index && choice_ == AlgorithmChoice::fixed) index = right.first(c.by_rule);
-    if (!index) {
-      if (!remembered_) remembered_ = recall().value_or(Algorithms());
-      index = named_by(*remembered_);
+    if (!memory_) {
+      file_ = tuning_file();
+      memory_ = recall().value_or(Memory());
     }
-    if (!index) {
-      if (const std::vector<size_t> competing = right.competing(); !competing.empty()) {
-        const Fastest timed = fastest(c, competing);
-        index = timed.index;
-        if (timed.settled) remember(problem, c.names[*index]);
-      } else {
-        index = right.first(c.by_rule);
-      }
-    }
-    if (index) chosen_[problem] = c.names[*index];
+    const size_t known = memory_->right.size();
+    const std::optional<size_t> index = choose(c, *memory_);
+    unsaved_ |= memory_->right.size() != known;
+    if (std::chrono::steady_clock::now() - saved_at_ > std::chrono::seconds(1)) save();
     return index;
   }
 
@@ -167,55 +171,95 @@ class Tuner {
   }
   std::string note() {
     std::lock_guard lock(mutex_);
+    save();
     return note_;
   }
   uint64_t generation() const { return generation_; }
 
  private:
+  std::optional<size_t> choose(const Candidates& c, Memory& memory) {
+    Right right(c, memory.right);
+    if (c.competing < 2 || !c.worth_timing) return right.first(c.by_rule);
+    const std::string problem = fmt::format("{}, {} threads", c.problem, thread_count());
+    auto named_by = [&](const Algorithms& table) {
+      const std::optional<size_t> index = find(table, problem, c.names);
+      return index && right(*index) ? index : std::nullopt;
+    };
+    std::optional<size_t> index = named_by(chosen_);
+    if (!index && choice_ == AlgorithmChoice::fixed) index = right.first(c.by_rule);
+    if (!index) index = named_by(memory.fastest);
+    if (!index) {
+      if (const std::vector<size_t> competing = right.competing(); !competing.empty()) {
+        const Fastest timed = fastest(c, competing);
+        index = timed.index;
+        if (timed.settled) {
+          memory.fastest[problem] = c.names[*index];
+          unsaved_ = true;
+          saved_at_ = {};  // to have it again takes longer than to write it
+        }
+      } else {
+        index = right.first(c.by_rule);
+      }
+    }
+    if (index) chosen_[problem] = c.names[*index];
+    return index;
+  }
+
   // What the file holds for this machine; nothing where it cannot be read now.
-  std::optional<Algorithms> recall() {
-    const fs::path file = tuning_file();
+  std::optional<Memory> recall() {
     std::error_code error;
-    if (file.empty()) return Algorithms();
-    delete_unfinished_files(file.parent_path().string());
-    if (!fs::exists(file, error)) return Algorithms();
+    if (file_.empty() || !fs::exists(file_, error)) return Memory();
     try {
-      const std::string text = read_file(file.string());
-      if (machine_of(parsed(text)) == this_machine()) return algorithms_from_json(text);
-      note_ = fmt::format("the tuning cache {} is another machine's; convolutions are timed anew", file.string());
+      const std::string text = read_file(file_);
+      const Json json = parsed(text);
+      if (machine_of(json) == this_machine())
+        return Memory{algorithms_from_json(text), json.at("right").get<std::set<std::string>>()};
+      note_ = fmt::format("the tuning cache {} is another machine's; {}", file_, anew);
     } catch (const FileError& unreadable) {
-      note_ = fmt::format("the tuning cache {}; convolutions are timed anew", unreadable.what());
+      note_ = fmt::format("the tuning cache {}; {}", unreadable.what(), anew);
       return {};
     } catch (const std::exception&) {
-      note_ = fmt::format("the tuning cache {} is damaged; convolutions are timed anew", file.string());
+      note_ = fmt::format("the tuning cache {} is damaged; {}", file_, anew);
     }
-    return Algorithms();
+    return Memory();
   }
 
   // Reads the file again first: another process may have added to it.
-  void remember(const std::string& problem, const std::string& name) {
-    const fs::path file = tuning_file();
-    std::optional<Algorithms> all = recall();
-    if (!all) return;
-    (*all)[problem] = name;
-    if (file.empty()) {
-      note_ = "no place for the tuning cache: set HOME or XDG_CACHE_HOME; until then each run times convolutions anew";
+  void save() {
+    if (!std::exchange(unsaved_, false)) return;
+    saved_at_ = std::chrono::steady_clock::now();
+    if (file_.empty()) {
+      note_ = fmt::format("no place for the tuning cache: set HOME or XDG_CACHE_HOME; until then {}", always_anew);
       return;
     }
+    std::optional<Memory> all = recall();
+    if (!all) return;
+    for (const auto& [problem, name] : memory_->fastest) all->fastest[problem] = name;
+    all->right.insert(memory_->right.begin(), memory_->right.end());
     try {
+      const fs::path folder = fs::path(file_).parent_path();
       std::error_code error;
-      fs::create_directories(file.parent_path(), error);
-      if (error) throw FileError(file.string(), "cannot be written", error.value());
-      write_file(file.string(), to_json(*all));
-    } catch (const Error& unwritten) {
-      note_ = fmt::format("the tuning cache {}; until that is mended each run times convolutions anew", unwritten.what());
+      fs::create_directories(folder, error);
+      if (error) throw FileError(file_, "cannot be written", error.value());
+      if (!std::exchange(cleared_, true)) delete_unfinished_files(folder.string());
+      Json json = parsed(to_json(all->fastest));
+      json["right"] = all->right;
+      write_file(file_, json.dump(2) + "\n");
+    } catch (const std::exception& unwritten) {
+      note_ = fmt::format("the tuning cache {}; until that is mended {}", unwritten.what(), always_anew);
     }
   }
+
+  static constexpr const char* anew = "convolutions are tried and timed anew";
+  static constexpr const char* always_anew = "each run tries and times convolutions anew";
 
   std::mutex mutex_;
   AlgorithmChoice choice_ = AlgorithmChoice::timed;
   Algorithms chosen_;
-  std::optional<Algorithms> remembered_;
+  std::string file_;
+  std::optional<Memory> memory_;
+  bool unsaved_ = false, cleared_ = false;
+  std::chrono::steady_clock::time_point saved_at_;
   std::string note_;
   std::atomic<uint64_t> generation_ = 1;
 };

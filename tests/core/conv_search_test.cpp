@@ -4,13 +4,16 @@
 #include <cmath>
 
 #include "core/autograd.h"
-#include "core/backend/tuning.h"
+#include "core/backend/onednn_conv_choice.h"
+#include "core/backend/onednn_conv_directions.h"
+#include "core/backend/reference.h"
 #include "core/dirty_memory.h"
 #include "core/ops/conv.h"
 #include "core/ops/create.h"
 #include "core/ops/pool.h"
 #include "core/random.h"
 #include "tests/compare.h"
+#include "tests/core/own_cache.h"
 
 // What oneDNN computes, over shapes drawn at random and in memory that holds NaN, against the plain loops in f64.
 namespace az::test {
@@ -105,6 +108,56 @@ double excess(const Tensor& found, const Tensor& right) {
   return most;
 }
 
+// What all of oneDNN's implementations of one direction give, against f64: each result is right, or its trial says that it is
+// not.
+struct Walk {
+  DType type;
+  size_t right = 0;
+  std::string found_out = {};
+  template <class Op, class Solve> void operator()(const Op& op, const typename Op::Operands& operands, Solve solve) {
+    CAPTURE(op.problem.str(op.problem.x[0]));
+    const auto offered = onednn::implementations(op);
+    onednn::Judge<Op> judge(op);
+    for (size_t i = 0; i < offered.names.size(); ++i) {
+      CAPTURE(offered.names[i]);
+      const DirtyMemory dirty;
+      const auto by = onednn::made_of<typename Op::Primitive>(offered.descs[i]);
+      const bool is_right = solve(op.solve(*by, operands)) == 0;
+      CHECK(is_right == judge.is_right(*by));
+      if (is_right)
+        ++right;
+      else
+        found_out += fmt::format("; {} {}", op.problem.direction, offered.names[i]);
+    }
+  }
+};
+
+Walk walk(const Problem& p, DType type, Draw d) {
+  using namespace onednn;
+  Walk each{type};
+  const Tensor x = d.signs(p.x), w = d.signs(p.weight), b = p.bias ? d.signs({p.weight[0]}) : Tensor();
+  const Shape shape = conv2d(x, w, {}, p.params).shape();
+  const Tensor g = d.signs(shape), residual = p.residual ? d.signs(shape) : Tensor();
+  auto as = [](const Tensor& of, DType wanted) { return of.defined() ? of.to(wanted) : Tensor(); };
+  const Tensor x_ = x.to(type), g_ = g.to(type), w_ = w.to(DType::f32), b_ = as(b, DType::f32);
+
+  ConvForward forward{{"forward", p.x, p.weight, shape, type, p.params, p.bias, p.residual, p.relu}};
+  const Conv2dThen then{.residual = as(residual, type), .relu = p.relu};
+  const Tensor y = Reference().conv2d(x, w, b, p.params, {.residual = residual, .relu = p.relu}, shape);
+  each(forward, {x_, w_, b_, then}, [&](const Tensor& found) { return excess(found, y); });
+
+  const Tensor dx = Reference().conv2d_backward_data(g, w, p.params, p.x);
+  each(ConvBackwardData{{"backward_data", p.x, p.weight, shape, type, p.params}}, {g_, w_},
+       [&](const Tensor& found) { return excess(found, dx); });
+
+  const ConvWeightGradients right = Reference().conv2d_backward_weights(g, x, p.weight, p.bias, p.params);
+  each(ConvBackwardWeights{{"backward_weights", p.x, p.weight, shape, type, p.params, p.bias}}, {x_, g_},
+       [&](const ConvWeightGradients& found) {
+         return excess(found.weight, right.weight) + (p.bias ? excess(found.bias, right.bias) : 0);
+       });
+  return each;
+}
+
 void check(const Problem& p, DType type, const Draw& d) {
   CAPTURE(p.str());
   CAPTURE(name_of(type));
@@ -130,6 +183,7 @@ std::vector<DType> types() { return has_bf16() ? std::vector{DType::f32, DType::
 #endif
 
 TEST_CASE("conv2d: shapes drawn at random, in all directions, have the results of f64") {
+  const OwnCache cache;  // so that each is tried
   for (uint64_t seed = SEARCH_FIRST; seed < SEARCH_FIRST + SEARCH_COUNT; ++seed) {
     Draw d(seed);
     const Problem p = draw(d);
@@ -137,7 +191,23 @@ TEST_CASE("conv2d: shapes drawn at random, in all directions, have the results o
   }
 }
 
+TEST_CASE("conv2d: each of oneDNN's implementations of a problem has the results of f64, or its trial finds it out") {
+  size_t right = 0;
+  for (uint64_t seed = SEARCH_FIRST; seed < SEARCH_FIRST + SEARCH_COUNT; ++seed) {
+    Draw d(seed);
+    const Problem p = draw(d);
+    for (DType type : types()) {
+      const Walk walked = walk(p, type, d);
+      right += walked.right;
+      if (!walked.found_out.empty())
+        MESSAGE("wrong, and found out: " << std::string(name_of(type)) << " " << p.str() << walked.found_out);
+    }
+  }
+  CHECK(right >= SEARCH_COUNT * 3 * types().size());
+}
+
 TEST_CASE("conv2d: inputs narrower than the stride have the results of f64") {
+  const OwnCache cache;
   for (const auto& [x, weight, stride, padding] : std::vector<std::tuple<Shape, Shape, Size2, Size2>>{
            {{2, 16, 1, 1}, {16, 16, 3, 3}, 2, 1},
            {{8, 16, 1, 1}, {16, 16, 3, 3}, 2, 1},

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
+#include <nlohmann/json.hpp>
 #include <optional>
 #include <set>
 #include <utility>
@@ -14,20 +15,12 @@
 #include "core/ops/create.h"
 #include "core/random.h"
 #include "tests/compare.h"
-#include "tests/data/temporary_folder.h"
-#include "tests/scoped_variable.h"
+#include "tests/core/own_cache.h"
 
 namespace az::test {
 namespace {
 
 namespace fs = std::filesystem;
-
-// An empty cache folder of its own; afterwards the fixed choice of the other tests again.
-struct OwnCache {
-  ~OwnCache() { set_algorithms(AlgorithmChoice::fixed); }
-  TemporaryFolder folder;
-  ScopedVariable variable{"XDG_CACHE_HOME", folder.path.c_str()};
-};
 
 void write(const std::string& file, const std::string& text) {
   fs::create_directories(fs::path(file).parent_path());
@@ -61,6 +54,13 @@ struct Problem {
   }
 };
 
+// The cache file: the table and which implementations are right.
+void write_cache(const std::string& table, const std::vector<std::string>& right) {
+  nlohmann::json json = nlohmann::json::parse(table);
+  json["right"] = right;
+  write(tuning_file(), json.dump());
+}
+
 std::string only_choice() {
   const Algorithms all = algorithms();
   return all.size() == 1 ? all.begin()->second : "";
@@ -71,7 +71,6 @@ std::string only_choice() {
 TEST_CASE("tuning: the fastest is chosen by timing, once, and remembered") {
   OwnCache cache;
   set_algorithms(AlgorithmChoice::timed);
-  const std::string note = tuning_note();  // of a cache that another case had
   Problem problem;
   CHECK(problem.solve() == "quick");
   CHECK(only_choice() == "quick");
@@ -83,7 +82,7 @@ TEST_CASE("tuning: the fastest is chosen by timing, once, and remembered") {
   CHECK(problem.solve() == "quick");
   CHECK(only_choice() == "quick");
   CHECK(problem.runs == timed);
-  CHECK(tuning_note() == note);
+  CHECK(tuning_note() == "");
 
   Problem other;
   other.candidates.problem = "another problem";
@@ -168,11 +167,7 @@ TEST_CASE("tuning: one whose result is wrong is not chosen, whatever names it") 
   for (const char* source : {"timing", "the cache", "a table", "a table and the rule"}) {
     CAPTURE(source);
     OwnCache other;
-    if (source == std::string("the cache")) {
-      set_algorithms(AlgorithmChoice::timed);
-      Problem before;
-      REQUIRE(before.solve() == "quick");
-    }
+    if (source == std::string("the cache")) write_cache(to_json(known), {"another problem: quick"});
     const bool by_table = source[0] == 'a', by_rule = source == std::string("a table and the rule");
     set_algorithms(by_rule ? AlgorithmChoice::fixed : AlgorithmChoice::timed, by_table ? known : Algorithms{});
     Problem trial;
@@ -180,6 +175,48 @@ TEST_CASE("tuning: one whose result is wrong is not chosen, whatever names it") 
     CHECK(trial.solve() == (by_rule ? "slower" : "slow"));
     CHECK(only_choice() == (by_rule ? "slower" : "slow"));
   }
+}
+
+TEST_CASE("tuning: one that was found right is not tried again, in this program or the next, whatever chooses it") {
+  for (const auto choice : {AlgorithmChoice::timed, AlgorithmChoice::fixed}) {
+    for (const bool worth : {false, true}) {
+      OwnCache cache;
+      auto asked = [&](const char* tried, const char* problem) {
+        Problem p;
+        p.candidates.problem = problem;
+        p.candidates.tried = tried;
+        p.candidates.worth_timing = worth;
+        p.solve();
+        return p.asked.size();
+      };
+      const size_t all = choice == AlgorithmChoice::timed && worth ? 3 : 1;
+      set_algorithms(choice);
+      CHECK(asked("5 images", "8 images or fewer") == all);
+      CHECK(asked("5 images", "8 images or fewer") == 0);
+      CHECK(asked("6 images", "8 images or fewer") == 1);  // the one that is chosen: another size is another problem
+      set_algorithms(choice);                              // as the next program does
+      CHECK(asked("5 images", "8 images or fewer") == 0);
+      CHECK(asked("6 images", "8 images or fewer") == 0);
+      CHECK(asked("7 images", "8 images or fewer") == 1);
+      CHECK(tuning_note() == "");
+    }
+  }
+}
+
+TEST_CASE("tuning: what another program found right meanwhile stays, and a wrong one is asked again") {
+  OwnCache cache;
+  Problem problem;
+  problem.wrong = {"slower"};
+  CHECK(problem.solve() == "slow");
+  write_cache(to_json({}), {"another problem, 1 threads: other"});
+  set_algorithms(AlgorithmChoice::fixed);  // writes what it found
+  std::ifstream in(tuning_file());
+  const auto right = nlohmann::json::parse(in).at("right").get<std::vector<std::string>>();
+  CHECK(right.size() == 2);
+  CHECK(right[1] == "another problem, 1 threads: other");
+  problem.asked = {};
+  CHECK(problem.solve() == "slow");
+  CHECK(problem.asked == std::vector<std::string>{"slower"});
 }
 
 TEST_CASE("tuning: where the rule's candidate is wrong, the first that is right is taken; where none is, none") {
@@ -190,6 +227,7 @@ TEST_CASE("tuning: where the rule's candidate is wrong, the first that is right 
   CHECK(problem.solve() == "slow");
   problem.candidates.worth_timing = false;
   CHECK(problem.solve() == "slow");
+  problem.candidates.tried = "another problem";
   problem.wrong = {"slow", "quick", "slower"};
   for (const auto choice : {AlgorithmChoice::fixed, AlgorithmChoice::timed}) {
     for (const bool worth : {false, true}) {
@@ -198,7 +236,7 @@ TEST_CASE("tuning: where the rule's candidate is wrong, the first that is right 
       CHECK(problem.solve() == "none");
     }
   }
-  Problem only{.candidates = {.problem = "a problem", .names = {"only"}}};
+  Problem only{.candidates = {.problem = "one more problem", .names = {"only"}}};
   only.wrong = {"only"};
   only.candidates.is_right = [&](size_t) { return !only.wrong.contains("only"); };
   CHECK(only.solve() == "none");
@@ -221,12 +259,12 @@ TEST_CASE("tuning: a fall-back is not timed, and is taken where none of those th
   CHECK(problem.solve() == "quick");
   CHECK(timed == std::set<size_t>{0, 1});
   set_algorithms(AlgorithmChoice::timed);
-  problem.candidates.problem = "another problem";
+  problem.candidates.problem = problem.candidates.tried = "another problem";
   problem.wrong = {"slow", "quick"};
   CHECK(problem.solve() == "slower");
 }
 
-TEST_CASE("tuning: the fixed choice follows the rule, times nothing and leaves no file") {
+TEST_CASE("tuning: the fixed choice follows the rule, times nothing and remembers no choice") {
   OwnCache cache;
   set_algorithms(AlgorithmChoice::fixed);
   Problem problem;
@@ -237,7 +275,9 @@ TEST_CASE("tuning: the fixed choice follows the rule, times nothing and leaves n
   CHECK(problem.solve() == "slower");
   CHECK(algorithms().empty());
   CHECK(problem.runs == 0);
-  CHECK(fs::is_empty(cache.folder.path));
+  set_algorithms(AlgorithmChoice::fixed);
+  std::ifstream in(tuning_file());
+  CHECK(algorithms_from_json({std::istreambuf_iterator<char>(in), {}}).empty());
 }
 
 TEST_CASE("tuning: a cache that is damaged, another machine's or cannot be written is told of and harms nothing") {
@@ -253,7 +293,7 @@ TEST_CASE("tuning: a cache that is damaged, another machine's or cannot be writt
     CAPTURE(text);
     write(file, text);
     CHECK(solved());
-    CHECK(tuning_note() == "the tuning cache " + file + " is damaged; convolutions are timed anew");
+    CHECK(tuning_note() == "the tuning cache " + file + " is damaged; convolutions are tried and timed anew");
     CHECK_FALSE(solved());  // mended
   }
   std::string text = to_json({{"a problem", "slow"}});
@@ -261,13 +301,13 @@ TEST_CASE("tuning: a cache that is damaged, another machine's or cannot be writt
   text.insert(text.find(here) + here.size(), "other ");
   write(file, text);
   CHECK(solved());
-  CHECK(tuning_note() == "the tuning cache " + file + " is another machine's; convolutions are timed anew");
+  CHECK(tuning_note() == "the tuning cache " + file + " is another machine's; convolutions are tried and timed anew");
 
   const ScopedVariable variable("XDG_CACHE_HOME", "/proc/none");
   CHECK(solved());
-  CHECK(tuning_note() ==
-        "the tuning cache " + tuning_file() +
-            ": cannot be written: No such file or directory; until that is mended each run times convolutions anew");
+  CHECK(tuning_note() == "the tuning cache " + tuning_file() +
+                             ": cannot be written: No such file or directory; until that is mended each run tries and times "
+                             "convolutions anew");
 }
 
 TEST_CASE("tuning: a table of algorithms reads back, and a damaged one says so") {

@@ -1,6 +1,6 @@
-#include "core/backend/onednn_conv_choice.h"
+#include "core/backend/onednn_conv_problem.h"
 
-#include <bit>
+#include <algorithm>
 
 #include "core/backend/threads.h"
 
@@ -22,9 +22,9 @@ std::vector<int64_t> ConvProblem::key() const {
   return key;
 }
 
-std::string ConvProblem::str() const {
+std::string ConvProblem::str(int64_t images) const {
   Shape batch = x;
-  batch[0] = int64_t(std::bit_ceil(uint64_t(x[0])));
+  batch[0] = images;
   auto both = [](const Size2& size) { return fmt::format("{}x{}", size.h, size.w); };
   std::string text = fmt::format("{} {} {} * {}", direction, az::name_of(type), batch.str(), weight.str());
   text += fmt::format(" stride {} padding {} dilation {} groups {}", both(params.stride), both(params.padding),
@@ -36,17 +36,37 @@ std::string ConvProblem::str() const {
   return text;
 }
 
-bool ConvProblem::winograd_by_rule() const {
-  return type == DType::f32 && weight[2] == 3 && weight[3] == 3 && params.stride.h == 1 && params.stride.w == 1 &&
-         params.dilation.h == 1 && params.dilation.w == 1 && params.groups == 1 && weight[0] >= 32 && weight[1] >= 32;
+// At 32 channels and more Winograd wins in all three directions, at 16 it does not.
+size_t ConvProblem::by_rule(const std::vector<std::string>& names, size_t competing) const {
+  const bool wins = type == DType::f32 && weight[2] == 3 && weight[3] == 3 && params.stride.h == 1 && params.stride.w == 1 &&
+                    params.dilation.h == 1 && params.dilation.w == 1 && params.groups == 1 && weight[0] >= 32 && weight[1] >= 32;
+  size_t chosen = 0;
+  for (size_t i = 0; i < competing && wins; ++i) {
+    if (is_winograd(names[i])) chosen = i;
+  }
+  return chosen;
 }
 
 // oneDNN's bf16 kernels sort an input's columns by their number modulo the stride. 2.6.3 leaves those out of which there are
 // none, with the zeros that stand for padding there, and the kernel then reads memory that nobody has written
 // (jit_trans_iw_ic_int16_t::transpose returns where it has no rows).
 bool ConvProblem::fails(const std::string& implementation) const {
-  return type == DType::bf16 && direction == std::string("backward_weights") && x[3] < params.stride.w && weight[3] > 1 &&
+  return type == DType::bf16 && direction == "backward_weights" && x[3] < params.stride.w && weight[3] > 1 &&
          !is_plain(implementation);
+}
+
+// The blocks of Winograd's are divisors of the number of tiles in the batch. Of the others, none of oneDNN 2.6.3's looks at the
+// batch but to tell 1 image from more, 16 or fewer from more, and to share the images among threads, which take turns and add up
+// weight gradients: so 17 images, two a thread, and the remainder that the threads would have.
+int64_t ConvProblem::images_to_try(const std::string& implementation) const {
+  const int64_t threads = thread_count(), least = std::max<int64_t>(17, 2 * threads);
+  return is_winograd(implementation) || x[0] <= least ? x[0] : least + (x[0] - least) % threads;
+}
+
+ConvProblem ConvProblem::with_images(int64_t images) const {
+  ConvProblem problem = *this;
+  problem.x[0] = problem.y[0] = images;
+  return problem;
 }
 
 ConvLayouts layouts_of(const dnnl::convolution_forward::primitive_desc& desc) {

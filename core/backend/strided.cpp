@@ -16,10 +16,27 @@ template <class T> void copy_run(const T* from, int64_t from_step, T* into, int6
     for (int64_t i = 0; i < count; ++i) into[i * into_step] = from[i * from_step];
 }
 
-template <class T> void copy_as(const Walk& walk, const void* from, void* into) {
-  walk.run([&](const Walk::Offsets& at, int64_t count) {
-    copy_run(static_cast<const T*>(from) + at[0], walk.step[0], static_cast<T*>(into) + at[1], walk.step[1], count);
+// into[r, c] = from[c, r], tile by tile, so that whole cache lines are read and written.
+template <class T> void transpose(const T* from, int64_t from_step, T* into, int64_t into_step, int64_t rows, int64_t columns) {
+  constexpr int64_t tile = 16;
+  const int64_t down = (rows + tile - 1) / tile;
+  parallel_for(down, std::max<int64_t>(1, (1 << 14) / (tile * columns)), [=](int64_t begin, int64_t end) {
+    for (int64_t first = 0; first < columns; first += tile) {
+      const int64_t last = std::min(columns, first + tile);
+      for (int64_t r = begin * tile; r < std::min(rows, end * tile); ++r) {
+        for (int64_t c = first; c < last; ++c) into[r * into_step + c] = from[c * from_step + r];
+      }
+    }
   });
+}
+
+template <class T> void copy_as(const Walk& walk, const void* given, void* result) {
+  const T* from = static_cast<const T*>(given);
+  T* into = static_cast<T*>(result);
+  if (walk.axes == 2 && walk.strides[0][0] == 1 && walk.strides[1][1] == 1 && walk.step[0] > 1)
+    return transpose(from, walk.step[0], into, walk.strides[0][1], walk.sizes[0], walk.sizes[1]);
+  walk.run(
+      [&](const Walk::Offsets& at, int64_t count) { copy_run(from + at[0], walk.step[0], into + at[1], walk.step[1], count); });
 }
 
 }  // namespace

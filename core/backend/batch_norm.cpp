@@ -98,7 +98,7 @@ AZ_INLINE Lanes spread(const float* values, int64_t block) {
 }
 
 // The reverse: adds each lane to its channel.
-AZ_INLINE void add_lanes(double* sums, const Lanes& v, int64_t block) {
+template <class Sum> AZ_INLINE void add_lanes(double* sums, const Sum& v, int64_t block) {
   if (block == lane_count) {
     WideLanes total;
     std::memcpy(&total, sums, sizeof total);
@@ -130,16 +130,18 @@ template <class T> AZ_INLINE void choose_centre(const T* x, const Plane& plane, 
   for (int64_t c = 0; c < block; ++c) centre[c] = float(sums[c] / double(values));
 }
 
-template <class T> AZ_MULTIVERSION void add_moments(const T* x, const Planes& p, Slices::Range slice, Moments& moments) {
+// Sum: Lanes, or WideLanes where squares overflow f32 or vanish in it.
+template <class Sum, class T>
+AZ_MULTIVERSION void add_moments(const T* x, const Planes& p, Slices::Range slice, Moments& moments) {
   for (int64_t i = slice.begin; i < slice.end; ++i) {
     const Plane plane = p[i];
     const auto channel = size_t(plane.channel);
     if (i < slice.begin + p.blocks) choose_centre(x, plane, p.block, &moments.centre[channel]);
     const Lanes centre = spread(&moments.centre[channel], p.block);
     plane.each_run([&](int64_t begin, int64_t end) AZ_INLINED {
-      Lanes sum{}, squares{};
+      Sum sum{}, squares{};
       plane.each(begin, end, [&](int64_t k, auto part) AZ_INLINED {
-        Lanes d = load(x + k, part, centre) - centre;
+        const Sum d = __builtin_convertvector(load(x + k, part, centre), Sum) - __builtin_convertvector(centre, Sum);
         sum += d;
         squares += d * d;
       });
@@ -213,24 +215,25 @@ template <class T> struct Upstream {
   }
 };
 
-// By channel, of the gradient g that passes: the sums of g and of g (x - centre).
+// By channel, of the gradient g that passes: the sums of g and of g (x - centre) rstd, whose factors balance each other.
 struct GradientSums {
   std::vector<double> g, product;
   explicit GradientSums(int64_t channels = 0) : g(size_t(channels)), product(size_t(channels)) {}
 };
 
 template <class T> AZ_MULTIVERSION void add_gradients(const Upstream<T>& up, const Planes& p, Slices::Range slice,
-                                                      const Affine& affine, GradientSums& sums) {
+                                                      const Affine& affine, const std::vector<float>& rstd, GradientSums& sums) {
   for (int64_t i = slice.begin; i < slice.end; ++i) {
     const Plane plane = p[i];
     const Affine::Block f = affine.of(plane.channel, p.block);
+    const Lanes scale = spread(&rstd[size_t(plane.channel)], p.block);
     plane.each_run([&](int64_t begin, int64_t end) AZ_INLINED {
       Lanes sum{}, product{};
       plane.each(begin, end, [&](int64_t k, auto part) AZ_INLINED {
         const Lanes x = load(up.x + k, part, f.centre), g = up.passing(k, part, x, f);
         if (up.passed) store(up.passed + k, part, g);
         sum += g;
-        product += g * (x - f.centre);
+        product += g * ((x - f.centre) * scale);
       });
       add_lanes(&sums.g[size_t(plane.channel)], sum, p.block);
       add_lanes(&sums.product[size_t(plane.channel)], product, p.block);
@@ -238,17 +241,25 @@ template <class T> AZ_MULTIVERSION void add_gradients(const Upstream<T>& up, con
   }
 }
 
-// dx = g * to_g + (x - centre) * scale + shift, without the last two where `of_x` is null: a 0 would not rid them of NaN.
+// By channel: dx = (g + (x - centre) rstd slope + shift) factor, without the middle two by constant statistics: a 0 would not rid
+// them of NaN.
+struct ToInput {
+  std::vector<float> factor, rstd, slope, shift;
+  bool of_x;
+  ToInput(int64_t channels, bool takes_x)
+      : factor(size_t(channels)), rstd(size_t(channels)), slope(size_t(channels)), shift(size_t(channels)), of_x(takes_x) {}
+};
+
 template <class T> AZ_MULTIVERSION void differentiate(const Upstream<T>& up, T* dx, const Planes& p, Slices::Range slice,
-                                                      const Affine& forward, const std::vector<float>& to_g, const Affine* of_x) {
+                                                      const Affine& forward, const ToInput& to) {
   for (int64_t i = slice.begin; i < slice.end; ++i) {
     const Plane plane = p[i];
-    const Affine::Block f = forward.of(plane.channel, p.block), b = of_x ? of_x->of(plane.channel, p.block) : Affine::Block{};
-    const Lanes factor = spread(&to_g[size_t(plane.channel)], p.block);
+    const Affine::Block f = forward.of(plane.channel, p.block);
+    const auto of = [&](const std::vector<float>& v) AZ_INLINED { return spread(&v[size_t(plane.channel)], p.block); };
+    const Lanes factor = of(to.factor), rstd = of(to.rstd), slope = of(to.slope), shift = of(to.shift);
     plane.each([&](int64_t k, auto part) AZ_INLINED {
-      const Lanes x = load(up.x + k, part);
-      const Lanes d = up.passing(k, part, x, f) * factor;
-      store(dx + k, part, of_x ? d + b(x) : d);
+      const Lanes x = load(up.x + k, part), g = up.passing(k, part, x, f);
+      store(dx + k, part, (to.of_x ? (x - f.centre) * rstd * slope + (g + shift) : g) * factor);
     });
   }
 }
@@ -260,11 +271,11 @@ template <class F> void each_slice(const Slices& slices, F f) {
   });
 }
 
-// Mean and biased variance by channel, f64 [c].
-template <class T> std::pair<Tensor, Tensor> statistics_of(const Tensor& x, const Planes& p) {
+// Mean and biased variance by channel, f64 [c]. Sums in f32 do for standard deviations from 1e-14 to 1e18.
+template <class T, class Sum = Lanes> std::pair<Tensor, Tensor> statistics_of(const Tensor& x, const Planes& p, double eps) {
   const Slices slices(p);
   std::vector<Moments> moments(size_t(slices.count), Moments(p.channels()));
-  each_slice(slices, [&](int64_t i) { add_moments(static_cast<const T*>(x.raw()), p, slices[i], moments[size_t(i)]); });
+  each_slice(slices, [&](int64_t i) { add_moments<Sum>(static_cast<const T*>(x.raw()), p, slices[i], moments[size_t(i)]); });
   const int64_t channels = x.size(1);
   const double count = double(x.numel() / channels);
   std::vector<double> mean(size_t(channels), 0), variance(size_t(channels), 0);
@@ -278,6 +289,10 @@ template <class T> std::pair<Tensor, Tensor> statistics_of(const Tensor& x, cons
     }
   }
   for (double& v : variance) v = v < 0 ? 0 : v;
+  if constexpr (std::is_same_v<Sum, Lanes>) {
+    const auto is_lost = [eps](double v) { return !(v < 1e36) || (v < 1e-28 && eps < 1e-24); };
+    if (std::any_of(variance.begin(), variance.end(), is_lost)) return statistics_of<T, WideLanes>(x, p, eps);
+  }
   return {Tensor::of<double>({channels}, mean), Tensor::of<double>({channels}, variance)};
 }
 
@@ -285,7 +300,7 @@ template <class T>
 BatchNormResult forward(const Tensor& x, const Tensor& residual, const BatchNormParams& params, Tensor mean, Tensor variance) {
   const Planes p(x);
   const Slices slices(p);
-  if (!mean.defined()) std::tie(mean, variance) = statistics_of<T>(x, p);
+  if (!mean.defined()) std::tie(mean, variance) = statistics_of<T>(x, p, params.eps);
   const Affine affine = affine_of(p, params, mean, variance);
   BatchNormResult result{Tensor::empty(x.shape(), x.dtype(), x.layout()), mean, variance};
   const Tensor added = residual.defined() ? laid_out(residual, x.layout()) : Tensor();
@@ -327,8 +342,18 @@ template <class T> BatchNormGradients backward(const Tensor& g, const Tensor& mo
   auto raw = [](const Tensor& t) { return t.defined() ? static_cast<T*>(t.raw()) : nullptr; };
   Upstream<T> up{raw(first.tensor), raw(second.tensor), raw(x), raw(forward.y), params.relu, writes ? raw(passed) : nullptr};
   const Affine affine = affine_of(p, params, forward.mean, forward.variance);
+  ToInput to(p.channels(), !params.constant_statistics);
+  const int64_t channels = x.size(1);
+  const auto means = forward.mean.to_vector<double>(), variances = forward.variance.to_vector<double>();
+  const auto gamma = params.gamma.to_vector<double>();
+  std::vector<double> rstd;
+  for (size_t c = 0; c < size_t(channels); ++c) {
+    rstd.push_back(1 / std::sqrt(variances[c] + params.eps));
+    to.rstd[c] = float(rstd[c]);
+    to.factor[c] = float(gamma[c] * rstd[c]);
+  }
   std::vector<GradientSums> parts(size_t(slices.count), GradientSums(p.channels()));
-  each_slice(slices, [&](int64_t i) { add_gradients(up, p, slices[i], affine, parts[size_t(i)]); });
+  each_slice(slices, [&](int64_t i) { add_gradients(up, p, slices[i], affine, to.rstd, parts[size_t(i)]); });
   GradientSums sums(p.channels());
   for (const GradientSums& part : parts) {
     for (size_t c = 0; c < sums.g.size(); ++c) {
@@ -337,27 +362,18 @@ template <class T> BatchNormGradients backward(const Tensor& g, const Tensor& mo
     }
   }
 
-  Affine to_x(p.channels());
-  to_x.centre = affine.centre;
-  std::vector<float> to_g(size_t(p.channels()), 0);
-  const int64_t channels = x.size(1);
   const double count = double(x.numel() / channels);
-  const auto means = forward.mean.to_vector<double>(), variances = forward.variance.to_vector<double>();
-  const auto gamma = params.gamma.to_vector<double>();
   BatchNormGradients result{dx, Tensor::empty({channels}), Tensor::empty({channels}), with_residual ? passed : Tensor()};
   for (size_t c = 0; c < size_t(channels); ++c) {
-    const double rstd = 1 / std::sqrt(variances[c] + params.eps), off = means[c] - double(affine.centre[c]);
-    const double dgamma = rstd * (sums.product[c] - off * sums.g[c]), factor = gamma[c] * rstd;
-    const double slope = -factor * rstd * dgamma / count;
-    to_g[c] = float(factor);
-    to_x.scale[c] = float(slope);
-    to_x.shift[c] = float(-factor * sums.g[c] / count - slope * off);
+    // xhat = (x - centre) rstd - off
+    const double off = (means[c] - double(affine.centre[c])) * rstd[c], dgamma = sums.product[c] - off * sums.g[c];
+    to.slope[c] = float(-dgamma / count);
+    to.shift[c] = float(-sums.g[c] / count + off * dgamma / count);
     static_cast<float*>(result.gamma.raw())[c] = float(dgamma);
     static_cast<float*>(result.beta.raw())[c] = float(sums.g[c]);
   }
   if (writes) up = {raw(passed), nullptr, raw(x), nullptr, false, nullptr};
-  const Affine* of_x = params.constant_statistics ? nullptr : &to_x;
-  each_slice(slices, [&](int64_t i) { differentiate(up, raw(dx), p, slices[i], affine, to_g, of_x); });
+  each_slice(slices, [&](int64_t i) { differentiate(up, raw(dx), p, slices[i], affine, to); });
   return result;
 }
 

@@ -147,6 +147,33 @@ ConvWeightGradients Reference::conv2d_backward_weights(const Tensor& given, cons
   return d;
 }
 
+namespace {
+
+// Of one channel, in more digits: those of f64 leave a small variance beside a large mean.
+struct Moments {
+  long double mean = 0, variance = 0;
+};
+
+// plane(n) is the first element of image n's plane.
+template <class Plane> Moments moments_of(const Tensor& x, Plane plane) {
+  const double* in = x.data<double>();
+  const int64_t images = x.size(0), plane_size = x.size(2) * x.size(3);
+  const auto count = static_cast<long double>(images * plane_size);
+  Moments moments;
+  for (int64_t n = 0; n < images; ++n) {
+    for (int64_t i = plane(n); i < plane(n) + plane_size; ++i) moments.mean += in[i];
+  }
+  moments.mean /= count;
+  for (int64_t n = 0; n < images; ++n) {
+    for (int64_t i = plane(n); i < plane(n) + plane_size; ++i) {
+      moments.variance += (in[i] - moments.mean) * (in[i] - moments.mean) / count;
+    }
+  }
+  return moments;
+}
+
+}  // namespace
+
 BatchNormResult Reference::batch_norm(const Tensor& x, const Tensor& residual, const BatchNormParams& params, const Tensor& mean,
                                       const Tensor& variance) {
   bool given = mean.defined();
@@ -156,26 +183,16 @@ BatchNormResult Reference::batch_norm(const Tensor& x, const Tensor& residual, c
   const double *in = x.data<double>(), *added = residual.defined() ? residual.data<double>() : nullptr;
   double* out = r.y.mutable_data<double>();
   int64_t images = x.size(0), plane_size = x.size(2) * x.size(3);
-  double count = double(images * plane_size);
   each_channel(x.shape(), [&](int64_t c, auto plane) {
-    double m = 0, v = 0;
-    if (given) {
-      m = mean.data<double>()[c];
-      v = variance.data<double>()[c];
-    } else {
-      for (int64_t n = 0; n < images; ++n) {
-        for (int64_t i = 0; i < plane_size; ++i) m += in[plane(n) + i] / count;
-      }
-      for (int64_t n = 0; n < images; ++n) {
-        for (int64_t i = 0; i < plane_size; ++i) v += (in[plane(n) + i] - m) * (in[plane(n) + i] - m) / count;
-      }
-      static_cast<double*>(r.mean.raw())[c] = m;
-      static_cast<double*>(r.variance.raw())[c] = v;
+    const Moments moments = given ? Moments{mean.data<double>()[c], variance.data<double>()[c]} : moments_of(x, plane);
+    if (!given) {
+      static_cast<double*>(r.mean.raw())[c] = double(moments.mean);
+      static_cast<double*>(r.variance.raw())[c] = double(moments.variance);
     }
-    double scale = params.gamma.data<double>()[c] / std::sqrt(v + params.eps), shift = params.beta.data<double>()[c] - m * scale;
+    const long double scale = params.gamma.data<double>()[c] / std::sqrt(moments.variance + params.eps);
     for (int64_t n = 0; n < images; ++n) {
       for (int64_t i = plane(n); i < plane(n) + plane_size; ++i) {
-        double y = in[i] * scale + shift + (added ? added[i] : 0);
+        const auto y = double((in[i] - moments.mean) * scale + params.beta.data<double>()[c] + (added ? added[i] : 0));
         out[i] = params.relu && y < 0 ? 0 : y;
       }
     }
@@ -198,24 +215,28 @@ BatchNormGradients Reference::batch_norm_backward(const Tensor& first, const Ten
   const double *in = x.data<double>(), *up = g.data<double>();
   double* out = dx.mutable_data<double>();
   int64_t images = x.size(0), plane_size = x.size(2) * x.size(3);
-  double count = double(images * plane_size);
+  const auto count = static_cast<long double>(images * plane_size);
   each_channel(x.shape(), [&](int64_t c, auto plane) {
-    double m = forward.mean.data<double>()[c], rstd = 1 / std::sqrt(forward.variance.data<double>()[c] + params.eps);
-    double sum = 0, product = 0;
+    const Moments moments = params.constant_statistics
+                                ? Moments{forward.mean.data<double>()[c], forward.variance.data<double>()[c]}
+                                : moments_of(x, plane);
+    const long double rstd = 1 / std::sqrt(moments.variance + params.eps);
+    const auto normalised = [&](int64_t i) { return (in[i] - moments.mean) * rstd; };
+    long double sum = 0, product = 0;
     for (int64_t n = 0; n < images; ++n) {
       for (int64_t i = plane(n); i < plane(n) + plane_size; ++i) {
         sum += up[i];
-        product += up[i] * (in[i] - m) * rstd;
+        product += up[i] * normalised(i);
       }
     }
     for (int64_t n = 0; n < images; ++n) {
       for (int64_t i = plane(n); i < plane(n) + plane_size; ++i) {
-        const double through = params.constant_statistics ? 0 : (sum + (in[i] - m) * rstd * product) / count;
-        out[i] = params.gamma.data<double>()[c] * rstd * (up[i] - through);
+        const long double through = params.constant_statistics ? 0 : (sum + normalised(i) * product) / count;
+        out[i] = double(params.gamma.data<double>()[c] * rstd * (up[i] - through));
       }
     }
-    static_cast<double*>(dgamma.raw())[c] = product;
-    static_cast<double*>(dbeta.raw())[c] = sum;
+    static_cast<double*>(dgamma.raw())[c] = double(product);
+    static_cast<double*>(dbeta.raw())[c] = double(sum);
   });
   return {dx, dgamma, dbeta, forward.y.defined() ? g : Tensor()};
 }

@@ -40,6 +40,11 @@ template <class T> struct ComputeOf { using type = T; };
 template <> struct ComputeOf<bf16> { using type = float; };
 template <class T> using Compute = typename ComputeOf<T>::type;
 
+// The next wider type: differences of close numbers keep their digits in it, and squares do not overflow.
+template <class T> struct WiderOf { using type = double; };
+template <> struct WiderOf<double> { using type = long double; };
+template <class T> using Wider = typename WiderOf<T>::type;
+
 // Calls f with a value of the C++ type behind a floating type.
 template <class F> decltype(auto) visit_float(DType type, F&& f) {
   switch (type) {

@@ -2,11 +2,9 @@
 
 #include <cmath>
 
-#include "core/autograd.h"
-#include "core/backend/strided.h"
-#include "core/backend/threads.h"
 #include "core/backend/vector.h"
 #include "core/ops/create.h"
+#include "core/ops/pointwise.h"
 
 namespace az {
 namespace {
@@ -19,7 +17,6 @@ Shape checked(const char* op, const Tensor& a, const Tensor& b) {
 
 // Equal shapes in one layout can be walked as they lie, padding included.
 bool alike(const Tensor& a, const Tensor& b) { return a.shape() == b.shape() && a.layout() == b.layout(); }
-int64_t elements_held(const Tensor& x) { return x.layout() ? int64_t(x.storage()->bytes() / size_of(x.dtype())) : x.numel(); }
 
 template <class To, class T, class F>
 AZ_MULTIVERSION void run(const T* a, int64_t a_step, const T* b, int64_t b_step, To* y, int64_t count, F f) {
@@ -73,6 +70,27 @@ Tensor share(const Tensor& a, const Tensor& b, DType type) {
   return (greater(a, b).to(type) + greater_equal(a, b).to(type)) * 0.5;
 }
 
+// -g a / b^2
+Tensor div_gradient(const Tensor& g, const Tensor& a, const Tensor& b) {
+  Tensor value = map_triple(g, a, b, [](auto up, auto x, auto y) AZ_INLINED { return -(up * x) / (y * y); });
+  return record("div_gradient", value, {g, a, b}, saved(g, a, b), ByOps{[](const Back& k) {
+                  const Tensor &up = k.saved[0], &x = k.saved[1], &y = k.saved[2];
+                  return Grads{k.needs(0) ? div_gradient(k.g, x, y) : Tensor(), k.needs(1) ? neg(k.g * up / y / y) : Tensor(),
+                               k.needs(2) ? div_gradient(k.g * up, x, y) / y * -2 : Tensor()};
+                }});
+}
+
+// g a / (a^2 + b^2); of a / (a^2 + b^2), d/da is (b^2 - a^2) / (a^2 + b^2)^2 and d/db is -2 a b / (a^2 + b^2)^2.
+Tensor atan2_gradient(const Tensor& g, const Tensor& a, const Tensor& b) {
+  Tensor value = map_triple(g, a, b, [](auto up, auto x, auto y) AZ_INLINED { return up * (x / (x * x + y * y)); });
+  return record("atan2_gradient", value, {g, a, b}, saved(g, a, b), ByOps{[](const Back& k) {
+                  const Tensor &x = k.saved[1], &y = k.saved[2], square = x * x + y * y;
+                  const Tensor scaled = k.g * k.saved[0] / square / square;
+                  return Grads{k.needs(0) ? atan2_gradient(k.g, x, y) : Tensor(),
+                               k.needs(1) ? scaled * (y * y - x * x) : Tensor(), k.needs(2) ? scaled * (x * y) * -2 : Tensor()};
+                }});
+}
+
 }  // namespace
 
 Tensor add(const Tensor& a, const Tensor& b) {
@@ -108,11 +126,11 @@ Tensor mul(const Tensor& a, const Tensor& b) {
 Tensor div(const Tensor& a, const Tensor& b) {
   if (!is_float(a.dtype())) fail("div: needs floating types, got {} and {}", describe(a), describe(b));
   Tensor value = arithmetic("div", a.plain(), b.plain(), [](auto x, auto y) { return x / y; });
-  return record("div", value, {a, b}, saved(b).and_result(), ByOps{[](const Back& k) {
-                  Tensor per_b = k.g / k.saved[0];
-                  return Grads{per_b, k.needs(1) ? neg(per_b * k.result) : Tensor()};
-                }},
-                Scaling::quotient());
+  return record(
+      "div", value, {a, b}, saved(a, b), ByOps{[](const Back& k) {
+        return Grads{k.needs(0) ? k.g / k.saved[1] : Tensor(), k.needs(1) ? div_gradient(k.g, k.saved[0], k.saved[1]) : Tensor()};
+      }},
+      Scaling::quotient());
 }
 
 Tensor maximum(const Tensor& a, const Tensor& b) {
@@ -138,9 +156,8 @@ Tensor atan2(const Tensor& y, const Tensor& x) {
   if (!is_float(y.dtype())) fail("atan2: needs floating types, got {} and {}", describe(y), describe(x));
   Tensor value = arithmetic("atan2", y, x, [](auto a, auto b) { return std::atan2(a, b); });
   return record("atan2", value, {y, x}, saved(y, x), ByOps{[](const Back& k) {
-                  const Tensor &a = k.saved[0], &b = k.saved[1];
-                  Tensor scaled = k.g / (a * a + b * b);
-                  return Grads{k.needs(0) ? scaled * b : Tensor(), k.needs(1) ? neg(scaled * a) : Tensor()};
+                  return Grads{k.needs(0) ? atan2_gradient(k.g, k.saved[1], k.saved[0]) : Tensor(),
+                               k.needs(1) ? neg(atan2_gradient(k.g, k.saved[0], k.saved[1])) : Tensor()};
                 }},
                 Scaling::never());
 }

@@ -1,88 +1,14 @@
 #include <cmath>
-#include <numbers>
 
-#include "core/autograd.h"
-#include "core/backend/layout.h"
-#include "core/backend/strided.h"
-#include "core/backend/threads.h"
-#include "core/backend/vector.h"
 #include "core/ops/create.h"
 #include "core/ops/elementwise.h"
+#include "core/ops/pointwise.h"
 
-// glibc has these for whole vectors, accurate to 4 ulp; told so, GCC vectorises the loops below. oneDNN's would not do:
-// its exp and relu turn NaN into numbers.
-#if defined(__x86_64__) && defined(__GLIBC__) && !defined(__clang__)
-#if __GLIBC_PREREQ(2, 35)
-#define AZ_VECTOR(name)                                      \
-  [[gnu::simd("notinbranch")]] double name(double) noexcept; \
-  [[gnu::simd("notinbranch")]] float name##f(float) noexcept;
-extern "C" {
-AZ_VECTOR(exp) AZ_VECTOR(log) AZ_VECTOR(sin) AZ_VECTOR(cos) AZ_VECTOR(tanh)
-}
-#endif
-#endif
-
-// Functions of one tensor, element by element.
+// Functions of one tensor and perhaps a number, element by element.
 namespace az {
 namespace {
 
-constexpr int64_t grain = 1 << 14;
-
-// A function with f(0) = 0 may run on a tensor as it lies, channel padding included; the result has the same layout.
-enum class Zero { kept, moved };
-
-template <class T, class F> AZ_MULTIVERSION void map_range(int64_t n, const T* in, T* out, F f) {
-  for (int64_t i = 0; i < n; ++i) out[i] = T(f(Compute<T>(in[i])));
-}
-
-template <class F> Tensor map(const char* op, const Tensor& x, Zero zero_is, F f) {
-  if (!is_float(x.dtype())) fail("{}: needs a floating type, got {}; convert with to()", op, describe(x));
-  Tensor from = zero_is == Zero::kept ? x : x.plain();
-  Tensor y = Tensor::empty(x.shape(), x.dtype(), from.layout());
-  visit_float(x.dtype(), [&](auto zero) {
-    using T = decltype(zero);
-    const T* in = static_cast<const T*>(from.raw());
-    T* out = static_cast<T*>(y.raw());
-    parallel_for(int64_t(y.storage()->bytes() / sizeof(T)), grain,
-                 [=](int64_t begin, int64_t end) { map_range(end - begin, in + begin, out + begin, f); });
-  });
-  return y;
-}
-
-// y > 0 ? g : slope * g, in the layout of y: how the gradient passes a bend at 0.
-Tensor bend(const Tensor& g, const Tensor& y, double slope) {
-  Tensor from = laid_out(g, y.layout()), value = Tensor::empty(y.shape(), y.dtype(), y.layout());
-  visit_float(from.dtype(), [&](auto zero) {
-    using T = decltype(zero);
-    using C = Compute<T>;
-    const T *on = static_cast<const T*>(y.raw()), *in = static_cast<const T*>(from.raw());
-    T* out = static_cast<T*>(value.raw());
-    int64_t count = int64_t(value.storage()->bytes() / sizeof(T));
-    if constexpr (!std::is_same_v<T, double>) {
-      if (slope == 0) return relu_backward(count, on, in, out);
-    }
-    parallel_for(count, grain, [=](int64_t begin, int64_t end) {
-      for (int64_t i = begin; i < end; ++i) out[i] = T(C(on[i]) > 0 ? C(in[i]) : C(slope) * C(in[i]));
-    });
-  });
-  return record("bend", value, {g}, saved(y.detach()),
-                ByOps{[slope](const Back& k) { return Grads{bend(k.g, k.saved[0], slope)}; }});
-}
-
-// g (Phi(x) + x phi(x)), in the layout of x: how the gradient passes gelu(x) = x Phi(x). Its own derivative by x is g phi(x) (2 -
-// x^2).
-Tensor gelu_gradient(const Tensor& g, const Tensor& x) {
-  Tensor from = laid_out(g, x.layout()), value = Tensor::empty(x.shape(), x.dtype(), x.layout());
-  visit_float(x.dtype(), [&](auto zero) {
-    using T = decltype(zero);
-    gelu_backward(int64_t(value.storage()->bytes() / sizeof(T)), static_cast<const T*>(x.raw()),
-                  static_cast<const T*>(from.raw()), static_cast<T*>(value.raw()));
-  });
-  return record("gelu_gradient", value, {g, x}, saved(g, x), ByOps{[](const Back& k) {
-                  const Tensor &v = k.saved[1], density = exp(v * v * -0.5) * (std::numbers::inv_sqrtpi / std::numbers::sqrt2);
-                  return Grads{gelu_gradient(k.g, v), k.g * k.saved[0] * density * (2 - v * v)};
-                }});
-}
+template <class T> using Double = double;
 
 // A number beside whole ones.
 Tensor whole(const char* op, const Tensor& a, double b) {
@@ -91,7 +17,28 @@ Tensor whole(const char* op, const Tensor& a, double b) {
   return full({}, b, DType::i64);
 }
 
-template <class T> T logistic(T v) { return 1 / (1 + std::exp(-v)); }
+// v^exponent, by the power of |v|: those of numbers below 0 are not for vectors.
+template <class N> AZ_INLINE N power(N v, N exponent, bool is_whole, bool is_odd) {
+  const N p = std::pow(std::abs(v), exponent);
+  return is_odd ? std::copysign(p, v) : is_whole || !(v < 0) || v == -INFINITY ? p : N(NAN);
+}
+// Calls f(raise), raise(v) being v^exponent.
+template <class F> decltype(auto) with_power(double exponent, F f) {
+  if (exponent == 1) return f([](auto v) AZ_INLINED { return v; });
+  if (exponent == 2) return f([](auto v) AZ_INLINED { return v * v; });
+  const bool is_whole = std::trunc(exponent) == exponent, is_odd = std::fmod(std::abs(exponent), 2) == 1;
+  return f([=](auto v) AZ_INLINED { return power(v, decltype(v)(exponent), is_whole, is_odd); });
+}
+
+// g e x^(e - 1), rounded once: x^(e - 1) may overflow where e times it does not.
+Tensor pow_gradient(const Tensor& g, const Tensor& x, double exponent) {
+  if (exponent == 0) return zeros_like(g);
+  return with_power(exponent - 1, [&](auto raise) {
+    return chain<Wider>(
+        "pow_gradient", g, x, [=](auto up, auto v) AZ_INLINED { return up * (decltype(v)(exponent) * raise(v)); },
+        [exponent](const Tensor& h, const Tensor& v) { return pow_gradient(h * exponent, v, exponent - 1); });
+  });
+}
 
 }  // namespace
 
@@ -142,34 +89,19 @@ Tensor cos(const Tensor& x) {
                 ByOps{[](const Back& k) { return Grads{neg(k.g * sin(k.saved[0]))}; }}, Scaling::never());
 }
 
-// tanh' = 1 - tanh^2
-Tensor tanh(const Tensor& x) {
-  return record("tanh", map("tanh", x, Zero::kept, [](auto v) { return std::tanh(v); }), {x}, saved().and_result(),
-                ByOps{[](const Back& k) { return Grads{k.g - k.g * k.result * k.result}; }}, Scaling::never());
-}
-
-// s'(x) = s(x) s(-x): 1 - s(x) would lose what is left of it where s is close to 1.
-Tensor sigmoid(const Tensor& x) {
-  return record("sigmoid", map("sigmoid", x, Zero::moved, [](auto v) { return logistic(v); }), {x}, saved(x).and_result(),
-                ByOps{[](const Back& k) { return Grads{k.g * k.result * sigmoid(neg(k.saved[0]))}; }}, Scaling::never());
-}
-
 Tensor abs(const Tensor& x) {
-  return record("abs", map("abs", x, Zero::kept, [](auto v) { return std::abs(v); }), {x}, saved(x), ByOps{[](const Back& k) {
-                  const Tensor& v = k.saved[0];
-                  Tensor sign = map("sign", v.detach(), Zero::kept, [](auto e) { return decltype(e)((e > 0) - (e < 0)); });
-                  return Grads{k.g * sign};
-                }},
-                Scaling::each());
+  return record(
+      "abs", map("abs", x, Zero::kept, [](auto v) { return std::abs(v); }), {x}, saved(x), ByOps{[](const Back& k) {
+        return Grads{pass_by("abs_gradient", k.g, k.saved[0], [](auto up, auto v) { return v > 0 ? up : v < 0 ? -up : 0; })};
+      }},
+      Scaling::each());
 }
 
 Tensor pow(const Tensor& x, double exponent) {
-  Tensor value = map("pow", x, Zero::moved,
-                     [exponent](auto v) { return exponent == 2 ? v * v : decltype(v)(std::pow(v, decltype(v)(exponent))); });
-  return record("pow", value, {x}, saved(x), ByOps{[exponent](const Back& k) {
-                  if (exponent == 0) return Grads{zeros_like(k.g)};
-                  return Grads{k.g * pow(k.saved[0], exponent - 1) * exponent};
-                }},
+  Tensor value = exponent == 2 ? map("pow", x, Zero::moved, [](auto v) { return v * v; })
+                               : with_power(exponent, [&](auto raise) { return map<Double>("pow", x, Zero::moved, raise); });
+  return record("pow", value, {x}, saved(x),
+                ByOps{[exponent](const Back& k) { return Grads{pow_gradient(k.g.plain(), k.saved[0].plain(), exponent)}; }},
                 Scaling::power(exponent));
 }
 
@@ -183,46 +115,12 @@ Tensor clamp(const Tensor& x, ClampOptions options) {
   });
   const bool scales = (low == 0 || low == -INFINITY || (low > 0 && Scaling::is_guard(low))) && (high == 0 || high == INFINITY);
   return record("clamp", value, {x}, saved(x), ByOps{[low, high](const Back& k) {
-                  Tensor inside = map("clamp", k.saved[0].detach(), Zero::moved, [low, high](auto v) {
+                  return Grads{pass_by("clamp_gradient", k.g, k.saved[0], [low, high](auto up, auto v) {
                     using T = decltype(v);
-                    return T(v >= T(low) && v <= T(high));
-                  });
-                  return Grads{k.g * inside};
+                    return v >= T(low) && v <= T(high) ? up : 0;
+                  })};
                 }},
                 scales ? Scaling::each() : Scaling::never());
-}
-
-// NaN stays NaN, so that a diverged network is noticed.
-Tensor relu(const Tensor& x) {
-  return record("relu", map("relu", x, Zero::kept, [](auto v) { return v < 0 ? 0 : v; }), {x}, saved().and_result(),
-                ByOps{[](const Back& k) { return Grads{bend(k.g, k.result, 0)}; }}, Scaling::each());
-}
-
-Tensor leaky_relu(const Tensor& x, double slope) {
-  Tensor value = map("leaky_relu", x, Zero::kept, [slope](auto v) { return v > 0 ? v : v * decltype(v)(slope); });
-  return record("leaky_relu", value, {x}, saved(x), ByOps{[slope](const Back& k) { return Grads{bend(k.g, k.saved[0], slope)}; }},
-                Scaling::each());
-}
-
-Tensor gelu(const Tensor& x) {
-  if (!is_float(x.dtype())) fail("gelu: needs a floating type, got {}; convert with to()", describe(x));
-  Tensor value = Tensor::empty(x.shape(), x.dtype(), x.layout());
-  visit_float(x.dtype(), [&](auto zero) {
-    using T = decltype(zero);
-    gelu(int64_t(value.storage()->bytes() / sizeof(T)), static_cast<const T*>(x.raw()), static_cast<T*>(value.raw()));
-  });
-  return record("gelu", value, {x}, saved(x), ByOps{[](const Back& k) { return Grads{gelu_gradient(k.g, k.saved[0])}; }},
-                Scaling::never());
-}
-
-// (x s)' = s + x s (1 - s) = s + y (1 - s)
-Tensor silu(const Tensor& x) {
-  return record("silu", map("silu", x, Zero::kept, [](auto v) { return v * logistic(v); }), {x}, saved(x).and_result(),
-                ByOps{[](const Back& k) {
-                  Tensor s = sigmoid(k.saved[0]);
-                  return Grads{k.g * (s + k.result - k.result * s)};
-                }},
-                Scaling::never());
 }
 
 }  // namespace az

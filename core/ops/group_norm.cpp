@@ -1,12 +1,11 @@
 #include <cmath>
 
 #include "core/autograd.h"
-#include "core/backend/strided.h"
-#include "core/backend/threads.h"
 #include "core/ops/create.h"
 #include "core/ops/elementwise.h"
 #include "core/ops/norm.h"
 #include "core/ops/reduce.h"
+#include "core/ops/rows.h"
 #include "core/random.h"
 
 namespace az {
@@ -14,34 +13,45 @@ namespace {
 
 std::vector<int64_t> sizes(const Shape& shape) { return {shape.begin(), shape.end()}; }
 
-template <class T> void standardize_rows(const T* x, T* y, int64_t rows, int64_t n, double eps) {
-  parallel_for(rows, std::max<int64_t>(1, (1 << 14) / n), [=](int64_t begin, int64_t end) {
-    using C = Compute<T>;
-    for (int64_t row = begin; row < end; ++row) {
-      const T* in = x + row * n;
-      T* out = y + row * n;
-      double total = 0, squares = 0;
-      for (int64_t i = 0; i < n; ++i) total += double(C(in[i]));
-      double mean = total / double(n);
-      for (int64_t i = 0; i < n; ++i) squares += (double(C(in[i])) - mean) * (double(C(in[i])) - mean);
-      double scale = 1 / std::sqrt(squares / double(n) + eps);
-      for (int64_t i = 0; i < n; ++i) out[i] = T(C((double(C(in[i])) - mean) * scale));
-    }
-  });
+Tensor over_rows(const Tensor& x) { return mean(x, {{1}, true}); }
+
+// 1 / sqrt(var + eps)
+template <class T> AZ_INLINE Wider<T> inverse_deviation(Wider<T> centre, const RowOf<T>& row, double eps) {
+  return 1 / std::sqrt(squares_about(centre, row) / Wider<T>(row.n) + Wider<T>(eps));
 }
 
-// y = (x - mean) / sqrt(var + eps) along the rows of x [rows, n]. With s = 1/sqrt(var + eps), each row's gradient is
-// dx = s (g - mean(g) - y mean(g y)).
-Tensor standardize(const char* op, const Tensor& x, double eps) {
-  Tensor value = Tensor::empty(x.shape(), x.dtype());
-  visit_float(x.dtype(), [&](auto zero) {
-    using T = decltype(zero);
-    if (x.numel()) standardize_rows(x.data<T>(), value.mutable_data<T>(), x.size(0), x.size(1), eps);
+Tensor standardize(const char* op, const Tensor& x, double eps);
+
+// With s = 1 / sqrt(var + eps): dx = s (g - mean(g) - y mean(g y)).
+Tensor standardize_gradient(const Tensor& g, const Tensor& x, double eps) {
+  Tensor value = by_rows(g, x, x.size(1), [eps]<class T>(const RowOf<T>& row, T* dx) AZ_INLINED {
+    using N = Wider<T>;
+    const N centre = mean_of(row), scale = inverse_deviation(centre, row, eps), n = N(row.n);
+    const N mean_g = total<N>(row.n, [&](int64_t i) AZ_INLINED { return row.up(i); }) / n;
+    const auto y = [&](int64_t i) AZ_INLINED { return (row.at(i) - centre) * scale; };
+    const N mean_gy = total<N>(row.n, [&](int64_t i) AZ_INLINED { return (row.up(i) - mean_g) * y(i); }) / n;
+    for (int64_t i = 0; i < row.n; ++i) dx[i] = T(scale * ((row.up(i) - mean_g) - y(i) * mean_gy));
   });
-  return record(op, value, {x}, saved(x).and_result(), ByOps{[eps](const Back& k) {
-                  Tensor s = pow(var(k.saved[0], {{1}, true, 0}) + eps, -0.5), g = k.g.plain();
-                  return Grads{s * (g - mean(g, {{1}, true}) - k.result * mean(g * k.result, {{1}, true}))};
-                }},
+  // It is symmetric in g. With k and g less their means, a = mean(k y) and b = mean(g y), k dx = n s (mean(k g) - a b) has the
+  // gradient -s^2 (y (mean(k g) - 3 a b) + k b + g a).
+  return record(
+      "standardize_gradient", value, {g, x}, saved(g, x), ByOps{[eps](const Back& k) {
+        const Tensor &up = k.saved[0], &at = k.saved[1];
+        if (!k.needs(1)) return Grads{standardize_gradient(k.g, at, eps), Tensor()};
+        const Tensor y = standardize("standardize", at, eps), square = var(at, {{1}, true, 0}) + eps;
+        const Tensor kc = k.g - over_rows(k.g), gc = up - over_rows(up), a = over_rows(kc * y), b = over_rows(gc * y);
+        return Grads{standardize_gradient(k.g, at, eps), neg((y * (over_rows(kc * gc) - a * b * 3) + kc * b + gc * a) / square)};
+      }});
+}
+
+// y = (x - mean) / sqrt(var + eps) along the rows of x [rows, n].
+Tensor standardize(const char* op, const Tensor& x, double eps) {
+  Tensor value = by_rows({}, x, x.size(1), [eps]<class T>(const RowOf<T>& row, T* y) AZ_INLINED {
+    const Wider<T> centre = mean_of(row), scale = inverse_deviation(centre, row, eps);
+    for (int64_t i = 0; i < row.n; ++i) y[i] = T((row.at(i) - centre) * scale);
+  });
+  return record(op, value, {x}, saved(x),
+                ByOps{[eps](const Back& k) { return Grads{standardize_gradient(k.g, k.saved[0], eps)}; }},
                 {Scaling::Says::terms, {{.power = 0, .axes = {0, -1}}}});
 }
 

@@ -6,10 +6,10 @@
 #include <numeric>
 
 #include "core/autograd.h"
-#include "core/backend/reduce.h"
-#include "core/backend/strided.h"
 #include "core/ops/create.h"
 #include "core/ops/elementwise.h"
+#include "core/ops/loss.h"
+#include "core/ops/rows.h"
 #include "core/ops/shape.h"
 
 namespace az {
@@ -21,21 +21,21 @@ void check_float(const char* op, const Tensor& x) {
   if (!is_float(x.dtype())) fail("{}: needs a floating type, got {}; convert with to()", op, describe(x));
 }
 
-template <class To, class Acc> Tensor filled(const Shape& shape, const std::vector<Acc>& values) {
+template <class To, class Acc> Tensor filled(const Shape& shape, const std::vector<Acc>& values, Acc divisor = 1) {
   Tensor result = Tensor::empty(shape, dtype_of<To>);
-  std::transform(values.begin(), values.end(), result.mutable_data<To>(), [](Acc v) { return To(v); });
+  std::transform(values.begin(), values.end(), result.mutable_data<To>(), [=](Acc v) { return To(v / divisor); });
   return result;
 }
 
-// Sums are accumulated in f64 (floating types) or i64.
-Tensor sum_of(const Tensor& source, const Reduced& r) {
+// Sums are accumulated in f64 (floating types) or i64; those of floating types are divided by `divisor` before they are rounded.
+Tensor sum_of(const Tensor& source, const Reduced& r, double divisor = 1) {
   Tensor x = source.detach().plain();
   auto plus = [](auto a, auto b) { return a + b; };
   if (x.dtype() == DType::i64) return filled<int64_t>(r.result, reduce_all(x.data<int64_t>(), x.shape(), r, int64_t(0), plus));
   if (x.dtype() == DType::u8) return filled<int64_t>(r.result, reduce_all(x.data<uint8_t>(), x.shape(), r, int64_t(0), plus));
   return visit_float(x.dtype(), [&](auto zero) {
     using T = decltype(zero);
-    return filled<T>(r.result, reduce_all(x.data<T>(), x.shape(), r, 0.0, plus));
+    return filled<T>(r.result, reduce_all(x.data<T>(), x.shape(), r, 0.0, plus), divisor);
   });
 }
 
@@ -72,7 +72,10 @@ Tensor sum(const Tensor& x, const ReduceOptions& options) {
 Tensor mean(const Tensor& x, const ReduceOptions& options) {
   check_float("mean", x);
   Reduced r("mean", x.shape(), options.axes, options.keep_axes);
-  return sum(x, options) * (1 / double(r.count));
+  return record("mean", sum_of(x, r, double(r.count)), {x}, saved(), ByOps{[r, shape = x.shape()](const Back& k) {
+                  return Grads{broadcast_to(k.g.reshape(sizes(r.kept)) / double(r.count), shape)};
+                }},
+                Scaling::along(r.place, true));
 }
 
 Tensor max(const Tensor& x, const ReduceOptions& options) {
@@ -83,48 +86,94 @@ Tensor min(const Tensor& x, const ReduceOptions& options) {
   return extreme("min", x, options, [](auto a, auto b) { return a < b; });
 }
 
+namespace {
+
+Tensor over_rows(const Tensor& x) { return sum(x, {{1}, true}); }
+
+// dx = g p with p = softmax(x)
+Tensor logsumexp_gradient(const Tensor& g, const Tensor& x) {
+  Tensor value = by_rows(g, x, x.size(1), []<class T>(const RowOf<T>& row, T* y) AZ_INLINED {
+    if (row.n == 0) return;
+    const Shares<Wider<T>> s = shares_of(row);
+    for (int64_t i = 0; i < row.n; ++i) y[i] = T(row.up(0) * (row.room[i] * s.inverse));
+    y[s.top] = T(row.up(0) * s.inverse);
+  });
+  return record("logsumexp_gradient", value, {g, x}, saved(g, x), ByOps{[](const Back& k) {
+                  const Tensor p = softmax(k.saved[1]), to_p = k.g * k.saved[0];
+                  return Grads{over_rows(k.g * p), k.needs(1) ? p * (to_p - over_rows(to_p * p)) : Tensor()};
+                }});
+}
+
+// x less its mean, and what is left less its own: the first mean is rounded, which shows where it is far from 0.
+Tensor centred(const Tensor& x, const ReduceOptions& over) {
+  const Tensor d = x - mean(x, over);
+  return d - mean(d, over);
+}
+
+// finish(sum of x, sum of x^2), rounded once: squares that overflow, or vanish, may have a root or a mean that does not.
+template <class Finish> Tensor moments(const Tensor& source, const Reduced& r, bool of_sums, Finish finish) {
+  const Tensor x = source.detach().plain();
+  return visit_float(x.dtype(), [&](auto zero) {
+    using T = decltype(zero);
+    using N = Wider<T>;
+    const auto squares = reduce_all(x.data<T>(), x.shape(), r, N(0), std::plus<>(), [](T v) { return N(v) * N(v); });
+    auto sums = of_sums ? reduce_all(x.data<T>(), x.shape(), r, N(0), std::plus<>()) : std::vector<N>(squares.size());
+    std::transform(squares.begin(), squares.end(), sums.begin(), sums.begin(), finish);
+    return filled<T>(r.result, sums);
+  });
+}
+
+}  // namespace
+
 Tensor logsumexp(const Tensor& x, const ReduceOptions& options) {
   check_float("logsumexp", x);
-  if (x.dtype() == DType::bf16) return logsumexp(x.to(DType::f32), options).to(DType::bf16);  // the gradient is exp(x - result)
-  Reduced r("logsumexp", x.shape(), options.axes, true);
-  Tensor value;
-  {
-    NoGrad none;
-    // exp(x - max) never overflows; an infinite maximum is left out, so that it does not become inf - inf.
-    Tensor top = r.count == 0 ? zeros(r.kept, x.dtype()) : max(x, {options.axes, true});
-    Tensor none_there = zeros({}, x.dtype());
-    top = where(less(abs(top), full({}, INFINITY, x.dtype())), top, none_there);
-    value = (log(sum(exp(x - top), {options.axes, true})) + top);
-    if (!options.keep_axes) value = value.reshape(sizes(Reduced("logsumexp", x.shape(), options.axes, false).result));
-  }
-  return record("logsumexp", value, {x}, saved(x).and_result(), ByOps{[kept = r.kept](const Back& k) {
-                  return Grads{k.g.reshape(sizes(kept)) * exp(k.saved[0] - k.result.reshape(sizes(kept)))};
-                }},
-                Scaling::never());
+  const Reduced r("logsumexp", x.shape(), options.axes, options.keep_axes);
+  const RowOrder order(x.shape(), r);
+  const Tensor rows = order.rows(x);
+  // largest + log(1 + rest), which neither overflows nor loses a small rest. Where the largest is infinite, so is the sum.
+  Tensor value = by_rows({}, rows, 1, []<class T>(const RowOf<T>& row, T* y) AZ_INLINED {
+    using N = Wider<T>;
+    const N largest = largest_of(row);
+    if (std::isfinite(largest))
+      *y = T(largest + std::log1p(Compute<T>(shares_of(row).rest)));
+    else
+      *y = T(std::log(total<N>(row.n, [&](int64_t i) AZ_INLINED { return std::exp(row.at(i)); })));
+  });
+  return record("logsumexp", value, {rows}, saved(rows),
+                ByOps{[](const Back& k) { return Grads{logsumexp_gradient(k.g, k.saved[0])}; }}, Scaling::never())
+      .reshape(sizes(r.result));
 }
 
 Tensor var(const Tensor& x, const VarOptions& options) {
   check_float("var", x);
   if (x.dtype() == DType::bf16) return var(x.to(DType::f32), options).to(DType::bf16);  // of close numbers' differences
   Reduced r("var", x.shape(), options.axes, options.keep_axes);
-  Tensor centred = x - mean(x, {options.axes, true});
-  double divisor = double(std::max<int64_t>(0, r.count - options.correction));
-  return sum(centred * centred, {options.axes, options.keep_axes}) * (1 / divisor);
+  const double divisor = double(std::max<int64_t>(0, r.count - options.correction));
+  const ReduceOptions over{options.axes, true};
+  Tensor value;
+  {
+    NoGrad none;
+    value = moments(x - mean(x, over), r, true, [divisor, count = double(r.count)](auto squares, auto sum) {
+      const auto left = squares - sum * sum / count;
+      return left < 0 ? 0 : left / divisor;
+    });
+  }
+  Scaling scaling = Scaling::along(r.place);
+  for (auto& input : scaling.inputs) input.power = 2;
+  return record("var", value, {x}, saved(x), ByOps{[kept = r.kept, over, divisor](const Back& k) {
+                  return Grads{centred(k.saved[0], over) * (k.g.reshape(sizes(kept)) * (2 / divisor))};
+                }},
+                scaling);
 }
 
 Tensor norm(const Tensor& x, const ReduceOptions& options) {
   check_float("norm", x);
   Reduced r("norm", x.shape(), options.axes, options.keep_axes);
-  Tensor value;
-  {
-    NoGrad none;
-    value = sqrt(sum(x * x, options));
-  }
+  const Tensor value = moments(x, r, false, [](auto squares, auto) { return std::sqrt(squares); });
   return record("norm", value, {x}, saved(x).and_result(), ByOps{[kept = r.kept](const Back& k) {
-                  Tensor length = k.result.reshape(sizes(kept)), zero = zeros({}, k.g.dtype()), one = ones({}, k.g.dtype());
-                  Tensor is_zero = equal(length, zero);
-                  Tensor scaled = k.g.reshape(sizes(kept)) / where(is_zero, one, length);
-                  return Grads{k.saved[0] * where(is_zero, zero, scaled)};
+                  const Tensor length = k.result.reshape(sizes(kept)), zero = zeros({}, k.g.dtype()), one = ones({}, k.g.dtype());
+                  // The unit vector first: g / ||x|| may be more than the type holds.
+                  return Grads{k.saved[0] / where(equal(length, zero), one, length) * k.g.reshape(sizes(kept))};
                 }},
                 Scaling::along(r.place));
 }

@@ -7,19 +7,19 @@
 #include <unistd.h>
 
 #include <array>
+#include <atomic>
 #include <cerrno>
-#include <chrono>
 #include <cstring>
 #include <ctime>
 #include <filesystem>
 #include <memory>
-#include <thread>
 
 namespace az {
 namespace {
 
 namespace fs = std::filesystem;
 
+constexpr std::string_view unfinished_start = ".azimuth-", unfinished_end = ".part";
 constexpr const char *cannot_read = "cannot be read", *cannot_write = "cannot be written", *cannot_lock = "cannot be locked";
 
 std::error_code last_error() { return {errno, std::generic_category()}; }
@@ -41,19 +41,20 @@ std::string parent_of(const fs::path& path) { return path.has_parent_path() ? pa
 // What write_file is to replace.
 struct Target {
   explicit Target(const std::string& given) : path(given) {
-    std::error_code error;
     status = fs::status(path, error);
     // Links stay: what they lead to is replaced, or made. Those in /proc lead to what a process has opened.
-    for (int links = 0; fs::is_symlink(path, error) && links < 40; ++links) {
-      through |= fs::canonical(parent_of(path), error).string().starts_with("/proc/");
-      path = parent_of(path) / fs::read_symlink(path, error);
+    std::error_code none;
+    for (int links = 0; fs::is_symlink(path, none) && links < 40; ++links) {
+      through |= fs::canonical(parent_of(path), none).string().starts_with("/proc/");
+      path = parent_of(path) / fs::read_symlink(path, none);
     }
     through |= fs::exists(status) && !fs::is_regular_file(status);
     if (through) path = given;
   }
 
   fs::path path;
-  fs::file_status status;  // of what was there
+  std::error_code error;
+  fs::file_status status;  // of what was there; without a type after an error
   bool through = false;    // written to as it is
 };
 
@@ -141,50 +142,64 @@ void OutputFile::sync() {
   if (!flush(descriptor_)) throw FileError(name_, cannot_write, errno);
 }
 
-// What write_file writes until it is whole: this thread's alone. Deleted in the end, unless it was put in its place.
+// What write_file writes until it is whole. Deleted in the end, unless it was put in its place.
 class FileBeside {
  public:
-  FileBeside(const Target& target, const std::string& name) : target_(target.path), path_(target_.string() + ".part") {
-    // A file that may not be written is not to be replaced, either.
-    if (fs::exists(target.status) && ::faccessat(AT_FDCWD, target_.c_str(), W_OK, AT_EACCESS) != 0)
-      throw FileError(name, cannot_write, errno);
-    for (int tries = 0;; ++tries) {
-      file_.reset(new OutputFile(path_, name, O_NOFOLLOW));
-      if (file_->lock()) break;
-      if (tries == 500) throw Error(name + ": another program is writing it; wait for its end, or end it");
-      std::this_thread::sleep_for(std::chrono::milliseconds(10));
-    }
-    try {
-      file_->resize(0);
-      if (fs::exists(target.status) && ::fchmod(file_->descriptor_, mode_t(target.status.permissions())) != 0)
-        throw FileError(name, cannot_write, errno);
-    } catch (...) {
-      remove();
-      throw;
-    }
+  // Throws FileError where something of its name is there, too.
+  FileBeside(const Target& target, const std::string& name)
+      : target_(target.path), path_(parent_of(target_) + "/" + unused_name()), file_(path_, name, O_EXCL) {}
+  ~FileBeside() {
+    if (!placed_) ::unlink(path_.c_str());
   }
-  ~FileBeside() { remove(); }
   FileBeside(const FileBeside&) = delete;
 
-  OutputFile& file() { return *file_; }
+  OutputFile& file() { return file_; }
+  bool set_rights(fs::perms rights) { return ::fchmod(file_.descriptor_, mode_t(rights)) == 0; }
   void put_in_place() {
-    file_->sync();
-    if (::rename(path_.c_str(), target_.c_str()) != 0) throw FileError(file_->name_, cannot_write, errno);
+    file_.sync();
+    if (::rename(path_.c_str(), target_.c_str()) != 0) throw FileError(file_.name_, cannot_write, errno);
     placed_ = true;
     // Where the folder cannot be flushed, the file is there all the same.
     [[maybe_unused]] const std::error_code unflushed = sync_path(parent_of(target_));
   }
 
  private:
-  void remove() const {
-    if (!placed_) ::unlink(path_.c_str());
+  // Its length does not depend on the target's name, which may be as long as a name can be.
+  static std::string unused_name() {
+    static std::atomic<int64_t> made = 0;
+    return fmt::format("{}{}-{}{}", unfinished_start, ::getpid(), ++made, unfinished_end);
   }
 
   fs::path target_;
   std::string path_;
-  std::unique_ptr<OutputFile> file_;
+  OutputFile file_;
   bool placed_ = false;
 };
+
+namespace {
+
+std::unique_ptr<FileBeside> make_beside(const Target& target, const std::string& name) {
+  if (target.status.type() == fs::file_type::none) throw FileError(name, cannot_write, target.error.value());
+  const bool replaces = fs::exists(target.status);
+  // A file that may not be written is not to be replaced, either.
+  if (replaces && ::faccessat(AT_FDCWD, target.path.c_str(), W_OK, AT_EACCESS) != 0) throw FileError(name, cannot_write, errno);
+  for (int tries = 0; tries < 1000; ++tries) {
+    try {
+      auto beside = std::make_unique<FileBeside>(target, name);
+      if (!beside->file().lock()) continue;  // who clears the folder came before the lock
+      if (replaces && !beside->set_rights(target.status.permissions())) throw FileError(name, cannot_write, errno);
+      return beside;
+    } catch (const FileError& error) {
+      if (error.reason == std::errc::file_exists) continue;  // from another machine's process of that number, say
+      if (replaces && error.reason == std::errc::permission_denied)
+        throw FileError(name, "cannot be replaced, as its folder cannot be written to", EACCES);
+      throw;
+    }
+  }
+  throw FileError(name, cannot_lock, EWOULDBLOCK);
+}
+
+}  // namespace
 
 std::string read_file(const std::string& path) {
   InputFile file(path);
@@ -220,9 +235,9 @@ void write_file(const std::string& path, const std::function<void(const Put&)>& 
     write_to(file);
     return file.sync();
   }
-  FileBeside beside(target, path);
-  write_to(beside.file());
-  beside.put_in_place();
+  const auto beside = make_beside(target, path);
+  write_to(beside->file());
+  beside->put_in_place();
 }
 
 void write_file(const std::string& path, std::string_view content) {
@@ -232,7 +247,7 @@ void write_file(const std::string& path, std::string_view content) {
 void check_writable(const std::string& path) {
   const Target target(path);
   if (!target.through) {
-    const FileBeside tried(target, path);
+    make_beside(target, path);
   } else if (fs::is_directory(target.status)) {
     throw FileError(path, cannot_write, EISDIR);
   } else if (::faccessat(AT_FDCWD, path.c_str(), W_OK, AT_EACCESS) != 0) {
@@ -241,14 +256,28 @@ void check_writable(const std::string& path) {
 }
 
 void delete_unfinished_files(const std::string& folder) {
-  std::error_code stays;
-  for (const auto& entry : fs::directory_iterator(folder, stays)) {
-    if (entry.path().extension() != ".part" || !fs::is_regular_file(entry.symlink_status(stays))) continue;
-    try {
-      OutputFile file(entry.path().string());
-      if (file.lock()) fs::remove(entry.path(), stays);
-    } catch (const FileError&) {}
+  std::error_code error;
+  for (fs::directory_iterator at(folder, error), end; at != end; at.increment(error)) {
+    if (!names_unfinished_file(at->path().filename())) continue;
+    const int file = uninterrupted([&] { return ::open(at->path().c_str(), O_WRONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC); });
+    if (file < 0) continue;
+    if (uninterrupted([&] { return ::flock(file, LOCK_EX | LOCK_NB); }) == 0) ::unlink(at->path().c_str());
+    ::close(file);
   }
+}
+
+bool names_unfinished_file(const std::string& name) {
+  if (!name.starts_with(unfinished_start) || !name.ends_with(unfinished_end)) return false;
+  const std::string_view numbers =
+      std::string_view(name).substr(unfinished_start.size(), name.rfind('.') - unfinished_start.size());
+  const size_t dash = numbers.find('-');
+  const auto is_number = [](std::string_view text) { return !text.empty() && text.find_first_not_of("0123456789") == text.npos; };
+  return dash != numbers.npos && is_number(numbers.substr(0, dash)) && is_number(numbers.substr(dash + 1));
+}
+
+bool is_absent(const std::string& path) {
+  std::error_code unknown;
+  return fs::status(path, unknown).type() == fs::file_type::not_found;
 }
 
 std::error_code sync_path(const std::string& path) {

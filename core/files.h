@@ -65,15 +65,22 @@ void read_lines(const std::string& path, const std::function<void(std::string_vi
 // Writes bytes to a file, or throws.
 using Put = std::function<void(const void* bytes, size_t count)>;
 
-// Makes or replaces the file `path` with what write(put) puts: written beside, as <path>.part, flushed to the disk and renamed,
-// so that what was there stays until the new is whole; its rights pass on. A device or a pipe is written to as it is. Throws
-// FileError.
+// Makes or replaces the file `path` with what write(put) puts: written beside, under a name that names_unfinished_file(), flushed
+// to the disk and renamed, so that what was there stays until the new is whole; its rights pass on. A device or a pipe is written
+// to as it is. Throws FileError.
 void write_file(const std::string& path, const std::function<void(const Put&)>& write);
 void write_file(const std::string& path, std::string_view content);
 // Throws the FileError that write_file would throw now, as far as that can be known; leaves no trace.
 void check_writable(const std::string& path);
-// Deletes from a folder the *.part that processes have left which were killed while they wrote.
+// Deletes from a folder what processes have left which were killed in write_file; where there are no locks, nobody can tell, and
+// it stays.
 void delete_unfinished_files(const std::string& folder);
+// Whether it is such a name, as nobody else gives to a file: ".azimuth-<process>-<number>.part".
+bool names_unfinished_file(const std::string& name);
+
+// Whether the system says that nothing is there, links followed. False where it cannot tell, as in a folder that may not be
+// entered: reading what is there says why then.
+bool is_absent(const std::string& path);
 
 // `path` from the root on, counted from the current folder; without "." and a slash at its end, and with links as they are.
 std::string absolute_path(const std::string& path);

@@ -25,16 +25,15 @@ std::string csv_cell(const std::string& text) {
 
 CsvMirror::CsvMirror(std::string metrics, std::string path, const std::vector<MetricLine>& lines)
     : metrics_(std::move(metrics)), path_(std::move(path)) {
-  or_rename([&] { make_anew(lines); });
+  or_remove([&] { make_anew(lines); });
 }
 
-template <class Action> void CsvMirror::or_rename(const Action& action) const {
+template <class Action> void CsvMirror::or_remove(const Action& action) const {
   try {
     action();
   } catch (const FileError&) {
     std::error_code stays;
-    if (std::filesystem::is_regular_file(std::filesystem::symlink_status(path_, stays)))
-      std::filesystem::rename(path_, path_ + ".part", stays);
+    if (std::filesystem::is_regular_file(std::filesystem::symlink_status(path_, stays))) std::filesystem::remove(path_, stays);
     throw;
   }
 }
@@ -58,14 +57,14 @@ void CsvMirror::write(const std::string& kind, const MetricFields& fields) {
   const bool known = std::all_of(fields.begin(), fields.end(), [&](const auto& field) {
     return std::find(columns_.begin(), columns_.end(), field.first) != columns_.end();
   });
-  or_rename([&] {
+  or_remove([&] {
     if (known) return file_->write(row(kind, fields));
     make_anew(read_metrics(metrics_).lines);  // metrics.jsonl has this line already
   });
 }
 
 void CsvMirror::sync() {
-  or_rename([&] { file_->sync(); });
+  or_remove([&] { file_->sync(); });
 }
 
 std::string CsvMirror::row(const std::string& kind, const MetricFields& fields) const {

@@ -11,7 +11,7 @@ namespace az::experiments {
 std::string csv_cell(const std::string& text);
 
 // One table of all lines, RFC 4180: "kind", then a column for each key in the order they came up, empty where a line lacks it or
-// is null. A new key makes the file anew. One that a write has failed for is renamed to <path>.part: lines are missing.
+// is null. A new key makes the file anew. One that a write has failed for is deleted: lines are missing.
 class CsvMirror : public Mirror {
  public:
   // Writes `lines`, which the file `metrics` holds, to the file `path`.
@@ -22,7 +22,7 @@ class CsvMirror : public Mirror {
  private:
   void make_anew(const std::vector<MetricLine>& lines);
   std::string row(const std::string& kind, const MetricFields& fields) const;
-  template <class Action> void or_rename(const Action& action) const;
+  template <class Action> void or_remove(const Action& action) const;
 
   std::string metrics_, path_;
   std::vector<std::string> columns_;

@@ -12,6 +12,7 @@
 #include <filesystem>
 #include <fstream>
 #include <thread>
+#include <vector>
 
 using namespace az;
 namespace fs = std::filesystem;
@@ -155,24 +156,64 @@ TEST_CASE("write_file writes to what a process has opened, a pipe or a device as
   CHECK(place.count() == 2);
 }
 
-TEST_CASE("what was left beside a file by a kill is in nobody's way, and deleted; what is being written stays") {
+TEST_CASE("of what a kill left beside files only names that write_file gives are deleted, unless they are being written") {
   Place place;
-  const fs::path left = place.target + ".part", used = place.root / "used.part", other = place.root / "other";
-  for (const fs::path& path : {left, used, other}) std::ofstream(path) << "half";
-  fs::create_directory(place.root / "folder.part");
-  OutputFile user(used.string());
+  const auto at = [&](const std::string& name) { return (place.root / name).string(); };
+  const std::vector<std::string> own = {".azimuth-1-1.part", ".azimuth-4194304-12345.part"};
+  const std::vector<std::string> foreign = {"debian.iso.part",        "target.part",       ".part",
+                                            ".azimuth-.part",         ".azimuth--.part",   ".azimuth-1.part",
+                                            ".azimuth-1-.part",       ".azimuth--1.part",  ".azimuth-1-1-1.part",
+                                            ".azimuth-1-1.part.part", ".azimuth-1-x.part", "azimuth-1-1.part"};
+  for (const auto* names : {&own, &foreign}) {
+    for (const std::string& name : *names) std::ofstream(at(name)) << "half";
+  }
+  const std::string held = at(".azimuth-2-1.part"), folder = at(".azimuth-3-1.part"), link = at(".azimuth-3-2.part");
+  fs::create_directory(folder);
+  fs::create_symlink("debian.iso.part", link);
+  OutputFile user(held);
+  user.write("half");
   REQUIRE(user.lock());
   delete_unfinished_files(place.root.string());
-  CHECK(!fs::exists(left));
-  CHECK(read_file(used.string()) == "half");
-  CHECK(fs::exists(other));
-  CHECK(fs::exists(place.root / "folder.part"));
-  delete_unfinished_files((place.root / "none").string());
+  for (const std::string& name : own) CHECK_FALSE(fs::exists(at(name)));
+  for (const std::string& name : foreign) CHECK_MESSAGE(read_file(at(name)) == "half", name);
+  CHECK(read_file(held) == "half");
+  CHECK(fs::exists(folder));
+  CHECK(fs::is_symlink(link));
+  delete_unfinished_files(at("none"));
 
-  std::ofstream(left) << "a longer half of another time";
+  // Nor does a write touch what lies there, whatever it is.
+  fs::remove(at("target.part"));
+  fs::create_directory(at("target.part"));
   write_file(place.target, "whole");
   CHECK(read_file(place.target) == "whole");
-  CHECK(!fs::exists(left));
+  write_file(at("debian.iso"), "whole");
+  CHECK(read_file(at("debian.iso.part")) == "half");
+  CHECK(fs::is_directory(at("target.part")));
+}
+
+TEST_CASE("a file may have the longest name there can be, and nothing else is seen beside it while it is written") {
+  Place place;
+  const std::string name(255, 'x');
+  write_file((place.root / name).string(), [&](const Put& put) {
+    put("whole", 5);
+    int unfinished = 0;
+    for (const auto& entry : fs::directory_iterator(place.root)) unfinished += names_unfinished_file(entry.path().filename());
+    CHECK(unfinished == 1);
+    CHECK(place.count() == 2);
+    delete_unfinished_files(place.root.string());  // as another process may
+  });
+  CHECK(read_file((place.root / name).string()) == "whole");
+  CHECK(place.count() == 2);
+}
+
+TEST_CASE("only what the system says is not there is absent") {
+  Place place;
+  CHECK(is_absent(place.target));
+  CHECK(is_absent(place.fresh + "/file/below"));
+  CHECK_FALSE(is_absent(place.fresh));
+  CHECK_FALSE(is_absent((place.root / std::string(300, 'x')).string()));
+  fs::create_symlink("loop", place.root / "loop");
+  CHECK_FALSE(is_absent((place.root / "loop").string()));
 }
 
 TEST_CASE("of several at once who write one file, each writes it whole") {

@@ -21,6 +21,7 @@ class RandomCrop : public Augmentation {
   void check(const Shape& shape) const override { check_size(shape[1], shape[2]); }
 
   std::vector<std::string> examine(const Shape& shape) const override {
+    if (padding_ == 0) return {"padding: 0 leaves the images as they are"};
     if (padding_ < std::min(shape[1], shape[2])) return {};
     return {fmt::format("padding: {} leaves nothing but black of some of the {}x{} images", padding_, shape[1], shape[2])};
   }
@@ -62,6 +63,10 @@ class RandomCrop : public Augmentation {
 class HorizontalFlip : public Augmentation {
  public:
   explicit HorizontalFlip(const HorizontalFlipOptions& options) : options_(options) {}
+
+  std::vector<std::string> examine(const Shape&) const override {
+    return options_.probability > 0 ? std::vector<std::string>() : std::vector<std::string>{"probability: 0 never mirrors"};
+  }
 
   void apply(Image& image, Philox& random) const override {
     if (!flips(image, random)) return;

@@ -67,6 +67,9 @@ void DataRegistry::check(const DataSource& source) {
     fail("its factory promises images of {} and {} classes; images are [c,h,w], and there is one class at least",
          source.image_shape.str(), source.class_count);
   }
+  if (source.plan && (source.plan->batch_size < 1 || source.plan->batches() < 1))
+    fail("its factory declares {} training images in batches of {}; want at least one batch", source.plan->train,
+         source.plan->batch_size);
   if (!source.load) fail("its factory gives no way to load it: DataSource::load is empty");
 }
 

@@ -78,7 +78,7 @@ ExperimentConfig parse_config(config::Value value, const std::string& path, cons
 
 config::Value read_run_config(const std::string& folder) {
   const std::string file = folder + "/config.json";
-  if (!fs::exists(file)) throw ConfigError(absolute_path(folder) + " is not a run folder: it has no config.json");
+  if (is_absent(file)) throw ConfigError(absolute_path(folder) + " is not a run folder: it has no config.json");
   return config::parse_file(file);
 }
 
@@ -92,25 +92,14 @@ void use_algorithms(const ExperimentConfig& config, Algorithms known) {
   set_algorithms(config.train.deterministic ? AlgorithmChoice::fixed : AlgorithmChoice::timed, std::move(known));
 }
 
-data::DataSource data_source(const ExperimentConfig& config) {
-  data::DataSource source = config.data.create();
-  if (source.plan && (source.plan->batch_size < 1 || source.plan->batches() < 1)) {
-    config.data.placed([&] {
-      fail("the data set \"{}\" declares {} training images in batches of {}; want at least one batch", config.data.type(),
-           source.plan->train, source.plan->batch_size);
-    });
-  }
-  return source;
-}
-
 Shape input_shape(const ExperimentConfig& config) {
-  const Shape image = data_source(config).image_shape;
+  const Shape image = config.data.create().image_shape;
   return {1, image[0], image[1], image[2]};
 }
 
 nn::ModulePtr build_model(const ExperimentConfig& config) {
   seed_random(uint64_t(config.seed));
-  return config.model.create(input_shape(config), data_source(config).class_count);
+  return config.model.create(input_shape(config), config.data.create().class_count);
 }
 
 optim::Length TrainOptions::length(int64_t steps_per_epoch) const {
@@ -125,14 +114,14 @@ std::vector<NamedProbe> make_probes(const ExperimentConfig& config, const optim:
   return probes;
 }
 
-Blueprint::Blueprint(ExperimentConfig given, Purpose purpose)
+Blueprint::Blueprint(ExperimentConfig given, Purpose purpose, TriedBatches* tried)
     : config(std::move(given)),
-      source(data_source(config)),
+      source(config.data.create()),
       model(build_model(config)),
       optimizer(config.optimizer.create(model->parameters())),
       probes(make_probes(config, *optimizer)),
       schedule(config.schedule.create()),
-      notes(preflight(*this, purpose)) {}
+      notes(preflight(*this, purpose, tried)) {}
 
 Experiment::Experiment(ExperimentConfig given, Purpose purpose)
     : Blueprint(std::move(given), purpose),

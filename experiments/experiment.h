@@ -49,7 +49,7 @@ struct TrainOptions {
     f("epochs", &TrainOptions::epochs, "passes over the training set; null: as many as max_steps takes, or 30", at_least(1),
       at_most(1e6), changes_on_resume());
     f("max_steps", &TrainOptions::max_steps, "optimizer steps; the smaller of both ends the training, and the schedule with it",
-      at_least(1), changes_on_resume());
+      at_least(1), at_most(1e15), changes_on_resume());
     f("accumulate", &TrainOptions::accumulate, "batches whose gradients make one step", at_least(1), at_most(1e6));
     f("precision", &TrainOptions::precision,
       "number type of activations; with bf16, weights, their gradients, statistics and the loss stay f32, and everything does "
@@ -85,7 +85,7 @@ struct CheckpointOptions {
       config::changes_on_resume());
     f("keep", &CheckpointOptions::keep,
       "which to keep: the newest, the most accurate; the last is written without it at the start, at the end and at a stop",
-      config::one_of({"last", "best"}), config::changes_on_resume());
+      config::one_of({"last", "best"}), config::distinct(), config::changes_on_resume());
   }
   bool keeps(const std::string& name) const { return std::find(keep.begin(), keep.end(), name) != keep.end(); }
 };
@@ -151,9 +151,7 @@ ExperimentConfig load_run_config(const std::string& folder);
 nn::ModulePtr build_model(const ExperimentConfig& config);
 // From here on convolutions choose as the config says, or as `known` to have been chosen before.
 void use_algorithms(const ExperimentConfig& config, Algorithms known = {});
-// The config's data set, not read yet. Throws ConfigError unless it declares images, classes and a batch to train on.
-data::DataSource data_source(const ExperimentConfig& config);
-// One image of it, [1,c,h,w].
+// One image of a config's data set, [1,c,h,w].
 Shape input_shape(const ExperimentConfig& config);
 
 struct NamedProbe {
@@ -165,10 +163,13 @@ std::vector<NamedProbe> make_probes(const ExperimentConfig& config, const optim:
 // What an experiment is built for: a training is refused where its steps cannot be taken, an evaluation is not.
 enum class Purpose { training, evaluation };
 
+struct TriedBatches;  // experiments/preflight.h
+
 // All that a config names, built, but for the data set, of which nothing is read. Throws ConfigError, with the place, for what
 // cannot be built, and for what preflight() refuses.
 struct Blueprint {
-  explicit Blueprint(ExperimentConfig config, Purpose purpose = Purpose::training);
+  // What was tried of blueprints before need not be tried again.
+  explicit Blueprint(ExperimentConfig config, Purpose purpose = Purpose::training, TriedBatches* tried = nullptr);
 
   ExperimentConfig config;
   data::DataSource source;

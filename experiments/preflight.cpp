@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "core/autograd.h"
+#include "core/config/json_document.h"
 #include "core/ops/create.h"
 #include "core/ops/loss.h"
 #include "core/random.h"
@@ -16,17 +17,23 @@ namespace {
 // A copy of a config's network, tried on zeros that count as images of the last class. Random numbers stay as they were.
 class Trial {
  public:
-  explicit Trial(const Blueprint& blueprint)
+  Trial(const Blueprint& blueprint, TriedBatches* tried)
       : blueprint_(blueprint),
+        tried_(tried ? *tried : own_),
         model_(blueprint.model->clone()),
-        type_(available_precision(precision_of(blueprint.config.train.precision))) {}
+        type_(available_precision(precision_of(blueprint.config.train.precision))) {
+    const ExperimentConfig& config = blueprint.config;
+    words_ = config::dump(
+        config::Value::Array{config.data.to_value(), config.model.to_value(), name_of(type_), config.train.label_smoothing});
+  }
   ~Trial() { set_random_state(random_before_); }
   Trial(const Trial&) = delete;
 
   // Looks at an image as test-time augmentation does, and gives how many numbers the network makes of it.
   int64_t classes() {
     for (const View& view : views_of(blueprint_.config.train.evaluation.test_time_augmentation)) seen(images(1), view);
-    return blueprint_.config.model.placed([&] {
+    if (const auto found = tried_.classes.find(words_); found != tried_.classes.end()) return found->second;
+    return tried_.classes[words_] = blueprint_.config.model.placed([&] {
       model_->eval();
       const Shape logits = (*model_)(images(1)).shape();
       check_logits(logits);
@@ -38,6 +45,13 @@ class Trial {
   // the shape of the rest; where they fail the number itself decides, since a layer may want one that divides, say, by 4.
   std::string failure(int64_t count, Purpose purpose) {
     if (count > 2 && failure(2, purpose).empty()) return "";
+    const auto [found, fresh] = tried_.failures[size_t(purpose)].try_emplace({words_, count});
+    if (fresh) found->second = try_batch(count, purpose);
+    return found->second;
+  }
+
+ private:
+  std::string try_batch(int64_t count, Purpose purpose) {
     try {
       model_->train(purpose == Purpose::training);
       const double smoothing = purpose == Purpose::training ? blueprint_.config.train.label_smoothing : 0;
@@ -49,7 +63,6 @@ class Trial {
     }
   }
 
- private:
   Tensor images(int64_t count) const {
     const Shape& image = blueprint_.source.image_shape;
     return zeros({count, image[0], image[1], image[2]}, type_);
@@ -67,6 +80,8 @@ class Trial {
   }
 
   const Blueprint& blueprint_;
+  TriedBatches own_, &tried_;
+  std::string words_;  // of all that decides what the network makes of a batch
   RandomState random_before_ = random_state();
   NoGrad no_grad_;
   nn::ModulePtr model_;
@@ -177,13 +192,13 @@ void note_numbers(Notes& notes, const Blueprint& blueprint) {
 
 }  // namespace
 
-std::vector<std::string> preflight(const Blueprint& blueprint, Purpose purpose) {
+std::vector<std::string> preflight(const Blueprint& blueprint, Purpose purpose, TriedBatches* tried) {
   const ExperimentConfig& config = blueprint.config;
   const std::optional<data::DataPlan>& plan = blueprint.source.plan;
   const int64_t classes = blueprint.source.class_count;
   Notes notes;
   {
-    Trial trial(blueprint);
+    Trial trial(blueprint, tried);
     const int64_t logits = trial.classes();
     notes.add_if(logits > classes, "model: the network makes {} numbers of an image, and the data has {} classes", logits,
                  classes);

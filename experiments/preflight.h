@@ -1,19 +1,27 @@
 #pragma once
 
+#include <map>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "experiments/experiment.h"
 
 namespace az::experiments {
 
+// What the networks of configs made of batches, for those that differ in nothing that matters to that.
+struct TriedBatches {
+  std::map<std::string, int64_t> classes;
+  std::map<std::pair<std::string, int64_t>, std::string> failures[2];  // by Purpose
+};
+
 // Finds out before the first step what can be known then, of a blueprint all but whose notes are built. Runs a copy of the
 // network on zeros of the sizes that its batches will have, as far as source.plan tells them: the training's, its last one, and
 // those of each evaluation, seen as test-time augmentation sees them. Changes nothing, random numbers included, and reads no
-// data.
+// data. What `tried` knows is not tried again.
 //
 // Throws ConfigError, with the place, for what cannot work or cannot be meant; for an evaluation, only what that needs counts.
 // Returns what is odd about a training: a sentence each, after the option that it is of.
-std::vector<std::string> preflight(const Blueprint& blueprint, Purpose purpose);
+std::vector<std::string> preflight(const Blueprint& blueprint, Purpose purpose, TriedBatches* tried = nullptr);
 
 }  // namespace az::experiments

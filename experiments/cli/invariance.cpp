@@ -25,7 +25,8 @@ struct Arguments {
 };
 
 Exit judge(const Arguments& arguments) {
-  const bool is_run = std::filesystem::is_directory(arguments.path);
+  std::error_code unknown;
+  const bool is_run = std::filesystem::is_directory(arguments.path, unknown);
   if (is_run && !arguments.overrides.empty()) throw ConfigError("--set: a run has its config already; give the config instead");
   const Scorecard scorecard = is_run ? judge_run(arguments.path, arguments.batches, arguments.checkpoint)
                                      : judge_config(load_config(arguments.path, arguments.overrides), arguments.batches);

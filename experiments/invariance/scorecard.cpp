@@ -125,10 +125,15 @@ Scorecard judge(Experiment& experiment, int64_t count, const std::string& checkp
   experiment.use_precision(DType::f32);
   std::vector<data::Batch> batches;
   experiment.train.set_epoch(0);
+  // Those that the training takes: the network need not bear a small one at the end of an epoch that it is cut before.
+  const optim::Length length = experiment.length();
+  const bool cut = length.steps < length.steps_per_epoch;
+  const int64_t taken = cut ? length.steps * experiment.config.train.accumulate : experiment.train.batches();
+  if (taken < 1) throw ConfigError("data: there is no full batch to judge on; lower data.batch_size");
   while (int64_t(batches.size()) < count) {
     auto at = experiment.train.begin();
-    if (!(at != experiment.train.end())) throw ConfigError("data: there is no full batch to judge on; lower data.batch_size");
-    for (; at != experiment.train.end() && int64_t(batches.size()) < count; ++at) batches.push_back(*at);
+    const int64_t most = std::min(count, int64_t(batches.size()) + taken);
+    for (; int64_t(batches.size()) < most; ++at) batches.push_back(*at);
   }
   return {checkpoint, count,
           judge_invariance(*experiment.model, batches, {.label_smoothing = experiment.config.train.label_smoothing})};

@@ -2,8 +2,8 @@
 
 #include <algorithm>
 
-#include "core/heap.h"
 #include "core/files.h"
+#include "core/heap.h"
 #include "tests/compare.h"
 #include "tests/data/temporary_folder.h"
 #include "tests/experiments/command.h"
@@ -18,9 +18,10 @@ namespace az::test {
 
 namespace {
 
-// What it does under `ulimit LIMIT`; killed where it takes a minute, exit code 137.
+// What it does under `ulimit LIMIT`, with two threads: each takes addresses. Killed where it takes a minute, exit code 137.
 CommandResult under(const std::string& limit, const std::vector<std::string>& arguments) {
-  return run_through({"bash", "-c", "ulimit " + limit + R"(; exec timeout --signal=KILL 60 "$0" "$@")"}, arguments);
+  return run_through({"bash", "-c", "ulimit " + limit + R"(; OMP_NUM_THREADS=2 exec timeout --signal=KILL 60 "$0" "$@")"},
+                     arguments);
 }
 
 // It does its work, or says in one line why it cannot; where there is not even room for its libraries, the system's loader does.

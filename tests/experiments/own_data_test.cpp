@@ -138,14 +138,12 @@ TEST_CASE("data that is not as declared is refused by name, with what was declar
   CHECK(refusal("zero") == data(normalised + "0.5 and a standard deviation of 0"));
   CHECK(refusal("mean") == data(normalised + "inf and a standard deviation of 1"));
   CHECK(refusal("channels") == data("dataset: the statistics have 2 means and 2 standard deviations for 1 channels"));
-  const auto declared = [](const std::string& text) {
-    return Refusal{"exp.json:1:10: data: its factory " + text, Exit::config};
-  };
-  CHECK(refusal("declared shape") == declared("promises images of [4,4] and 3 classes; images are [c,h,w], and there is one class at least"));
-  CHECK(refusal("declared classes") == declared("promises images of [1,4,4] and 0 classes; images are [c,h,w], and there is one class at least"));
-  CHECK(refusal("no batch").text ==
-        "exp.json:1:10: data: the data set \"own\" declares 20 training images in batches of 0; want at "
-        "least one batch");
+  const auto declared = [](const std::string& text) { return Refusal{"exp.json:1:10: data: its factory " + text, Exit::config}; };
+  CHECK(refusal("declared shape") ==
+        declared("promises images of [4,4] and 3 classes; images are [c,h,w], and there is one class at least"));
+  CHECK(refusal("declared classes") ==
+        declared("promises images of [1,4,4] and 0 classes; images are [c,h,w], and there is one class at least"));
+  CHECK(refusal("no batch") == declared("declares 20 training images in batches of 0; want at least one batch"));
   CHECK(refusal("no load") == declared("gives no way to load it: DataSource::load is empty"));
 }
 

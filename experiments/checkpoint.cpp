@@ -7,12 +7,15 @@
 #include "core/c_locale.h"
 #include "core/error.h"
 #include "core/files.h"
+#include "experiments/damage.h"
 #include "experiments/precision.h"
 
 namespace az::experiments {
 namespace {
 
 namespace fs = std::filesystem;
+
+constexpr const char* remedy = "put back a copy, or train anew";
 
 std::string state_to_json(const TrainingState& s) {
   nlohmann::ordered_json json = {
@@ -41,19 +44,27 @@ const nlohmann::json& member(const nlohmann::json& object, const char* name) {
   return object[name];
 }
 
+// What is in a list or an object may be nested deeper than dump() can go.
+std::string text_of(const nlohmann::json& value) {
+  return value.is_array() ? "a list" : value.is_object() ? "an object" : value.dump();
+}
+
 // JSON has neither NaN nor infinity.
 double number(const nlohmann::json& object, const char* name) {
   const nlohmann::json& value = member(object, name);
-  if (!value.is_number()) fail("\"{}\" must be a number, got {}", name, value.dump());
+  if (!value.is_number()) fail("\"{}\" must be a number, got {}", name, text_of(value));
   return value;
 }
 
-template <class T = int64_t> T count(const nlohmann::json& object, const char* name) {
+uint64_t count(const nlohmann::json& object, const char* name, uint64_t most) {
   const nlohmann::json& value = member(object, name);
-  if (!value.is_number_unsigned() || value.get<uint64_t>() > uint64_t(std::numeric_limits<T>::max()))
-    fail("\"{}\" must be a whole number from 0 on, got {}", name, value.dump());
+  if (!value.is_number_unsigned() || value.get<uint64_t>() > most)
+    fail("\"{}\" must be a whole number from 0 to {}, got {}", name, most, text_of(value));
   return value;
 }
+
+// No training comes to more, and sums of two do not overflow.
+int64_t count(const nlohmann::json& object, const char* name) { return int64_t(count(object, name, 1'000'000'000'000'000)); }
 
 TrainingState state_from_json(const std::string& text) {
   const CLocale locale;
@@ -70,11 +81,12 @@ TrainingState state_from_json(const std::string& text) {
   s.train = {number(train, "loss_sum"), count(train, "correct"), count(train, "top5"), count(train, "images")};
   s.epoch_seconds = number(json, "epoch_seconds");
   s.seconds = number(json, "seconds");
-  s.random = {count<uint64_t>(random, "seed"), count<uint64_t>(random, "draws")};
+  constexpr uint64_t any = std::numeric_limits<uint64_t>::max();
+  s.random = {count(random, "seed", any), count(random, "draws", any)};
   s.lr = number(json, "lr");
   if (json.contains("precision")) {
     const auto& precision = json["precision"];
-    s.precision = precision_of(precision.is_string() ? precision.get<std::string>() : precision.dump());
+    s.precision = precision_of(precision.is_string() ? precision.get<std::string>() : text_of(precision));
   }
   if (!member(json, "best_accuracy").is_null()) s.best_accuracy = number(json, "best_accuracy");
   s.best_epoch = count(json, "best_epoch");
@@ -95,15 +107,6 @@ void check(const TrainingState& s) {
   const int64_t begun = s.epochs + (s.batches > 0);
   holds(best >= 0 && best <= 1 && s.best_epoch <= begun && s.best_accuracy.has_value() == (s.best_epoch > 0),
         "\"best_accuracy\" and \"best_epoch\" cannot be");
-}
-
-// What `read` gives of the file.
-template <class Read> auto undamaged(const std::string& file, Read read) {
-  try {
-    return read();
-  } catch (const std::exception& error) {
-    throw DataError(fmt::format("{} is damaged: {}; put back a copy, or train anew", file, error.what()));
-  }
 }
 
 }  // namespace
@@ -135,16 +138,16 @@ void save_checkpoint(const std::string& folder, const Checkpoint& checkpoint) {
 }
 
 std::string existing_checkpoint(const std::string& folder) {
-  return !fs::exists(folder) && fs::exists(folder + ".old") ? folder + ".old" : folder;
+  return is_absent(folder) && !is_absent(folder + ".old") ? folder + ".old" : folder;
 }
 
 std::string best_or_last(const std::string& run) {
-  return fs::exists(existing_checkpoint(run + "/checkpoints/best")) ? "best" : "last";
+  return is_absent(existing_checkpoint(run + "/checkpoints/best")) ? "last" : "best";
 }
 
 TrainingState load_state(const std::string& folder) {
   const std::string file = folder + "/state.json";
-  return undamaged(file, [&] {
+  return undamaged(file, remedy, [&] {
     const TrainingState state = state_from_json(read_file(file));
     check(state);
     return state;
@@ -153,14 +156,16 @@ TrainingState load_state(const std::string& folder) {
 
 Checkpoint load_checkpoint(const std::string& wanted) {
   const std::string folder = existing_checkpoint(wanted);
-  if (!fs::exists(folder))
-    throw DataError(fmt::format("there is no checkpoint at {}; put back a copy, or train anew", absolute_path(folder)));
-  Checkpoint result{read_safetensors(folder + "/model.safetensors"), read_safetensors(folder + "/optimizer.safetensors"), {}};
+  if (is_absent(folder)) throw DataError(fmt::format("there is no checkpoint at {}; {}", absolute_path(folder), remedy));
+  const auto tensors = [&](const char* name) {
+    const std::string file = fmt::format("{}/{}.safetensors", folder, name);
+    return undamaged(file, remedy, [&] { return read_safetensors(file); });
+  };
+  Checkpoint result{tensors("model"), tensors("optimizer"), {}};
   result.state = load_state(folder);
-  if (const std::string file = folder + "/algorithms.json"; fs::exists(file))
-    result.algorithms = undamaged(file, [&] { return algorithms_from_json(read_file(file)); });
-  if (const std::string average = folder + "/average.safetensors"; fs::exists(average))
-    result.average = read_safetensors(average);
+  if (const std::string file = folder + "/algorithms.json"; !is_absent(file))
+    result.algorithms = undamaged(file, remedy, [&] { return algorithms_from_json(read_file(file)); });
+  if (!is_absent(folder + "/average.safetensors")) result.average = tensors("average");
   return result;
 }
 

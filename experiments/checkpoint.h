@@ -13,13 +13,13 @@ namespace az::experiments {
 
 // Where a training stands: what continues it exactly, beside the tensors of model and optimizer.
 struct TrainingState {
-  int64_t epochs = 0;    // finished
-  int64_t step = 0;      // optimizer steps made
-  int64_t batches = 0;   // of the unfinished epoch
-  int64_t measured = 0;  // the step at the last evaluation, or what stands for one in an epoch without
-  Score train = {};      // over those batches
-  double epoch_seconds = 0;
-  double seconds = 0;  // of training, in all
+  int64_t epochs = 0;        // finished
+  int64_t step = 0;          // optimizer steps made
+  int64_t batches = 0;       // of the unfinished epoch
+  int64_t measured = 0;      // the step at the last evaluation
+  Score train = {};          // over those batches; where there are none, over the epoch before
+  double epoch_seconds = 0;  // likewise
+  double seconds = 0;        // of training in the epochs before that
   RandomState random = {};
   double lr = 0;                 // of the last step
   DType precision = DType::f32;  // of activations, as they really were

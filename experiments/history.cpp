@@ -1,15 +1,15 @@
 #include "experiments/history.h"
 
+#include <algorithm>
 #include <charconv>
-#include <filesystem>
 
 #include "core/config/json_document.h"
 #include "core/files.h"
+#include "experiments/damage.h"
 
 namespace az::experiments {
 namespace {
 
-namespace fs = std::filesystem;
 using config::Value;
 
 struct Entry {
@@ -20,23 +20,15 @@ struct Entry {
 std::string history_file(const std::string& folder) { return folder + "/configs.jsonl"; }
 std::string config_file(const std::string& folder) { return folder + "/config.json"; }
 
-// What `read` gives of the history; whatever it throws is damage.
-template <class Read> auto undamaged(const std::string& file, const Read& read) {
-  try {
-    return read();
-  } catch (const Error& error) {
-    throw DataError(
-        fmt::format("{} is damaged: {}; put back a copy, or remove it, and what was changed is not checked", file, error.what()));
-  }
-}
+constexpr const char* remedy = "put back a copy, or remove it, and what was changed is not checked";
 
 // Empty where there is no history.
 std::vector<Entry> read_history(const std::string& folder) {
   std::vector<Entry> entries;
   const std::string file = history_file(folder);
-  if (!fs::exists(file)) return entries;
-  const std::string text = read_file(file);
-  return undamaged(file, [&] {
+  if (is_absent(file)) return entries;
+  return undamaged(file, remedy, [&] {
+    const std::string text = read_file(file);
     size_t lines = 0;
     for (size_t begin = 0; begin < text.size(); ++lines) {
       const size_t end = std::min(text.find('\n', begin), text.size());
@@ -48,12 +40,6 @@ std::vector<Entry> read_history(const std::string& folder) {
     if (entries.empty()) fail("it is empty");
     return entries;
   });
-}
-
-std::optional<ExperimentConfig> last_config(const std::string& folder) {
-  const std::vector<Entry> entries = read_history(folder);
-  if (entries.empty()) return {};
-  return undamaged(history_file(folder), [&] { return config::parse<ExperimentConfig>(entries.back().config); });
 }
 
 // Where an option stands in what was read, or else the innermost thing around its place.
@@ -75,32 +61,81 @@ config::Position place_of(const Value& given, const std::string& path) {
   return at->position();
 }
 
-std::string brief(const Value& value) {
-  const std::string text = config::dump(value);
-  return text.size() <= 80 ? text : config::short_text(value);
+// What an option was and what it is, each in a few words.
+struct Told {
+  Told(const Value& before, const Value& now) : was(brief(before)), is(brief(now)) {
+    if (is == was) is = "another";  // long texts with one beginning
+    if (!before.is_array() || !now.is_array() || (was.starts_with('[') && is.starts_with('['))) return;
+    const Value::Array &old = before.as_array(), &fresh = now.as_array();
+    const auto differs = std::mismatch(old.begin(), old.end(), fresh.begin(), fresh.end()).first;
+    was = fmt::format("a list of {} elements", old.size());
+    is = fmt::format("one of {}, of which number {} is the first that differs,", fresh.size(), differs - old.begin());
+  }
+
+  static std::string brief(const Value& value) {
+    const std::string text = config::dump(value);
+    return text.size() <= 80 ? text : config::short_text(value);
+  }
+
+  std::string was, is;
+};
+
+// Says at its place why the run cannot go on with what an option is now.
+[[noreturn]] void refuse(const std::string& folder, const Value& given, const std::string& path, const std::string& why) {
+  const config::Position place = place_of(given, path);
+  config::fail_at(place.source ? place : config::Position{std::make_shared<const std::string>(config_file(folder))}, path, why);
 }
 
-// The changes, which are all allowed. `given` is what the config was read from, for the place of one that is not.
-std::vector<config::Change> allowed_changes(const std::string& folder, const ExperimentConfig& before,
-                                            const ExperimentConfig& now, const Value& given) {
-  std::vector<config::Change> changes = config::changes(before, now);
+[[noreturn]] void refuse_change(const std::string& folder, const Value& given, const std::string& path, const Told& told,
+                                const std::string& others = "") {
+  refuse(folder, given, path,
+         fmt::format("was {} in the training so far and is {} now{}, which steps depend on; put it back, or train anew with "
+                     "azimuth train (azimuth describe config says what may change on resume)",
+                     told.was, told.is, others));
+}
+
+// Throws unless all changes are allowed.
+void check_changes(const std::string& folder, const RunConfig& run) {
   const config::Change* first = nullptr;
   std::string others;
-  for (const config::Change& change : changes) {
+  for (const config::Change& change : run.changes) {
     if (config::has(change.rules, config::Rule::Kind::changes_on_resume)) continue;
+    const Told told(change.before, change.now);
     if (first)
-      others += fmt::format("{}{} was {} and is {}", others.empty() ? " (and " : ", ", change.path, brief(change.before),
-                            brief(change.now));
+      others += fmt::format("{}{} was {} and is {}", others.empty() ? " (and " : ", ", change.path, told.was, told.is);
     else
       first = &change;
   }
-  if (!first) return changes;
+  if (!first) return;
   if (!others.empty()) others += ")";
-  const config::Position place = place_of(given, first->path);
-  config::fail_at(place.source ? place : config::Position{std::make_shared<const std::string>(config_file(folder))}, first->path,
-                  fmt::format("was {} in the training so far and is {} now{}, which steps depend on; put it back, or train anew "
-                              "with azimuth train (azimuth describe config says what may change on resume)",
-                              brief(first->before), brief(first->now), others));
+  refuse_change(folder, run.given, first->path, {first->before, first->now}, others);
+}
+
+// Throws where a component is of another type now. Its options may not be those of that type, so that the config cannot be read.
+void check_types(const std::string& folder, const Value& given, const Value& before, const Value& now, const std::string& path) {
+  if (before.is_array() && now.is_array()) {
+    for (size_t i = 0; i < std::min(before.as_array().size(), now.as_array().size()); ++i)
+      check_types(folder, given, before.as_array()[i], now.as_array()[i], fmt::format("{}.{}", path, i));
+  }
+  if (!before.is_object() || !now.is_object()) return;
+  for (const config::Member& member : before.as_object()) {
+    const std::string inner = path.empty() ? member.key : path + "." + member.key;
+    const Value* other = now.find(member.key);
+    if (!other || inner == "probes") continue;  // those may change
+    if (member.key == "type" && other->is_string() && !(*other == member.value))
+      refuse_change(folder, given, inner, {member.value, *other});
+    check_types(folder, given, member.value, *other, inner);
+  }
+}
+
+RunConfig compared(const std::string& folder, const std::vector<Entry>& history, ExperimentConfig now, const Value& given) {
+  RunConfig run{.now = std::move(now), .given = given};
+  if (history.empty()) return run;
+  run.before = undamaged(history_file(folder), remedy, [&] { return config::parse<ExperimentConfig>(history.back().config); });
+  run.changes = config::changes(*run.before, run.now);
+  run.from_the_start = history.front().step == 0;
+  check_changes(folder, run);
+  return run;
 }
 
 // Whether the steps that both lengths have are taken at other learning rates; of many steps some are looked at.
@@ -113,7 +148,7 @@ bool schedule_differs(const Experiment& experiment, const optim::Length& before,
 }
 
 void replace_text(const std::string& file, const std::string& text) {
-  if (!fs::exists(file) || read_file(file) != text) write_file(file, text);
+  if (is_absent(file) || read_file(file) != text) write_file(file, text);
 }
 
 }  // namespace
@@ -121,16 +156,42 @@ void replace_text(const std::string& file, const std::string& text) {
 RunConfig resumed_config(const std::string& folder, const std::vector<std::string>& overrides) {
   Value given = read_run_config(folder);
   set_overrides(given, overrides);
-  RunConfig run{.now = parse_config(given, config_file(folder)), .before = last_config(folder), .changes = {}};
-  if (run.before) run.changes = allowed_changes(folder, *run.before, run.now, given);
-  return run;
+  const std::vector<Entry> history = read_history(folder);
+  const auto parsed = [&] {
+    try {
+      return parse_config(given, config_file(folder));
+    } catch (const ConfigError&) {
+      if (!history.empty()) check_types(folder, given, history.back().config, given, "");
+      throw;
+    }
+  };
+  return compared(folder, history, parsed(), given);
+}
+
+RunConfig resumed_config(const std::string& folder, const ExperimentConfig& config) {
+  return compared(folder, read_history(folder), config, {});
+}
+
+void check_length(const std::string& folder, const RunConfig& run, const TrainingState& state, int64_t batches) {
+  const TrainOptions& train = run.now.train;
+  const char* otherwise = "a run cannot be made shorter than it is: raise it, or train anew with azimuth train";
+  if (train.max_steps && *train.max_steps < state.step)
+    refuse(folder, run.given, "train.max_steps",
+           fmt::format("{} is less than the {} steps trained; {}", *train.max_steps, state.step, otherwise));
+  const auto epochs = train.epochs_or_default();
+  if (epochs && (*epochs < state.epochs || (*epochs == state.epochs && state.batches > 0)))
+    refuse(folder, run.given, "train.epochs",
+           fmt::format("{} is less than the {:.4g} epochs trained; {}", *epochs,
+                       double(state.epochs) + double(state.batches) / double(batches), otherwise));
 }
 
 std::vector<std::string> notes_on_changes(const RunConfig& run, const Experiment& experiment, const TrainingState& state) {
   if (!run.before) return {"the run has no configs.jsonl, so that nobody can tell whether its config.json was changed"};
   std::vector<std::string> notes;
-  for (const config::Change& change : run.changes)
-    notes.push_back(fmt::format("{} was {} and is {} now", change.path, brief(change.before), brief(change.now)));
+  for (const config::Change& change : run.changes) {
+    const Told told(change.before, change.now);
+    notes.push_back(fmt::format("{} was {} and is {} now", change.path, told.was, told.is));
+  }
   const optim::Length before = run.before->train.length(experiment.steps_per_epoch()), now = experiment.length();
   if (before.steps == now.steps) return notes;
   std::string note = fmt::format("the training has {} steps now, not {}", now.steps, before.steps);
@@ -147,10 +208,6 @@ std::vector<std::string> notes_on_changes(const RunConfig& run, const Experiment
   if (experiment.average && experiment.average->follows_length()) note += "; so is the decay of train.average";
   notes.push_back(note);
   return notes;
-}
-
-void check_resumable(const std::string& folder, const ExperimentConfig& config) {
-  if (const auto before = last_config(folder)) allowed_changes(folder, *before, config, {});
 }
 
 void record_config(const std::string& folder, const ExperimentConfig& config, int64_t step) {

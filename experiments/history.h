@@ -15,16 +15,20 @@ namespace az::experiments {
 // A run's config as it is now, beside the one that it was trained with last.
 struct RunConfig {
   ExperimentConfig now;
-  std::optional<ExperimentConfig> before;  // none in the folder of an older version, which kept no history
-  std::vector<config::Change> changes;     // from before to now, all of them allowed
+  config::Value given = {};                     // what that was read from, with its places
+  std::optional<ExperimentConfig> before = {};  // none in the folder of an older version, which kept no history
+  std::vector<config::Change> changes = {};     // from before to now, all of them allowed
+  bool from_the_start = false;                  // whether the history is of all steps
 };
 // Reads config.json, with `--set` overrides applied, for a run to go on with. Throws ConfigError with the place for a change that
 // is not allowed, and DataError where the history is damaged.
 RunConfig resumed_config(const std::string& folder, const std::vector<std::string>& overrides = {});
-// What that does to the run, which stands at `state`: a sentence each.
+// Likewise with `config`, which the caller has read.
+RunConfig resumed_config(const std::string& folder, const ExperimentConfig& config);
+// Throws ConfigError where the run stands at `state` beyond the length that it has now; an epoch makes so many batches.
+void check_length(const std::string& folder, const RunConfig& run, const TrainingState& state, int64_t batches);
+// What the changes do to the run, which stands at `state`: a sentence each.
 std::vector<std::string> notes_on_changes(const RunConfig& run, const Experiment& experiment, const TrainingState& state);
-// Throws ConfigError likewise where the run may not go on with `config`.
-void check_resumable(const std::string& folder, const ExperimentConfig& config);
 
 // Notes that the run takes the steps after `step` with `config`, in config.json and in the history.
 void record_config(const std::string& folder, const ExperimentConfig& config, int64_t step);

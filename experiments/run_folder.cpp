@@ -10,6 +10,7 @@
 #include "core/error.h"
 #include "core/files.h"
 #include "experiments/checkpoint.h"
+#include "experiments/say.h"
 
 namespace az::experiments {
 namespace {
@@ -31,9 +32,10 @@ bool make_folder(const std::string& path) {
 }
 
 [[noreturn]] void fail_taken(const std::string& path) {
-  const bool resumable = fs::exists(path + "/checkpoints");
+  std::error_code unknown;
+  const bool resumable = fs::exists(path + "/checkpoints", unknown);
   throw ConfigError(fmt::format("the run folder {} exists already; choose another{}", path,
-                                resumable ? ", or continue it with: azimuth resume " + path : ""));
+                                resumable ? ", or continue it with: azimuth resume " + quoted(path) : ""));
 }
 
 std::string utc_now() {

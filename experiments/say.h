@@ -14,4 +14,7 @@ template <class... Args> void say(fmt::format_string<Args...> format, Args&&... 
   print_to_stderr(fmt::format(format, std::forward<Args>(args)...) + "\n");
 }
 
+// A word as it can be given to a shell: in quotes where it has a space, a quote or the like.
+std::string quoted(const std::string& word);
+
 }  // namespace az::experiments

@@ -10,7 +10,6 @@
 #include <utility>
 
 #include "experiments/diagnose.h"
-#include "experiments/history.h"
 #include "experiments/interrupt.h"
 #include "experiments/log/mirror.h"
 #include "experiments/run_folder.h"
@@ -32,24 +31,28 @@ bool interrupted() { return InterruptGuard::received() != Exit::done; }
 
 // An older version counted an epoch that max_steps had cut short as whole: this gives it its place back.
 void uncount_cut_epoch(TrainingState& s, const Experiment& experiment) {
-  const int64_t steps = experiment.steps_per_epoch(), whole = s.epochs * steps;
-  if (s.batches > 0 || s.step >= whole || s.step <= whole - steps) return;
+  const int64_t steps = experiment.steps_per_epoch(), rest = s.step % steps;
+  if (s.batches > 0 || rest == 0 || s.epochs != s.step / steps + 1) return;
   s.epochs -= 1;
-  s.batches = (s.step - s.epochs * steps) * experiment.config.train.accumulate;
+  s.batches = rest * experiment.config.train.accumulate;
 }
 
-// Throws where the checkpoint counts what a training by the config cannot have counted.
-void check_fits(const TrainingState& s, const Experiment& experiment, const std::string& config) {
+// Throws where the checkpoint counts what a training by the config cannot have counted. A history from the start proves that the
+// config is still the one; and older versions, which kept none, lost the rest of an epoch that was cut.
+void check_fits(const TrainingState& s, const Experiment& experiment, const std::string& folder, bool proved) {
   const auto holds = [&](bool it, const std::string& otherwise) {
-    if (!it)
-      throw ConfigError(
-          fmt::format("{} does not fit the checkpoint: {}; put it back as it was, or train anew", config, otherwise));
+    if (it) return;
+    if (proved)
+      throw DataError(fmt::format("{}/state.json is damaged: {}; put back a copy, or train anew",
+                                  existing_checkpoint(folder + "/checkpoints/last"), otherwise));
+    throw ConfigError(
+        fmt::format("{}/config.json does not fit the checkpoint: {}; put it back as it was, or train anew", folder, otherwise));
   };
   const int64_t batches = experiment.train.batches();
   holds(s.batches <= batches, fmt::format("{} batches of an epoch are done, of the {} that it makes one", s.batches, batches));
   const double begun = std::ceil(double(s.batches) / double(experiment.config.train.accumulate));
   const double steps = double(s.epochs) * double(experiment.steps_per_epoch()) + begun;
-  holds(double(s.step) <= steps && (s.step > 0) == (steps > 0),
+  holds(proved ? double(s.step) == steps : double(s.step) <= steps && (s.step > 0) == (steps > 0),
         fmt::format("{} steps are done, which are not {} epochs and {} batches", s.step, s.epochs, s.batches));
 }
 
@@ -70,11 +73,11 @@ Trainer::Trainer(Experiment& experiment, std::string folder, TrainerOptions opti
   if (options.show_progress) progress_.emplace();
 }
 
-DType Trainer::restore() {
-  check_resumable(folder_, config_);
+DType Trainer::restore(const RunConfig& run) {
   Checkpoint checkpoint = load_checkpoint(folder_ + "/checkpoints/last");
   uncount_cut_epoch(checkpoint.state, experiment_);
-  check_fits(checkpoint.state, experiment_, folder_ + "/config.json");
+  check_fits(checkpoint.state, experiment_, folder_, run.from_the_start);
+  check_length(folder_, run, checkpoint.state, experiment_.train.batches());
   experiment_.model->load_state(checkpoint.model.tensors);
   experiment_.optimizer->load_state(checkpoint.optimizer.tensors);
   if (experiment_.average) experiment_.average->load_state(checkpoint.average.tensors);
@@ -108,7 +111,7 @@ TrainingResult Trainer::run() {
   const auto over = [&] { return ended(config_.train, state_); };
   metrics_.emplace(folder_ + "/metrics.jsonl", state_.metrics_bytes);  // from here on nobody else writes to the folder
   clear_leftovers(folder_);
-  if (!over()) record_config(folder_, config_, state_.step);
+  record_config(folder_, config_, state_.step);
   metrics_->mirror_to(make_mirror(config_.log, folder_, [this](const std::string& text) { note(text); }));
   if (state_.step == 0) save("last");
   while (!interrupted() && !over()) {
@@ -132,6 +135,11 @@ void Trainer::train_epoch() {
   data::Loader& loader = experiment_.train;
   loader.seek({.epoch = state_.epochs, .batch = state_.batches});
   experiment_.model->train();
+  if (state_.batches == 0) {
+    state_.seconds += state_.epoch_seconds;  // of the epoch before
+    state_.epoch_seconds = 0;
+    state_.train = {};
+  }
   const double seconds_before = state_.epoch_seconds;
   const Stopwatch watch;
   for (auto at = loader.begin(); at != loader.end();) {
@@ -206,7 +214,7 @@ void Trainer::show_step() {
 
 std::optional<EpochSummary> Trainer::measure_epoch() {
   const Stopwatch watch;
-  EpochSummary summary{.epoch = state_.epochs + 1,
+  EpochSummary summary{.epoch = state_.epochs + (state_.batches > 0),
                        .epochs = epochs(),
                        .step = state_.step,
                        .lr = state_.lr,
@@ -243,13 +251,10 @@ void Trainer::finish_epoch() {
   if (!first_bad_parameter(*experiment_.model).empty()) fail_diverged("a weight", NAN, {});
   last_ = summary;
 
-  state_.measured = state_.step;
+  if (summary->test) state_.measured = state_.step;
   if (state_.batches == experiment_.train.batches()) {
-    state_.seconds += state_.epoch_seconds;
     state_.epochs += 1;
     state_.batches = 0;
-    state_.epoch_seconds = 0;
-    state_.train = {};
   }
   const std::optional<Score> score = summary->validation ? summary->validation : summary->test;
   if (score && score->accuracy() > state_.best_accuracy.value_or(-1)) {

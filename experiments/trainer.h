@@ -6,6 +6,7 @@
 
 #include "experiments/checkpoint.h"
 #include "experiments/experiment.h"
+#include "experiments/history.h"
 #include "experiments/metrics.h"
 #include "experiments/progress.h"
 #include "experiments/step.h"
@@ -38,8 +39,10 @@ class Trainer {
   Trainer(Experiment& experiment, std::string folder, TrainerOptions options = {});
 
   // Continues from checkpoints/last, bit for bit where the machine has the precision that the run had. Returns what it had.
-  // Throws ConfigError where the experiment's config differs from what that checkpoint was trained with in what may not change.
-  DType restore();
+  // Throws ConfigError where the experiment's config, or `run`, which has been made of it, may not go on there: something differs
+  // that may not change, or more is trained than it asks for.
+  DType restore() { return restore(resumed_config(folder_, config_)); }
+  DType restore(const RunConfig& run);
   const TrainingState& state() const { return state_; }
   // Until the last epoch or step, or a signal. Throws DivergedError on a loss that is not finite; what was saved stays.
   TrainingResult run();

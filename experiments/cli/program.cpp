@@ -7,7 +7,6 @@
 #include <CLI/App.hpp>
 #include <CLI/Config.hpp>
 #include <CLI/Formatter.hpp>
-#include <algorithm>
 #include <cerrno>
 #include <charconv>
 #include <csignal>
@@ -19,7 +18,6 @@
 #include <system_error>
 #include <vector>
 
-#include "core/ascii.h"
 #include "core/backend/startup.h"
 #include "core/config/nearest.h"
 #include "core/files.h"
@@ -30,6 +28,7 @@
 namespace az::cli {
 namespace {
 
+using experiments::quoted;
 using experiments::say;
 
 void check_command_name(const CLI::App& app, int argc, char** argv) {
@@ -41,15 +40,6 @@ void check_command_name(const CLI::App& app, int argc, char** argv) {
     if (name == argv[1]) return;
   }
   throw ConfigError(fmt::format("unknown command \"{}\"{}; see azimuth --help", argv[1], config::did_you_mean(argv[1], names)));
-}
-
-// As it can be given to a shell again.
-std::string quoted(const std::string& word) {
-  const auto plain = [](char c) { return is_letter(c) || is_digit(c) || std::strchr("-_./=,:+@%", c); };
-  if (!word.empty() && std::all_of(word.begin(), word.end(), plain)) return word;
-  std::string result = "'";
-  for (char c : word) result += c == '\'' ? "'\\''" : std::string(1, c);
-  return result + "'";
 }
 
 Exit run_command(int argc, char** argv) {
@@ -130,8 +120,8 @@ int run(int argc, char** argv) {
     return int(error.code());
   } catch (const std::bad_alloc& error) {
     const bool says_more = std::strcmp(error.what(), std::bad_alloc().what()) != 0;
-    say("azimuth: {}", says_more ? error.what()
-                                 : "there is not enough memory; take smaller batches, a smaller network or fewer images");
+    say("azimuth: {}",
+        says_more ? error.what() : "there is not enough memory; take smaller batches, a smaller network or fewer images");
   } catch (const std::filesystem::filesystem_error& error) {
     say("azimuth: {}: {}", error.path1().string(), error.code().message());
   } catch (const std::system_error& error) {

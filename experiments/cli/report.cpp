@@ -2,6 +2,8 @@
 #include "experiments/report/report.h"
 
 #include <fmt/core.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <CLI/App.hpp>
 #include <filesystem>
@@ -20,6 +22,14 @@ struct Arguments {
   std::string output, title;
 };
 
+// Whether what is printed goes to that file, too.
+bool is_stdout(const std::string& path) {
+  struct stat file {
+  }, out{};
+  return ::stat(path.c_str(), &file) == 0 && ::fstat(STDOUT_FILENO, &out) == 0 && file.st_dev == out.st_dev &&
+         file.st_ino == out.st_ino;
+}
+
 void report(Arguments arguments) {
   if (!arguments.output.empty()) check_writable(arguments.output);
   const std::string page = report_html(arguments.runs, {.title = arguments.title});
@@ -27,7 +37,7 @@ void report(Arguments arguments) {
     arguments.output =
         arguments.runs.size() == 1 ? (std::filesystem::path(arguments.runs[0]) / "report.html").string() : "report.html";
   write_file(arguments.output, page);
-  fmt::print("The report lies in {}\n", arguments.output);
+  if (!is_stdout(arguments.output)) fmt::print("The report lies in {}\n", arguments.output);
 }
 
 }  // namespace

@@ -29,7 +29,7 @@ struct Arguments {
 // What a training came to, for someone watching or for a program.
 void report(const TrainingResult& result, const std::string& folder, bool json) {
   if (result.exit != Exit::done) {
-    say("azimuth: stopped after step {}, saved; continue with: azimuth resume {}", result.step, folder);
+    say("azimuth: stopped after step {}, saved; continue with: azimuth resume {}", result.step, quoted(folder));
     return;
   }
   std::optional<Score> test = result.last ? result.last->test : std::nullopt;
@@ -46,8 +46,10 @@ void report(const TrainingResult& result, const std::string& folder, bool json) 
   const std::string start =
       test ? fmt::format("Final test accuracy {} % (top-5 {} %)", percent(test->accuracy()), percent(test->top5_accuracy()))
            : "Already finished";
-  fmt::print("{}, best {} accuracy {} % after epoch {}; {:.4g} epochs trained in {}.\n", start, result.best_of,
-             percent(result.best_accuracy.value_or(0)), result.best_epoch, result.passes, duration(result.seconds));
+  const std::string best = result.best_accuracy ? fmt::format("best {} accuracy {} % after epoch {}", result.best_of,
+                                                              percent(*result.best_accuracy), result.best_epoch)
+                                                : "not measured yet (azimuth eval " + quoted(folder) + " does it)";
+  fmt::print("{}, {}; {:.4g} epochs trained in {}.\n", start, best, result.passes, duration(result.seconds));
   fmt::print("The run lies in {}\n", folder);
 }
 
@@ -85,7 +87,7 @@ Exit resume(const Arguments& arguments) {
   const RunConfig run = resumed_config(arguments.path, arguments.overrides);
   Experiment experiment(run.now);
   Trainer trainer(experiment, arguments.path);
-  const DType before = trainer.restore();
+  const DType before = trainer.restore(run);
   print_machine_notes();
   print_precision_note(experiment.config, experiment.precision(), before);
   print_notes(notes_on_changes(run, experiment, trainer.state()));

@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <set>
 
+#include "core/files.h"
 #include "experiments/html.h"
 #include "experiments/report/page.h"
 #include "experiments/report/page_data.h"
@@ -33,14 +34,14 @@ std::vector<std::string> with_runs_within(const std::vector<std::string>& folder
   for (const std::string& folder : folders) {
     std::vector<fs::path> within;
     std::error_code absent;
-    for (const auto& entry : fs::directory_iterator(folder, absent)) {
-      if (holds_run(entry.path().string())) within.push_back(entry.path());
+    for (fs::directory_iterator at(folder, absent), end; at != end; at.increment(absent)) {
+      if (holds_run(at->path().string())) within.push_back(at->path());
     }
     std::sort(within.begin(), within.end(),
               [](const fs::path& a, const fs::path& b) { return comes_before(a.filename().string(), b.filename().string()); });
     const bool holds = holds_run(folder);
     if (holds || within.empty()) add(folder);
-    if (holds && !fs::exists(fs::path(folder) / "lesson.json")) continue;
+    if (holds && is_absent(folder + "/lesson.json")) continue;
     for (const fs::path& run : within) add(run);
   }
   return all;

@@ -153,7 +153,7 @@ Metrics metrics_of(const std::string& path, std::vector<std::string>& notes) {
 
 config::Value read_json(const std::string& folder, const std::string& name, std::vector<std::string>& notes) {
   const std::string path = folder + "/" + name;
-  if (!fs::exists(path)) return {};
+  if (is_absent(path)) return {};
   try {
     config::Value value = config::parse_file(path);
     if (value.is_object()) return value;
@@ -225,7 +225,8 @@ const std::vector<std::string>& probe_columns() {
 
 bool holds_run(const std::string& folder) {
   for (const char* name : {"config.json", "metrics.jsonl", "lesson.json"}) {
-    if (fs::is_regular_file(folder + "/" + name)) return true;
+    std::error_code unknown;
+    if (fs::is_regular_file(folder + "/" + name, unknown)) return true;
   }
   return false;
 }
@@ -233,7 +234,10 @@ bool holds_run(const std::string& folder) {
 RunData read_run(const std::string& folder) {
   RunData run;
   run.folder = folder;
-  if (!fs::is_directory(folder))
+  std::error_code unreadable;
+  const fs::file_status status = fs::status(folder + "/.", unreadable);  // as may be told of a folder that may be entered
+  if (status.type() == fs::file_type::none) throw ConfigError(absolute_path(folder) + " cannot be read: " + unreadable.message());
+  if (!fs::is_directory(status))
     throw ConfigError(absolute_path(folder) + " is not there: a report is made of run folders, which `azimuth train` makes");
   if (!holds_run(folder))
     throw ConfigError(absolute_path(folder) + " is not a run folder: it has neither config.json nor metrics.jsonl");

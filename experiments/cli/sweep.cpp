@@ -27,6 +27,7 @@ struct Arguments {
 
 // A line a run: its name, and how it stands.
 Exit list(const Sweep& sweep, const std::string& folder) {
+  check_sweep_folder(folder);
   Exit exit = Exit::done;
   for (const SweepRun& run : sweep.runs) {
     const Standing standing = standing_of(run, folder + "/" + run.name);

@@ -7,8 +7,10 @@
 
 #include "core/ascii.h"
 #include "core/config/json_document.h"
-#include "experiments/sweep/overlap.h"
+#include "core/config/unknown_key.h"
 #include "core/files.h"
+#include "experiments/preflight.h"
+#include "experiments/sweep/overlap.h"
 
 namespace az::experiments {
 namespace {
@@ -85,7 +87,12 @@ class Planner {
  public:
   Planner(std::string path, const std::vector<std::string>& overrides)
       : path_(std::move(path)), overrides_(overrides), file_(config::parse_file(path_)) {
-    options_ = config::parse<SweepOptions>(file_);
+    try {
+      options_ = config::parse<SweepOptions>(file_);
+    } catch (const config::UnknownKey& error) {
+      point_to_set(error);
+      throw;
+    }
     for (const std::string& text : overrides_) {
       if (text.starts_with("seed=") || text.starts_with("name="))
         throw ConfigError("--set " + text + ": a sweep gives its runs their seeds and names");
@@ -163,7 +170,8 @@ class Planner {
       if (!groups_.insert(group).second)
         fail_at(variant.position, variant.path,
                 fmt::format("is called \"{}\", as is one before; give it a name of its own", group));
-      for (const std::string& note : Blueprint(first).notes) notes_[note].push_back(group);
+      const Blueprint blueprint(first, Purpose::training, &tried_);
+      for (const std::string& note : blueprint.notes) notes_[note].push_back(group);
       for (int64_t seed : variant.seeds.value_or(std::vector{first.seed})) {
         const std::string name = fmt::format("{},seed={}", group, seed);
         Settings own = {{"name", name, variant.position}, {"seed", seed, variant.position}};
@@ -171,7 +179,7 @@ class Planner {
         SweepRun run = resolve(variant, choice, own);
         run.group = group;
         run.name = name;
-        check_differs(run, variant);
+        check_differs(run, variant, blueprint.source.plan);
         sweep.runs.push_back(std::move(run));
         if (sweep.runs.size() > most_runs)
           fail_at(variant.position, variant.path, fmt::format("makes more than {} runs", most_runs));
@@ -214,17 +222,41 @@ class Planner {
   // Throws what went wrong with the remedy, if it is about the options of a component whose type the grid changes.
   static void point_to_variants(const Member& member, const std::string& error) {
     if (!member.key.ends_with(".type")) return;
-    const std::string component = member.key.substr(0, member.key.rfind('.'));
-    if (error.find(": " + component + ".") == std::string::npos) return;
+    // An error begins with its position and the path, as in "base.json:6:5: optimizer.nesterov: ...".
+    const std::string component = member.key.substr(0, member.key.rfind('.')), start = ": " + component + ".";
+    const size_t at = error.find(start);
+    if (at == std::string::npos || error.compare(at, member.key.size() + 4, ": " + member.key + ": ") == 0) return;
     throw ConfigError(fmt::format(
         "{}; the grid at {} keeps the other options for each type: types that differ in them are \"variants\", each with "
         "\"set\": {{\"{}\": {{\"type\": {}, ...}}}}",
         error, member.position.text(), component, short_text(member.value)));
   }
 
-  void check_differs(const SweepRun& run, const Variant& variant) {
+  // Throws where a key of an experiment stands in the sweep file itself, with the remedy.
+  void point_to_set(const config::UnknownKey& error) const {
+    Value base;
+    try {
+      base = config::parse_file((fs::path(path_).parent_path() / file_.at("base").as_string()).string());
+    } catch (const ConfigError&) {}  // it would know the options of the components, too
+    std::string option = error.key.find('.') == error.key.npos ? "" : error.key;
+    config::CodecOf<ExperimentConfig>::get().objects(&base, "", [&](const std::string& object, const config::ObjectType& type) {
+      for (const std::string& name : type.names()) {
+        if (name == error.key && option.empty()) option = object.empty() ? name : object + "." + name;
+      }
+    });
+    if (error.is_near || option.empty()) return;
+    fail_at(error.position, error.path,
+            fmt::format("unknown key of a sweep file; an experiment's goes into \"set\": {{\"{}\": ...}}", option));
+  }
+
+  void check_differs(const SweepRun& run, const Variant& variant, const std::optional<data::DataPlan>& plan) {
     ExperimentConfig nameless = run.config;
     nameless.name = "";
+    TrainOptions& train = nameless.train;
+    if (plan) {  // in whatever words their length is given
+      train.max_steps = train.length(train.steps_of(plan->batches())).steps;
+      train.epochs = {};
+    }
     const auto [same, fresh] = contents_.emplace(to_json(nameless), run.name);
     if (!fresh) {
       fail_at(variant.position, variant.path,
@@ -239,6 +271,7 @@ class Planner {
   std::set<std::string> groups_, explained_;
   std::map<std::string, std::vector<std::string>> notes_;  // note -> groups
   std::map<std::string, std::string> contents_;            // config -> name of the run
+  TriedBatches tried_;
 };
 
 }  // namespace

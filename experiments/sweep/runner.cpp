@@ -35,30 +35,43 @@ bool same_length(const ExperimentConfig& before, const ExperimentConfig& now) {
   return before.train.length(steps).steps == now.train.length(steps).steps;
 }
 
-// "optimizer.lr 0.1, now 0.2": where two configs first differ, or "". Words and places do not count: a run keeps its own.
-std::string difference(const ExperimentConfig& before, const ExperimentConfig& now) {
+// What a run that goes on is given by --set; throws what differs so that it is another training, or another measure of one. Words
+// and places do not count: a run keeps its own.
+std::vector<std::string> changed_options(const ExperimentConfig& before, const ExperimentConfig& now) {
+  std::vector<std::string> overrides;
   for (const config::Change& change : config::changes(before, now)) {
     if (change.path == "$schema" || change.path == "description") continue;
     if (config::has(change.rules, config::Rule::Kind::path)) continue;
     const bool of_length = change.path == "train.epochs" || change.path == "train.max_steps";
-    if (!of_length || !same_length(before, now))
-      return fmt::format("{} {}, now {}", change.path, config::dump(change.before), config::dump(change.now));
+    const bool counts = of_length ? !same_length(before, now)
+                                  : change.path == "train.evaluation.test_time_augmentation" ||
+                                        !config::has(change.rules, config::Rule::Kind::changes_on_resume);
+    if (counts) fail("{} {}, now {}", change.path, config::dump(change.before), config::dump(change.now));
+    if (!of_length) overrides.push_back(change.path + "=" + config::dump(change.now));
   }
-  return "";
+  return overrides;
 }
 
 // A folder in which a run started and was killed before its first checkpoint.
 bool only_started(const std::string& folder) {
-  std::error_code none;
-  for (const auto& entry : fs::directory_iterator(folder)) {
-    const std::string name = entry.path().filename();
-    const bool known = name == "config.json" || name == "configs.jsonl" || name == "environment.json" || name == "metrics.csv" ||
-                       name == "tensorboard" || name.ends_with(".part") ||
-                       (name == "checkpoints" && !fs::exists(entry.path() / "best")) ||
-                       (name == "metrics.jsonl" && fs::file_size(entry.path(), none) == 0);
-    if (!known) return false;
-  }
-  return true;
+  const auto all_in = [](const std::string& path, const auto& known) {
+    std::error_code error;
+    for (fs::directory_iterator at(path, error), end; at != end; at.increment(error)) {
+      if (!known(at->path().filename().string())) return false;
+    }
+    return !error;
+  };
+  return all_in(folder, [&](const std::string& name) {
+    std::error_code unknown;
+    if (name == "metrics.jsonl") return fs::file_size(folder + "/" + name, unknown) == 0;
+    if (name == "checkpoints") return all_in(folder + "/" + name, [](const std::string& one) { return one == "last.new"; });
+    return name == "config.json" || name == "configs.jsonl" || name == "environment.json" || name == "metrics.csv" ||
+           name == "tensorboard" || names_unfinished_file(name);
+  });
+}
+
+[[noreturn]] void fail_to_make(const std::string& folder, const std::error_code& error) {
+  throw ConfigError(fmt::format("cannot make the folder {}: {}; choose another with --folder DIR", folder, error.message()));
 }
 
 // Held while it lives, and by every process that is started meanwhile.
@@ -84,9 +97,10 @@ class Runner {
  public:
   Runner(const Sweep& sweep, const SweepRunnerOptions& options) : sweep_(sweep), options_(options) {
     for (const SweepRun& run : sweep.runs) {
-      const Standing standing = standing_of(run, folder_of(run));
+      Standing standing = standing_of(run, folder_of(run));
       result_.states.push_back(standing.state);
-      result_.failures.push_back(standing.failure);
+      result_.failures.push_back(std::move(standing.failure));
+      overrides_.push_back(std::move(standing.overrides));
     }
   }
 
@@ -132,15 +146,16 @@ class Runner {
     const std::string folder = folder_of(run);
     if (result_.states[index] == RunState::done) return;
     if (result_.states[index] == RunState::failed) return fail_run(index, result_.failures[index]);
+    const bool fresh = result_.states[index] == RunState::absent;
     std::vector<std::string> arguments = {"resume", folder};
-    if (result_.states[index] == RunState::absent) {
+    if (fresh) {
       std::error_code stays;
       fs::remove_all(folder, stays);  // what a run killed at its start has left
       arguments = {"train", run.base};
-      for (const std::string& text : run.overrides) arguments.insert(arguments.end(), {"--set", text});
-      arguments.insert(arguments.end(), {"--run", folder});
     }
-    say(index, result_.states[index] == RunState::absent ? "starts" : "goes on");
+    for (const std::string& text : fresh ? run.overrides : overrides_[index]) arguments.insert(arguments.end(), {"--set", text});
+    if (fresh) arguments.insert(arguments.end(), {"--run", folder});
+    say(index, fresh ? "starts" : "goes on");
     try {
       jobs_.push_back({index, Child(arguments, folder + ".log", share(index))});
     } catch (const Error& error) {
@@ -192,6 +207,7 @@ class Runner {
 
   const Sweep& sweep_;
   SweepRunnerOptions options_;
+  std::vector<std::vector<std::string>> overrides_;  // of each run, where it goes on
   std::vector<Job> jobs_;
   SweepResult result_;
 };
@@ -209,11 +225,12 @@ const char* name_of(RunState state) {
 }
 
 Standing standing_of(const SweepRun& run, const std::string& folder) {
-  if (!fs::exists(fs::symlink_status(folder))) return {RunState::absent};
+  std::error_code unknown;
+  if (fs::symlink_status(folder, unknown).type() == fs::file_type::not_found) return {RunState::absent};
   const std::string remedy = "remove it, or choose another folder for the sweep with --folder DIR";
   const std::string checkpoint = existing_checkpoint(folder + "/checkpoints/last");
-  if (!fs::exists(checkpoint)) {
-    if (fs::is_directory(folder) && only_started(folder)) return {RunState::absent};
+  if (is_absent(checkpoint)) {
+    if (fs::is_directory(folder, unknown) && only_started(folder)) return {RunState::absent};
     return {RunState::failed, fmt::format("{} is in the way: it is no run with a checkpoint; {}", folder, remedy)};
   }
   ExperimentConfig before;
@@ -222,20 +239,32 @@ Standing standing_of(const SweepRun& run, const std::string& folder) {
   } catch (const Error& error) {
     return {RunState::failed, error.what()};
   }
-  const std::string differs = difference(before, run.config);
-  if (!differs.empty()) throw ConfigError(fmt::format("{} was trained with another config: {}; {}", folder, differs, remedy));
+  Standing standing{RunState::unfinished};
   try {
-    const TrainingState state = load_state(checkpoint);
-    return {ended(run.config.train, state) ? RunState::done : RunState::unfinished};
-  } catch (const DataError&) {
-    return {RunState::unfinished};  // resuming it will say what is wrong
+    standing.overrides = changed_options(before, run.config);
+  } catch (const Error& differs) {
+    throw ConfigError(fmt::format("{} was trained with another config: {}; {}", folder, differs.what(), remedy));
   }
+  try {
+    if (ended(run.config.train, load_state(checkpoint))) standing.state = RunState::done;
+  } catch (const DataError&) {}  // resuming it will say what is wrong
+  return standing;
+}
+
+void check_sweep_folder(const std::string& folder) {
+  fs::path place = absolute_path(folder);
+  const fs::path whole = place;
+  while (is_absent(place) && place.has_relative_path()) place = place.parent_path();
+  std::error_code error;
+  if (!fs::is_directory(place, error)) fail_to_make(folder, error ? error : std::make_error_code(std::errc::not_a_directory));
+  if (place != whole && ::access(place.c_str(), W_OK | X_OK) != 0) fail_to_make(folder, {errno, std::generic_category()});
 }
 
 SweepResult run_sweep(const Sweep& sweep, const SweepRunnerOptions& options) {
+  check_sweep_folder(options.folder);
   std::error_code error;
   fs::create_directories(options.folder, error);
-  if (error) throw ConfigError(fmt::format("cannot make the folder {}: {}", options.folder, error.message()));
+  if (error) fail_to_make(options.folder, error);
   const FolderLock lock(options.folder);
   delete_unfinished_files(options.folder);
   return Runner(sweep, options).run();

@@ -15,10 +15,14 @@ const char* name_of(RunState state);
 // the folder is something else or its config cannot be read.
 struct Standing {
   RunState state;
-  std::string failure = "";  // why it has failed
+  std::string failure = "";                 // why it has failed
+  std::vector<std::string> overrides = {};  // what it goes on with that was not so before, as --set takes it
 };
 // Throws ConfigError when the folder is of another config.
 Standing standing_of(const SweepRun& run, const std::string& folder);
+
+// Throws ConfigError where the sweep's folder is none, or cannot be made.
+void check_sweep_folder(const std::string& folder);
 
 struct SweepRunnerOptions {
   std::string folder;  // the sweep's: it gets a folder and a log file for each run

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <filesystem>
 #include <map>
 
 #include "core/config/json_document.h"
@@ -46,7 +45,7 @@ Value last_epoch(const std::string& folder) {
   const Value epoch = config::parse_text(std::string(above, '\n') + last, metrics);
   const std::string checkpoint = existing_checkpoint(folder + "/checkpoints/last");
   const Value* step = epoch.find("step");
-  if (step && std::filesystem::exists(checkpoint) && step->as_double() != double(load_state(checkpoint).step))
+  if (step && !is_absent(checkpoint) && step->as_double() != double(load_state(checkpoint).step))
     throw DataError(metrics + " has no line of the last epoch");
   return epoch;
 }

@@ -139,11 +139,12 @@ TEST_CASE("the position of an epoch that an older version cut and counted as who
   state.erase("measured");
   write_file(runs.at("old") + "/checkpoints/last/state.json", state.dump());
   fs::remove(runs.at("old") + "/configs.jsonl");
-  CHECK(has(run_azimuth({"resume", runs.at("old")}).out, "Already finished"));
-  const CommandResult rest = run_azimuth({"resume", runs.at("old"), "--set", "train.max_steps=null"});
-  CHECK(rest.exit == 0);
-  CHECK(has(rest.err,
+  const CommandResult ended = run_azimuth({"resume", runs.at("old")});
+  CHECK(has(ended.out, "Already finished"));
+  CHECK(has(ended.err,
             "azimuth: note: the run has no configs.jsonl, so that nobody can tell whether its config.json was changed\n"));
+  const CommandResult rest = run_azimuth({"resume", runs.at("old"), "--set", "train.max_steps=null"});
+  CHECK_MESSAGE(rest.exit == 0, rest.err);
   CHECK(read_file(runs.at("old") + "/checkpoints/last/model.safetensors") ==
         read_file(runs.at("whole") + "/checkpoints/last/model.safetensors"));
   CHECK(state_of(runs.at("old"))["step"] == 12);
@@ -210,10 +211,10 @@ TEST_CASE("each option may change on resume or not, as is said here") {
       CAPTURE(path);
       CAPTURE(other);
       if (may) {
-        CHECK_NOTHROW(check_resumable(folder.path.string(), *now));
+        CHECK_NOTHROW(resumed_config(folder.path.string(), *now));
       } else {
         try {
-          check_resumable(folder.path.string(), *now);
+          resumed_config(folder.path.string(), *now);
           FAIL("it may");
         } catch (const az::ConfigError& error) {
           CHECK_MESSAGE(has(error.what(), (folder.path / "config.json").string() + ": " + path), error.what());
@@ -313,9 +314,7 @@ TEST_CASE("what changes is told, with what it does to the schedule, and kept in 
   REQUIRE(steps.size() == 16);
   CHECK(steps[8]["lr"] == doctest::Approx(0.05));
 
-  // Shorter than what is done, and a length that does not matter to the schedule.
-  CHECK(has(run_azimuth({"resume", run, "--set", "train.epochs=3"}).err,
-            "has 12 steps now, not 16: there is nothing left to train"));
+  // A length that does not matter to the schedule.
   const TinyRun constant(R"({"epochs": 2})");
   REQUIRE(constant.train("run").exit == 0);
   const CommandResult longer = run_azimuth({"resume", constant.at("run"), "--set", "train.epochs=3"});

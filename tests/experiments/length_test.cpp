@@ -9,8 +9,8 @@
 #include <numbers>
 #include <sstream>
 
-#include "core/safetensors.h"
 #include "core/files.h"
+#include "core/safetensors.h"
 #include "tests/compare.h"
 #include "tests/data/temporary_folder.h"
 #include "tests/experiments/command.h"
@@ -267,10 +267,8 @@ TEST_CASE("what is odd is noted in the same words by check, train, resume and sw
 }
 
 TEST_CASE("a sweep names the groups of which something is odd, where it is not all of them") {
-  const SweepPlace place(R"({"base": "base.json", "grid": {"train.max_steps": [8, 500, 600], "optimizer.lr": [0.1, 0.2]}})");
+  const SweepPlace place(R"({"base": "base.json", "grid": {"train.max_steps": [7, 500], "optimizer.lr": [0.1, 0.2]}})");
   const std::string err = place.run({"--check"}).err;
   CHECK(has(err,
             "azimuth: note: train.max_steps: 500 is not reached, as 2 epochs have 8 steps (max_steps=500,lr=0.1 and 1 more)\n"));
-  CHECK(has(err,
-            "azimuth: note: train.max_steps: 600 is not reached, as 2 epochs have 8 steps (max_steps=600,lr=0.1 and 1 more)\n"));
 }

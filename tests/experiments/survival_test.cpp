@@ -57,7 +57,12 @@ TEST_CASE("damaged checkpoints") {
   fs::resize_file(model, 100);
   result = run_azimuth({"resume", run});
   CHECK(result.exit == 3);
-  CHECK(result.err.find(model) != std::string::npos);
+  CHECK_MESSAGE(result.err.starts_with("azimuth: " + model + ": truncated: "), result.err);
+  CHECK(result.err.ends_with("; put back a copy, or train anew\n"));
+  fs::remove(model);
+  result = run_azimuth({"resume", run});
+  CHECK(result.exit == 3);
+  CHECK(result.err == "azimuth: " + model + ": cannot be read: No such file or directory; put back a copy, or train anew\n");
   fs::remove_all(run + "/checkpoints");
   result = run_azimuth({"eval", run});
   CHECK(result.exit == 3);
@@ -101,13 +106,29 @@ TEST_CASE("a state that cannot be is refused in one sentence, and nothing is ove
   for (const char* key : {"epochs", "step", "batches", "train", "epoch_seconds", "seconds", "random", "lr", "best_accuracy",
                           "best_epoch", "metrics_bytes"})
     refused(without(key), fmt::format("\"{}\" is missing", key));
-  refused(with("/step", "8"), "\"step\" must be a whole number from 0 on, got \"8\"");
-  refused(with("/step", -1), "\"step\" must be a whole number from 0 on, got -1");
-  refused(with("/step", 7.5), "\"step\" must be a whole number from 0 on, got 7.5");
-  refused(with("/epochs", uint64_t(1) << 63), "\"epochs\" must be a whole number from 0 on, got 9223372036854775808");
+  refused(with("/step", "8"), "\"step\" must be a whole number from 0 to 1000000000000000, got \"8\"");
+  refused(with("/step", -1), "\"step\" must be a whole number from 0 to 1000000000000000, got -1");
+  refused(with("/step", 7.5), "\"step\" must be a whole number from 0 to 1000000000000000, got 7.5");
+  for (const char* key : {"epochs", "step", "batches", "measured", "best_epoch", "metrics_bytes"}) {
+    for (const uint64_t much : {uint64_t(1) << 63, uint64_t(INT64_MAX), uint64_t(4611686018427387904), uint64_t(1e15) + 1}) {
+      refused(with(("/" + std::string(key)).c_str(), much),
+              fmt::format("\"{}\" must be a whole number from 0 to 1000000000000000, got {}", key, much));
+    }
+  }
+  const std::string deep = std::string(200'000, '[') + std::string(200'000, ']');
+  for (const char* key : {"format", "epochs", "lr", "train"}) {
+    json state = json::parse(whole);
+    state[key] = "DEEP";
+    std::string text = state.dump();
+    refused(text.replace(text.find("\"DEEP\""), 6, deep),
+            std::string(key) == "train" ? "\"loss_sum\" is missing"
+            : std::string(key) == "lr"
+                ? "\"lr\" must be a number, got a list"
+                : fmt::format("\"{}\" must be a whole number from 0 to 1000000000000000, got a list", key));
+  }
   refused(with("/lr", nullptr), "\"lr\" must be a number, got null");
-  refused(with("/train/images", true), "\"images\" must be a whole number from 0 on, got true");
-  refused(with("/train/correct", 1), "\"correct\", \"top5\" and \"images\" contradict each other");
+  refused(with("/train/images", true), "\"images\" must be a whole number from 0 to 1000000000000000, got true");
+  refused(with("/train/correct", 1000), "\"correct\", \"top5\" and \"images\" contradict each other");
   refused(with("/precision", "f16"), "\"precision\" must be \"f32\" or \"bf16\", got \"f16\"");
   refused(with("/seconds", -1.0), "a time is negative");
   refused(with("/best_accuracy", 1.5), "\"best_accuracy\" and \"best_epoch\" cannot be");
@@ -117,7 +138,7 @@ TEST_CASE("a state that cannot be is refused in one sentence, and nothing is ove
 }
 
 TEST_CASE(
-    "without a history, a config.json that was changed is said not to fit the checkpoint, or the run is finished; eval takes it "
+    "without a history, a config.json that was changed is said not to fit the checkpoint, or to be too short; eval takes it "
     "all the same") {
   TemporaryFolder folder;
   const std::string config = (folder.path / "exp.json").string(), run = (folder.path / "run").string();
@@ -151,8 +172,10 @@ TEST_CASE(
   }
   for (const int epochs : {1, 2}) {
     const CommandResult result = resume("/train/epochs", epochs);
-    CHECK(result.exit == 0);
-    CHECK(result.out.find("Already finished, ") == 0);
+    CHECK(result.exit == 2);
+    CHECK_MESSAGE(
+        result.err.find(fmt::format(": train.epochs: {} is less than the 2.5 epochs trained; ", epochs)) != std::string::npos,
+        result.err);
   }
 }
 
@@ -280,10 +303,11 @@ TEST_CASE("what a kill or a failed delete left beside checkpoints is cleared whe
   const auto half = [](const fs::path& checkpoint) {
     fs::create_directories(checkpoint);
     write_file((checkpoint / "model.safetensors").string(), "half");
-    write_file((checkpoint / "optimizer.safetensors.123.part").string(), "");
+    write_file((checkpoint / ".azimuth-1-1.part").string(), "");
   };
   const auto stale = [&](const fs::path& checkpoint) { fs::copy(whole + "/checkpoints/best", checkpoint); };
-  const std::string held = "/invariance.json.part";  // by a process that is writing it
+  const std::string held = "/.azimuth-2-1.part";  // by a process that is writing it
+  const std::string left[] = {"/.azimuth-1-1.part", "/.azimuth-1-2.part"}, mine = "/notes.part";
   for (const char* name : {"last", "best"}) {
     for (const int state : {1, 2, 3, 4, 5, 6}) {
       CAPTURE(name);
@@ -297,7 +321,8 @@ TEST_CASE("what a kill or a failed delete left beside checkpoints is cleared whe
       if (state == 4) stale(aside);                        // killed before the delete
       if (state == 5) fs::rename(at, aside);               // killed after the first of two renames, and .new deleted by hand
       if (state == 6) stale(aside), half(fresh);
-      for (const char* part : {"/config.json.part", "/configs.jsonl.part"}) write_file(run + part, "{");
+      for (const std::string& part : left) write_file(run + part, "{");
+      write_file(run + mine, "mine");
       OutputFile writing(run + held);
       REQUIRE(writing.lock());
       // What is to be loaded is there before, too.
@@ -307,8 +332,9 @@ TEST_CASE("what a kill or a failed delete left beside checkpoints is cleared whe
       std::set<std::string> names;
       for (const auto& entry : fs::directory_iterator(run + "/checkpoints")) names.insert(entry.path().filename());
       CHECK(names == std::set<std::string>{"best", "last"});
-      for (const char* part : {"/config.json.part", "/configs.jsonl.part"}) CHECK_FALSE(fs::exists(run + part));
+      for (const std::string& part : left) CHECK_FALSE(fs::exists(run + part));
       CHECK(fs::exists(run + held));
+      CHECK(read_file(run + mine) == "mine");
       for (const std::string file : {"/checkpoints/last/model.safetensors", "/checkpoints/last/optimizer.safetensors"})
         CHECK(read_file(run + file) == read_file(whole + file));
     }

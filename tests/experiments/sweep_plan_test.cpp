@@ -184,9 +184,32 @@ TEST_CASE("a grid over types whose options differ is shown to the variants") {
   CHECK(said.find("azimuth: base.json:13:44: optimizer.momentum: unknown key of \"adamp\"; it is an option of the optimizers "
                   "\"sgd\" and \"sgdp\"; the grid at sweep.json:1:59 keeps the other options for each type: types that differ in "
                   "them are \"variants\", each with \"set\": {\"optimizer\": {\"type\": \"adamp\", ...}}\n") == 0);
-  // What is not about those options is not.
+  // What is not about those options is not, be it the type itself.
+  const std::string typo = complaint(R"({"base": "base.json", "grid": {"optimizer.type": ["sgdp", "SGDQ"]}})");
+  CHECK(typo.find("azimuth: sweep.json:1:59: optimizer.type: ") == 0);
+  CHECK(typo.find("variants") == std::string::npos);
   CHECK(complaint(R"({"base": "base.json", "grid": {"optimizer.type": ["sgd"]}, "set": {"train.epochs": 0}})") ==
         "azimuth: sweep.json:1:84: train.epochs: must be at least 1, got 0\n");
+}
+
+TEST_CASE("an experiment's key in a sweep file itself is told where it goes") {
+  CHECK(complaint(R"({"base": "base.json", "epochs": 3})") ==
+        "azimuth: sweep.json:1:23: epochs: unknown key of a sweep file; an experiment's goes into \"set\": {\"train.epochs\": "
+        "...}\n");
+  CHECK(complaint(R"({"base": "base.json", "variants": [{"lr": 3}]})") ==
+        "azimuth: sweep.json:1:37: variants.0.lr: unknown key of a sweep file; an experiment's goes into \"set\": "
+        "{\"optimizer.lr\": ...}\n");
+  CHECK(complaint(R"({"base": "base.json", "optimizer": {"lr": 3}})").find("\"set\": {\"optimizer\": ...}") != std::string::npos);
+  CHECK(complaint(R"({"base": "base.json", "train.epochs": 3})").find("\"set\": {\"train.epochs\": ...}") != std::string::npos);
+  CHECK(complaint(R"({"base": "base.json", "nonsense": 3})").find("known: ") != std::string::npos);
+}
+
+TEST_CASE("runs of one length in other words are the same but for their names") {
+  // Two epochs of four steps.
+  CHECK(complaint(R"({"base": "base.json", "grid": {"train.max_steps": [null, 8]}})")
+            .find("the runs \"max_steps=null,seed=3\" and \"max_steps=8,seed=3\" are the same but for their names") !=
+        std::string::npos);
+  CHECK(planned(R"({"base": "base.json", "grid": {"train.max_steps": [null, 7]}})").runs.size() == 2);
 }
 
 TEST_CASE("a name taken from a file's has to be one of a folder, too") {

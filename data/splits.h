@@ -34,9 +34,7 @@ struct DataOptions {
     f("augment", &DataOptions::augment, "random changes of training images, in order");
     f("mean", &DataOptions::mean, "per channel, of pixels in [0, 1]; null: that of the training images");
     f("std", &DataOptions::std, "per channel, likewise", config::more_than(0));
-  }
-  void validate() const {
-    if (mean.has_value() != std.has_value()) config::invalid("mean and std must be given together");
+    f.all_or_none({"mean", "std"}, "mean and std must be given together");
   }
 };
 

@@ -19,7 +19,7 @@ struct ScheduleRegistry : config::Registry<ScheduleRegistry, Schedule> {
   static void register_builtin();
 };
 struct AverageRegistry : config::Registry<AverageRegistry, std::unique_ptr<WeightAverage>, const WeightAverage::Tensors&> {
-  static constexpr const char* kind = "average of weights";
+  static constexpr const char* kind = "weight average";
   static void register_builtin();
 };
 

@@ -25,12 +25,6 @@ std::string selectors(const GroupOptions& group) {
 
 }  // namespace
 
-void GroupOptions::validate() const {
-  if (!kind && !dims && !pattern) config::invalid("selects by nothing; give it a kind, dims or pattern");
-  if (!weight_decay && !lr_factor && !frozen && !trust_ratio && !renormalize_every)
-    config::invalid("changes nothing; give it a weight_decay, lr_factor, trust_ratio, renormalize_every or \"frozen\": true");
-}
-
 std::vector<Group> resolve_groups(const std::vector<Parameter>& parameters, const std::vector<GroupOptions>& groups,
                                   double weight_decay) {
   std::vector<Group> resolved(parameters.size(), Group{.lr = 1, .weight_decay = weight_decay});

@@ -7,6 +7,22 @@
 #include "core/config/rules.h"
 
 namespace az::config {
+namespace {
+
+Value schema_of(const Relation& relation) {
+  Value::Array each;
+  for (const std::string& name : relation.options) {
+    Value given;
+    given["required"] = Value::Array{name};
+    given["properties"][name]["not"]["type"] = "null";
+    each.push_back(given);
+  }
+  const Value some(Value::Object{{"anyOf", each}});
+  if (relation.kind == Relation::Kind::some_of) return some;
+  return Value::Object{{"anyOf", Value::Array{Value::Object{{"allOf", each}}, Value::Object{{"not", some}}}}};
+}
+
+}  // namespace
 
 void ObjectType::rows(const std::string& prefix, const void* source, std::vector<Row>& out) const {
   for (const Field& field : fields_) {
@@ -61,6 +77,7 @@ Value ObjectType::schema(const void* defaults, Definitions& definitions, const s
   schema["properties"] = properties;
   if (!required_keys.empty()) schema["required"] = required_keys;
   schema["additionalProperties"] = false;
+  for (const Relation& relation : relations_) schema["allOf"].push_back(schema_of(relation));
   return schema;
 }
 

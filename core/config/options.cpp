@@ -37,19 +37,15 @@ Invalid::Invalid(const std::string& key, const std::string& text)
 void invalid(const std::string& message) { throw Invalid("", message); }
 void invalid_option(const std::string& key, const std::string& message) { throw Invalid(key, message); }
 
-void fail_at(const Value& value, const std::string& path, const Invalid& error) {
-  if (error.option.empty()) fail_at(value.position(), path, error.message);
-  const Value* given = value.find(error.option);
-  fail_at((given ? *given : value).position(), join_path(path, error.option), error.message);
-}
-
 void rethrow_at(const Value& value, const std::string& path, const std::string& thrower) {
   try {
     rethrow_placed("", thrower);
   } catch (const PlacedError&) {
     throw;
   } catch (const Invalid& error) {
-    fail_at(value, path, error);
+    if (error.option.empty()) fail_at(value.position(), path, error.message);
+    const Value* given = value.find(error.option);
+    fail_at((given ? *given : value).position(), join_path(path, error.option), error.message);
   } catch (const Error& error) {
     const bool about_options = error.code() == Exit::failure || error.code() == Exit::config;
     if (!about_options) throw;
@@ -111,6 +107,14 @@ void ObjectType::read(const Value& value, const std::string& path, void* target,
     std::string field_path = join_path(path, field.name);
     if (field.required()) fail_at(value.position(), field_path, "required key is missing");
     field.codec->read_absent(value.position(), field_path, static_cast<char*>(target) + field.offset);
+  }
+  for (const Relation& relation : relations_) {
+    const auto given = std::count_if(relation.options.begin(), relation.options.end(), [&](const std::string& name) {
+      const Value* option = value.find(name);
+      return option && !option->is_null();
+    });
+    const bool some = relation.kind == Relation::Kind::some_of;
+    if (some ? given == 0 : given > 0 && given < std::ssize(relation.options)) fail_at(value.position(), path, relation.message);
   }
   try {
     if (validate_) validate_(target);

@@ -44,7 +44,7 @@ Rule one_of(std::initializer_list<Value> choices);
 Rule share_or_count();     // a number below 1, or a whole one
 Rule folder_name();        // a string that is empty or can name a folder
 Rule path();               // a string, of a file or folder: counts from the current folder, and is made absolute as it is read
-Rule changes_on_resume();  // forbids nothing: a run may go on with another value, since no step depends on it
+Rule changes_on_resume();  // forbids nothing: a run may go on with another value, as no step taken so far depends on it
 // On lists: so many elements (`message` says it in other words); no two of equal value.
 Rule elements(int64_t least, int64_t most, const std::string& message = "");
 Rule distinct();
@@ -68,8 +68,6 @@ struct Invalid : ConfigError {
 [[noreturn]] void invalid(const std::string& message);
 // The same where it is one option that is wrong: the place is its own.
 [[noreturn]] void invalid_option(const std::string& key, const std::string& message);
-// Throws what they did with its place in `value`, the options at `path`.
-[[noreturn]] void fail_at(const Value& value, const std::string& path, const Invalid& error);
 
 struct Row;
 class ObjectType;
@@ -119,6 +117,13 @@ struct Field {
   bool required() const { return has(rules, Rule::Kind::required); }
 };
 
+// What ties options of one struct to one another: of these, of which null is none, some are to be given, or all or none.
+struct Relation {
+  enum class Kind { some_of, all_or_none } kind;
+  std::vector<std::string> options;
+  std::string message;  // says what is wrong otherwise
+};
+
 // One line of `azimuth describe`.
 struct Row {
   std::string name, type, default_text, range, description;
@@ -132,6 +137,7 @@ class ObjectType {
   ObjectType(Create create, Validate validate) : create_(create), validate_(validate), defaults_(create()) {}
 
   void add(Field field);
+  void add(Relation relation) { relations_.push_back(std::move(relation)); }
   std::shared_ptr<void> make() const { return create_(); }
   const void* defaults() const { return defaults_.get(); }
 
@@ -153,6 +159,7 @@ class ObjectType {
   Validate validate_;
   std::shared_ptr<const void> defaults_;
   std::vector<Field> fields_;
+  std::vector<Relation> relations_;
 };
 
 // CodecOf<T>::get() gives the codec of T.
@@ -169,7 +176,13 @@ template <class O> class Fields {
   template <class T, class Base, class... R>
   void operator()(const char* name, T Base::*member, const char* description, R... rules) {
     auto offset = reinterpret_cast<const char*>(&(object_.*member)) - sample_;
-    type_.add({name, description, &CodecOf<T>::get(), offset, Rules{std::move(rules)...}});
+    type_.add(Field{name, description, &CodecOf<T>::get(), offset, Rules{std::move(rules)...}});
+  }
+  void some_of(std::vector<std::string> options, const char* message) {
+    type_.add(Relation{Relation::Kind::some_of, std::move(options), message});
+  }
+  void all_or_none(std::vector<std::string> options, const char* message) {
+    type_.add(Relation{Relation::Kind::all_or_none, std::move(options), message});
   }
 
  private:

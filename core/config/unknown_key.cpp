@@ -32,9 +32,7 @@ std::string owners_text(const RegistryBase& registry, const std::string& option)
     if (has(registry.at(name).options().names(), option)) owners.push_back("\"" + name + "\"");
   }
   if (owners.empty()) return "";
-  std::string kind = registry.kind();
-  if (owners.size() > 1) kind.insert(std::min(kind.find(" of "), kind.size()), "s");
-  return fmt::format("the {} {}", kind, listed(owners, " and "));
+  return fmt::format("the {}{} {}", registry.kind(), owners.size() > 1 ? "s" : "", listed(owners, " and "));
 }
 
 // Where else in this document the key is known, or, unless it is a misspelling of one that is known where it stands, of a path;

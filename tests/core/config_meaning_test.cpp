@@ -102,3 +102,37 @@ TEST_CASE("a path that counts from a folder whose name is not UTF-8 is refused: 
       "path from the root on");
   CHECK(absolute == "no error");
 }
+
+namespace {
+
+struct Related {
+  std::optional<double> a = {}, b = {}, c = {};
+  static void fields(auto& f) {
+    f("a", &Related::a, "first");
+    f("b", &Related::b, "second");
+    f("c", &Related::c, "third");
+    f.some_of({"a", "b"}, "give a or b");
+    f.all_or_none({"b", "c"}, "b and c go together");
+  }
+};
+
+}  // namespace
+
+TEST_CASE("options that are tied to one another: some of them, or all or none, where null is none") {
+  const auto refusal = [](const std::string& text) {
+    return error_of([&] { config::parse<Related>(config::parse_text(text, "exp.json")); });
+  };
+  CHECK(refusal(R"({"a": 1})") == "no error");
+  CHECK(refusal(R"({"b": 1, "c": 1})") == "no error");
+  CHECK(refusal(R"({"a": 1, "b": null, "c": null})") == "no error");
+  CHECK(refusal("{}") == "exp.json:1:1: give a or b");
+  CHECK(refusal(R"({"a": null, "b": null})") == "exp.json:1:1: give a or b");
+  CHECK(refusal(R"({"b": 1})") == "exp.json:1:1: b and c go together");
+  CHECK(refusal(R"({"a": 1, "b": 1, "c": null})") == "exp.json:1:1: b and c go together");
+  const auto given = [](const std::string& name) {
+    return R"({"required": [")" + name + R"("], "properties": {")" + name + R"(": {"not": {"type": "null"}}}})";
+  };
+  CHECK(config::dump(config::schema<Related>().at("allOf")) ==
+        R"([{"anyOf": [)" + given("a") + ", " + given("b") + R"(]}, {"anyOf": [{"allOf": [)" + given("b") + ", " + given("c") +
+            R"(]}, {"not": {"anyOf": [)" + given("b") + ", " + given("c") + "]}}]}]");
+}

@@ -56,7 +56,7 @@ TEST_CASE("config errors name file, line, column, path and remedy") {
   CHECK(complaint(R"("epochs": 3)", R"("precision": "f16")") ==
         "azimuth: exp.json:15:26: train.precision: must be one of \"f32\", \"bf16\", got \"f16\"; did you mean \"bf16\"?\n");
   CHECK(complaint(R"("epochs": 3)", R"("average": {"type": "emma"})") ==
-        "azimuth: exp.json:15:33: train.average.type: unknown average of weights \"emma\"; did you mean \"ema\"? (known: "
+        "azimuth: exp.json:15:33: train.average.type: unknown weight average \"emma\"; did you mean \"ema\"? (known: "
         "\"ema\", \"lookahead\")\n");
   CHECK(complaint(R"("epochs": 3)", R"("average": {"type": "ema", "decay": 1})") ==
         "azimuth: exp.json:15:49: train.average.decay: must be less than 1, got 1\n");

@@ -167,7 +167,7 @@ TEST_CASE("Built-in names are refused by the registries of this room") {
   CHECK(error_of([] {
           AverageRegistry::add<NoOptions>(
               "ema", "mine", [](const NoOptions&, const WeightAverage::Tensors&) { return std::unique_ptr<WeightAverage>(); });
-        }) == "average of weights \"ema\" is built in; choose another name");
+        }) == "weight average \"ema\" is built in; choose another name");
   CHECK(error_of([] {
           ScheduleRegistry::add<NoOptions>("cosine", "mine",
                                            [](const NoOptions&) -> Schedule { return [](const Moment&) { return 1.0; }; });

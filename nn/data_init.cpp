@@ -10,11 +10,8 @@ void initialize_from_data(Module& network, const std::function<Tensor()>& images
     void before(const Module& module, const Tensor& x) override {
       const auto layer = waiting.extract(&module);
       if (!layer) return;
-      try {
-        layer.mapped()->initialize_from(x);
-      } catch (...) {
-        rethrow_placed(module.path(), class_name(typeid(module)) + ": initialize_from");
-      }
+      placed([&] { return module.path(); }, [&] { layer.mapped()->initialize_from(x); },
+             [&] { return class_of(module) + ": initialize_from"; });
     }
   } feeder;
   for (Module* module : network.modules()) {

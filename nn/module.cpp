@@ -19,7 +19,6 @@ namespace az::nn {
 namespace {
 
 const std::type_info& type_of(const Module& module) { return typeid(module); }
-std::string class_of(const Module& module) { return class_name(typeid(module)); }
 
 void check_unhooked(const Module& module, const Parameter& p) {
   if (!p.tensor.defined() || !has_hooks(p.tensor)) return;

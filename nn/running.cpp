@@ -13,8 +13,6 @@ namespace {
 
 thread_local Observe* innermost_observer = nullptr;
 
-std::string class_of(const Module& module) { return class_name(typeid(module)); }
-
 std::string some_of(const std::vector<std::string>& names) {
   std::string text;
   for (size_t i = 0; i < std::min<size_t>(names.size(), 3); ++i) text += (i ? ", " : "") + names[i];
@@ -65,23 +63,16 @@ Tensor Module::enter(const Tensor& x, const std::function<Tensor()>& function) {
   // The root adds nothing to the path, so a module that is still being put together keeps its builder's.
   std::optional<Scope> scope;
   if (!path_.empty()) scope.emplace(path_);
+  const auto path = [&] { return path_; };
   const auto show = [&](const auto& turn) {
     for (Observe* o = innermost_observer; o; o = o->outer_) {
       const Turn alone;
-      try {
-        turn(o->observer_);
-      } catch (...) {
-        rethrow_placed(path_, "observer " + class_name(typeid(o->observer_)));
-      }
+      placed(
+          path, [&] { turn(o->observer_); }, [&] { return "observer " + class_of(o->observer_); });
     }
   };
   show([&](Observer& observer) { observer.before(*this, x); });
-  Tensor y;
-  try {
-    y = function();
-  } catch (...) {
-    rethrow_placed(path_, class_of(*this));
-  }
+  Tensor y = placed(path, function, [&] { return class_of(*this); });
   if (!y.defined()) fail("{}: forward gave an undefined tensor", class_of(*this));
   if (GradMode::enabled() && !trained_) {
     if (!run.outer) check_leaves(x, y, mark);

@@ -3,6 +3,7 @@
 
 #include <cmath>
 #include <memory>
+#include <stdexcept>
 
 #include "core/config/json_document.h"
 #include "core/config/registry.h"

@@ -1,5 +1,7 @@
 #include <doctest/doctest.h>
 
+#include <stdexcept>
+
 #include "core/config/json_document.h"
 #include "core/config/registry.h"
 

@@ -30,6 +30,9 @@ TEST_CASE("whatever code throws arrives as an Error that says where") {
   CHECK_THROWS_AS(placed_text([] { throw std::bad_alloc(); }), std::bad_alloc);  // of no place in particular
   CHECK(placed_text([] { throw Error("it broke"); }) == "here: it broke");
   CHECK(placed([] { return "here"; }, [] { return 7; }) == 7);
+  const auto by_someone = [](auto f) { return error_of([&] { placed([] { return "here"; }, f, [] { return "someone"; }); }); };
+  CHECK(by_someone([] { throw std::out_of_range("index 3"); }) == "here: someone: index 3");
+  CHECK(by_someone([] { throw Error("it broke"); }) == "here: it broke");
   int value = 1;
   placed([] { return "here"; }, [&]() -> int& { return value; }) = 2;
   CHECK(value == 2);
@@ -58,6 +61,8 @@ TEST_CASE("classes are named without their namespaces") {
   CHECK(class_name(typeid(Local)) == "Local");
   CHECK(class_name(typeid(Box<Error>)) == "Box<az::Error>");
   CHECK(class_name(typeid(int)) == "int");
+  const std::unique_ptr<Error> error = std::make_unique<ConfigError>("");
+  CHECK(class_of(*error) == "ConfigError");
 }
 
 TEST_CASE("names: not empty, UTF-8, without control characters and what the caller forbids") {

@@ -292,11 +292,12 @@ std::error_code replace_folder(const FolderReplacement& paths) {
   const auto& [fresh, target, aside] = paths;
   if (const auto error = sync_path(fresh)) return error;
   std::error_code ignored;
-  if (!fs::exists(fs::symlink_status(target, ignored))) {
+  const bool exchanged = ::renameat2(AT_FDCWD, fresh.c_str(), AT_FDCWD, target.c_str(), RENAME_EXCHANGE) == 0;
+  if (!exchanged && errno == ENOENT) {  // there is no target
     if (::rename(fresh.c_str(), target.c_str()) != 0) return last_error();
-  } else if (::renameat2(AT_FDCWD, fresh.c_str(), AT_FDCWD, target.c_str(), RENAME_EXCHANGE) != 0) {
+  } else if (!exchanged) {
     fs::remove_all(aside, ignored);
-    if (::rename(target.c_str(), aside.c_str()) != 0) return last_error();
+    if (::rename(target.c_str(), aside.c_str()) != 0 && errno != ENOENT) return last_error();
     if (::rename(fresh.c_str(), target.c_str()) != 0) {
       const auto error = last_error();
       ::rename(aside.c_str(), target.c_str());

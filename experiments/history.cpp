@@ -148,7 +148,12 @@ bool schedule_differs(const Experiment& experiment, const optim::Length& before,
 }
 
 void replace_text(const std::string& file, const std::string& text) {
-  if (is_absent(file) || read_file(file) != text) write_file(file, text);
+  try {
+    if (read_file(file) == text) return;
+  } catch (const FileError& error) {
+    if (error.reason != std::errc::no_such_file_or_directory) throw;
+  }
+  write_file(file, text);
 }
 
 }  // namespace

@@ -3,9 +3,10 @@
 #include <algorithm>
 #include <cstdint>
 #include <functional>
+#include <vector>
 
 #include "core/backend/threads.h"
-#include "optim/optimizer.h"
+#include "core/dtype.h"
 
 // Loops over plain memory whose results do not depend on the number of threads.
 namespace az::optim {
@@ -26,23 +27,6 @@ template <class Sum, class F> Sum sum_over(int64_t count, const F& part) {
   Sum all{};
   for (const Sum& sum : sums) all += sum;
   return all;
-}
-
-// n elements of a parameter, of its gradient and of its state (nullptr where it has none).
-template <class T> struct Row {
-  int64_t n;
-  T* p;
-  const T* g;
-  T* first;
-  T* second;
-  Row part(int64_t begin, int64_t length) const {
-    return {length, p + begin, g + begin, first ? first + begin : nullptr, second ? second + begin : nullptr};
-  }
-};
-
-template <class T> Row<T> whole(const Parameter& parameter, const Tensor& gradient, const ParameterState& state) {
-  auto slot = [&](size_t i) { return i < state.tensors.size() ? state.tensors[i].mutable_data<T>() : nullptr; };
-  return {gradient.numel(), parameter.tensor.mutable_data<T>(), gradient.data<T>(), slot(0), slot(1)};
 }
 
 // Calls f with a zero of the type, which is f32 or f64.
@@ -83,19 +67,6 @@ template <class T> [[gnu::always_inline]] inline RowSums row_sums(int64_t n, con
   for (int lane = 0; i < n; ++i, ++lane) add(lane, i);
   RowSums sums;
   for (int lane = 0; lane < lanes; ++lane) sums += {.pg = pg[lane], .gg = gg[lane], .pp = pp[lane], .pd = pd[lane]};
-  return sums;
-}
-
-// The same over a row, with d made on the way: fill(part, d) writes d[0 .. part.n).
-template <class T, class Fill> [[gnu::always_inline]] inline RowSums direct_row(const Row<T>& row, const Fill& fill) {
-  constexpr int64_t block = 512;
-  T d[block];
-  RowSums sums;
-  for (int64_t begin = 0; begin < row.n; begin += block) {
-    const Row<T> part = row.part(begin, std::min(block, row.n - begin));
-    fill(part, d);
-    sums += row_sums(part.n, part.p, part.g, d);
-  }
   return sums;
 }
 

@@ -1,6 +1,7 @@
 #include "optim/norm_control.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "optim/loops.h"
 

@@ -2,8 +2,7 @@
 
 #include <functional>
 
-#include "optim/loops.h"
-#include "optim/optimizer.h"
+#include "optim/rule.h"
 
 // The projection of SGDP and AdamP (Heo et al., ICLR 2021, arXiv:2006.08217), as the authors' code has it.
 namespace az::optim {
@@ -11,6 +10,7 @@ namespace az::optim {
 struct ProjectionOptions {
   double delta, wd_ratio, eps;
   std::string when = "rule";
+  const Tensor* stored = nullptr;  // the state that d itself is, where that is projected, too
 };
 
 // "projection", an option of SGDP and AdamP.
@@ -42,5 +42,55 @@ using Move = std::function<void(int64_t begin, int64_t length, Removal removal)>
 //   every row's gradient or weight is 0 or well below eps.
 // - A parameter of one dimension or none is never projected. NaN never fires.
 UpdateInfo projected_update(const Shape& shape, const ProjectionOptions& options, const Direct& direct, const Move& move);
+
+template <class T>
+AZ_MULTIVERSION [[gnu::flatten]] RowSums direct_row(auto rule, int64_t n, const T* w, const T* g, auto*... state) {
+  constexpr int64_t block = 512;
+  T d[block];
+  RowSums sums;
+  while (n > 0) {
+    const int64_t length = std::min(block, n);
+    for (int64_t i = 0; i < length; ++i) {
+      rule.remember(g[i], state[i]...);
+      d[i] = rule.direction(g[i], state[i]...);
+    }
+    sums += row_sums(length, w, g, d);
+    n -= length, w += length, g += length, ((state += length), ...);
+  }
+  return sums;
+}
+
+template <class T> AZ_MULTIVERSION [[gnu::flatten]] void move_row(auto rule, Removal row, T stay, int64_t n, T* w, const T* g,
+                                                                  T* stored, auto*... state) {
+  const T per_norm = T(row.per_norm);
+  T dot = T(row.along);
+  if (stored && dot != 0) {
+    for (int64_t i = 0; i < n; ++i) stored[i] -= dot * (per_norm * w[i]);
+    dot = 0;
+  }
+  for (int64_t i = 0; i < n; ++i)
+    w[i] = stay * w[i] - rule.step(w[i], rule.direction(g[i], state[i]...), dot, per_norm * w[i], row.decay_ratio);
+}
+
+// projected_update() by a rule in three parts, of one element each. remember(g, s...) brings the state, which it gets as T&, up
+// to date; direction(g, s...) is d; step(w, d, dot, w_hat, ratio) is the step against d - dot w_hat, decay included, where
+// w_hat = w / (||w|| + eps), dot = d . w_hat over the row, or 0 where nothing is to be removed, and ratio is the decay_ratio.
+UpdateInfo update_rows(const auto& rule, const ProjectionOptions& options, const Group& group, const Tensor& weight,
+                       const Tensor& gradient, const auto&... state) {
+  UpdateInfo info = with_type(gradient.dtype(), [&](auto zero) {
+    using T = decltype(zero);
+    T *w = weight.mutable_data<T>(), *stored = options.stored ? options.stored->mutable_data<T>() : nullptr;
+    const auto run = [&, g = gradient.data<T>()](auto*... s) {
+      const auto direct = [&](int64_t at, int64_t n) { return direct_row(rule, n, w + at, g + at, s + at...); };
+      const auto move = [&](int64_t at, int64_t n, Removal removal) {
+        move_row(rule, removal, T(!group.step_only), n, w + at, g + at, stored ? stored + at : nullptr, s + at...);
+      };
+      return projected_update(gradient.shape(), options, direct, move);
+    };
+    return run(state.template mutable_data<T>()...);
+  });
+  info.step_only = group.step_only;
+  return info;
+}
 
 }  // namespace az::optim

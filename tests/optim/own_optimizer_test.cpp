@@ -1,6 +1,7 @@
 // Optimizers of one's own: what is refused because it would lose state or go wrong in silence.
 #include <doctest/doctest.h>
 
+#include <cmath>
 #include <cstring>
 #include <functional>
 #include <stdexcept>
@@ -9,7 +10,9 @@
 #include "core/error.h"
 #include "core/ops/create.h"
 #include "optim/builtin.h"
+#include "optim/rule.h"
 #include "optim/sgd.h"
+#include "optim/sgdp.h"
 #include "tests/compare.h"
 
 using namespace az;
@@ -49,6 +52,38 @@ std::string with_slots(const std::vector<std::string>& slots) {
 std::string stepping(const Update& update) {
   return error_of([&] { Own({with_gradient("fc.weight")}, {}, update).step(); });
 }
+
+// The example of optim/README.md: Lion, algorithm 2 of Chen et al. (arXiv:2302.06675).
+struct LionRule {
+  Coefficient eta, lambda, beta1, beta2;
+  template <class T> T operator()(T w, T g, T& m) const {
+    const T c = beta1 * m + (1 - beta1) * g;
+    m = beta2 * m + (1 - beta2) * g;
+    return eta * T((c > 0) - (c < 0)) + eta * lambda * w;
+  }
+};
+struct Lion : Optimizer {
+  explicit Lion(std::vector<Parameter> list) : Optimizer("lion", std::move(list), 0.1, 0.01, {}, {"m"}) {}
+  UpdateInfo update(Parameter& p, const Tensor& gradient, const Group& group, ParameterState& state) override {
+    const LionRule rule{.eta = group.lr, .lambda = group.weight_decay, .beta1 = 0.9, .beta2 = 0.99};
+    return update_elements(rule, group, p.tensor, gradient, state.tensors[0]);
+  }
+};
+
+// SGD without momentum, so without state, and projected.
+struct ProjectedRule {
+  Coefficient eta;
+  void remember(auto) const {}
+  auto direction(auto g) const { return g; }
+  template <class T> T step(T, T d, T dot, T w_hat, Coefficient) const { return eta * (d - dot * w_hat); }
+};
+struct Projected : Optimizer {
+  explicit Projected(std::vector<Parameter> list) : Optimizer("projected", std::move(list), 0.1, 0, {}, {}) {}
+  UpdateInfo update(Parameter& p, const Tensor& gradient, const Group& group, ParameterState&) override {
+    const ProjectionOptions options{.delta = 0.1, .wd_ratio = 1, .eps = 1e-8, .when = "channel"};
+    return update_rows(ProjectedRule{group.lr}, options, group, p.tensor, gradient);
+  }
+};
 
 struct NoOptions {
   static void fields(auto&) {}
@@ -99,6 +134,40 @@ TEST_CASE("What update and observers throw names the optimizer and the parameter
   CHECK(error_of([&] { watched.step(&watch); }) == "own: observer of \"w\": no");
   watch.afterwards = true;
   CHECK(error_of([&] { watched.step(&watch); }) == "own: observer of \"w\": threw a value of type double");
+}
+
+TEST_CASE("A rule for one element moves weights of f32 and f64 of any size as its formula says") {
+  for (DType type : {DType::f32, DType::f64}) {
+    for (int64_t n : {1, 7, 40000}) {
+      const Parameter p{"w", randn({n}).to(type).detach().set_requires_grad()};
+      std::vector<double> w = p.tensor.to_vector<double>(), m(w.size());
+      Lion lion({p});
+      for (int step = 0; step < 3; ++step) {
+        std::vector<double> g = randn({n}).to_vector<double>();
+        for (double& x : g) x = std::floor(4 * x) / 4;  // no sum of a few, weighted, is 0 but for rounding
+        p.tensor.set_grad(Tensor::of<double>({n}, g).to(type));
+        lion.step();
+        for (size_t i = 0; i < w.size(); ++i) {
+          const double c = 0.9 * m[i] + 0.1 * g[i];
+          m[i] = 0.99 * m[i] + 0.01 * g[i];
+          w[i] -= 0.1 * ((c > 0) - (c < 0) + 0.01 * w[i]);
+        }
+      }
+      const std::vector<double> moved = p.tensor.to_vector<double>(), kept = lion.state().at("m/w").to_vector<double>();
+      double off = 0;
+      for (size_t i = 0; i < w.size(); ++i) off = std::max({off, std::abs(moved[i] - w[i]), std::abs(kept[i] - m[i])});
+      CHECK(off < (type == DType::f32 ? 2e-6 : 1e-14));
+    }
+  }
+  CHECK((1 - Coefficient(0.999)) * 1.0f == 0.001f);
+}
+
+TEST_CASE("A projected rule needs no state") {
+  const Parameter p = with_gradient("w"), q{"w", p.tensor.detach().clone().set_requires_grad()};
+  q.tensor.set_grad(p.tensor.grad().clone());
+  Projected({p}).step();
+  Sgdp({q}, {.lr = 0.1, .projection = "channel"}).step();
+  CHECK(p.tensor.to_vector<float>() == q.tensor.to_vector<float>());
 }
 
 TEST_CASE("Writing to a gradient inside update is noticed") {

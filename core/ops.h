@@ -1,9 +1,9 @@
 #pragma once
 
 // Every op.
+#include "core/autograd/sums.h"
 #include "core/ops/conv.h"
 #include "core/ops/conv_norm.h"
-#include "core/ops/create.h"
 #include "core/ops/elementwise.h"
 #include "core/ops/loss.h"
 #include "core/ops/matmul.h"
@@ -11,3 +11,4 @@
 #include "core/ops/pool.h"
 #include "core/ops/reduce.h"
 #include "core/ops/shape.h"
+#include "core/tensor/create.h"

@@ -10,8 +10,8 @@
 #include <optional>
 #include <set>
 
-#include "core/c_locale.h"
-#include "core/files.h"
+#include "core/base/c_locale.h"
+#include "core/base/files.h"
 
 namespace az {
 namespace {

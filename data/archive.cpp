@@ -9,7 +9,7 @@
 #include <cstring>
 #include <memory>
 
-#include "core/files.h"
+#include "core/base/files.h"
 
 namespace az::data {
 namespace {

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cstdlib>
 
-#include "core/error.h"
+#include "core/base/error.h"
 
 namespace az::data {
 namespace {
@@ -51,8 +51,8 @@ class RandomCrop : public Augmentation {
  private:
   void check_size(int64_t height, int64_t width) const {
     if (reflect_ && padding_ >= std::min(height, width)) {
-      throw ConfigError(
-          fmt::format("random_crop: reflecting needs images larger than the padding of {}, got {}x{}", padding_, height, width));
+      throw ConfigError(fmt::format("random_crop: reflecting needs images larger than the padding of {}, got {}x{}", padding_,
+                                    height, width));
     }
   }
 

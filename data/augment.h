@@ -4,9 +4,9 @@
 #include <string>
 #include <vector>
 
+#include "core/base/random.h"
 #include "core/config/registry.h"
-#include "core/random.h"
-#include "core/shape.h"
+#include "core/tensor/shape.h"
 
 // Random changes of training images, made on bytes before they are normalised.
 namespace az::data {

@@ -1,7 +1,7 @@
 #include "data/catalog.h"
 
-#include "core/cache_folder.h"
-#include "core/error.h"
+#include "core/base/cache_folder.h"
+#include "core/base/error.h"
 #include "data/cifar.h"
 
 namespace az::data {

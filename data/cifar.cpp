@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <system_error>
 
-#include "core/error.h"
-#include "core/files.h"
+#include "core/base/error.h"
+#include "core/base/files.h"
 #include "data/catalog.h"
 
 namespace az::data {
@@ -54,7 +54,8 @@ std::vector<std::string> read_names(const CifarFormat& format, const std::filesy
 }
 
 std::filesystem::path folder_of(const CifarFormat& format, const CifarOptions& options) {
-  const auto folder = options.root ? std::filesystem::path(*options.root) : datasets_folder() / catalog_entry(format.name).folder;
+  const auto folder =
+      options.root ? std::filesystem::path(*options.root) : datasets_folder() / catalog_entry(format.name).folder;
   return absolute_path(folder.string());  // for messages
 }
 

@@ -5,9 +5,9 @@
 #include <limits>
 #include <numeric>
 
+#include "core/base/error.h"
+#include "core/base/random.h"
 #include "core/config/options.h"
-#include "core/error.h"
-#include "core/random.h"
 
 namespace az::data {
 
@@ -30,8 +30,8 @@ void check(const DatasetContent& content) {
   for (size_t sample = 0; sample < labels; ++sample) {
     const int64_t label = content.labels[sample];
     if (label < 0 || label >= content.class_count)
-      refuse(fmt::format("sample {} has label {}, expected 0 to {}, as class_count is {}", sample, label, content.class_count - 1,
-                         content.class_count));
+      refuse(fmt::format("sample {} has label {}, expected 0 to {}, as class_count is {}", sample, label,
+                         content.class_count - 1, content.class_count));
   }
 }
 
@@ -41,8 +41,8 @@ std::string Statistics::fault() const {
   for (size_t channel = 0; channel < std::min(mean.size(), std.size()); ++channel) {
     const double m = mean[channel], deviation = std[channel], largest = std::max(std::abs(m), std::abs(1 - m)) / deviation;
     if (!(deviation > 0) || !std::isfinite(deviation) || !(largest <= std::numeric_limits<float>::max()))
-      return fmt::format("pixels of channel {} cannot be normalised with a mean of {} and a standard deviation of {}", channel, m,
-                         deviation);
+      return fmt::format("pixels of channel {} cannot be normalised with a mean of {} and a standard deviation of {}", channel,
+                         m, deviation);
   }
   return "";
 }
@@ -98,8 +98,8 @@ int64_t Dataset::bytes() const { return int64_t(content_->pixels.size() + conten
 int64_t held_out_count(double given, int64_t count, const char* option) {
   const double amount = given < 1 ? std::round(given * double(count)) : given;
   if (!(amount >= 1) || amount != std::floor(amount) || amount >= double(count)) {
-    config::invalid_option(option,
-                           fmt::format("cannot take {} of {} samples; give a fraction below 1 or a whole number", given, count));
+    config::invalid_option(
+        option, fmt::format("cannot take {} of {} samples; give a fraction below 1 or a whole number", given, count));
   }
   return int64_t(amount);
 }

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "core/shape.h"
+#include "core/tensor/shape.h"
 
 namespace az::data {
 

@@ -7,8 +7,8 @@
 #include <memory>
 #include <thread>
 
-#include "core/error.h"
-#include "core/files.h"
+#include "core/base/error.h"
+#include "core/base/files.h"
 #include "data/archive.h"
 
 namespace az::data {

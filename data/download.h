@@ -17,9 +17,9 @@ struct DownloadOptions {
   std::function<void(const std::filesystem::path& folder, const std::string& damage)> on_damage = {};
 };
 
-// Fetches an archive over HTTP, checks its SHA-256, unpacks it, flushes it to the disk, and moves it into place as the last step;
-// returns the data set's folder. One that is there and whole, or cannot be read, is left as it is, a damaged one is replaced.
-// DataError, leaving what was there and nothing else, when anything fails.
+// Fetches an archive over HTTP, checks its SHA-256, unpacks it, flushes it to the disk, and moves it into place as the last
+// step; returns the data set's folder. One that is there and whole, or cannot be read, is left as it is, a damaged one is
+// replaced. DataError, leaving what was there and nothing else, when anything fails.
 std::filesystem::path download(const CatalogEntry& entry, const DownloadOptions& options = {});
 
 }  // namespace az::data

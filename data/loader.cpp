@@ -4,7 +4,7 @@
 #include <cmath>
 #include <numeric>
 
-#include "core/backend/threads.h"
+#include "core/base/threads.h"
 
 namespace az::data {
 namespace {

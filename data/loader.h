@@ -3,7 +3,7 @@
 #include <memory>
 #include <vector>
 
-#include "core/tensor.h"
+#include "core/tensor/tensor.h"
 #include "data/augment.h"
 #include "data/dataset.h"
 

@@ -5,9 +5,9 @@
 #include <cmath>
 #include <numbers>
 
-#include "core/backend/threads.h"
-#include "core/error.h"
-#include "core/random.h"
+#include "core/base/error.h"
+#include "core/base/random.h"
+#include "core/base/threads.h"
 
 namespace az::data {
 namespace {

@@ -1,17 +1,17 @@
 #pragma once
 
 // Everything a program needs, in one include.
-#include "core/autograd.h"
+#include "core/autograd/autograd.h"
+#include "core/autograd/gradcheck.h"
+#include "core/autograd/scale_dependence.h"
 #include "core/backend/info.h"
 #include "core/backend/startup.h"
-#include "core/backend/threads.h"
+#include "core/base/profile.h"
+#include "core/base/random.h"
+#include "core/base/threads.h"
 #include "core/config/json_document.h"
-#include "core/gradcheck.h"
 #include "core/ops.h"
-#include "core/profile.h"
-#include "core/random.h"
 #include "core/safetensors.h"
-#include "core/scale_dependence.h"
 #include "data/cifar.h"
 #include "data/loader.h"
 #include "data/synthetic.h"

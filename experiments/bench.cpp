@@ -7,9 +7,9 @@
 #include <fstream>
 #include <optional>
 
-#include "core/backend/layout.h"
 #include "core/backend/peak.h"
-#include "core/backend/threads.h"
+#include "core/backend/reorder.h"
+#include "core/base/threads.h"
 #include "experiments/step.h"
 
 namespace az::experiments {

@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "core/profile.h"
+#include "core/base/profile.h"
 #include "experiments/experiment.h"
 #include "nn/summary.h"
 
@@ -42,8 +42,8 @@ struct BenchReport {
   double data_mib = 0;      // images and labels of the data set
 };
 
-// Takes the experiment's own training steps on full batches of its data, loaded and augmented as it says; its parameters change,
-// no file is written. Throws ConfigError on less than one step, DivergedError on a loss that is not finite.
+// Takes the experiment's own training steps on full batches of its data, loaded and augmented as it says; its parameters
+// change, no file is written. Throws ConfigError on less than one step, DivergedError on a loss that is not finite.
 BenchReport bench(Experiment& experiment, const BenchOptions& options);
 
 }  // namespace az::experiments

@@ -4,9 +4,9 @@
 #include <limits>
 #include <nlohmann/json.hpp>
 
-#include "core/c_locale.h"
-#include "core/error.h"
-#include "core/files.h"
+#include "core/base/c_locale.h"
+#include "core/base/error.h"
+#include "core/base/files.h"
 #include "experiments/damage.h"
 #include "experiments/precision.h"
 
@@ -100,7 +100,8 @@ void check(const TrainingState& s) {
     if (!it) throw Error(otherwise);
   };
   const Score& train = s.train;
-  holds(train.correct <= train.top5 && train.top5 <= train.images, "\"correct\", \"top5\" and \"images\" contradict each other");
+  holds(train.correct <= train.top5 && train.top5 <= train.images,
+        "\"correct\", \"top5\" and \"images\" contradict each other");
   holds(s.seconds >= 0 && s.epoch_seconds >= 0, "a time is negative");
   const double best = s.best_accuracy.value_or(0);
   holds(s.measured <= s.step, "\"measured\" is a step that was not made");

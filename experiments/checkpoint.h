@@ -5,7 +5,7 @@
 #include <string>
 
 #include "core/backend/tuning.h"
-#include "core/random.h"
+#include "core/base/random.h"
 #include "core/safetensors.h"
 #include "experiments/score.h"
 

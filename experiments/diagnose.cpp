@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "core/autograd.h"
+#include "core/autograd/autograd.h"
 
 namespace az::experiments {
 namespace {

@@ -3,10 +3,10 @@
 #include <cmath>
 #include <filesystem>
 
-#include "core/backend/threads.h"
+#include "core/base/files.h"
+#include "core/base/random.h"
+#include "core/base/threads.h"
 #include "core/config/json_document.h"
-#include "core/files.h"
-#include "core/random.h"
 #include "experiments/checkpoint.h"
 #include "experiments/precision.h"
 #include "experiments/preflight.h"
@@ -105,7 +105,8 @@ nn::ModulePtr build_model(const ExperimentConfig& config) {
 optim::Length TrainOptions::length(int64_t steps_per_epoch) const {
   const auto passes = epochs_or_default();
   const int64_t planned = passes ? *passes * steps_per_epoch : *max_steps;
-  return {.steps = std::min(planned, max_steps.value_or(planned)), .planned_steps = planned, .steps_per_epoch = steps_per_epoch};
+  return {
+      .steps = std::min(planned, max_steps.value_or(planned)), .planned_steps = planned, .steps_per_epoch = steps_per_epoch};
 }
 
 std::vector<NamedProbe> make_probes(const ExperimentConfig& config, const optim::Optimizer& optimizer) {

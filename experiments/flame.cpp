@@ -106,7 +106,8 @@ Frame frames_of(const BenchReport& report, const std::vector<Op>& ops) {
       begin = end + 1;
     }
     const auto op = std::find_if(ops.begin(), ops.end(), [&](const Op& o) { return o.name == part.op; });
-    path.push_back(&path.back()->at(part.op, phase + ", " + (part.scope.empty() ? "" : part.scope + ": ") + part.op, op->color));
+    path.push_back(
+        &path.back()->at(part.op, phase + ", " + (part.scope.empty() ? "" : part.scope + ": ") + part.op, op->color));
     for (Frame* frame : path) frame->ms += part.ms;
   }
   return step;

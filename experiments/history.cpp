@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <charconv>
 
+#include "core/base/files.h"
 #include "core/config/json_document.h"
-#include "core/files.h"
 #include "experiments/damage.h"
 
 namespace az::experiments {
@@ -111,8 +111,10 @@ void check_changes(const std::string& folder, const RunConfig& run) {
   refuse_change(folder, run.given, first->path, {first->before, first->now}, others);
 }
 
-// Throws where a component is of another type now. Its options may not be those of that type, so that the config cannot be read.
-void check_types(const std::string& folder, const Value& given, const Value& before, const Value& now, const std::string& path) {
+// Throws where a component is of another type now. Its options may not be those of that type, so that the config cannot be
+// read.
+void check_types(const std::string& folder, const Value& given, const Value& before, const Value& now,
+                 const std::string& path) {
   if (before.is_array() && now.is_array()) {
     for (size_t i = 0; i < std::min(before.as_array().size(), now.as_array().size()); ++i)
       check_types(folder, given, before.as_array()[i], now.as_array()[i], fmt::format("{}.{}", path, i));

@@ -20,8 +20,8 @@ struct RunConfig {
   std::vector<config::Change> changes = {};     // from before to now, all of them allowed
   bool from_the_start = false;                  // whether the history is of all steps
 };
-// Reads config.json, with `--set` overrides applied, for a run to go on with. Throws ConfigError with the place for a change that
-// is not allowed, and DataError where the history is damaged.
+// Reads config.json, with `--set` overrides applied, for a run to go on with. Throws ConfigError with the place for a change
+// that is not allowed, and DataError where the history is damaged.
 RunConfig resumed_config(const std::string& folder, const std::vector<std::string>& overrides = {});
 // Likewise with `config`, which the caller has read.
 RunConfig resumed_config(const std::string& folder, const ExperimentConfig& config);

@@ -6,13 +6,13 @@
 #include <algorithm>
 #include <cstdlib>
 
-#include "core/ascii.h"
-#include "core/backend/control_groups.h"
-#include "core/backend/cores.h"
 #include "core/backend/info.h"
 #include "core/backend/startup.h"
-#include "core/backend/threads.h"
-#include "core/storage.h"
+#include "core/base/ascii.h"
+#include "core/base/control_groups.h"
+#include "core/base/cores.h"
+#include "core/base/threads.h"
+#include "core/tensor/storage.h"
 
 namespace az::experiments {
 namespace {

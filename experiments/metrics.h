@@ -8,7 +8,7 @@
 #include <variant>
 #include <vector>
 
-#include "core/files.h"
+#include "core/base/files.h"
 #include "experiments/score.h"
 
 namespace az::experiments {

@@ -3,7 +3,7 @@
 #include <cstdlib>
 
 #include "core/backend/info.h"
-#include "core/error.h"
+#include "core/base/error.h"
 
 namespace az::experiments {
 

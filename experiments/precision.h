@@ -3,7 +3,7 @@
 #include <optional>
 #include <string>
 
-#include "core/dtype.h"
+#include "core/tensor/dtype.h"
 
 // What train.precision comes to on this machine.
 namespace az::experiments {

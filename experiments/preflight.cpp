@@ -3,11 +3,11 @@
 #include <algorithm>
 #include <utility>
 
-#include "core/autograd.h"
+#include "core/autograd/autograd.h"
+#include "core/base/random.h"
 #include "core/config/json_document.h"
-#include "core/ops/create.h"
 #include "core/ops/loss.h"
-#include "core/random.h"
+#include "core/tensor/create.h"
 #include "experiments/precision.h"
 #include "experiments/views.h"
 
@@ -41,8 +41,8 @@ class Trial {
     });
   }
 
-  // What is wrong with a batch of so many images; "" where nothing is. Two images stand for more, as what they have in common is
-  // the shape of the rest; where they fail the number itself decides, since a layer may want one that divides, say, by 4.
+  // What is wrong with a batch of so many images; "" where nothing is. Two images stand for more, as what they have in common
+  // is the shape of the rest; where they fail the number itself decides, since a layer may want one that divides, say, by 4.
   std::string failure(int64_t count, Purpose purpose) {
     if (count > 2 && failure(2, purpose).empty()) return "";
     const auto [found, fresh] = tried_.failures[size_t(purpose)].try_emplace({words_, count});
@@ -74,8 +74,8 @@ class Trial {
     const config::Value options = blueprint_.config.model.to_value();
     const config::Value* given = options.find("num_classes");
     if (given && logits.rank() == 2 && *given == config::Value(logits[1]))
-      config::invalid_option("num_classes",
-                             fmt::format("{} is fewer than the data's {} classes; null stands for as many", logits[1], classes));
+      config::invalid_option(
+          "num_classes", fmt::format("{} is fewer than the data's {} classes; null stands for as many", logits[1], classes));
     fail("the network makes {} of an image, the data's {} classes need [1,{}]", logits.str(), classes, classes);
   }
 
@@ -108,9 +108,10 @@ void try_training(Trial& trial, const ExperimentConfig& config, const data::Data
   if (const std::string why = trial.failure(last, Purpose::training); !why.empty()) {
     config.data.placed([&] {
       config::invalid_option(
-          "drop_last", fmt::format("the last batch of an epoch has {} of {}, and the network cannot be trained on that: {}; set "
-                                   "it to true, or choose a batch_size that leaves more",
-                                   last, images_text(plan.train), why));
+          "drop_last",
+          fmt::format("the last batch of an epoch has {} of {}, and the network cannot be trained on that: {}; set "
+                      "it to true, or choose a batch_size that leaves more",
+                      last, images_text(plan.train), why));
     });
   }
 }
@@ -121,7 +122,8 @@ void try_evaluation(Trial& trial, const ExperimentConfig& config, const data::Da
     for (const int64_t images : {std::min(count, plan.batch_size), count % plan.batch_size}) {
       const std::string why = images > 0 ? trial.failure(images, Purpose::evaluation) : "";
       if (why.empty()) continue;
-      config.model.placed([&, part = name] { fail("in evaluation, on {} of the {} part: {}", images_text(images), part, why); });
+      config.model.placed(
+          [&, part = name] { fail("in evaluation, on {} of the {} part: {}", images_text(images), part, why); });
     }
   }
 }

@@ -25,7 +25,8 @@ std::string epoch_line(const EpochSummary& summary);
 // "0:07", "12:03", "1:02:03"
 std::string duration(double seconds);
 
-// What someone watching sees, on stderr: a bar on a terminal, a line an epoch everywhere. NO_COLOR (not empty) turns colour off.
+// What someone watching sees, on stderr: a bar on a terminal, a line an epoch everywhere. NO_COLOR (not empty) turns colour
+// off.
 class Progress {
  public:
   Progress();

@@ -6,9 +6,9 @@
 #include <nlohmann/json.hpp>
 
 #include "core/backend/info.h"
-#include "core/backend/threads.h"
-#include "core/error.h"
-#include "core/files.h"
+#include "core/base/error.h"
+#include "core/base/files.h"
+#include "core/base/threads.h"
 #include "experiments/checkpoint.h"
 #include "experiments/say.h"
 
@@ -18,7 +18,8 @@ namespace {
 namespace fs = std::filesystem;
 
 [[noreturn]] void fail_to_make(const std::string& path, const std::error_code& error) {
-  throw ConfigError(fmt::format("cannot make the run folder {}: {}; choose another place with --run DIR", path, error.message()));
+  throw ConfigError(
+      fmt::format("cannot make the run folder {}: {}; choose another place with --run DIR", path, error.message()));
 }
 
 // Whether it was made now: false when something of that name exists.

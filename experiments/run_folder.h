@@ -2,18 +2,19 @@
 
 #include <string>
 
-#include "core/dtype.h"
+#include "core/tensor/dtype.h"
 
 namespace az::experiments {
 
-// `wanted` without slashes at its end and parts that are a dot. Throws ConfigError when something of that name exists, or cannot
-// exist.
+// `wanted` without slashes at its end and parts that are a dot. Throws ConfigError when something of that name exists, or
+// cannot exist.
 std::string check_run_folder(std::string wanted);
-// Makes runs/<name>, or runs/<name>-2, -3 ... when that is taken, and says which; or `wanted` if not empty, which must not exist
-// yet (ConfigError). Throws ConfigError when it cannot be written to.
+// Makes runs/<name>, or runs/<name>-2, -3 ... when that is taken, and says which; or `wanted` if not empty, which must not
+// exist yet (ConfigError). Throws ConfigError when it cannot be written to.
 std::string create_run_folder(const std::string& name, const std::string& wanted = "");
-// Puts in order what a kill or a failed delete has left in the folder of a run to which nobody else writes: a checkpoint that was
-// set aside comes back, half a checkpoint or one that was replaced goes, and so do files that were being written beside others.
+// Puts in order what a kill or a failed delete has left in the folder of a run to which nobody else writes: a checkpoint that
+// was set aside comes back, half a checkpoint or one that was replaced goes, and so do files that were being written beside
+// others.
 void clear_leftovers(const std::string& folder);
 
 // How a run was started.

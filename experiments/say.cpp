@@ -4,7 +4,7 @@
 #include <cstdio>
 #include <cstring>
 
-#include "core/ascii.h"
+#include "core/base/ascii.h"
 
 namespace az::experiments {
 

@@ -2,9 +2,9 @@
 
 #include <cmath>
 
+#include "core/base/profile.h"
 #include "core/ops/elementwise.h"
 #include "core/ops/loss.h"
-#include "core/profile.h"
 #include "experiments/interrupt.h"
 #include "optim/clip.h"
 

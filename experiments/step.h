@@ -2,7 +2,7 @@
 
 #include <vector>
 
-#include "core/autograd.h"
+#include "core/autograd/autograd.h"
 #include "experiments/experiment.h"
 #include "experiments/score.h"
 #include "experiments/views.h"

@@ -37,8 +37,8 @@ void uncount_cut_epoch(TrainingState& s, const Experiment& experiment) {
   s.batches = rest * experiment.config.train.accumulate;
 }
 
-// Throws where the checkpoint counts what a training by the config cannot have counted. A history from the start proves that the
-// config is still the one; and older versions, which kept none, lost the rest of an epoch that was cut.
+// Throws where the checkpoint counts what a training by the config cannot have counted. A history from the start proves that
+// the config is still the one; and older versions, which kept none, lost the rest of an epoch that was cut.
 void check_fits(const TrainingState& s, const Experiment& experiment, const std::string& folder, bool proved) {
   const auto holds = [&](bool it, const std::string& otherwise) {
     if (it) return;
@@ -174,7 +174,8 @@ void Trainer::note_untrained() {
     if (names.empty()) return;
     const size_t shown = std::min<size_t>(names.size(), 8);
     note(fmt::format("{} ({} in all): {}{}", what, names.size(),
-                     fmt::join(names.begin(), names.begin() + std::ptrdiff_t(shown), ", "), names.size() > shown ? ", ..." : ""));
+                     fmt::join(names.begin(), names.begin() + std::ptrdiff_t(shown), ", "),
+                     names.size() > shown ? ", ..." : ""));
   };
   const auto& trained = experiment_.optimizer->parameters();
   note_names(without_gradient(trained), "no gradient reached these parameters in the first step, which left them as they were");
@@ -276,8 +277,9 @@ void Trainer::save(const std::string& name) {
   state_.random = random_state();
   state_.precision = experiment_.precision();
   const auto averages = experiment_.average ? experiment_.average->state() : std::map<std::string, Tensor>();
-  save_checkpoint(folder_ + "/checkpoints/" + name,
-                  {{experiment_.model->state(), {}}, {experiment_.optimizer->state(), {}}, state_, {averages, {}}, algorithms()});
+  save_checkpoint(
+      folder_ + "/checkpoints/" + name,
+      {{experiment_.model->state(), {}}, {experiment_.optimizer->state(), {}}, state_, {averages, {}}, algorithms()});
 }
 
 void Trainer::check_finite(const char* name, const Score& score, data::Loader& loader) {

@@ -39,8 +39,8 @@ class Trainer {
   Trainer(Experiment& experiment, std::string folder, TrainerOptions options = {});
 
   // Continues from checkpoints/last, bit for bit where the machine has the precision that the run had. Returns what it had.
-  // Throws ConfigError where the experiment's config, or `run`, which has been made of it, may not go on there: something differs
-  // that may not change, or more is trained than it asks for.
+  // Throws ConfigError where the experiment's config, or `run`, which has been made of it, may not go on there: something
+  // differs that may not change, or more is trained than it asks for.
   DType restore() { return restore(resumed_config(folder_, config_)); }
   DType restore(const RunConfig& run);
   const TrainingState& state() const { return state_; }

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cstdlib>
 
-#include "core/error.h"
+#include "core/base/error.h"
 #include "core/ops/shape.h"
 
 namespace az::experiments {
@@ -35,10 +35,10 @@ std::vector<View> views_of(const std::string& test_time_augmentation) {
 
 Tensor seen(const Tensor& images, const View& view) {
   if (std::min(images.size(2), images.size(3)) <= std::abs(view.shift))
-    throw ConfigError(
-        fmt::format("train.evaluation.test_time_augmentation: flip_translate reflects images at their edge, which needs sides of "
-                    "{} pixels or more, got {}x{}; take flip or none",
-                    std::abs(view.shift) + 1, images.size(2), images.size(3)));
+    throw ConfigError(fmt::format(
+        "train.evaluation.test_time_augmentation: flip_translate reflects images at their edge, which needs sides of "
+        "{} pixels or more, got {}x{}; take flip or none",
+        std::abs(view.shift) + 1, images.size(2), images.size(3)));
   Tensor result = images;
   if (view.shift != 0) result = index_select(result, places(images.size(2), view.shift, false), 2);
   if (view.shift != 0 || view.mirrored) result = index_select(result, places(images.size(3), view.shift, view.mirrored), 3);

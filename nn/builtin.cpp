@@ -81,9 +81,10 @@ void add_layers() {
   add_by_channels<Conv2d, Conv2dOptions>("conv2d", "2-D convolution");
   LayerRegistry::add<BatchNormOptions>("batch_norm", "normalises each channel by its batch, 1-D or 2-D", make_batch_norm);
   add_by_channels<GroupNorm, GroupNormOptions>("group_norm", "normalises groups of channels, sample by sample");
-  LayerRegistry::add<LayerNormOptions>("layer_norm", "normalises each sample", [](const LayerNormOptions& o, const Shape& input) {
-    return std::make_unique<LayerNorm>(Shape(input.begin() + 1, input.end()), o);
-  });
+  LayerRegistry::add<LayerNormOptions>("layer_norm", "normalises each sample",
+                                       [](const LayerNormOptions& o, const Shape& input) {
+                                         return std::make_unique<LayerNorm>(Shape(input.begin() + 1, input.end()), o);
+                                       });
   LayerRegistry::add<LinearOptions>("linear", "fully connected", [](const LinearOptions& o, const Shape& input) {
     return std::make_unique<Linear>(features(input), o);
   });
@@ -104,7 +105,8 @@ void add_layers() {
   add_plain<GlobalAvgPool>("global_avg_pool", "mean of each channel: [n,c,h,w] to [n,c]");
   add_by_options<Dropout, DropoutOptions>("dropout", "zeroes elements at random in training");
   add_by_options<Scale, ScaleOptions>("scale", "a fixed factor on every element");
-  add_by_channels<Whitening, WhiteningOptions>("whitening", "frozen convolution that makes patches of the training images white");
+  add_by_channels<Whitening, WhiteningOptions>("whitening",
+                                               "frozen convolution that makes patches of the training images white");
   add_plain<Flatten>("flatten", "[n,c,h,w] to [n,c*h*w]");
   LayerRegistry::add<SequentialOptions>(
       "sequential", "layers one after the other",

@@ -1,6 +1,6 @@
 #include "nn/data_init.h"
 
-#include "core/autograd.h"
+#include "core/autograd/autograd.h"
 
 namespace az::nn {
 

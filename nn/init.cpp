@@ -5,9 +5,9 @@
 #include <algorithm>
 #include <cmath>
 
-#include "core/autograd.h"
-#include "core/error.h"
-#include "core/random.h"
+#include "core/autograd/autograd.h"
+#include "core/base/error.h"
+#include "core/base/random.h"
 
 namespace az::nn::init {
 

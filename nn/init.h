@@ -4,7 +4,7 @@
 #include <vector>
 
 #include "core/config/options.h"
-#include "core/tensor.h"
+#include "core/tensor/tensor.h"
 
 // Fills a tensor in place with PyTorch's definitions, drawing from next_generator(). For a weight [out,in,...] with r elements
 // behind the first two axes: fan_in = in r, fan_out = out r.

@@ -10,8 +10,8 @@
 #include <set>
 #include <thread>
 
-#include "core/autograd.h"
-#include "core/names.h"
+#include "core/autograd/autograd.h"
+#include "core/base/names.h"
 #include "core/safetensors.h"
 
 namespace az::nn {
@@ -100,8 +100,8 @@ Module::Module(Module&& other) noexcept
 
 ModulePtr Module::checked_copy(const std::type_info& self, const std::function<ModulePtr()>& copy) const {
   if (typeid(*this) != self) {
-    fail("{0} derives from {1}, whose clone() would leave out what {0} adds; derive it from nn::Layer<{0}, {1}>", class_of(*this),
-         class_name(self));
+    fail("{0} derives from {1}, whose clone() would leave out what {0} adds; derive it from nn::Layer<{0}, {1}>",
+         class_of(*this), class_name(self));
   }
   const auto own = state();
   std::map<std::string, long> holders;
@@ -200,7 +200,8 @@ void Module::freeze(const std::string& pattern) {
     az::freeze(p);
     matched = true;
   }
-  if (!matched) throw ConfigError(fmt::format("freeze: no parameter matches \"{}\"; print the module to see its names", pattern));
+  if (!matched)
+    throw ConfigError(fmt::format("freeze: no parameter matches \"{}\"; print the module to see its names", pattern));
 }
 
 std::map<std::string, Tensor> Module::state() const {
@@ -274,13 +275,15 @@ std::string Module::str() const {
 
 void Module::check_new(const std::string& name) const {
   check_name(class_of(*this) + ":", name, "./");
-  if (name == "__metadata__") fail("{}: \"{}\" cannot be a name: files of weights keep it for themselves", class_of(*this), name);
+  if (name == "__metadata__")
+    fail("{}: \"{}\" cannot be a name: files of weights keep it for themselves", class_of(*this), name);
   if (find(parameters_, name) != parameters_.end() || find(buffers_, name) != buffers_.end() || has_child(name)) {
     fail("{}: there is a {} already", class_of(*this), name);
   }
   if (runs_now() || trained_) {
     fail(
-        "{}: \"{}\" is registered {}; an optimizer made before would not know of it. Register everything in the constructor, or "
+        "{}: \"{}\" is registered {}; an optimizer made before would not know of it. Register everything in the constructor, "
+        "or "
         "build on with a clone()",
         class_of(*this), name, runs_now() ? "in forward" : "after a forward for a gradient");
   }
@@ -297,8 +300,8 @@ void Module::add_parameter(const std::string& name, const Tensor& value, Paramet
 void Module::add_buffer(const std::string& name, const Tensor& value) {
   check_new(name);
   if (value.defined() && value.requires_grad()) {
-    fail("{}: buffer \"{}\" ({}) needs a gradient; add_parameter() it, or give add_buffer() its detach()", class_of(*this), name,
-         az::describe(value));
+    fail("{}: buffer \"{}\" ({}) needs a gradient; add_parameter() it, or give add_buffer() its detach()", class_of(*this),
+         name, az::describe(value));
   }
   buffers_.emplace_back(name, value);
 }
@@ -309,8 +312,8 @@ uint64_t Module::register_child(const std::string& name, ModulePtr child) {
   if (!child->path_.empty() || child.get() == this) {
     // Whoever has it already will delete it.
     const Module* taken = child.release();
-    fail("{}: the child \"{}\" is registered already, as \"{}\"; give each layer one of its own, as by clone()", class_of(*this),
-         name, taken->path_);
+    fail("{}: the child \"{}\" is registered already, as \"{}\"; give each layer one of its own, as by clone()",
+         class_of(*this), name, taken->path_);
   }
   if (child->moved_) fail("{}: the child \"{}\" was moved from", class_of(*this), name);
   child->set_path(join_path(path_, name));

@@ -10,8 +10,8 @@
 #include <utility>
 #include <vector>
 
-#include "core/parameter.h"
-#include "core/tensor.h"
+#include "core/tensor/parameter.h"
+#include "core/tensor/tensor.h"
 
 namespace az::nn {
 
@@ -68,15 +68,15 @@ class Module {
   virtual ~Module() = default;
 
   // forward(x) inside this module's scope, seen by the observers. What it throws starts with the module's path.
-  // Throws where another module's forward runs a module that was not registered with it, unless that changes nothing in it: it is
-  // frozen, or run under a NoGrad of that forward's, and its buffers, if any, are in evaluation. One that has neither parameters
-  // nor buffers takes the mode of who runs it. The first forward for a gradient that gets to its end also throws where an op took
-  // a tensor that needs one and is no parameter.
+  // Throws where another module's forward runs a module that was not registered with it, unless that changes nothing in it: it
+  // is frozen, or run under a NoGrad of that forward's, and its buffers, if any, are in evaluation. One that has neither
+  // parameters nor buffers takes the mode of who runs it. The first forward for a gradient that gets to its end also throws
+  // where an op took a tensor that needs one and is no parameter.
   Tensor operator()(const Tensor& x);
   // Stands in for a call where the module before has done this one's work already: observers see y.
   Tensor applied(const Tensor& y);
-  // An independent copy: same values, mode and frozen parameters; no gradients. Throws where the class keeps a tensor of its own
-  // parameters or buffers in a member, which the copy would share.
+  // An independent copy: same values, mode and frozen parameters; no gradients. Throws where the class keeps a tensor of its
+  // own parameters or buffers in a member, which the copy would share.
   virtual ModulePtr clone() const = 0;
 
   // All parameters of the tree, parents before children, by their path from here ("layer1.0.conv1.weight").
@@ -100,8 +100,8 @@ class Module {
   // Freezes the parameters whose path matches ("layer1.*", with * and ?): no gradient, no update. Throws when none does.
   void freeze(const std::string& pattern);
 
-  // For wrappers that make a weight of parameters of their own: the parameter of this module leaves parameters() and state(), and
-  // its layer computes with what set_derived() gives. Gives its value so far; throws where there is none.
+  // For wrappers that make a weight of parameters of their own: the parameter of this module leaves parameters() and state(),
+  // and its layer computes with what set_derived() gives. Gives its value so far; throws where there is none.
   Tensor derive_parameter(const std::string& name);
   void set_derived(const std::string& name, const Tensor& value);
 
@@ -130,8 +130,8 @@ class Module {
   virtual Tensor forward(const Tensor& x) = 0;
 
   // Registration, in constructors: not in forward, nor once it ran for a gradient, as optimizers would not know what is new.
-  // Names are unique and not empty, without dots and slashes; order is the order of parameters(). An undefined tensor stands for
-  // a parameter that was switched off (bias: false). The tensor is taken by parameter(name) and buffer(name) from then on.
+  // Names are unique and not empty, without dots and slashes; order is the order of parameters(). An undefined tensor stands
+  // for a parameter that was switched off (bias: false). The tensor is taken by parameter(name) and buffer(name) from then on.
   void add_parameter(const std::string& name, const Tensor& value, ParameterKind kind = ParameterKind::weight);
   void add_buffer(const std::string& name, const Tensor& value);
   // To be kept: Child<Linear> fc_ = add_child("fc", Linear(3, {.out_features = 2}));
@@ -156,8 +156,8 @@ class Module {
   // operator() with another function than forward(x): for fused forms of a layer.
   Tensor enter(const Tensor& x, const std::function<Tensor()>& function);
 
-  // For Layer: what `copy` makes of this module, which is of class `self` unless a class derived from it forgot a clone() of its
-  // own.
+  // For Layer: what `copy` makes of this module, which is of class `self` unless a class derived from it forgot a clone() of
+  // its own.
   ModulePtr checked_copy(const std::type_info& self, const std::function<ModulePtr()>& copy) const;
 
  private:
@@ -205,8 +205,8 @@ class Evaluating {
   std::vector<std::pair<Module*, bool>> before_;
 };
 
-// Base of a concrete module: class Scale : public Layer<Scale> { ... }; of one derived from another: Layer<Scaled, Conv2d>. Gives
-// it clone(), by its copy constructor.
+// Base of a concrete module: class Scale : public Layer<Scale> { ... }; of one derived from another: Layer<Scaled, Conv2d>.
+// Gives it clone(), by its copy constructor.
 template <class Self, class Base = Module> class Layer : public Base {
  public:
   using Base::Base;

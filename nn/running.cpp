@@ -5,7 +5,7 @@
 #include <optional>
 #include <set>
 
-#include "core/autograd.h"
+#include "core/autograd/autograd.h"
 #include "nn/module.h"
 
 namespace az::nn {
@@ -146,7 +146,8 @@ void Module::check_leaves(const Tensor& x, const Tensor& y, uint64_t mark) const
     own.insert(tensor.impl().get());
     if (tensor.numel() == 0) continue;
     const auto [at, is_new] = by_memory.emplace(tensor.storage().get(), name);
-    if (!is_new) fail("{}: \"{}\" and \"{}\" are one tensor, which a copy would make two of", class_of(*this), at->second, name);
+    if (!is_new)
+      fail("{}: \"{}\" and \"{}\" are one tensor, which a copy would make two of", class_of(*this), at->second, name);
   }
   for (const LeafUse& use : leaf_uses(y, mark)) {
     if (own.contains(use.leaf.impl().get())) continue;

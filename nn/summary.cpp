@@ -4,8 +4,8 @@
 
 #include <algorithm>
 
-#include "core/autograd.h"
-#include "core/ops/create.h"
+#include "core/autograd/autograd.h"
+#include "core/tensor/create.h"
 
 namespace az::nn {
 
@@ -31,7 +31,8 @@ class Recorder : public Observer {
   void before(const Module& module, const Tensor&) override {
     if (!open_.empty()) rows[open_.back()].leaf = false;
     open_.push_back(rows.size());
-    rows.push_back({.path = module.path(), .description = module.describe(), .output = {}, .parameters = own_parameters(module)});
+    rows.push_back(
+        {.path = module.path(), .description = module.describe(), .output = {}, .parameters = own_parameters(module)});
   }
   void after(const Module& module, const Tensor& input, const Tensor& output) override {
     Summary::Row& row = rows[open_.back()];

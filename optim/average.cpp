@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
-#include "core/autograd.h"
-#include "core/error.h"
+#include "core/autograd/autograd.h"
+#include "core/base/error.h"
 #include "core/ops/elementwise.h"
 
 namespace az::optim {

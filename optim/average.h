@@ -4,7 +4,7 @@
 #include <string>
 
 #include "core/config/options.h"
-#include "core/tensor.h"
+#include "core/tensor/tensor.h"
 #include "optim/schedule.h"
 
 namespace az::optim {

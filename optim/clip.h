@@ -2,7 +2,7 @@
 
 #include <vector>
 
-#include "core/parameter.h"
+#include "core/tensor/parameter.h"
 
 // Gradient clipping, before a step. Gradients are replaced by smaller ones, never changed in place.
 namespace az::optim {

@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "core/config/options.h"
-#include "core/parameter.h"
+#include "core/tensor/parameter.h"
 
 namespace az::optim {
 

@@ -2,7 +2,7 @@
 
 #include <cstring>
 
-#include "core/tensor.h"
+#include "core/tensor/tensor.h"
 
 namespace az::optim {
 

@@ -5,7 +5,8 @@
 #include <functional>
 #include <vector>
 
-#include "core/backend/threads.h"
+#include "core/base/simd.h"
+#include "core/base/threads.h"
 #include "core/dtype.h"
 
 // Loops over plain memory whose results do not depend on the number of threads.

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "core/tensor.h"
+#include "core/tensor/tensor.h"
 
 // Norms, and what holds a weight's by other means than a projection: on whole tensors of f32 or f64, computed in a wider type, so
 // that squares do not overflow.

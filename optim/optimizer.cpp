@@ -4,8 +4,8 @@
 #include <map>
 #include <set>
 
-#include "core/error.h"
-#include "core/ops/create.h"
+#include "core/base/error.h"
+#include "core/tensor/create.h"
 #include "optim/guarded_gradient.h"
 #include "optim/norm_control.h"
 

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "core/parameter.h"
+#include "core/tensor/parameter.h"
 #include "optim/groups.h"
 
 namespace az::optim {

@@ -1,7 +1,7 @@
 #include <set>
 
-#include "core/error.h"
-#include "core/names.h"
+#include "core/base/error.h"
+#include "core/base/names.h"
 #include "optim/optimizer.h"
 
 namespace az::optim {

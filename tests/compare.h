@@ -6,8 +6,8 @@
 #include <string>
 
 #include "core/backend/info.h"
-#include "core/error.h"
-#include "core/tensor.h"
+#include "core/base/error.h"
+#include "core/tensor/tensor.h"
 
 namespace az::test {
 

@@ -1,7 +1,7 @@
 #include "core/backend/backend.h"
 
 #include "core/backend/info.h"
-#include "core/backend/onednn.h"
+#include "core/backend/onednn/onednn.h"
 #include "core/backend/reference.h"
 
 namespace az {

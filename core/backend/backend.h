@@ -1,8 +1,7 @@
 #pragma once
 
-#include "core/ops/conv.h"
-#include "core/ops/norm.h"
-#include "core/ops/pool.h"
+#include "core/backend/conv2d_then.h"
+#include "core/kernels/params.h"
 
 namespace az {
 
@@ -35,8 +34,8 @@ struct PoolResult {
 };
 
 // The kernels that have a faster form than a composition of ops. Tensors in any layout; results lie in the layout the back end
-// likes best. Nothing here is recorded for autograd or checks shapes: the ops do that. With x in bf16 the weights, statistics and
-// their gradients are f32.
+// likes best. Nothing here is recorded for autograd or checks shapes: the ops do that. With x in bf16 the weights, statistics
+// and their gradients are f32.
 class Backend {
  public:
   virtual ~Backend() = default;

@@ -2,22 +2,23 @@
 #include <cmath>
 #include <vector>
 
-#include "core/backend/lanes.h"
-#include "core/backend/layout.h"
-#include "core/backend/onednn.h"
+#include "core/backend/onednn/onednn.h"
+#include "core/backend/reorder.h"
+#include "core/kernels/lanes.h"
 
 #pragma GCC diagnostic ignored "-Wpsabi"  // as in lanes.h
 
-// Two passes over memory each way: sums, then elements; residual, ReLU and the sum of two gradients are taken along. They run as
-// fast as memory does (measured: neither prefetching nor more accumulators nor streaming stores nor another order is faster).
+// Two passes over memory each way: sums, then elements; residual, ReLU and the sum of two gradients are taken along. They run
+// as fast as memory does (measured: neither prefetching nor more accumulators nor streaming stores nor another order is
+// faster).
 namespace az {
 namespace {
 
 // Sums are kept in f32 over so many vectors, in f64 beyond.
 constexpr int64_t run_length = 64;
 
-// Vectors of lanes that belong to the same channels: `whole` ones, then `parts` of which the first `rest` lanes count. They begin
-// at element `first` and come every `stride` elements.
+// Vectors of lanes that belong to the same channels: `whole` ones, then `parts` of which the first `rest` lanes count. They
+// begin at element `first` and come every `stride` elements.
 struct Plane {
   int64_t first, stride, whole, parts, rest;
   int64_t channel;  // of lane 0
@@ -41,9 +42,9 @@ struct Planes {
   int64_t block, blocks, count;
 
   explicit Planes(const Tensor& x) : pixels_(x.size(2) * x.size(3)), channels_(x.size(1)) {
-    block = channel_block(x);
+    block = block_of(x.layout(), channels_);
     if (block == 1 && pixels_ == 1) block = channels_;
-    in_rows_ = block != 1 && block != 8 && block != lane_count;
+    in_rows_ = block != 1 && block != 4 && block != 8 && block != lane_count;
     if (in_rows_) block = lane_count;
     blocks = (channels_ + block - 1) / block;
     rows_ = x.size(0) * pixels_;
@@ -222,7 +223,8 @@ struct GradientSums {
 };
 
 template <class T> AZ_MULTIVERSION void add_gradients(const Upstream<T>& up, const Planes& p, Slices::Range slice,
-                                                      const Affine& affine, const std::vector<float>& rstd, GradientSums& sums) {
+                                                      const Affine& affine, const std::vector<float>& rstd,
+                                                      GradientSums& sums) {
   for (int64_t i = slice.begin; i < slice.end; ++i) {
     const Plane plane = p[i];
     const Affine::Block f = affine.of(plane.channel, p.block);
@@ -241,8 +243,8 @@ template <class T> AZ_MULTIVERSION void add_gradients(const Upstream<T>& up, con
   }
 }
 
-// By channel: dx = (g + (x - centre) rstd slope + shift) factor, without the middle two by constant statistics: a 0 would not rid
-// them of NaN.
+// By channel: dx = (g + (x - centre) rstd slope + shift) factor, without the middle two by constant statistics: a 0 would not
+// rid them of NaN.
 struct ToInput {
   std::vector<float> factor, rstd, slope, shift;
   bool of_x;
@@ -377,23 +379,18 @@ template <class T> BatchNormGradients backward(const Tensor& g, const Tensor& mo
   return result;
 }
 
-// x where its layout is one that the passes know, else row-major.
-Tensor walkable(const Tensor& x) { return channel_block(x) ? x : laid_out(x, nullptr); }
-
 }  // namespace
 
 BatchNormResult OneDnn::batch_norm(const Tensor& x, const Tensor& residual, const BatchNormParams& params, const Tensor& mean,
                                    const Tensor& variance) {
-  const Tensor source = walkable(x);
-  if (x.dtype() == DType::bf16) return forward<bf16>(source, residual, params, mean, variance);
-  return forward<float>(source, residual, params, mean, variance);
+  if (x.dtype() == DType::bf16) return forward<bf16>(x, residual, params, mean, variance);
+  return forward<float>(x, residual, params, mean, variance);
 }
 
 BatchNormGradients OneDnn::batch_norm_backward(const Tensor& g, const Tensor& more, const Tensor& x,
                                                const BatchNormParams& params, const BatchNormResult& forward) {
-  const Tensor source = walkable(x);
-  if (x.dtype() == DType::bf16) return backward<bf16>(g, more, source, params, forward);
-  return backward<float>(g, more, source, params, forward);
+  if (x.dtype() == DType::bf16) return backward<bf16>(g, more, x, params, forward);
+  return backward<float>(g, more, x, params, forward);
 }
 
 }  // namespace az

@@ -1,7 +1,6 @@
 #include "core/backend/blas.h"
 
 #include <cblas.h>
-#include <dnnl.h>
 #include <sys/mman.h>
 
 #include <algorithm>
@@ -9,8 +8,8 @@
 #include <cmath>
 #include <new>
 
-#include "core/backend/threads.h"
-#include "core/error.h"
+#include "core/base/error.h"
+#include "core/base/threads.h"
 
 // OpenBLAS has LAPACK's Fortran functions; the distribution's headers do not declare them.
 extern "C" void dsyev_(const char* jobz, const char* uplo, const int* n, double* a, const int* lda, double* w, double* work,
@@ -21,7 +20,8 @@ namespace {
 
 struct NoRoom : std::bad_alloc {
   const char* what() const noexcept override {
-    return "OpenBLAS finds no room for its buffers, 128 MiB for each thread; raise the limit on memory (ulimit -v, ulimit -d), or "
+    return "OpenBLAS finds no room for its buffers, 128 MiB for each thread; raise the limit on memory (ulimit -v, ulimit -d), "
+           "or "
            "use fewer threads";
   }
 };
@@ -45,13 +45,6 @@ bool openblas_has_room(int buffers) {
   const size_t bytes = size_t(buffers) << 27;
   void* room = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   return room != MAP_FAILED && ::munmap(room, bytes) == 0;
-}
-
-void gemm(bool transpose_a, bool transpose_b, int64_t m, int64_t n, int64_t k, float alpha, const float* a, int64_t lda,
-          const float* b, int64_t ldb, float beta, float* c, int64_t ldc) {
-  use_thread_count();
-  auto status = dnnl_sgemm(transpose_a ? 'T' : 'N', transpose_b ? 'T' : 'N', m, n, k, alpha, a, lda, b, ldb, beta, c, ldc);
-  if (status != dnnl_success) fail("matmul: oneDNN refused a product of {} x {} x {} (status {})", m, k, n, int(status));
 }
 
 void gemm(bool transpose_a, bool transpose_b, int64_t m, int64_t n, int64_t k, double alpha, const double* a, int64_t lda,

@@ -4,8 +4,8 @@
 #include <utility>
 #include <vector>
 
-#include "core/backend/lanes.h"
-#include "core/backend/layout.h"
+#include "core/backend/reorder.h"
+#include "core/kernels/lanes.h"
 
 #pragma GCC diagnostic ignored "-Wpsabi"  // as in lanes.h
 // GCC 12 takes vectors that start as {} for uninitialised where a loop is compiled for several instruction sets.
@@ -72,8 +72,8 @@ struct Images {
   int64_t block, planes;
   Axis rows, columns;
 
-  Images(const TensorForm& x, int64_t channel_block, const Shape& y, const Pool2dParams& p)
-      : block(channel_block),
+  Images(const TensorForm& x, const Shape& y, const Pool2dParams& p)
+      : block(block_of(x.layout, x.shape[1])),
         planes(x.shape[0] * ((x.shape[1] + block - 1) / block)),
         rows{x.shape[2], y[2], p.kernel.h, p.stride.h, p.padding.h},
         columns{x.shape[3], y[3], p.kernel.w, p.stride.w, p.padding.w} {}
@@ -168,11 +168,9 @@ template <class F> void each_plane(const Images& im, F f) {
 
 }  // namespace
 
-PoolResult max_pool(const Tensor& given, const Pool2dParams& params, const Shape& result) {
-  const Tensor x = channel_block(given) ? given : laid_out(given, nullptr);
-  const int64_t block = channel_block(x);
-  const Images im(TensorForm(x), block, result, params);
-  PoolResult r{Tensor::empty(result, x.dtype(), blocked_layout(result, x.dtype(), block)), {}};
+PoolResult max_pool(const Tensor& x, const Pool2dParams& params, const Shape& result) {
+  const Images im(TensorForm(x), result, params);
+  PoolResult r{Tensor::empty(result, x.dtype(), x.layout()), {}};
   visit_types(x.dtype(), params, [&](auto zero, auto place) {
     using T = decltype(zero);
     using Place = decltype(place);
@@ -190,11 +188,8 @@ PoolResult max_pool(const Tensor& given, const Pool2dParams& params, const Shape
 }
 
 Tensor max_pool_backward(const Tensor& given, const Tensor& indices, const TensorForm& x, const Pool2dParams& params) {
-  Tensor dx = Tensor::empty(x.shape, x.dtype, x.layout);
-  if (!channel_block(dx)) dx = Tensor::empty(x.shape, x.dtype);
-  const int64_t block = channel_block(dx);
-  const Tensor g = laid_out(given, blocked_layout(given.shape(), x.dtype, block));
-  const Images im(x, block, g.shape(), params);
+  const Tensor dx = Tensor::empty(x.shape, x.dtype, x.layout), g = laid_out(given, x.layout);
+  const Images im(x, g.shape(), params);
   visit_types(x.dtype, params, [&](auto zero, auto place) {
     using T = decltype(zero);
     using Place = decltype(place);

@@ -5,7 +5,7 @@
 #include <limits>
 
 #include "core/backend/blas.h"
-#include "core/backend/threads.h"
+#include "core/base/threads.h"
 
 namespace az {
 namespace {
@@ -109,16 +109,16 @@ Tensor Reference::conv2d_backward_data(const Tensor& given, const Tensor& weight
   each_part(all, x[0], [&](int64_t n, int64_t group, const Windows& win) {
     columns.resize(size_t(win.rows() * win.columns()));
     gemm(true, false, win.rows(), win.columns(), outputs, 1.0, weight.data<double>() + group * outputs * win.rows(), win.rows(),
-         g.data<double>() + (n * params.groups + group) * outputs * win.plane() + win.offset(), win.plane(), 0.0, columns.data(),
-         win.columns());
+         g.data<double>() + (n * params.groups + group) * outputs * win.plane() + win.offset(), win.plane(), 0.0,
+         columns.data(), win.columns());
     double* image = out + (n * params.groups + group) * in_size;
     win.each([&](int64_t column, int64_t pixel) { image[pixel] += columns[size_t(column)]; });
   });
   return dx;
 }
 
-ConvWeightGradients Reference::conv2d_backward_weights(const Tensor& given, const Tensor& x, const Shape& weight, bool with_bias,
-                                                       const Conv2dParams& params) {
+ConvWeightGradients Reference::conv2d_backward_weights(const Tensor& given, const Tensor& x, const Shape& weight,
+                                                       bool with_bias, const Conv2dParams& params) {
   Tensor g = given.plain();
   ConvWeightGradients d{Tensor::empty(weight, DType::f64), {}};
   d.weight.fill_(0);
@@ -174,8 +174,8 @@ template <class Plane> Moments moments_of(const Tensor& x, Plane plane) {
 
 }  // namespace
 
-BatchNormResult Reference::batch_norm(const Tensor& x, const Tensor& residual, const BatchNormParams& params, const Tensor& mean,
-                                      const Tensor& variance) {
+BatchNormResult Reference::batch_norm(const Tensor& x, const Tensor& residual, const BatchNormParams& params,
+                                      const Tensor& mean, const Tensor& variance) {
   bool given = mean.defined();
   Shape channels{x.size(1)};
   BatchNormResult r{Tensor::empty(x.shape(), DType::f64), given ? mean : Tensor::empty(channels, DType::f64),

@@ -63,8 +63,8 @@ void restart_with_startup_variables(char** argv) {
   std::error_code error;
   const std::string self = std::filesystem::read_symlink("/proc/self/exe", error).string();
   if (error) return;
-  // The process's own environment stays as it is, in case exec fails. Afterwards every wanted variable is set: there is no third
-  // start.
+  // The process's own environment stays as it is, in case exec fails. Afterwards every wanted variable is set: there is no
+  // third start.
   std::vector<std::string> settings;
   for (const StartupVariable& variable : wanted) settings.push_back(variable.name + "=" + variable.value);
   std::vector<char*> environment;

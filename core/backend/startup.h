@@ -19,8 +19,8 @@ std::vector<StartupVariable> startup_variables();
 void restart_with_startup_variables(char** argv);
 
 // OpenBLAS asks for 128 MiB for each thread as it is loaded, and where a limit (ulimit -v, ulimit -d) or the system leaves no
-// room it asks for ever. A program with AZ_WATCH_LOADING in one of its own source files, outside of functions, ends instead with
-// a sentence and exit code 1.
+// room it asks for ever. A program with AZ_WATCH_LOADING in one of its own source files, outside of functions, ends instead
+// with a sentence and exit code 1.
 #define AZ_WATCH_LOADING                                                                                        \
   [[gnu::section(".preinit_array"), gnu::used]] static void (*const az_before_libraries)() = az::watch_loading; \
   [[gnu::constructor]] static void az_after_libraries() { az::loading_ended(); }

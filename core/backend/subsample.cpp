@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <cstring>
 
-#include "core/backend/layout.h"
-#include "core/backend/threads.h"
+#include "core/backend/reorder.h"
+#include "core/base/threads.h"
 
 namespace az {
 namespace {
@@ -14,12 +14,18 @@ struct Side {
   int64_t channels, block, blocks, h, w, step;
 
   explicit Side(const Pixels& p)
-      : channels(p.tensor.size(1)), block(channel_block(p.tensor)), h(p.tensor.size(2)), w(p.tensor.size(3)), step(p.step) {
-    blocks = block ? (channels + block - 1) / block : 0;
+      : channels(p.tensor.size(1)),
+        block(block_of(p.tensor.layout(), channels)),
+        h(p.tensor.size(2)),
+        w(p.tensor.size(3)),
+        step(p.step) {
+    blocks = (channels + block - 1) / block;
   }
   int64_t plane() const { return h * w * block; }
   // Of the first channel of a block, or of one inside it.
-  int64_t offset(int64_t image, int64_t channel) const { return (image * blocks + channel / block) * plane() + channel % block; }
+  int64_t offset(int64_t image, int64_t channel) const {
+    return (image * blocks + channel / block) * plane() + channel % block;
+  }
   int64_t rows() const { return (h + step - 1) / step; }
   int64_t columns() const { return (w + step - 1) / step; }
 };

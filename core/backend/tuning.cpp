@@ -9,13 +9,13 @@
 #include <set>
 #include <utility>
 
-#include "core/ascii.h"
 #include "core/backend/info.h"
-#include "core/backend/threads.h"
-#include "core/c_locale.h"
-#include "core/cache_folder.h"
-#include "core/error.h"
-#include "core/files.h"
+#include "core/base/ascii.h"
+#include "core/base/c_locale.h"
+#include "core/base/cache_folder.h"
+#include "core/base/error.h"
+#include "core/base/files.h"
+#include "core/base/threads.h"
 
 namespace az {
 namespace {
@@ -111,7 +111,8 @@ Fastest fastest(const Candidates& candidates, const std::vector<size_t>& competi
   constexpr double enough = 0.1, hopeless = 2, clearly = 0.97;
   std::vector<Times> times(count);
   auto winner = [&] {
-    return size_t(std::min_element(times.begin(), times.end(), [](auto& a, auto& b) { return a.best < b.best; }) - times.begin());
+    return size_t(std::min_element(times.begin(), times.end(), [](auto& a, auto& b) { return a.best < b.best; }) -
+                  times.begin());
   };
   auto settled = [&] { return times[winner()].settled() && times[0].settled(); };
   const double start = candidates.now();

@@ -4,13 +4,13 @@
 #include <cmath>
 #include <optional>
 
-#include "core/ascii.h"
+#include "core/base/ascii.h"
+#include "core/base/files.h"
+#include "core/base/utf8.h"
 #include "core/config/json_document.h"
 #include "core/config/options.h"
 #include "core/config/rules.h"
 #include "core/config/spelling.h"
-#include "core/files.h"
-#include "core/utf8.h"
 
 namespace az::config {
 namespace {

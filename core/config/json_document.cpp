@@ -7,8 +7,8 @@
 #include <cstring>
 #include <nlohmann/json.hpp>
 
-#include "core/ascii.h"
-#include "core/utf8.h"
+#include "core/base/ascii.h"
+#include "core/base/utf8.h"
 
 namespace az::config {
 namespace {

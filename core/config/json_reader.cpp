@@ -5,12 +5,12 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
-#include "core/ascii.h"
-#include "core/c_locale.h"
+#include "core/base/ascii.h"
+#include "core/base/c_locale.h"
+#include "core/base/files.h"
+#include "core/base/utf8.h"
 #include "core/config/json_document.h"
 #include "core/config/syntax_error.h"
-#include "core/files.h"
-#include "core/utf8.h"
 
 namespace az::config {
 namespace {
@@ -70,8 +70,8 @@ class Reader : public nlohmann::json_sax<Json> {
   [[noreturn]] void fail(const SyntaxError& error) {
     const bool is_of_token = error.at < at_;
     while (at_ < error.at) step();
-    fail_at(is_of_token ? token_position_ : here(), error.is_of_value ? path(is_of_token && last_ == Progress::Last::value) : "",
-            error.message);
+    fail_at(is_of_token ? token_position_ : here(),
+            error.is_of_value ? path(is_of_token && last_ == Progress::Last::value) : "", error.message);
   }
 
   Value result() { return std::move(root_); }

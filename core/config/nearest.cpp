@@ -4,7 +4,7 @@
 
 #include <algorithm>
 
-#include "core/ascii.h"
+#include "core/base/ascii.h"
 
 namespace az::config {
 namespace {

@@ -3,11 +3,11 @@
 #include <algorithm>
 #include <cstring>
 
+#include "core/base/error.h"
+#include "core/base/names.h"
 #include "core/config/json_document.h"
 #include "core/config/rules.h"
 #include "core/config/unknown_key.h"
-#include "core/error.h"
-#include "core/names.h"
 
 namespace az::config {
 Rule required() { return {Rule::Kind::required}; }
@@ -114,7 +114,8 @@ void ObjectType::read(const Value& value, const std::string& path, void* target,
       return option && !option->is_null();
     });
     const bool some = relation.kind == Relation::Kind::some_of;
-    if (some ? given == 0 : given > 0 && given < std::ssize(relation.options)) fail_at(value.position(), path, relation.message);
+    if (some ? given == 0 : given > 0 && given < std::ssize(relation.options))
+      fail_at(value.position(), path, relation.message);
   }
   try {
     if (validate_) validate_(target);

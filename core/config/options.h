@@ -63,8 +63,8 @@ struct Invalid : ConfigError {
   Invalid(const std::string& key, const std::string& text);
   std::string option, message;
 };
-// Throws ConfigError; for an options struct's `void validate() const`, where rules on single fields cannot say what is wrong, and
-// for a component's factory. Parsing calls them and adds the place.
+// Throws ConfigError; for an options struct's `void validate() const`, where rules on single fields cannot say what is wrong,
+// and for a component's factory. Parsing calls them and adds the place.
 [[noreturn]] void invalid(const std::string& message);
 // The same where it is one option that is wrong: the place is its own.
 [[noreturn]] void invalid_option(const std::string& key, const std::string& message);

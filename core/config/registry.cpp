@@ -2,11 +2,11 @@
 
 #include <algorithm>
 
+#include "core/base/error.h"
+#include "core/base/names.h"
 #include "core/config/nearest.h"
 #include "core/config/rules.h"
 #include "core/config/unknown_key.h"
-#include "core/error.h"
-#include "core/names.h"
 
 namespace az::config {
 namespace {

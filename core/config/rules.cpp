@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "core/ascii.h"
+#include "core/base/ascii.h"
 #include "core/config/json_document.h"
 #include "core/config/nearest.h"
 

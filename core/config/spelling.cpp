@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <charconv>
 
-#include "core/ascii.h"
+#include "core/base/ascii.h"
 
 namespace az::config {
 namespace {

@@ -6,10 +6,10 @@
 #include <cstring>
 #include <optional>
 
-#include "core/ascii.h"
+#include "core/base/ascii.h"
+#include "core/base/utf8.h"
 #include "core/config/nearest.h"
 #include "core/config/spelling.h"
-#include "core/utf8.h"
 
 namespace az::config {
 namespace {
@@ -59,7 +59,8 @@ std::string word_message(const std::string& word) {
   if (digit == other) {  // of a number's beginning, or nothing but signs
     const bool sum = digit != std::string::npos && is_digit(word.back()) && word.find_first_of("*/^") != std::string::npos;
     return sum ? fmt::format("JSON does no arithmetic; write what {} comes to", shown)
-               : fmt::format("{} is no number; JSON writes numbers such as 10, -0.5 and 1e-4, and text in double quotes", shown);
+               : fmt::format("{} is no number; JSON writes numbers such as 10, -0.5 and 1e-4, and text in double quotes",
+                             shown);
   }
   const bool text = is_letter(word[0]) || uint8_t(word[0]) >= 0x80 || std::strchr("_$/.~", word[0]);
   return text ? fmt::format("{} is no value; put text in double quotes: \"{}\"", shown, shown) : no_value(shown);
@@ -79,7 +80,8 @@ class Explanation {
       return here("this is the mark of a merge conflict; resolve it and remove the mark");
     const Character c = character_at(text_, at_);
     if (c.bytes == 0) return not_utf8(at_);
-    if (is_other_space(c.code)) return here(fmt::format("the character U+{:04X} looks like a space; write a plain one", c.code));
+    if (is_other_space(c.code))
+      return here(fmt::format("the character U+{:04X} looks like a space; write a plain one", c.code));
     if (const char* mark = plain_mark(c.code)) return here(fmt::format("write a plain {} instead of {}", mark, shown(c)));
     if (c.code == '"') {
       if (auto broken = broken_string()) return *broken;
@@ -197,7 +199,8 @@ class Explanation {
     if (auto wrong = mark()) return *wrong;
     const char c = next();
     if (c == ';') return here("write a comma instead of ;");
-    if ((c == ':' || c == '=') && p_.bracket == '[') return here("a list holds no keys; put braces around them: [{\"key\": 1}]");
+    if ((c == ':' || c == '=') && p_.bracket == '[')
+      return here("a list holds no keys; put braces around them: [{\"key\": 1}]");
     if (c == ':' || c == '=') return here("this comes after a value; is a comma or a quote missing before it?");
     const bool in_text = at_ == p_.end && text_[p_.end - 1] == '"' && c != '{' && c != '[';
     if (in_text && c != '"')
@@ -296,9 +299,11 @@ class Explanation {
     if (c == '\0') return here("this text is not closed; put a double quote at its end");
     if (!std::strchr("\"\\/bfnrtu", c)) {
       const std::string escape =
-          is_control(c) ? "\\" : "\\" + std::string(text_.substr(at + 1, std::max<size_t>(character_at(text_, at + 1).bytes, 1)));
-      return SyntaxError{at, fmt::format("{} means nothing in text; a backslash is written \\\\{}",
-                                         character_at(text_, at + 1).bytes ? escape : "\\", c == '\'' ? ", and ' as it is" : "")};
+          is_control(c) ? "\\"
+                        : "\\" + std::string(text_.substr(at + 1, std::max<size_t>(character_at(text_, at + 1).bytes, 1)));
+      return SyntaxError{at,
+                         fmt::format("{} means nothing in text; a backslash is written \\\\{}",
+                                     character_at(text_, at + 1).bytes ? escape : "\\", c == '\'' ? ", and ' as it is" : "")};
     }
     if (c != 'u') return {};
     const auto unit = [&](size_t from) -> std::optional<uint32_t> {
@@ -312,7 +317,8 @@ class Explanation {
     if (*code < 0xD800 || *code > 0xDFFF) return {};
     const auto second = unit(at + 6);
     const bool pair = *code < 0xDC00 && second && *second >= 0xDC00 && *second <= 0xDFFF;
-    if (!pair) return SyntaxError{at, fmt::format("{} is half of a character; write the character itself", text_.substr(at, 6))};
+    if (!pair)
+      return SyntaxError{at, fmt::format("{} is half of a character; write the character itself", text_.substr(at, 6))};
     return {};
   }
 

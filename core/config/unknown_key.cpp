@@ -2,9 +2,9 @@
 
 #include <algorithm>
 
+#include "core/base/names.h"
 #include "core/config/nearest.h"
 #include "core/config/registry.h"
-#include "core/names.h"
 
 namespace az::config {
 namespace {

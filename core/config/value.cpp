@@ -3,9 +3,9 @@
 #include <algorithm>
 #include <cmath>
 
-#include "core/ascii.h"
+#include "core/base/ascii.h"
+#include "core/base/utf8.h"
 #include "core/config/json_document.h"
-#include "core/utf8.h"
 
 namespace az::config {
 

@@ -10,7 +10,7 @@
 #include <variant>
 #include <vector>
 
-#include "core/error.h"
+#include "core/base/error.h"
 
 namespace az::config {
 

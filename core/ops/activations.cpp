@@ -1,9 +1,9 @@
 #include <cmath>
 #include <numbers>
 
-#include "core/backend/vector.h"
+#include "core/kernels/vector.h"
+#include "core/ops/chain.h"
 #include "core/ops/elementwise.h"
-#include "core/ops/pointwise.h"
 
 // The functions that stand between layers, and what they are made of. Their gradients take differences by formulas in which
 // nothing cancels, from x itself: its function, once rounded, has lost them.
@@ -17,12 +17,7 @@ constexpr int far_away = 10000;
 Tensor bend(const Tensor& g, const Tensor& y, double slope) {
   if (slope != 0 || !in_lanes(y.dtype()))
     return pass_by("bend", g, y, [slope](auto up, auto v) { return v > 0 ? up : slope == 0 ? 0 : decltype(v)(slope) * up; });
-  Tensor from = laid_out(g, y.layout()), value = Tensor::empty(y.shape(), y.dtype(), y.layout());
-  visit_lanes(y.dtype(), [&](auto zero) {
-    using T = decltype(zero);
-    relu_backward(elements_held(y), static_cast<const T*>(y.raw()), static_cast<const T*>(from.raw()),
-                  static_cast<T*>(value.raw()));
-  });
+  const Tensor value = over_lanes([](auto... all) { relu_backward(all...); }, y, g);
   return record("bend", value, {g}, saved(y.detach()), ByOps{[](const Back& k) { return Grads{bend(k.g, k.saved[0], 0)}; }});
 }
 
@@ -78,12 +73,8 @@ Tensor silu_gradient(const Tensor& g, const Tensor& x) {
 // g (Phi(x) + x phi(x)), in the layout of x: how the gradient passes gelu(x) = x Phi(x). Its own derivative by x is
 // g phi(x) (2 - x^2).
 Tensor gelu_gradient(const Tensor& g, const Tensor& x) {
-  Tensor from = laid_out(g, x.layout()), value = Tensor::empty(x.shape(), x.dtype(), x.layout());
-  visit_float(x.dtype(), [&](auto zero) {
-    using T = decltype(zero);
-    gelu_backward(elements_held(x), static_cast<const T*>(x.raw()), static_cast<const T*>(from.raw()),
-                  static_cast<T*>(value.raw()));
-  });
+  const Tensor value = visit_float(
+      x.dtype(), [&](auto zero) { return over_elements<decltype(zero)>([](auto... all) { gelu_backward(all...); }, x, g); });
   return record("gelu_gradient", value, {g, x}, saved(g, x), ByOps{[](const Back& k) {
                   const Tensor &v = k.saved[1], density = exp(v * v * -0.5) * (std::numbers::inv_sqrtpi / std::numbers::sqrt2);
                   return Grads{gelu_gradient(k.g, v), k.g * k.saved[0] * density * (2 - v * v)};
@@ -113,19 +104,29 @@ Tensor relu(const Tensor& x) {
                 ByOps{[](const Back& k) { return Grads{bend(k.g, k.result, 0)}; }}, Scaling::each());
 }
 
+// Where the result is positive the gradient passes to both inputs, elsewhere to neither.
+Tensor add_relu(const Tensor& a, const Tensor& b) {
+  if (a.shape() != b.shape() || a.dtype() != b.dtype()) fail("add_relu: {} and {} differ", describe(a), describe(b));
+  if (!in_lanes(a.dtype())) return relu(a + b);
+  const Tensor left = a.layout() ? a : laid_out(a, b.layout());
+  const Tensor y = over_lanes([](auto... all) { add_relu(all...); }, left, b);
+  return record("add_relu", y, {a, b}, saved().and_result(), ByKernel{[](const Back& k) {
+                  const Tensor dx = over_lanes([](auto... all) { relu_backward(all...); }, k.result, k.g);
+                  return Grads{dx, dx};
+                }},
+                Scaling::choice());
+}
+
 Tensor leaky_relu(const Tensor& x, double slope) {
   Tensor value = map("leaky_relu", x, Zero::kept, [slope](auto v) { return v > 0 ? v : v * decltype(v)(slope); });
-  return record("leaky_relu", value, {x}, saved(x), ByOps{[slope](const Back& k) { return Grads{bend(k.g, k.saved[0], slope)}; }},
-                Scaling::each());
+  return record("leaky_relu", value, {x}, saved(x),
+                ByOps{[slope](const Back& k) { return Grads{bend(k.g, k.saved[0], slope)}; }}, Scaling::each());
 }
 
 Tensor gelu(const Tensor& x) {
   if (!is_float(x.dtype())) fail("gelu: needs a floating type, got {}; convert with to()", describe(x));
-  Tensor value = Tensor::empty(x.shape(), x.dtype(), x.layout());
-  visit_float(x.dtype(), [&](auto zero) {
-    using T = decltype(zero);
-    gelu(elements_held(x), static_cast<const T*>(x.raw()), static_cast<T*>(value.raw()));
-  });
+  const Tensor value =
+      visit_float(x.dtype(), [&](auto zero) { return over_elements<decltype(zero)>([](auto... all) { gelu(all...); }, x); });
   return record("gelu", value, {x}, saved(x), ByOps{[](const Back& k) { return Grads{gelu_gradient(k.g, k.saved[0])}; }},
                 Scaling::never());
 }

@@ -1,14 +1,11 @@
 #include <algorithm>
 
-#include "core/autograd.h"
+#include "core/autograd/autograd.h"
 #include "core/backend/backend.h"
-#include "core/backend/layout.h"
-#include "core/backend/strided.h"
-#include "core/backend/vector.h"
-#include "core/ops/create.h"
 #include "core/ops/elementwise.h"
 #include "core/ops/norm.h"
 #include "core/ops/reduce.h"
+#include "core/tensor/create.h"
 
 namespace az {
 namespace {
@@ -115,8 +112,8 @@ Tensor batch_norm_op(const char* name, const Tensor& x, const Tensor& given_gamm
 
 }  // namespace
 
-Tensor batch_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta, const Tensor& running_mean, const Tensor& running_var,
-                  const BatchNormOptions& options) {
+Tensor batch_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta, const Tensor& running_mean,
+                  const Tensor& running_var, const BatchNormOptions& options) {
   return batch_norm_op("batch_norm", x, gamma, beta, running_mean, running_var, options);
 }
 
@@ -132,31 +129,6 @@ Tensor batch_norm_add_relu(const Tensor& x, const Tensor& gamma, const Tensor& b
   }
   return batch_norm_op("batch_norm_add_relu", x, gamma, beta, running_mean, running_var, options,
                        {.relu = true, .residual = residual});
-}
-
-// Where the result is positive the gradient passes to both inputs, elsewhere to neither.
-Tensor add_relu(const Tensor& a, const Tensor& b) {
-  if (a.shape() != b.shape() || a.dtype() != b.dtype()) fail("add_relu: {} and {} differ", describe(a), describe(b));
-  if (!in_lanes(a.dtype())) return relu(a + b);
-  const Layout* layout = a.layout() ? a.layout() : b.layout();
-  Tensor left = a.layout() == layout ? a : reorder(a, layout), right = b.layout() == layout ? b : reorder(b, layout);
-  Tensor y = Tensor::empty(a.shape(), a.dtype(), layout);
-  visit_lanes(a.dtype(), [&](auto zero) {
-    using T = decltype(zero);
-    add_relu(int64_t(y.storage()->bytes() / sizeof(T)), static_cast<const T*>(left.raw()), static_cast<const T*>(right.raw()),
-             static_cast<T*>(y.raw()));
-  });
-  return record("add_relu", y, {a, b}, saved().and_result(), ByKernel{[](const Back& k) {
-                  Tensor g = k.g.layout() == k.result.layout() ? k.g : reorder(k.g, k.result.layout());
-                  Tensor dx = Tensor::empty(g.shape(), g.dtype(), g.layout());
-                  visit_lanes(g.dtype(), [&](auto zero) {
-                    using T = decltype(zero);
-                    relu_backward(int64_t(dx.storage()->bytes() / sizeof(T)), static_cast<const T*>(k.result.raw()),
-                                  static_cast<const T*>(g.raw()), static_cast<T*>(dx.raw()));
-                  });
-                  return Grads{dx, dx};
-                }},
-                Scaling::choice());
 }
 
 }  // namespace az

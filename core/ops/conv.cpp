@@ -1,10 +1,10 @@
 #include "core/ops/conv.h"
 
-#include "core/autograd.h"
+#include "core/autograd/autograd.h"
 #include "core/backend/backend.h"
+#include "core/base/profile.h"
 #include "core/ops/elementwise.h"
 #include "core/ops/norm.h"
-#include "core/profile.h"
 
 namespace az {
 namespace {

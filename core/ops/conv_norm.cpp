@@ -4,7 +4,7 @@
 #include <cmath>
 #include <mutex>
 
-#include "core/autograd.h"
+#include "core/autograd/autograd.h"
 #include "core/ops/elementwise.h"
 
 namespace az {
@@ -77,8 +77,8 @@ void check_norm(const Tensor& weight, const Tensor& bias, const RunningNorm& nor
 
 }  // namespace
 
-Tensor conv2d_norm(const Tensor& x, const Tensor& weight, const Tensor& bias, const Conv2dParams& params, const RunningNorm& norm,
-                   const Conv2dThen& then) {
+Tensor conv2d_norm(const Tensor& x, const Tensor& weight, const Tensor& bias, const Conv2dParams& params,
+                   const RunningNorm& norm, const Conv2dThen& then) {
   check_norm(weight, bias, norm);
   if (then.scale.defined()) fail("conv2d_norm: scales by the norm, so then.scale must be undefined");
   const bool is_whole = (weight.dtype() == DType::f32 || weight.dtype() == DType::f64) && weight.numel() > 0;

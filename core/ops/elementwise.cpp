@@ -2,65 +2,15 @@
 
 #include <cmath>
 
-#include "core/backend/vector.h"
-#include "core/ops/create.h"
-#include "core/ops/pointwise.h"
+#include "core/kernels/vector.h"
+#include "core/ops/chain.h"
+#include "core/tensor/create.h"
 
 namespace az {
 namespace {
 
-Shape checked(const char* op, const Tensor& a, const Tensor& b) {
-  Shape shape = broadcast(a.shape(), b.shape(), op);
-  if (a.dtype() != b.dtype()) fail("{}: {} and {}: number types differ; convert one with to()", op, describe(a), describe(b));
-  return shape;
-}
-
-// Equal shapes in one layout can be walked as they lie, padding included.
-bool alike(const Tensor& a, const Tensor& b) { return a.shape() == b.shape() && a.layout() == b.layout(); }
-
-template <class To, class T, class F>
-AZ_MULTIVERSION void run(const T* a, int64_t a_step, const T* b, int64_t b_step, To* y, int64_t count, F f) {
-  using C = Compute<T>;
-  if (a_step && b_step)
-    for (int64_t i = 0; i < count; ++i) y[i] = To(f(C(a[i]), C(b[i])));
-  else if (a_step)
-    for (int64_t i = 0; i < count; ++i) y[i] = To(f(C(a[i]), C(*b)));
-  else
-    for (int64_t i = 0; i < count; ++i) y[i] = To(f(C(*a), C(b[i * b_step])));
-}
-
-// y = f(a, b) over the broadcast shape; To is T or a mask's uint8_t.
-template <class To, class T, class F> Tensor zip(const Tensor& a, const Tensor& b, const Shape& shape, F f) {
-  Tensor y = Tensor::empty(shape, dtype_of<To>);
-  To* out = y.mutable_data<To>();
-  const T *pa = a.data<T>(), *pb = b.data<T>();
-  Walk walk(shape, {broadcast_strides(a.shape(), shape), broadcast_strides(b.shape(), shape), shape.strides()});
-  walk.run(
-      [&](const Walk::Offsets& at, int64_t n) { run(pa + at[0], walk.step[0], pb + at[1], walk.step[1], out + at[2], n, f); });
-  return y;
-}
-
-// f keeps f(0, 0) = 0, so that it may run on a blocked layout's padding.
-template <class F> Tensor arithmetic(const char* op, const Tensor& a, const Tensor& b, F f) {
-  Shape shape = checked(op, a, b);
-  if (a.dtype() == DType::u8) fail("{}: u8 has no arithmetic; convert with to()", op);
-  bool as_it_lies = alike(a, b) && a.layout();
-  Tensor pa = as_it_lies ? a : a.plain(), pb = as_it_lies ? b : b.plain();
-  auto on = [&](auto zero) {
-    using T = decltype(zero);
-    if (!as_it_lies) return zip<T, T>(pa, pb, shape, f);
-    Tensor y = Tensor::empty(shape, a.dtype(), a.layout());
-    const T *x1 = static_cast<const T*>(a.raw()), *x2 = static_cast<const T*>(b.raw());
-    parallel_for(elements_held(a), 1 << 14, [=, out = static_cast<T*>(y.raw())](int64_t begin, int64_t end) {
-      run(x1 + begin, 1, x2 + begin, 1, out + begin, end - begin, f);
-    });
-    return y;
-  };
-  return a.dtype() == DType::i64 ? on(int64_t{}) : visit_float(a.dtype(), on);
-}
-
 template <class F> Tensor compare(const char* op, const Tensor& a, const Tensor& b, F f) {
-  Shape shape = checked(op, a, b);
+  Shape shape = broadcast_of(op, a, b);
   Tensor pa = a.detach().plain(), pb = b.detach().plain();
   return visit(a.dtype(), [&](auto zero) { return zip<uint8_t, decltype(zero)>(pa, pb, shape, f); });
 }
@@ -93,20 +43,6 @@ Tensor atan2_gradient(const Tensor& g, const Tensor& a, const Tensor& b) {
 
 }  // namespace
 
-Tensor add(const Tensor& a, const Tensor& b) {
-  Tensor value;
-  if (in_lanes(a.dtype()) && b.dtype() == a.dtype() && alike(a, b)) {
-    value = Tensor::empty(a.shape(), a.dtype(), a.layout());
-    visit_lanes(a.dtype(), [&](auto zero) {
-      using T = decltype(zero);
-      add(elements_held(a), static_cast<const T*>(a.raw()), static_cast<const T*>(b.raw()), static_cast<T*>(value.raw()));
-    });
-  } else {
-    value = arithmetic("add", a, b, [](auto x, auto y) { return x + y; });
-  }
-  return record("add", value, {a, b}, saved(), ByOps{[](const Back& k) { return Grads{k.g, k.g}; }}, Scaling::sum());
-}
-
 Tensor sub(const Tensor& a, const Tensor& b) {
   return record("sub", arithmetic("sub", a, b, [](auto x, auto y) { return x - y; }), {a, b}, saved(), ByOps{[](const Back& k) {
                   return Grads{k.g, k.needs(1) ? neg(k.g) : Tensor()};
@@ -126,11 +62,11 @@ Tensor mul(const Tensor& a, const Tensor& b) {
 Tensor div(const Tensor& a, const Tensor& b) {
   if (!is_float(a.dtype())) fail("div: needs floating types, got {} and {}", describe(a), describe(b));
   Tensor value = arithmetic("div", a.plain(), b.plain(), [](auto x, auto y) { return x / y; });
-  return record(
-      "div", value, {a, b}, saved(a, b), ByOps{[](const Back& k) {
-        return Grads{k.needs(0) ? k.g / k.saved[1] : Tensor(), k.needs(1) ? div_gradient(k.g, k.saved[0], k.saved[1]) : Tensor()};
-      }},
-      Scaling::quotient());
+  return record("div", value, {a, b}, saved(a, b), ByOps{[](const Back& k) {
+                  return Grads{k.needs(0) ? k.g / k.saved[1] : Tensor(),
+                               k.needs(1) ? div_gradient(k.g, k.saved[0], k.saved[1]) : Tensor()};
+                }},
+                Scaling::quotient());
 }
 
 Tensor maximum(const Tensor& a, const Tensor& b) {
@@ -164,7 +100,7 @@ Tensor atan2(const Tensor& y, const Tensor& x) {
 
 Tensor where(const Tensor& mask, const Tensor& a, const Tensor& b) {
   if (mask.dtype() != DType::u8) fail("where: the mask is {}, not u8", describe(mask));
-  Shape shape = broadcast(mask.shape(), checked("where", a, b), "where");
+  Shape shape = broadcast(mask.shape(), broadcast_of("where", a, b), "where");
   Tensor pm = mask.plain(), pa = a.plain(), pb = b.plain(), value = Tensor::empty(shape, a.dtype());
   Walk walk(shape, {broadcast_strides(mask.shape(), shape), broadcast_strides(a.shape(), shape),
                     broadcast_strides(b.shape(), shape), shape.strides()});
@@ -181,12 +117,12 @@ Tensor where(const Tensor& mask, const Tensor& a, const Tensor& b) {
   });
   // The number 0 is a times itself for every a, and so is in the way of no scale.
   const auto scaled = [](const Tensor& x) { return x.numel() == 1 && !x.requires_grad() && x.item() == 0 ? Tensor() : x; };
-  return record(
-      "where", value, {scaled(a), scaled(b)}, saved(mask), ByOps{[](const Back& k) {
-        Tensor none = zeros({}, k.g.dtype());
-        return Grads{k.needs(0) ? where(k.saved[0], k.g, none) : Tensor(), k.needs(1) ? where(k.saved[0], none, k.g) : Tensor()};
-      }},
-      Scaling::choice());
+  return record("where", value, {scaled(a), scaled(b)}, saved(mask), ByOps{[](const Back& k) {
+                  Tensor none = zeros({}, k.g.dtype());
+                  return Grads{k.needs(0) ? where(k.saved[0], k.g, none) : Tensor(),
+                               k.needs(1) ? where(k.saved[0], none, k.g) : Tensor()};
+                }},
+                Scaling::choice());
 }
 
 Tensor equal(const Tensor& a, const Tensor& b) {

@@ -2,12 +2,11 @@
 
 #include <cmath>
 
-#include "core/tensor.h"
+#include "core/autograd/sums.h"
 
 // Element by element, with NumPy broadcasting between tensors; shapes [..] -> broadcast shape. Floating types unless said.
 namespace az {
 
-Tensor add(const Tensor& a, const Tensor& b);  // a + b
 Tensor sub(const Tensor& a, const Tensor& b);  // a - b
 Tensor mul(const Tensor& a, const Tensor& b);  // a * b
 Tensor div(const Tensor& a, const Tensor& b);  // a / b
@@ -34,9 +33,12 @@ struct ClampOptions {
 };
 Tensor clamp(const Tensor& x, ClampOptions options);  // gradient 1 inside [min, max], else 0; NaN stays NaN
 Tensor relu(const Tensor& x);                         // max(x, 0)
+Tensor add_relu(const Tensor& a, const Tensor& b);    // relu(a + b), same shapes, in one pass
 Tensor leaky_relu(const Tensor& x, double slope = 0.01);
 Tensor gelu(const Tensor& x);  // x * Phi(x), exact (erf)
 Tensor silu(const Tensor& x);  // x * sigmoid(x)
+// Zeroes each element with `probability`, scales the others by 1/(1 - probability).
+Tensor dropout(const Tensor& x, double probability);
 
 // u8 masks, 1 where it holds; no gradient.
 Tensor equal(const Tensor& a, const Tensor& b);

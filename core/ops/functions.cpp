@@ -1,8 +1,9 @@
 #include <cmath>
 
-#include "core/ops/create.h"
+#include "core/base/random.h"
+#include "core/ops/chain.h"
 #include "core/ops/elementwise.h"
-#include "core/ops/pointwise.h"
+#include "core/tensor/create.h"
 
 // Functions of one tensor and perhaps a number, element by element.
 namespace az {
@@ -121,6 +122,21 @@ Tensor clamp(const Tensor& x, ClampOptions options) {
                   })};
                 }},
                 scales ? Scaling::each() : Scaling::never());
+}
+
+Tensor dropout(const Tensor& x, double probability) {
+  if (!(probability >= 0 && probability <= 1)) fail("dropout: probability is {}, must be from 0 to 1", probability);
+  if (!is_float(x.dtype())) fail("dropout: needs a floating type, got {}", describe(x));
+  if (probability == 0) return x;
+  Tensor mask = Tensor::empty(x.shape(), x.dtype());
+  Philox generator = next_generator();
+  visit_float(x.dtype(), [&](auto zero) {
+    using T = decltype(zero);
+    T* keep = mask.mutable_data<T>();
+    for (int64_t i = 0, n = x.numel(); i < n; ++i) keep[i] = T(generator.bernoulli(probability) ? 0 : 1);
+  });
+  // Not in the mask: bf16 would round it.
+  return x * mask * (probability < 1 ? 1 / (1 - probability) : 1);
 }
 
 }  // namespace az

@@ -1,12 +1,11 @@
 #include <cmath>
 
-#include "core/autograd.h"
-#include "core/ops/create.h"
+#include "core/autograd/autograd.h"
 #include "core/ops/elementwise.h"
 #include "core/ops/norm.h"
 #include "core/ops/reduce.h"
 #include "core/ops/rows.h"
-#include "core/random.h"
+#include "core/tensor/create.h"
 
 namespace az {
 namespace {
@@ -34,14 +33,14 @@ Tensor standardize_gradient(const Tensor& g, const Tensor& x, double eps) {
   });
   // It is symmetric in g. With k and g less their means, a = mean(k y) and b = mean(g y), k dx = n s (mean(k g) - a b) has the
   // gradient -s^2 (y (mean(k g) - 3 a b) + k b + g a).
-  return record(
-      "standardize_gradient", value, {g, x}, saved(g, x), ByOps{[eps](const Back& k) {
-        const Tensor &up = k.saved[0], &at = k.saved[1];
-        if (!k.needs(1)) return Grads{standardize_gradient(k.g, at, eps), Tensor()};
-        const Tensor y = standardize("standardize", at, eps), square = var(at, {{1}, true, 0}) + eps;
-        const Tensor kc = k.g - over_rows(k.g), gc = up - over_rows(up), a = over_rows(kc * y), b = over_rows(gc * y);
-        return Grads{standardize_gradient(k.g, at, eps), neg((y * (over_rows(kc * gc) - a * b * 3) + kc * b + gc * a) / square)};
-      }});
+  return record("standardize_gradient", value, {g, x}, saved(g, x), ByOps{[eps](const Back& k) {
+                  const Tensor &up = k.saved[0], &at = k.saved[1];
+                  if (!k.needs(1)) return Grads{standardize_gradient(k.g, at, eps), Tensor()};
+                  const Tensor y = standardize("standardize", at, eps), square = var(at, {{1}, true, 0}) + eps;
+                  const Tensor kc = k.g - over_rows(k.g), gc = up - over_rows(up), a = over_rows(kc * y), b = over_rows(gc * y);
+                  return Grads{standardize_gradient(k.g, at, eps),
+                               neg((y * (over_rows(kc * gc) - a * b * 3) + kc * b + gc * a) / square)};
+                }});
 }
 
 // y = (x - mean) / sqrt(var + eps) along the rows of x [rows, n].
@@ -101,21 +100,6 @@ Tensor layer_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta, doub
   if (x.dtype() == DType::bf16) return layer_norm(x.to(DType::f32), gamma, beta, eps).to(DType::bf16);
   Tensor rows = x.reshape({outer.numel(), normalized.numel()});
   return affine(standardize("layer_norm", rows, eps).reshape(sizes(x.shape())), gamma, beta);
-}
-
-Tensor dropout(const Tensor& x, double probability) {
-  if (!(probability >= 0 && probability <= 1)) fail("dropout: probability is {}, must be from 0 to 1", probability);
-  if (!is_float(x.dtype())) fail("dropout: needs a floating type, got {}", describe(x));
-  if (probability == 0) return x;
-  Tensor mask = Tensor::empty(x.shape(), x.dtype());
-  Philox generator = next_generator();
-  visit_float(x.dtype(), [&](auto zero) {
-    using T = decltype(zero);
-    T* keep = mask.mutable_data<T>();
-    for (int64_t i = 0, n = x.numel(); i < n; ++i) keep[i] = T(generator.bernoulli(probability) ? 0 : 1);
-  });
-  // Not in the mask: bf16 would round it.
-  return x * mask * (probability < 1 ? 1 / (1 - probability) : 1);
 }
 
 }  // namespace az

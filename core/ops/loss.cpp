@@ -2,7 +2,7 @@
 
 #include <cmath>
 
-#include "core/autograd.h"
+#include "core/autograd/autograd.h"
 #include "core/ops/elementwise.h"
 #include "core/ops/reduce.h"
 #include "core/ops/rows.h"
@@ -97,7 +97,8 @@ Tensor cross_entropy(const Tensor& logits, const Tensor& target, CrossEntropyOpt
   bool by_class = target.dtype() == DType::i64;
   Shape expected = logits.rank() == 2 && by_class ? Shape{logits.size(0)} : logits.shape();
   if (logits.rank() != 2 || !(by_class || is_float(target.dtype())) || target.shape() != expected) {
-    fail("cross_entropy: logits {} and target {}; want [n,c] with i64 [n] or floating [n,c]", describe(logits), describe(target));
+    fail("cross_entropy: logits {} and target {}; want [n,c] with i64 [n] or floating [n,c]", describe(logits),
+         describe(target));
   }
   double smoothing = options.label_smoothing;
   if (!(smoothing >= 0 && smoothing <= 1)) fail("cross_entropy: label_smoothing is {}, must be from 0 to 1", smoothing);

@@ -1,9 +1,9 @@
 #include "core/ops/matmul.h"
 
-#include "core/autograd.h"
+#include "core/autograd/autograd.h"
 #include "core/backend/blas.h"
-#include "core/backend/strided.h"
-#include "core/backend/threads.h"
+#include "core/base/threads.h"
+#include "core/kernels/strided.h"
 #include "core/ops/elementwise.h"
 #include "core/ops/reduce.h"
 
@@ -73,7 +73,8 @@ Tensor multiply(const char* op, const Tensor& a, Side side_a, const Tensor& b, S
 
 void check_types(const char* op, const Tensor& a, const Tensor& b) {
   bool known = a.dtype() == DType::f32 || a.dtype() == DType::f64;
-  if (a.dtype() != b.dtype() || !known) fail("{}: needs two f32 or two f64 tensors, got {} and {}", op, describe(a), describe(b));
+  if (a.dtype() != b.dtype() || !known)
+    fail("{}: needs two f32 or two f64 tensors, got {} and {}", op, describe(a), describe(b));
 }
 
 }  // namespace

@@ -1,8 +1,8 @@
 #include "core/ops/pool.h"
 
-#include "core/autograd.h"
+#include "core/autograd/autograd.h"
 #include "core/backend/backend.h"
-#include "core/backend/layout.h"
+#include "core/backend/reorder.h"
 #include "core/backend/subsample.h"
 
 namespace az {
@@ -33,14 +33,10 @@ Tensor pool2d(const char* name, Pool kind, const Tensor& x, const Pool2dParams& 
                 Scaling::along({0, 1, -1, -1}));
 }
 
-// x itself where it lies row-major or in blocks of channels.
-Tensor in_channel_blocks(const Tensor& x) { return channel_block(x) ? x : laid_out(x, nullptr); }
-
 // The pixels that were taken get their gradients, the others 0; linear in g, and its gradient is the op itself again.
 Tensor subsample_pad_gradient(const Tensor& g, const TensorForm& input, const SubsampleOptions& options) {
   Tensor dx = Tensor::empty(input.shape, input.dtype, input.layout);
-  const Tensor source = in_channel_blocks(g);
-  move_pixels({source}, {dx, options.stride}, -((options.channels - input.shape[1]) / 2));
+  move_pixels({g}, {dx, options.stride}, -((options.channels - input.shape[1]) / 2));
   return record("subsample_pad_gradient", dx, {g}, saved(),
                 ByOps{[options](const Back& k) { return Grads{subsample_pad(k.g, options)}; }});
 }
@@ -58,17 +54,15 @@ Tensor global_avg_pool(const Tensor& x) {
 
 Tensor subsample_pad(const Tensor& x, SubsampleOptions options) {
   if (x.rank() != 4 || options.stride < 1 || options.channels < x.size(1)) {
-    fail("subsample_pad: input {} has 4 axes and at most {} channels, stride {} is at least 1", x.shape().str(), options.channels,
-         options.stride);
+    fail("subsample_pad: input {} has 4 axes and at most {} channels, stride {} is at least 1", x.shape().str(),
+         options.channels, options.stride);
   }
-  const Tensor source = in_channel_blocks(x);
   auto side = [&](int64_t axis) { return (x.size(axis) + options.stride - 1) / options.stride; };
   const Shape shape{x.size(0), options.channels, side(2), side(3)};
-  const int64_t block = channel_block(source), before = (options.channels - x.size(1)) / 2;
-  const bool is_last = block != 1 && block != 8 && block != 16;  // channels last: one block of all
-  Tensor y = Tensor::empty(shape, x.dtype(), blocked_layout(shape, x.dtype(), is_last ? shape[1] : block));
-  move_pixels({source, options.stride}, {y}, before);
-  return record("subsample_pad", y, {x}, saved(), ByOps{[options, input = TensorForm(source)](const Back& k) {
+  const int64_t before = (options.channels - x.size(1)) / 2;
+  Tensor y = Tensor::empty(shape, x.dtype(), x.layout());
+  move_pixels({x, options.stride}, {y}, before);
+  return record("subsample_pad", y, {x}, saved(), ByOps{[options, input = TensorForm(x)](const Back& k) {
                   return Grads{subsample_pad_gradient(k.g, input, options)};
                 }},
                 Scaling::along({0, 1, -1, -1}));

@@ -5,12 +5,13 @@
 #include <limits>
 #include <numeric>
 
-#include "core/autograd.h"
-#include "core/ops/create.h"
+#include "core/autograd/autograd.h"
+#include "core/backend/reduction.h"
 #include "core/ops/elementwise.h"
 #include "core/ops/loss.h"
 #include "core/ops/rows.h"
 #include "core/ops/shape.h"
+#include "core/tensor/create.h"
 
 namespace az {
 namespace {
@@ -19,24 +20,6 @@ std::vector<int64_t> sizes(const Shape& shape) { return {shape.begin(), shape.en
 
 void check_float(const char* op, const Tensor& x) {
   if (!is_float(x.dtype())) fail("{}: needs a floating type, got {}; convert with to()", op, describe(x));
-}
-
-template <class To, class Acc> Tensor filled(const Shape& shape, const std::vector<Acc>& values, Acc divisor = 1) {
-  Tensor result = Tensor::empty(shape, dtype_of<To>);
-  std::transform(values.begin(), values.end(), result.mutable_data<To>(), [=](Acc v) { return To(v / divisor); });
-  return result;
-}
-
-// Sums are accumulated in f64 (floating types) or i64; those of floating types are divided by `divisor` before they are rounded.
-Tensor sum_of(const Tensor& source, const Reduced& r, double divisor = 1) {
-  Tensor x = source.detach().plain();
-  auto plus = [](auto a, auto b) { return a + b; };
-  if (x.dtype() == DType::i64) return filled<int64_t>(r.result, reduce_all(x.data<int64_t>(), x.shape(), r, int64_t(0), plus));
-  if (x.dtype() == DType::u8) return filled<int64_t>(r.result, reduce_all(x.data<uint8_t>(), x.shape(), r, int64_t(0), plus));
-  return visit_float(x.dtype(), [&](auto zero) {
-    using T = decltype(zero);
-    return filled<T>(r.result, reduce_all(x.data<T>(), x.shape(), r, 0.0, plus), divisor);
-  });
 }
 
 template <class F> Tensor extreme(const char* op, const Tensor& x, const ReduceOptions& options, F better) {
@@ -60,14 +43,6 @@ template <class F> Tensor extreme(const char* op, const Tensor& x, const ReduceO
 }
 
 }  // namespace
-
-Tensor sum(const Tensor& x, const ReduceOptions& options) {
-  Reduced r("sum", x.shape(), options.axes, options.keep_axes);
-  return record("sum", sum_of(x, r), {x}, saved(), ByOps{[kept = r.kept, shape = x.shape()](const Back& k) {
-                  return Grads{broadcast_to(k.g.reshape(sizes(kept)), shape)};
-                }},
-                Scaling::along(r.place, true));
-}
 
 Tensor mean(const Tensor& x, const ReduceOptions& options) {
   check_float("mean", x);
@@ -171,7 +146,8 @@ Tensor norm(const Tensor& x, const ReduceOptions& options) {
   Reduced r("norm", x.shape(), options.axes, options.keep_axes);
   const Tensor value = moments(x, r, false, [](auto squares, auto) { return std::sqrt(squares); });
   return record("norm", value, {x}, saved(x).and_result(), ByOps{[kept = r.kept](const Back& k) {
-                  const Tensor length = k.result.reshape(sizes(kept)), zero = zeros({}, k.g.dtype()), one = ones({}, k.g.dtype());
+                  const Tensor length = k.result.reshape(sizes(kept)), zero = zeros({}, k.g.dtype()),
+                               one = ones({}, k.g.dtype());
                   // The unit vector first: g / ||x|| may be more than the type holds.
                   return Grads{k.saved[0] / where(equal(length, zero), one, length) * k.g.reshape(sizes(kept))};
                 }},
@@ -237,30 +213,6 @@ Tensor cosine_similarity(const Tensor& a, const Tensor& b, CosineOptions options
   Tensor unit_a = wide_a / clamp(norm(wide_a, over), {.min = options.eps}),
          unit_b = wide_b / clamp(norm(wide_b, over), {.min = options.eps});
   return sum(unit_a * unit_b, {over.axes});
-}
-
-Tensor sum_to(const Tensor& x, const Shape& shape) {
-  if (x.shape() == shape) return x;
-  std::vector<int64_t> axes;
-  int added = x.rank() - shape.rank();
-  bool fits = added >= 0;
-  for (int axis = 0; fits && axis < x.rank(); ++axis) {
-    if (axis < added || shape[axis - added] != x.shape()[axis]) axes.push_back(axis);
-    fits = axis < added || shape[axis - added] == 1 || shape[axis - added] == x.shape()[axis];
-  }
-  if (!fits) fail("sum_to: {} does not come from broadcasting {}", describe(x), shape.str());
-  return sum(x, {axes, true}).reshape(sizes(shape));
-}
-
-Tensor broadcast_to(const Tensor& x, const Shape& shape) {
-  if (x.shape() == shape) return x;
-  if (x.rank() > shape.rank() || !(broadcast(x.shape(), shape, "broadcast_to") == shape)) {
-    fail("broadcast_to: {} does not broadcast to {}", describe(x), shape.str());
-  }
-  Tensor source = x.plain(), value = Tensor::empty(shape, x.dtype());
-  copy_strided(shape, size_of(x.dtype()), source.raw(), broadcast_strides(x.shape(), shape), value.raw(), shape.strides());
-  return record("broadcast_to", value, {source}, saved(), ByOps{[](const Back& k) { return Grads{k.g}; }},
-                Scaling::along({}, true));
 }
 
 }  // namespace az

@@ -1,15 +1,10 @@
 #pragma once
 
-#include "core/tensor.h"
+#include "core/autograd/sums.h"
 
-// Over `axes` (all of them when empty); the reduced axes are dropped, or kept with size 1 when keep_axes.
+// Reductions; sum is in core/autograd/sums.h.
 namespace az {
 
-struct ReduceOptions {
-  std::vector<int64_t> axes = {};
-  bool keep_axes = false;
-};
-Tensor sum(const Tensor& x, const ReduceOptions& options = {});
 Tensor mean(const Tensor& x, const ReduceOptions& options = {});
 Tensor max(const Tensor& x, const ReduceOptions& options = {});  // the gradient is shared equally among equal maxima
 Tensor min(const Tensor& x, const ReduceOptions& options = {});
@@ -32,10 +27,5 @@ struct CosineOptions {
 };
 // a.b / (max(|a|, eps) max(|b|, eps)) over one axis, which is dropped
 Tensor cosine_similarity(const Tensor& a, const Tensor& b, CosineOptions options = {});
-
-// Sums over the axes that broadcasting `shape` to x's shape added or widened.
-Tensor sum_to(const Tensor& x, const Shape& shape);
-// Repeats size-1 and missing axes up to `shape`.
-Tensor broadcast_to(const Tensor& x, const Shape& shape);
 
 }  // namespace az

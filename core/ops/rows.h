@@ -3,11 +3,12 @@
 #include <cmath>
 #include <vector>
 
-#include "core/backend/reduce.h"
-#include "core/backend/strided.h"
-#include "core/backend/threads.h"
-#include "core/backend/vector_math.h"
-#include "core/tensor.h"
+#include "core/base/simd.h"
+#include "core/base/threads.h"
+#include "core/kernels/reduce.h"
+#include "core/kernels/strided.h"
+#include "core/kernels/vector_math.h"
+#include "core/tensor/tensor.h"
 
 // How ops are written that work row by row on a matrix [rows, n]: from the elements themselves, in numbers of Wider<T>, so that
 // differences keep their digits and squares do not overflow; rounded to T once.
@@ -64,9 +65,10 @@ template <class Kernel> Tensor by_rows(const Tensor& g, const Tensor& x, int64_t
   visit_float(x.dtype(), [&](auto zero) {
     using T = decltype(zero);
     const RowOf<T> row{n, up.defined() ? up.data<T>() : nullptr, in.data<T>(), nullptr};
-    parallel_for(
-        rows, std::max<int64_t>(1, (1 << 12) / std::max<int64_t>(1, n)),
-        [=, out = y.mutable_data<T>()](int64_t begin, int64_t end) { run_rows(begin, end, row, up_width, width, out, kernel); });
+    parallel_for(rows, std::max<int64_t>(1, (1 << 12) / std::max<int64_t>(1, n)),
+                 [=, out = y.mutable_data<T>()](int64_t begin, int64_t end) {
+                   run_rows(begin, end, row, up_width, width, out, kernel);
+                 });
   });
   return y;
 }
@@ -93,7 +95,8 @@ template <class T> AZ_INLINE Compute<T> largest_of(const RowOf<T>& row) {
   return largest[0];
 }
 
-// A row's shares p_i = exp(x_i) / sum_k exp(x_k) with the largest apart: it is the one whose distance from 1 rounding would take.
+// A row's shares p_i = exp(x_i) / sum_k exp(x_k) with the largest apart: it is the one whose distance from 1 rounding would
+// take.
 template <class N> struct Shares {
   int64_t top;  // the index of the largest x,
   N largest;    // and its value, taken off from all

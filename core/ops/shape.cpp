@@ -2,16 +2,14 @@
 
 #include <algorithm>
 
-#include "core/autograd.h"
-#include "core/backend/strided.h"
-#include "core/ops/create.h"
+#include "core/autograd/autograd.h"
+#include "core/backend/copy.h"
+#include "core/tensor/create.h"
 
 namespace az {
 namespace {
 
 std::vector<int64_t> sizes(const Shape& shape) { return {shape.begin(), shape.end()}; }
-
-char* at(const Tensor& x, int64_t element) { return static_cast<char*>(x.raw()) + element * int64_t(size_of(x.dtype())); }
 
 // Elements begin, begin + step, ... along each axis of a larger array.
 struct Region {
@@ -35,7 +33,7 @@ Tensor embed(const Tensor& x, const Shape& whole, const Region& region, double b
 Tensor extract(const char* op, const Tensor& x, const Shape& part, const Region& region) {
   Tensor source = x.plain(), value = Tensor::empty(part, x.dtype());
   auto [offset, strides] = place(region, x.shape());
-  copy_strided(part, size_of(x.dtype()), at(source, offset), strides, value.raw(), part.strides());
+  copy_elements(part, {source, strides, offset}, {value, part.strides()});
   return record(op, value, {source}, saved(),
                 ByOps{[whole = x.shape(), region](const Back& k) { return Grads{embed(k.g, whole, region, 0)}; }},
                 Scaling::along({}, true));
@@ -45,7 +43,7 @@ Tensor extract(const char* op, const Tensor& x, const Shape& part, const Region&
 Tensor embed(const Tensor& x, const Shape& whole, const Region& region, double background) {
   Tensor source = x.plain(), value = full(whole, background, x.dtype());
   auto [offset, strides] = place(region, whole);
-  copy_strided(x.shape(), size_of(x.dtype()), source.raw(), x.shape().strides(), at(value, offset), strides);
+  copy_elements(x.shape(), {source, x.shape().strides()}, {value, strides, offset});
   return record("pad", value, {source}, saved(),
                 ByOps{[part = x.shape(), region](const Back& k) { return Grads{extract("slice", k.g, part, region)}; }},
                 background == 0 ? Scaling::each() : Scaling::never());
@@ -134,7 +132,7 @@ Tensor permute(const Tensor& x, const std::vector<int64_t>& axes) {
     shape.push_back(x.shape()[int(from)]);
   }
   Tensor source = x.plain(), value = Tensor::empty(shape, x.dtype());
-  copy_strided(shape, size_of(x.dtype()), source.raw(), strides, value.raw(), shape.strides());
+  copy_elements(shape, {source, strides}, {value, shape.strides()});
   return record("permute", value, {source}, saved(), ByOps{[inverse](const Back& k) { return Grads{permute(k.g, inverse)}; }},
                 Scaling::along({inverse.begin(), inverse.end()}, true));
 }
@@ -174,23 +172,24 @@ Tensor concat(const std::vector<Tensor>& parts, int64_t axis) {
   Tensor value = Tensor::empty(whole, parts[0].dtype());
   int64_t begin = 0;
   for (const Tensor& part : sources) {
-    copy_strided(part.shape(), size_of(part.dtype()), part.raw(), part.shape().strides(),
-                 at(value, begin * whole.strides()[size_t(a)]), whole.strides());
+    const Strides strides = whole.strides();
+    copy_elements(part.shape(), {part, part.shape().strides()}, {value, strides, begin * strides[size_t(a)]});
     begin += part.shape()[a];
   }
   std::vector<int64_t> lengths;
   for (const Tensor& part : parts) lengths.push_back(part.shape()[a]);
   Scaling scaling{Scaling::Says::terms};
   for (size_t i = 0; i < parts.size(); ++i) scaling.inputs.push_back({.term = int(i), .axes = all_but(a, whole.rank())});
-  return record("concat", value, sources, saved(), ByOps{[lengths, a](const Back& k) {
-                  Grads gradients;
-                  int64_t from = 0;
-                  for (size_t i = 0; i < lengths.size(); from += lengths[i++]) {
-                    gradients.push_back(k.needs(i) ? slice(k.g, {.axis = a, .begin = from, .end = from + lengths[i]}) : Tensor());
-                  }
-                  return gradients;
-                }},
-                scaling);
+  return record(
+      "concat", value, sources, saved(), ByOps{[lengths, a](const Back& k) {
+        Grads gradients;
+        int64_t from = 0;
+        for (size_t i = 0; i < lengths.size(); from += lengths[i++]) {
+          gradients.push_back(k.needs(i) ? slice(k.g, {.axis = a, .begin = from, .end = from + lengths[i]}) : Tensor());
+        }
+        return gradients;
+      }},
+      scaling);
 }
 
 Tensor stack(const std::vector<Tensor>& parts, int64_t axis) {

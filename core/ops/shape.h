@@ -1,6 +1,6 @@
 #pragma once
 
-#include "core/tensor.h"
+#include "core/tensor/tensor.h"
 
 // Moves elements, computes nothing. Results are plain. reshape() is a member of Tensor.
 namespace az {

@@ -8,8 +8,8 @@
 #include <memory>
 #include <vector>
 
+#include "core/base/files.h"
 #include "core/config/json_document.h"
-#include "core/files.h"
 #include "experiments/cli/commands.h"
 #include "experiments/flame.h"
 #include "experiments/say.h"

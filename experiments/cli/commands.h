@@ -5,8 +5,8 @@
 #include <optional>
 #include <string>
 
-#include "core/dtype.h"
-#include "core/error.h"
+#include "core/base/error.h"
+#include "core/tensor/dtype.h"
 #include "experiments/experiment.h"
 
 namespace az::cli {
@@ -27,7 +27,8 @@ bool has_written(const std::function<void()>& write);
 void print_machine_notes();
 // Likewise, each of these.
 void print_notes(const std::vector<std::string>& notes);
-// Likewise, where activations are `now` not of the number type that the config wants, or that they had in the checkpoint before.
+// Likewise, where activations are `now` not of the number type that the config wants, or that they had in the checkpoint
+// before.
 void print_precision_note(const experiments::ExperimentConfig& config, DType now, std::optional<DType> before = {});
 
 // For an option's check(): a name or a path, which is not empty; a whole number in this range.

@@ -66,7 +66,8 @@ void list(bool json) {
       }
     }();
     if (!json) fmt::print("{:<10} {}\n", entry.name, words);
-    sets.emplace_back(config::Value::Object{{"name", entry.name}, {"path", folder}, {"state", state}, {"reason", found.reason}});
+    sets.emplace_back(
+        config::Value::Object{{"name", entry.name}, {"path", folder}, {"state", state}, {"reason", found.reason}});
   }
   if (json) fmt::print("{}\n", config::dump(sets, 2));
 }

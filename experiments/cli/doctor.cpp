@@ -7,9 +7,9 @@
 #include <vector>
 
 #include "core/backend/tuning.h"
-#include "core/cache_folder.h"
+#include "core/base/cache_folder.h"
+#include "core/base/files.h"
 #include "core/config/json_document.h"
-#include "core/files.h"
 #include "data/catalog.h"
 #include "experiments/cli/commands.h"
 #include "experiments/machine.h"

@@ -73,7 +73,8 @@ void describe(const std::string& name) {
     fmt::print(
         "What \"may change on resume\" may differ where a run goes on (azimuth resume RUN --set train.epochs=60, or its "
         "config.json\n"
-        "edited): how long it trains, what is watched, kept and written, and where things lie. All else decides what each step\n"
+        "edited): how long it trains, what is watched, kept and written, and where things lie. All else decides what each "
+        "step\n"
         "does, so that the config would describe steps that it was not used for: train anew instead.\n");
   }
   if (name == "sweep") fmt::print("{}", config::describe<SweepOptions>());
@@ -100,7 +101,8 @@ void add_inspect_commands(CLI::App& app, Outcome&) {
 
   CLI::App* check_command = app.add_subcommand("check", "Validate a config and print its network, layer by layer");
   check_command->add_option("config", arguments->config, "the experiment, a JSON file")->required()->check(named);
-  check_command->add_option("--set", arguments->overrides, "change an option: --set optimizer.lr=0.05")->allow_extra_args(false);
+  check_command->add_option("--set", arguments->overrides, "change an option: --set optimizer.lr=0.05")
+      ->allow_extra_args(false);
   check_command->add_flag("--json", arguments->json, "print the table as JSON");
   check_command->callback([=] { check(*arguments); });
 

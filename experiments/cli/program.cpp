@@ -19,8 +19,8 @@
 #include <vector>
 
 #include "core/backend/startup.h"
+#include "core/base/files.h"
 #include "core/config/nearest.h"
-#include "core/files.h"
 #include "experiments/cli/commands.h"
 #include "experiments/experiment.h"
 #include "experiments/say.h"

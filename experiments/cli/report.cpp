@@ -9,7 +9,7 @@
 #include <filesystem>
 #include <memory>
 
-#include "core/files.h"
+#include "core/base/files.h"
 #include "experiments/cli/commands.h"
 
 namespace az::cli {

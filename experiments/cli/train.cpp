@@ -6,7 +6,7 @@
 #include <memory>
 #include <vector>
 
-#include "core/files.h"
+#include "core/base/files.h"
 #include "experiments/cli/commands.h"
 #include "experiments/history.h"
 #include "experiments/run_folder.h"
@@ -133,7 +133,8 @@ void add_train_commands(CLI::App& app, Outcome& outcome) {
 
   CLI::App* train_command = app.add_subcommand("train", "Train from a config, in a new run folder");
   train_command->add_option("config", arguments->path, "the experiment, a JSON file")->required()->check(named);
-  train_command->add_option("--set", arguments->overrides, "change an option: --set optimizer.lr=0.05")->allow_extra_args(false);
+  train_command->add_option("--set", arguments->overrides, "change an option: --set optimizer.lr=0.05")
+      ->allow_extra_args(false);
   train_command->add_option("--run", arguments->run, "run folder to make; by default runs/<name>")->check(named);
   train_command->add_flag("--json", arguments->json, "print the result as JSON");
   train_command->callback([=, &outcome] { outcome.exit = train(*arguments, outcome.command_line); });

@@ -3,11 +3,11 @@
 #include <algorithm>
 #include <cmath>
 
-#include "core/autograd.h"
+#include "core/autograd/autograd.h"
+#include "core/base/random.h"
 #include "core/ops/elementwise.h"
 #include "core/ops/loss.h"
 #include "core/ops/shape.h"
-#include "core/random.h"
 #include "experiments/diagnose.h"
 #include "optim/projection.h"
 

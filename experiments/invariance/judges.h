@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "core/scale_dependence.h"
+#include "core/autograd/scale_dependence.h"
 #include "data/loader.h"
 #include "nn/module.h"
 #include "optim/optimizer.h"

@@ -5,8 +5,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "core/base/files.h"
 #include "core/config/json_document.h"
-#include "core/files.h"
 #include "experiments/checkpoint.h"
 #include "experiments/score.h"
 
@@ -49,10 +49,10 @@ std::string numbers_in_words(const Judged& judged) {
   const double change = std::max(judged.change(), structure == optim::View::channel ? judged.channel_change() : 0);
   const bool counts =
       numbers && structure && *numbers != *structure;  // where less is within the tolerance, an odd order is chance
-  const std::string shrinks =
-      judged.residue_order && (judged.residue_is_of_eps || counts)
-          ? fmt::format(", shrinking as 1/a^{:.2f}{}", *judged.residue_order, judged.residue_is_of_eps ? ", as an eps does" : "")
-          : "";
+  const std::string shrinks = judged.residue_order && (judged.residue_is_of_eps || counts)
+                                  ? fmt::format(", shrinking as 1/a^{:.2f}{}", *judged.residue_order,
+                                                judged.residue_is_of_eps ? ", as an eps does" : "")
+                                  : "";
   if (!numbers) return "it is zero, so numbers cannot tell";
   if (!structure) return fmt::format("they say {}: the loss changes by up to {:.2g}", optim::name_of(*numbers), change);
   if (judged.gradient_norm == 0) return "at these weights nothing depends on it: its gradient is zero";
@@ -82,10 +82,11 @@ std::string cosine_in_words(const Judged& judged) {
   if (is_none) {
     if (judged.layer_hit_rate == 0 && judged.channel_hit_rate == 0) return "SGDP's rule agrees";
     return fmt::format("SGDP's rule {}: it holds {}in {} % of the batches, where chance gives 8 %{}",
-                       *cosine == optim::View::none ? "agrees" : "takes it for invariant", by_channel ? "for every channel " : "",
-                       rate, by_channel ? " for each" : "");
+                       *cosine == optim::View::none ? "agrees" : "takes it for invariant",
+                       by_channel ? "for every channel " : "", rate, by_channel ? " for each" : "");
   }
-  const bool agrees = *cosine == judged.verdict() || (*cosine == optim::View::channel && judged.verdict() == optim::View::layer);
+  const bool agrees =
+      *cosine == judged.verdict() || (*cosine == optim::View::channel && judged.verdict() == optim::View::layer);
   return fmt::format("SGDP's rule {}: it holds in {} % of the batches", agrees ? "agrees" : "misses it", rate);
 }
 
@@ -173,11 +174,11 @@ std::string table(const Scorecard& scorecard) {
     const std::string hits = std::isnan(judged.layer_hit_rate)
                                  ? "-"
                                  : fmt::format("{:.0f} / {:.0f}", 100 * judged.channel_hit_rate, 100 * judged.layer_hit_rate);
-    text +=
-        fmt::format("{:<{}}  {:<{}}  {:<9}  {:<7}  {:>7.1e}  {:>7.1e}  {:>7}  {:<7}  {:>9}  {:<7}  {}\n", judged.name, width,
-                    judged.shape.str(), shapes, name(judged.structure(), "unknown"), name(judged.numbers(), "-"), judged.change(),
-                    judged.radial, judged.verdict() == optim::View::none ? "" : fmt::format("{:.1e}", judged.residue),
-                    name(judged.cosine(), "-"), hits, optim::name_of(judged.verdict()), words(judged));
+    text += fmt::format("{:<{}}  {:<{}}  {:<9}  {:<7}  {:>7.1e}  {:>7.1e}  {:>7}  {:<7}  {:>9}  {:<7}  {}\n", judged.name,
+                        width, judged.shape.str(), shapes, name(judged.structure(), "unknown"), name(judged.numbers(), "-"),
+                        judged.change(), judged.radial,
+                        judged.verdict() == optim::View::none ? "" : fmt::format("{:.1e}", judged.residue),
+                        name(judged.cosine(), "-"), hits, optim::name_of(judged.verdict()), words(judged));
   }
   return text;
 }

@@ -14,8 +14,8 @@ struct Scorecard {
   std::vector<Judged> parameters;
 };
 
-// Judges on the first `batches` batches of training, of as many epochs as they take, in f32: fresh weights of a config, or those
-// of a run's checkpoint, "last" or "best", as its optimizer has them.
+// Judges on the first `batches` batches of training, of as many epochs as they take, in f32: fresh weights of a config, or
+// those of a run's checkpoint, "last" or "best", as its optimizer has them.
 Scorecard judge_config(const ExperimentConfig& config, int64_t batches);
 Scorecard judge_run(const std::string& folder, int64_t batches, const std::string& checkpoint = "last");
 

@@ -2,8 +2,8 @@
 
 #include <fmt/core.h>
 
+#include "core/base/error.h"
 #include "core/config/nearest.h"
-#include "core/error.h"
 
 namespace az::experiments {
 

@@ -22,8 +22,8 @@ struct Comparison {
   bool holds() const;             // NaN never does
 };
 
-// A comparison as tables show it: "< 0.8"; "2.99747"; "0.0017 %"; "± 0.0001". The numbers have as many digits as show whether it
-// holds. "" where there is no error, or nothing is allowed.
+// A comparison as tables show it: "< 0.8"; "2.99747"; "0.0017 %"; "± 0.0001". The numbers have as many digits as show whether
+// it holds. "" where there is no error, or nothing is allowed.
 struct ComparisonText {
   std::string predicted = {}, measured = {}, error = {}, allowed = {};
 };

@@ -5,10 +5,10 @@
 #include <algorithm>
 #include <array>
 
-#include "core/ascii.h"
+#include "core/base/ascii.h"
+#include "core/base/error.h"
+#include "core/base/files.h"
 #include "core/config/json_document.h"
-#include "core/error.h"
-#include "core/files.h"
 #include "experiments/report/report.h"
 #include "experiments/run_folder.h"
 #include "experiments/trainer.h"
@@ -63,8 +63,8 @@ std::string LessonRun::table_text() const {
   }
   std::string text;
   for (const auto& [what, predicted, measured, error, allowed, verdict] : lines) {
-    text += fmt::format("{:<{}}  {:>{}}  {:>{}}  {:>{}}  {:>{}}{}\n", what, widths[0], predicted, widths[1], measured, widths[2],
-                        error, widths[3], allowed, widths[4], verdict);
+    text += fmt::format("{:<{}}  {:>{}}  {:>{}}  {:>{}}  {:>{}}{}\n", what, widths[0], predicted, widths[1], measured,
+                        widths[2], error, widths[3], allowed, widths[4], verdict);
   }
   return text;
 }
@@ -93,7 +93,8 @@ LessonRun teach(const Lesson& lesson, const std::string& folder) {
   return run;
 }
 
-std::string train(LessonRun& run, const std::string& name, const std::string& config, const std::vector<std::string>& overrides) {
+std::string train(LessonRun& run, const std::string& name, const std::string& config,
+                  const std::vector<std::string>& overrides) {
   const std::string folder = run.add_run(name), file = folder + "/config.json";
   write_file(file, config);
   ExperimentConfig resolved = load_config(file, overrides);

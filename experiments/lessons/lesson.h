@@ -42,8 +42,8 @@ class LessonRun {
   std::vector<Comparison> table_;
 };
 
-// Teaches a lesson in a folder that exists, and leaves its trainings, lesson.json and report.html there. Whether the predictions
-// hold is for check() to say.
+// Teaches a lesson in a folder that exists, and leaves its trainings, lesson.json and report.html there. Whether the
+// predictions hold is for check() to say.
 LessonRun teach(const Lesson& lesson, const std::string& folder);
 
 // Trains what that JSON says, with `--set` overrides, in a run folder of that name below the lesson's. Gives the run folder.

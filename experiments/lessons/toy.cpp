@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <map>
 
+#include "core/base/files.h"
 #include "core/config/json_document.h"
-#include "core/files.h"
 #include "core/ops/reduce.h"
 #include "optim/builtin.h"
 #include "optim/norm_control.h"
@@ -99,7 +99,8 @@ Toy::Step Toy::step(const Loss& loss_of) {
 }
 
 void Toy::write_path(double loss) {
-  MetricFields line = {{"series", name_}, {"optimizer", path_->optimizer}, {"beta", path_->beta}, {"step", optimizer_->steps()}};
+  MetricFields line = {
+      {"series", name_}, {"optimizer", path_->optimizer}, {"beta", path_->beta}, {"step", optimizer_->steps()}};
   const double* w = weight_.data<double>();
   for (int64_t i = 0; i < weight_.numel(); ++i) line.emplace_back(std::string(1, "xyz"[i]), w[i]);
   const std::vector<double>& target = path_->target;

@@ -34,8 +34,9 @@ struct ToyOptions {
   std::optional<Path> path = {};
 };
 
-// One weight w [1,n] in f64 that an optimizer of the library trains on functions of it, in a run folder of its own: config.json,
-// which says all of these options but the path, and metrics.jsonl with lines of kinds "step", "scale_invariance" and "path".
+// One weight w [1,n] in f64 that an optimizer of the library trains on functions of it, in a run folder of its own:
+// config.json, which says all of these options but the path, and metrics.jsonl with lines of kinds "step", "scale_invariance"
+// and "path".
 class Toy {
  public:
   using Loss = std::function<Tensor(const Tensor& w)>;

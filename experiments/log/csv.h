@@ -2,7 +2,7 @@
 
 #include <optional>
 
-#include "core/files.h"
+#include "core/base/files.h"
 #include "experiments/log/mirror.h"
 
 namespace az::experiments {
@@ -10,8 +10,8 @@ namespace az::experiments {
 // As RFC 4180 wants it: in quotes where it has a comma, a quote or a line break.
 std::string csv_cell(const std::string& text);
 
-// One table of all lines, RFC 4180: "kind", then a column for each key in the order they came up, empty where a line lacks it or
-// is null. A new key makes the file anew. One that a write has failed for is deleted: lines are missing.
+// One table of all lines, RFC 4180: "kind", then a column for each key in the order they came up, empty where a line lacks it
+// or is null. A new key makes the file anew. One that a write has failed for is deleted: lines are missing.
 class CsvMirror : public Mirror {
  public:
   // Writes `lines`, which the file `metrics` holds, to the file `path`.

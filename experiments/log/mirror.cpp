@@ -4,7 +4,7 @@
 
 #include <nlohmann/json.hpp>
 
-#include "core/c_locale.h"
+#include "core/base/c_locale.h"
 #include "experiments/log/csv.h"
 #include "experiments/log/tensorboard.h"
 

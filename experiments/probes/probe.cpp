@@ -2,7 +2,7 @@
 
 #include <set>
 
-#include "core/names.h"
+#include "core/base/names.h"
 
 namespace az::experiments {
 namespace {

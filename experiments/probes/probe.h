@@ -14,8 +14,8 @@
 
 namespace az::experiments {
 
-// Watches a training at some of its steps and writes what it saw to metrics.jsonl, in lines whose "kind" is its type. Make one's
-// own by deriving from it: before() and after() see each parameter at a step that is due, report() then gives the lines.
+// Watches a training at some of its steps and writes what it saw to metrics.jsonl, in lines whose "kind" is its type. Make
+// one's own by deriving from it: before() and after() see each parameter at a step that is due, report() then gives the lines.
 class Probe : public optim::StepObserver {
  public:
   using Write = std::function<void(const MetricFields&)>;
@@ -29,8 +29,8 @@ class Probe : public optim::StepObserver {
     if (every_ <= steps || steps == 1) return {};
     return {fmt::format("every: {} is more than the {} steps of the training: only the first is watched", every_, steps)};
   }
-  // Writes about the step just watched, and forgets it: a resumed run must write the same. Kind, step and epoch are added to each
-  // line; no other two fields of a line are called alike.
+  // Writes about the step just watched, and forgets it: a resumed run must write the same. Kind, step and epoch are added to
+  // each line; no other two fields of a line are called alike.
   virtual void report(const Write& write) = 0;
 
  private:

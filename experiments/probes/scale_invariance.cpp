@@ -5,8 +5,8 @@
 #include <algorithm>
 #include <cmath>
 
-#include "core/backend/threads.h"
-#include "core/error.h"
+#include "core/base/error.h"
+#include "core/base/threads.h"
 #include "optim/projection.h"
 
 namespace az::experiments {

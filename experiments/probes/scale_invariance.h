@@ -20,8 +20,8 @@ struct ScaleInvarianceOptions {
   }
 };
 
-// What a step did to the direction and the length of each weight w, a line a parameter. With g the gradient as the optimizer got
-// it, d = w' - w the step, D the length of a row (an output channel) and n that of the whole:
+// What a step did to the direction and the length of each weight w, a line a parameter. With g the gradient as the optimizer
+// got it, d = w' - w the step, D the length of a row (an output channel) and n that of the whole:
 // - norm, gradient_norm: ||w||, ||g||.
 // - scaled_cosine: |cos(w, g)| sqrt(n), as SGDP and AdamP hold it against delta: ||w|| ||g|| counts for their eps at least, or
 //   for 1e-8 with other optimizers.

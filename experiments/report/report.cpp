@@ -4,7 +4,7 @@
 #include <filesystem>
 #include <set>
 
-#include "core/files.h"
+#include "core/base/files.h"
 #include "experiments/html.h"
 #include "experiments/report/page.h"
 #include "experiments/report/page_data.h"

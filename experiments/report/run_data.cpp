@@ -7,9 +7,9 @@
 #include <numeric>
 #include <set>
 
-#include "core/c_locale.h"
+#include "core/base/c_locale.h"
+#include "core/base/files.h"
 #include "core/config/json_document.h"
-#include "core/files.h"
 
 namespace az::experiments {
 namespace {
@@ -165,8 +165,8 @@ config::Value read_json(const std::string& folder, const std::string& name, std:
 }
 
 // Keeps the elements of object[key] that fit; a list where there was none. What is left out is noted.
-template <class Fits> void keep_fitting(config::Value& object, const std::string& key, const std::string& name, const Fits& fits,
-                                        std::vector<std::string>& notes) {
+template <class Fits> void keep_fitting(config::Value& object, const std::string& key, const std::string& name,
+                                        const Fits& fits, std::vector<std::string>& notes) {
   config::Value::Array kept;
   const config::Value& value = value_at(object, key);
   if (value.is_array()) std::copy_if(value.as_array().begin(), value.as_array().end(), std::back_inserter(kept), fits);
@@ -236,7 +236,8 @@ RunData read_run(const std::string& folder) {
   run.folder = folder;
   std::error_code unreadable;
   const fs::file_status status = fs::status(folder + "/.", unreadable);  // as may be told of a folder that may be entered
-  if (status.type() == fs::file_type::none) throw ConfigError(absolute_path(folder) + " cannot be read: " + unreadable.message());
+  if (status.type() == fs::file_type::none)
+    throw ConfigError(absolute_path(folder) + " cannot be read: " + unreadable.message());
   if (!fs::is_directory(status))
     throw ConfigError(absolute_path(folder) + " is not there: a report is made of run folders, which `azimuth train` makes");
   if (!holds_run(folder))

@@ -28,8 +28,9 @@ std::vector<std::string> folder_labels(const std::vector<RunData>& runs) {
     fs::path path = plain(run.folder);
     std::string label = path.filename().string();
     const auto shared = [&] {
-      return std::count_if(runs.begin(), runs.end(),
-                           [&](const RunData& other) { return ("/" + plain(other.folder).string()).ends_with("/" + label); }) > 1;
+      return std::count_if(runs.begin(), runs.end(), [&](const RunData& other) {
+               return ("/" + plain(other.folder).string()).ends_with("/" + label);
+             }) > 1;
     };
     for (path = path.parent_path(); shared() && path.has_filename(); path = path.parent_path())
       label = path.filename().string() + "/" + label;

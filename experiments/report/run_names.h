@@ -8,12 +8,12 @@
 
 namespace az::experiments {
 
-// What to call each run: the name in its config where these differ, otherwise the shortest end of its folder's path that no other
-// has.
+// What to call each run: the name in its config where these differ, otherwise the shortest end of its folder's path that no
+// other has.
 std::vector<std::string> labels_of(const std::vector<RunData>& runs);
 
-// A number for each run, from 0 on, equal for repetitions of one experiment: configs that differ at most in the seed and in what
-// is for people.
+// A number for each run, from 0 on, equal for repetitions of one experiment: configs that differ at most in the seed and in
+// what is for people.
 std::vector<size_t> experiments_of(const std::vector<RunData>& runs);
 
 // Whether name a comes before b, numbers in them by size: lr=2 before lr=10.

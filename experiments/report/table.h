@@ -27,8 +27,8 @@ double stretch_for(const Table& table, size_t points);
 
 // Every stretch of that many steps becomes two rows, at its first and its middle step: the smallest and the largest number of
 // each column, in the order they came in. So extremes stay, exact, and nothing moves by more than a stretch. Where some
-// numbers of a stretch are missing, the largest stays beside a gap. Columns `sampled` keep what they have at these two steps: of
-// marks at some steps the same share is left. The last row stays as it is. 0: unchanged.
+// numbers of a stretch are missing, the largest stays beside a gap. Columns `sampled` keep what they have at these two steps:
+// of marks at some steps the same share is left. The last row stays as it is. 0: unchanged.
 Table thinned(const Table& table, double stretch, const std::set<std::string>& sampled = {});
 
 // At most about that many rows: the first, the last, and of stretches of equal length those with the smallest and the largest

@@ -12,9 +12,9 @@
 #include <string_view>
 #include <utility>
 
-#include "core/backend/cores.h"
-#include "core/error.h"
-#include "core/files.h"
+#include "core/base/cores.h"
+#include "core/base/error.h"
+#include "core/base/files.h"
 
 namespace az::experiments {
 namespace {

@@ -10,8 +10,8 @@
 
 namespace az::experiments {
 
-// This program, running once more beside us: what it says goes to the end of a log file, which outlives both. It is in a process
-// group of its own, so that Ctrl-C reaches us alone, and gets SIGTERM should we die.
+// This program, running once more beside us: what it says goes to the end of a log file, which outlives both. It is in a
+// process group of its own, so that Ctrl-C reaches us alone, and gets SIGTERM should we die.
 class Child {
  public:
   // Throws Error when there is no process to be had or the log cannot be written.

@@ -5,10 +5,10 @@
 #include <map>
 #include <set>
 
-#include "core/ascii.h"
+#include "core/base/ascii.h"
+#include "core/base/files.h"
 #include "core/config/json_document.h"
 #include "core/config/unknown_key.h"
-#include "core/files.h"
 #include "experiments/preflight.h"
 #include "experiments/sweep/overlap.h"
 

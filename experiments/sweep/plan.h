@@ -28,8 +28,10 @@ struct SweepVariant {
     f("base", &SweepVariant::base, "config to start from, a path relative to the sweep file; null: the sweep's");
     f("set", &SweepVariant::set, R"(options to change, as --set does, after the sweep's: {"optimizer.lr": 0.1})", no_seed(),
       no_name());
-    f("grid", &SweepVariant::grid, "as the sweep's, and instead of it; null: the sweep's", config::lists(), no_seed(), no_name());
-    f("seeds", &SweepVariant::seeds, "a run for each; null: the sweep's", config::at_least(0), some_seeds(), config::distinct());
+    f("grid", &SweepVariant::grid, "as the sweep's, and instead of it; null: the sweep's", config::lists(), no_seed(),
+      no_name());
+    f("seeds", &SweepVariant::seeds, "a run for each; null: the sweep's", config::at_least(0), some_seeds(),
+      config::distinct());
   }
 };
 

@@ -12,9 +12,9 @@
 #include <filesystem>
 #include <thread>
 
-#include "core/backend/threads.h"
+#include "core/base/files.h"
+#include "core/base/threads.h"
 #include "core/config/json_document.h"
-#include "core/files.h"
 #include "experiments/interrupt.h"
 #include "experiments/say.h"
 #include "experiments/sweep/child.h"
@@ -35,8 +35,8 @@ bool same_length(const ExperimentConfig& before, const ExperimentConfig& now) {
   return before.train.length(steps).steps == now.train.length(steps).steps;
 }
 
-// What a run that goes on is given by --set; throws what differs so that it is another training, or another measure of one. Words
-// and places do not count: a run keeps its own.
+// What a run that goes on is given by --set; throws what differs so that it is another training, or another measure of one.
+// Words and places do not count: a run keeps its own.
 std::vector<std::string> changed_options(const ExperimentConfig& before, const ExperimentConfig& now) {
   std::vector<std::string> overrides;
   for (const config::Change& change : config::changes(before, now)) {
@@ -153,7 +153,8 @@ class Runner {
       fs::remove_all(folder, stays);  // what a run killed at its start has left
       arguments = {"train", run.base};
     }
-    for (const std::string& text : fresh ? run.overrides : overrides_[index]) arguments.insert(arguments.end(), {"--set", text});
+    for (const std::string& text : fresh ? run.overrides : overrides_[index])
+      arguments.insert(arguments.end(), {"--set", text});
     if (fresh) arguments.insert(arguments.end(), {"--run", folder});
     say(index, fresh ? "starts" : "goes on");
     try {

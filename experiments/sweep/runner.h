@@ -3,7 +3,7 @@
 #include <string>
 #include <vector>
 
-#include "core/error.h"
+#include "core/base/error.h"
 #include "experiments/sweep/plan.h"
 
 namespace az::experiments {
@@ -11,8 +11,8 @@ namespace az::experiments {
 enum class RunState { absent, unfinished, done, failed };
 const char* name_of(RunState state);
 
-// How a run stands in its folder: unfinished with a checkpoint to go on from, absent where nothing has been trained, failed where
-// the folder is something else or its config cannot be read.
+// How a run stands in its folder: unfinished with a checkpoint to go on from, absent where nothing has been trained, failed
+// where the folder is something else or its config cannot be read.
 struct Standing {
   RunState state;
   std::string failure = "";                 // why it has failed
@@ -36,9 +36,9 @@ struct SweepResult {
 };
 
 // Trains what is not done, each run in a process of its own, so that one that fails is only reported and the others go on; what
-// is unfinished is resumed; what has failed already is left as it is. A signal is passed on to the runs, which save and end. Says
-// on stderr what goes on. Throws ConfigError before the first run when a folder is of another config, and Error when another
-// sweep is at work there.
+// is unfinished is resumed; what has failed already is left as it is. A signal is passed on to the runs, which save and end.
+// Says on stderr what goes on. Throws ConfigError before the first run when a folder is of another config, and Error when
+// another sweep is at work there.
 SweepResult run_sweep(const Sweep& sweep, const SweepRunnerOptions& options);
 
 }  // namespace az::experiments

@@ -6,8 +6,8 @@
 #include <cmath>
 #include <map>
 
+#include "core/base/files.h"
 #include "core/config/json_document.h"
-#include "core/files.h"
 #include "experiments/checkpoint.h"
 #include "experiments/html.h"
 #include "experiments/log/csv.h"
@@ -193,7 +193,8 @@ std::string SweepTable::csv() const {
     out += fmt::format("\r\n{},{},{},{}", csv_cell(group.group), group.runs, group.done, group.failed);
     for (const Kind& kind : columns) {
       const Measure* m = find(group, kind);
-      out += m ? fmt::format(",{},{},{},{}", m->mean, m->spread ? fmt::format("{}", *m->spread) : "", m->best, m->runs) : ",,,,0";
+      out +=
+          m ? fmt::format(",{},{},{},{}", m->mean, m->spread ? fmt::format("{}", *m->spread) : "", m->best, m->runs) : ",,,,0";
     }
   }
   return out + "\r\n";
@@ -214,7 +215,8 @@ std::string SweepTable::html() const {
   if (!values.empty()) values = "<ul>\n" + values + "</ul>\n";
   for (const Value& run : runs.as_array()) {
     if (const Value* failure = run.find("failure"))
-      failures += fmt::format("<li>{}: {}</li>\n", escaped_html(run.at("name").as_string()), escaped_html(failure->as_string()));
+      failures +=
+          fmt::format("<li>{}: {}</li>\n", escaped_html(run.at("name").as_string()), escaped_html(failure->as_string()));
   }
   if (!failures.empty()) failures = "<h2>Failed</h2>\n<ul>\n" + failures + "</ul>\n";
   return fmt::format(R"(<!DOCTYPE html>
@@ -246,8 +248,9 @@ Value SweepTable::json() const {
     Value::Object line = {{"group", group.group}, {"runs", group.runs}, {"done", group.done}, {"failed", group.failed}};
     for (const Measure& m : group.measures) {
       line.push_back(
-          {m.name, Value::Object{
-                       {"runs", m.runs}, {"mean", m.mean}, {"spread", m.spread ? Value(*m.spread) : Value()}, {"best", m.best}}});
+          {m.name,
+           Value::Object{
+               {"runs", m.runs}, {"mean", m.mean}, {"spread", m.spread ? Value(*m.spread) : Value()}, {"best", m.best}}});
     }
     lines.emplace_back(line);
   }

@@ -6,8 +6,8 @@
 // Functions of each element, of any shape; see core/ops/elementwise.h.
 namespace az::nn {
 
-// max(x, 0). In evaluation, where no gradient is needed, a convolution may take it in together with the batch norm between them:
-// what is below zero may then be -1e-20 |y| instead of 0, and -inf stays.
+// max(x, 0). In evaluation, where no gradient is needed, a convolution may take it in together with the batch norm between
+// them: what is below zero may then be -1e-20 |y| instead of 0, and -inf stays.
 class ReLU : public Layer<ReLU> {
  protected:
   Tensor forward(const Tensor& x) override;

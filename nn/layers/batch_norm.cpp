@@ -2,7 +2,7 @@
 
 #include <fmt/format.h>
 
-#include "core/ops/create.h"
+#include "core/tensor/create.h"
 
 namespace az::nn {
 

@@ -2,7 +2,7 @@
 
 #include <fmt/format.h>
 
-#include "core/autograd.h"
+#include "core/autograd/autograd.h"
 #include "core/ops/conv_norm.h"
 #include "core/ops/elementwise.h"
 

@@ -17,7 +17,8 @@ struct Conv2dOptions {
       config::at_most(1e6));
     f("kernel", &Conv2dOptions::kernel, "side of the window", config::at_least(1), config::at_most(10000));
     f("stride", &Conv2dOptions::stride, "pixels from one window to the next", config::at_least(1), config::at_most(10000));
-    f("padding", &Conv2dOptions::padding, "rows and columns of zeros on each side", config::at_least(0), config::at_most(10000));
+    f("padding", &Conv2dOptions::padding, "rows and columns of zeros on each side", config::at_least(0),
+      config::at_most(10000));
     f("dilation", &Conv2dOptions::dilation, "pixels from one element of the window to the next", config::at_least(1),
       config::at_most(10000));
     f("groups", &Conv2dOptions::groups, "groups of channels, convolved apart", config::at_least(1));
@@ -30,8 +31,8 @@ struct Conv2dOptions {
 class Conv2d : public Layer<Conv2d> {
  public:
   Conv2d(int64_t in_channels, const Conv2dOptions& options);
-  // norm of the result, then + residual and ReLU, each where asked for: in evaluation one convolution, where no gradient is needed.
-  // Observers see both modules, then with the output of the whole.
+  // norm of the result, then + residual and ReLU, each where asked for: in evaluation one convolution, where no gradient is
+  // needed. Observers see both modules, then with the output of the whole.
   Tensor then_norm(const Tensor& x, BatchNorm2d& norm, const Conv2dThen& then = {});
   std::string describe() const override;
   int64_t multiply_adds(const Shape& input, const Shape& output) const override;

@@ -2,10 +2,10 @@
 
 #include <fmt/format.h>
 
-#include "core/ops/create.h"
 #include "core/ops/elementwise.h"
 #include "core/ops/matmul.h"
 #include "core/ops/reduce.h"
+#include "core/tensor/create.h"
 #include "nn/layers/row_norms.h"
 
 namespace az::nn {

@@ -2,11 +2,13 @@
 
 #include <fmt/format.h>
 
-#include "core/ops/norm.h"
+#include "core/ops/elementwise.h"
 
 namespace az::nn {
 
-Tensor Dropout::forward(const Tensor& x) { return training() && options_.probability > 0 ? dropout(x, options_.probability) : x; }
+Tensor Dropout::forward(const Tensor& x) {
+  return training() && options_.probability > 0 ? dropout(x, options_.probability) : x;
+}
 
 std::string Dropout::describe() const { return fmt::format("Dropout({})", options_.probability); }
 

@@ -9,7 +9,8 @@ struct GroupNormOptions {
   int64_t groups = 32;
   double eps = 1e-5;
   static void fields(auto& f) {
-    f("groups", &GroupNormOptions::groups, "groups of channels, normalised together; divides their number", config::at_least(1));
+    f("groups", &GroupNormOptions::groups, "groups of channels, normalised together; divides their number",
+      config::at_least(1));
     f("eps", &GroupNormOptions::eps, "added to the variance", config::more_than(0.0));
   }
 };

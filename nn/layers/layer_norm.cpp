@@ -2,8 +2,8 @@
 
 #include <fmt/format.h>
 
-#include "core/ops/create.h"
 #include "core/ops/norm.h"
+#include "core/tensor/create.h"
 
 namespace az::nn {
 

@@ -2,9 +2,9 @@
 
 #include <numeric>
 
-#include "core/ops/create.h"
 #include "core/ops/elementwise.h"
 #include "core/ops/reduce.h"
+#include "core/tensor/create.h"
 
 namespace az::nn {
 

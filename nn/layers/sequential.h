@@ -4,11 +4,10 @@
 
 namespace az::nn {
 
-// Layers one after the other, named "0", "1", ...: Sequential(Conv2d(3, {.out_channels = 16}), BatchNorm2d(16), ReLU()). A class
-// derived from it may register them by names of its own; they run in the order of registration.
-// A batch norm runs as one op with the ReLU behind it and, in evaluation, with the convolution before it (ReLU says what that may
-// give below zero); observers see each of them with the output of the whole. Layers of one's own, derived from these or not, run
-// by themselves.
+// Layers one after the other, named "0", "1", ...: Sequential(Conv2d(3, {.out_channels = 16}), BatchNorm2d(16), ReLU()). A
+// class derived from it may register them by names of its own; they run in the order of registration. A batch norm runs as one
+// op with the ReLU behind it and, in evaluation, with the convolution before it (ReLU says what that may give below zero);
+// observers see each of them with the output of the whole. Layers of one's own, derived from these or not, run by themselves.
 class Sequential : public Layer<Sequential> {
  public:
   Sequential() = default;

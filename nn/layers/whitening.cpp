@@ -5,10 +5,10 @@
 #include <algorithm>
 #include <cmath>
 
-#include "core/autograd.h"
+#include "core/autograd/autograd.h"
 #include "core/backend/blas.h"
 #include "core/ops/conv.h"
-#include "core/ops/create.h"
+#include "core/tensor/create.h"
 
 namespace az::nn {
 

@@ -20,8 +20,8 @@ struct CifarResnetOptions {
     f("shortcut", &CifarResnetOptions::shortcut, "where the shape changes: A subsamples and pads with zeros, B convolves",
       config::one_of({"A", "B"}));
     f("width", &CifarResnetOptions::width, "channels of the first stage", config::at_least(1), config::at_most(1e6));
-    f("num_classes", &CifarResnetOptions::num_classes, "numbers out; null: as many as the data has classes", config::at_least(1),
-      config::at_most(1e6));
+    f("num_classes", &CifarResnetOptions::num_classes, "numbers out; null: as many as the data has classes",
+      config::at_least(1), config::at_most(1e6));
     f("zero_init_last_gamma", &CifarResnetOptions::zero_init_last_gamma, "start each block as its shortcut");
   }
 };

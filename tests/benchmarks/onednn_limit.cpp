@@ -56,8 +56,8 @@ memory filled(const memory::desc& desc) {
   return m;
 }
 
-// Places for an activation, taken in turn: one when hot, else as many as fill 96 MiB of the operand's own. What is read is never
-// written, so that numbers stay as they were filled in.
+// Places for an activation, taken in turn: one when hot, else as many as fill 96 MiB of the operand's own. What is read is
+// never written, so that numbers stay as they were filled in.
 enum class Operand { read, read_too, written };
 class Rotating {
  public:
@@ -169,8 +169,10 @@ class Problem {
       Rotating x(desc, Operand::read, hot_), dy(desc, Operand::read_too, hot_), result(desc, Operand::written, hot_);
       const memory scale_shift = filled(fpd.weights_desc()), gradient = filled(bpd.diff_weights_desc()),
                    mean = filled(fpd.mean_desc()), variance = filled(fpd.variance_desc()), mask = filled(fpd.workspace_desc());
-      const Arguments both = {
-          {DNNL_ARG_SCALE_SHIFT, scale_shift}, {DNNL_ARG_MEAN, mean}, {DNNL_ARG_VARIANCE, variance}, {DNNL_ARG_WORKSPACE, mask}};
+      const Arguments both = {{DNNL_ARG_SCALE_SHIFT, scale_shift},
+                              {DNNL_ARG_MEAN, mean},
+                              {DNNL_ARG_VARIANCE, variance},
+                              {DNNL_ARG_WORKSPACE, mask}};
       const auto with = [&](Arguments more) {
         more.insert(both.begin(), both.end());
         return more;

@@ -1,8 +1,8 @@
-// Time of single ops at the sizes of ResNet-20 steps of 128 images and ResNet-18 steps of 32. Compare figures of one run with one
-// another, not across runs.
+// Time of single ops at the sizes of ResNet-20 steps of 128 images and ResNet-18 steps of 32. Compare figures of one run with
+// one another, not across runs.
 #include <benchmark/benchmark.h>
 
-#include "core/autograd.h"
+#include "core/autograd/autograd.h"
 #include "core/ops.h"
 
 using namespace az;

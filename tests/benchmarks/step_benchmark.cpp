@@ -2,7 +2,7 @@
 // batch. Items are images, or parameters. Compare figures of one run with one another, not across runs.
 #include <benchmark/benchmark.h>
 
-#include "core/autograd.h"
+#include "core/autograd/autograd.h"
 #include "core/ops.h"
 #include "data/loader.h"
 #include "data/synthetic.h"

@@ -1,14 +1,14 @@
-#include "core/autograd.h"
+#include "core/autograd/autograd.h"
 
 #include <doctest/doctest.h>
 
 #include <cmath>
 
 #include "core/ops/conv.h"
-#include "core/ops/create.h"
 #include "core/ops/elementwise.h"
 #include "core/ops/matmul.h"
 #include "core/ops/reduce.h"
+#include "core/tensor/create.h"
 #include "tests/compare.h"
 
 using namespace az;
@@ -223,7 +223,8 @@ TEST_CASE("autograd: outputs that cannot start a backward pass") {
   CHECK(error_of([&] { (x * x).backward(ones({3}, DType::f64)); }) ==
         "backward: gradient f64 [3] does not match the output f64 [2]");
   CHECK(error_of([&] { (x * x).backward(ones({2})); }) == "backward: gradient f32 [2] does not match the output f64 [2]");
-  CHECK(error_of([] { ones({}).backward(); }).find("does not depend on anything that requires a gradient") != std::string::npos);
+  CHECK(error_of([] { ones({}).backward(); }).find("does not depend on anything that requires a gradient") !=
+        std::string::npos);
 }
 
 TEST_CASE("autograd: what a custom gradient returns is checked, naming op and module path") {
@@ -247,8 +248,10 @@ TEST_CASE("autograd: what a custom gradient returns is checked, naming op and mo
   CHECK(run([](const Back& k) {
           return Grads{k.g.to(DType::f32)};
         }).starts_with("layer2.0.act: doubled: backward: gradient 0 is f32 [2], the input was f64"));
-  CHECK(run([](const Back&) { return Grads{ones({3}, DType::f64)}; }).starts_with("layer2.0.act: doubled: backward: gradient 0"));
-  CHECK(run([](const Back&) { return Grads{ones({1}, DType::f64)}; }).starts_with("layer2.0.act: doubled: backward: gradient 0"));
+  CHECK(
+      run([](const Back&) { return Grads{ones({3}, DType::f64)}; }).starts_with("layer2.0.act: doubled: backward: gradient 0"));
+  CHECK(
+      run([](const Back&) { return Grads{ones({1}, DType::f64)}; }).starts_with("layer2.0.act: doubled: backward: gradient 0"));
 }
 
 TEST_CASE("autograd: errors and recorded ops carry the path of the module") {

@@ -2,12 +2,12 @@
 
 #include <thread>
 
-#include "core/autograd.h"
+#include "core/autograd/autograd.h"
+#include "core/base/random.h"
 #include "core/ops/conv.h"
-#include "core/ops/create.h"
 #include "core/ops/norm.h"
 #include "core/ops/pool.h"
-#include "core/random.h"
+#include "core/tensor/create.h"
 #include "tests/compare.h"
 
 // Primitives and packed weights are kept between calls; here calls differ in one thing at a time, over the same shapes.

@@ -177,7 +177,8 @@ TEST_CASE("--set errors name the path") {
   CHECK(set_error("a..b", "1") == "--set a..b: the path has an empty part; write it as in optimizer.lr");
   CHECK(set_error("", "1").starts_with("--set : the path has an empty part"));
   CHECK(set_error("name", "{\"a\": 1, \"a\": 2}").starts_with("--set name:1:10: a: duplicate key"));
-  CHECK(set_error("name", "[1, 2") == "--set name:1:6: the text ends here, but the [ of line 1, column 1 is still open; add a ]");
+  CHECK(set_error("name", "[1, 2") ==
+        "--set name:1:6: the text ends here, but the [ of line 1, column 1 is still open; add a ]");
   CHECK(set_error("augment.5.padding", "1") ==
         "--set augment.5.padding: there is no list at augment yet; give it whole: augment=[...]");
   CHECK(set_error("data.augment.0", "{}") ==

@@ -12,7 +12,8 @@
 using namespace az;
 using test::error_of;
 
-TEST_CASE("the nearest name is that of the same letters, of few typing errors, of the initials or the only one it is a part of") {
+TEST_CASE(
+    "the nearest name is that of the same letters, of few typing errors, of the initials or the only one it is a part of") {
   const std::vector<std::string> types = {"adam", "adamp", "adamw", "sgd", "sgdp"}, keys = {"lr", "weight_decay", "batch_size"};
   CHECK(config::nearest("AdamW", types) == "adamw");
   CHECK(config::nearest("SGDP", types) == "sgdp");
@@ -96,10 +97,10 @@ TEST_CASE("a path that counts from a folder whose name is not UTF-8 is refused: 
   const std::string relative = refusal(R"({"root": "data"})"), absolute = refusal(R"({"root": "/data"})");
   fs::current_path(before);
   fs::remove_all(folder);
-  CHECK(
-      relative ==
-      "exp.json:1:10: root: a config is UTF-8, and the name of the current folder, from which this path counts, is not; give the "
-      "path from the root on");
+  CHECK(relative ==
+        "exp.json:1:10: root: a config is UTF-8, and the name of the current folder, from which this path counts, is not; give "
+        "the "
+        "path from the root on");
   CHECK(absolute == "no error");
 }
 

@@ -135,7 +135,8 @@ TEST_CASE("a value of the wrong type is reported at the value, with what to writ
       {R"("milestones": [80, 1.5])", "22: optimizer.milestones.1: expected an integer, got 1.5"},
       {R"("milestones": [null])", "18: optimizer.milestones.0: expected an integer, got null"},
       {R"("milestones": ["80"])", R"(18: optimizer.milestones.0: expected an integer, got "80"; write 80 without quotes)"},
-      {R"("milestones": [1e30])", "18: optimizer.milestones.0: expected an integer, got 1e+30, which does not fit into 64 bits"},
+      {R"("milestones": [1e30])",
+       "18: optimizer.milestones.0: expected an integer, got 1e+30, which does not fit into 64 bits"},
       {R"("milestones": [9223372036854775808])",
        "18: optimizer.milestones.0: expected an integer, got 9.223372036854776e+18, which does not fit into 64 bits"},
       {R"("groups": ["norm"])", R"(14: optimizer.groups.0: expected an object, got "norm")"},
@@ -196,7 +197,8 @@ TEST_CASE("an option that is a string takes what --set gives as it was typed") {
   CHECK(complaint("optimizer.lr", ".1") == R"(--set optimizer.lr: expected a number, got ".1"; write 0.1)");
   CHECK(complaint("optimizer.lr", "1e400") ==
         R"(--set optimizer.lr: expected a number, got "1e400"; it is too large or too small)");
-  CHECK(complaint("optimizer.lr", "\"0.1\"") == R"(--set optimizer.lr: expected a number, got "0.1"; write 0.1 without quotes)");
+  CHECK(complaint("optimizer.lr", "\"0.1\"") ==
+        R"(--set optimizer.lr: expected a number, got "0.1"; write 0.1 without quotes)");
   CHECK(complaint("optimizer.lr", "\".1\"") == R"(--set optimizer.lr: expected a number, got ".1"; write 0.1 without quotes)");
   CHECK(complaint("optimizer.lr", "\"1e400\"") ==
         R"(--set optimizer.lr: expected a number, got "1e400"; it is too large or too small)");
@@ -204,7 +206,8 @@ TEST_CASE("an option that is a string takes what --set gives as it was typed") {
   CHECK(complaint("train.epochs", "\"3\"") == R"(--set train.epochs: expected an integer, got "3"; write 3 without quotes)");
   CHECK(complaint("optimizer.nesterov", "\"true\"") ==
         R"(--set optimizer.nesterov: expected true or false, got "true"; write true without quotes)");
-  CHECK(complaint("optimizer.nesterov", "True") == R"(--set optimizer.nesterov: expected true or false, got "True"; write true)");
+  CHECK(complaint("optimizer.nesterov", "True") ==
+        R"(--set optimizer.nesterov: expected true or false, got "True"; write true)");
   CHECK(complaint("optimizer.milestones", "80") ==
         "--set optimizer.milestones: expected a list, got 80; write it in brackets: [80]");
 }
@@ -216,9 +219,9 @@ TEST_CASE("a value out of range is reported with the range") {
   CHECK(optimizer_error(R"("milestones": [0])") == "exp.json:2:18: optimizer.milestones.0: must be at least 1, got 0");
   CHECK(error_of(R"({"train": {"epochs": 1001}})") == "exp.json:1:22: train.epochs: must be at most 1000, got 1001");
   CHECK(error_of(R"({"train": {"threads": 0}})") == "exp.json:1:23: train.threads: must be at least 1, got 0");
-  CHECK(
-      optimizer_error(R"("groups": [{"kind": "nrom"}])") ==
-      "exp.json:2:23: optimizer.groups.0.kind: must be one of \"any\", \"norm\", \"bias\", got \"nrom\"; did you mean \"norm\"?");
+  CHECK(optimizer_error(R"("groups": [{"kind": "nrom"}])") ==
+        "exp.json:2:23: optimizer.groups.0.kind: must be one of \"any\", \"norm\", \"bias\", got \"nrom\"; did you mean "
+        "\"norm\"?");
 }
 
 TEST_CASE("a key that another object has is told where it belongs") {

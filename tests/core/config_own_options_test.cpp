@@ -107,7 +107,8 @@ TEST_CASE("a default that breaks its own rule, or cannot be read back, is refuse
   using Count = OneOption<int64_t, [] { return int64_t(-1); }, positive>;
   CHECK(refusal<Count>() == "thing \"own\": option \"x\": default: must be more than 0, got -1");
   using Choice = OneOption<std::string, [] { return std::string("c"); }, letters>;
-  CHECK(refusal<Choice>() == "thing \"own\": option \"x\": default: must be one of \"a\", \"b\", got \"c\"; did you mean \"a\"?");
+  CHECK(refusal<Choice>() ==
+        "thing \"own\": option \"x\": default: must be one of \"a\", \"b\", got \"c\"; did you mean \"a\"?");
   using List = OneOption<std::vector<double>, [] { return std::vector<double>{1, 0}; }, positive>;
   CHECK(refusal<List>() == "thing \"own\": option \"x\": default.1: must be more than 0, got 0.0");
   using Maybe = OneOption<std::optional<double>, [] { return std::optional<double>(-2.0); }, positive>;
@@ -158,7 +159,8 @@ TEST_CASE("registries: names that are empty, unfit, taken, or built in are refus
 
 TEST_CASE("factories: null, what the kind's check refuses, and what they throw come with the place in the config") {
   ThingRegistry::add<Validated>("null", "gives nothing", [](const Validated&, int64_t) { return std::unique_ptr<Thing>(); });
-  ThingRegistry::add<NoneOptions>("large", "of 9", [](const NoneOptions&, int64_t) { return std::make_unique<Thing>(Thing{9}); });
+  ThingRegistry::add<NoneOptions>("large", "of 9",
+                                  [](const NoneOptions&, int64_t) { return std::make_unique<Thing>(Thing{9}); });
   ThingRegistry::add<Validated>("throwing", "throws", [](const Validated& options, int64_t) -> std::unique_ptr<Thing> {
     if (options.how == 0) throw std::out_of_range("index 3");
     if (options.how == 4) throw DataError("no data");

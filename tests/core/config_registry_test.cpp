@@ -131,7 +131,8 @@ TEST_CASE("errors in components name the place, the kind and the known types") {
         "exp.json:1:20: shape.type: unknown test shape \"Square\"; did you mean \"square\"? " + known);
   CHECK(error_of(R"({"shape": {"type": "unit"}, "frame": null})") ==
         "exp.json:1:38: frame: expected a test shape, got null; leave the key out for its default");
-  CHECK(error_of(R"({"shape": {"type": "unit", "color": 1}})") == "exp.json:1:28: shape.color: unknown key (it has no options)");
+  CHECK(error_of(R"({"shape": {"type": "unit", "color": 1}})") ==
+        "exp.json:1:28: shape.color: unknown key (it has no options)");
   // What another of its kind has, what another object here has, what another of any kind has.
   CHECK(error_of(R"({"shape": {"type": "unit", "side": 1}})") ==
         "exp.json:1:28: shape.side: unknown key of \"unit\"; it is an option of the test shape \"square\"");
@@ -142,9 +143,9 @@ TEST_CASE("errors in components name the place, the kind and the known types") {
   CHECK(error_of(R"({"shapes": 1, "shape": {"type": "unit"}})").find("; did you mean \"shape\"?") != std::string::npos);
   CHECK(error_of(R"({"how": 1, "shape": {"type": "unit"}})") ==
         "exp.json:1:2: how: unknown key here; it is an option of the test shape \"broken\"");
-  CHECK(
-      error_of("{\"shape\": {\"type\": \"group\", \"shapes\": [{\"type\": \"unit\"},\n {\"type\": \"square\", \"side\": 0}]}}") ==
-      "exp.json:2:29: shape.shapes.1.side: must be more than 0, got 0");
+  CHECK(error_of(
+            "{\"shape\": {\"type\": \"group\", \"shapes\": [{\"type\": \"unit\"},\n {\"type\": \"square\", \"side\": 0}]}}") ==
+        "exp.json:2:29: shape.shapes.1.side: must be more than 0, got 0");
 }
 
 TEST_CASE("an error while a component is built names its place once, and keeps its exit code") {
@@ -191,7 +192,8 @@ TEST_CASE("a registry lists and describes, and refuses a name twice") {
         "  frame  test shape  {\"type\": \"square\"}    what to put around it\n");
   CHECK_THROWS_WITH_AS(
       ShapeRegistry::describe("sqare"),
-      "unknown test shape \"sqare\"; did you mean \"square\"? (known: \"broken\", \"group\", \"square\", \"unit\")", ConfigError);
+      "unknown test shape \"sqare\"; did you mean \"square\"? (known: \"broken\", \"group\", \"square\", \"unit\")",
+      ConfigError);
   CHECK_THROWS_WITH(ShapeRegistry::add<UnitOptions>("unit", "again", [](const UnitOptions&, const double&) { return 0.0; }),
                     "test shape \"unit\" is registered already; register each name once");
 }
@@ -202,7 +204,8 @@ TEST_CASE("the JSON Schema refers to components by name, so that they may nest")
   CHECK(schema.at("$schema").as_string() == "https://json-schema.org/draft/2020-12/schema");
   CHECK(schema.at("required") == Value::Array{"shape"});
   CHECK(schema.at("additionalProperties") == false);
-  CHECK(config::dump(schema.at("properties").at("shape")) == R"({"description": "what to draw", "$ref": "#/$defs/test_shape"})");
+  CHECK(config::dump(schema.at("properties").at("shape")) ==
+        R"({"description": "what to draw", "$ref": "#/$defs/test_shape"})");
   CHECK(config::dump(schema.at("properties").at("frame").at("default")) == R"({"type": "square", "side": 1.0})");
 
   const Value& definitions = schema.at("$defs");
@@ -217,8 +220,9 @@ TEST_CASE("the JSON Schema refers to components by name, so that they may nest")
         R"({"description": "a square", "type": "object", "properties": {"type": {"const": "square"}, )"
         R"("side": {"description": "length of a side", "type": "number", "exclusiveMinimum": 0, "default": 1.0}}, )"
         R"("required": ["type"], "additionalProperties": false})");
-  CHECK(config::dump(definitions.at("test_shape.group").at("properties").at("hole")) ==
-        R"({"description": "what to take away", "anyOf": [{"$ref": "#/$defs/test_shape"}, {"type": "null"}], "default": null})");
+  CHECK(
+      config::dump(definitions.at("test_shape.group").at("properties").at("hole")) ==
+      R"({"description": "what to take away", "anyOf": [{"$ref": "#/$defs/test_shape"}, {"type": "null"}], "default": null})");
   CHECK(config::dump(definitions.at("test_shape.group").at("properties").at("shapes")) ==
         R"({"description": "what to add up", "type": "array", "items": {"$ref": "#/$defs/test_shape"}})");
 }

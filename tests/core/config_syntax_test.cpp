@@ -64,7 +64,8 @@ TEST_CASE("what is said of JSON that is wrong: numbers") {
       {R"({"a": 1e})", "1:7: a: 1e is no number; JSON writes numbers such as 10, -0.5 and 1e-4, and text in double quotes"},
       {R"({"a": 1e+})", "1:7: a: 1e+ is no number; JSON writes numbers such as 10, -0.5 and 1e-4, and text in double quotes"},
       {R"({"a": -})", "1:7: a: - is no number; JSON writes numbers such as 10, -0.5 and 1e-4, and text in double quotes"},
-      {R"({"a": 1.5.2})", "1:7: a: 1.5.2 is no number; JSON writes numbers such as 10, -0.5 and 1e-4, and text in double quotes"},
+      {R"({"a": 1.5.2})",
+       "1:7: a: 1.5.2 is no number; JSON writes numbers such as 10, -0.5 and 1e-4, and text in double quotes"},
       {R"({"a": 1/255})", "1:7: a: JSON does no arithmetic; write what 1/255 comes to"},
       {R"({"a": 2**3})", "1:7: a: JSON does no arithmetic; write what 2**3 comes to"},
       {R"({"a": 5%})", "1:7: a: 5% is no number; JSON writes numbers such as 10, -0.5 and 1e-4, and text in double quotes"},
@@ -77,7 +78,8 @@ TEST_CASE("what is said of JSON that is wrong: numbers") {
        "1:7: a: 2024-01-01 is no number; JSON writes numbers such as 10, -0.5 and 1e-4, and text in double quotes"},
       {R"({"a": 10k})", "1:7: a: 10k is no number; JSON writes numbers such as 10, -0.5 and 1e-4, and text in double quotes"},
       {R"({"a": --1})", "1:7: a: --1 is no number; JSON writes numbers such as 10, -0.5 and 1e-4, and text in double quotes"},
-      {R"({"a": 1e4.5})", "1:7: a: 1e4.5 is no number; JSON writes numbers such as 10, -0.5 and 1e-4, and text in double quotes"},
+      {R"({"a": 1e4.5})",
+       "1:7: a: 1e4.5 is no number; JSON writes numbers such as 10, -0.5 and 1e-4, and text in double quotes"},
       {R"({"a": 00})", "1:7: a: JSON writes 0, not 00"},
       {R"({"a": -01})", "1:7: a: JSON writes -1, not -01"},
       {"[1.0.0]", "1:2: 0: 1.0.0 is no number; JSON writes numbers such as 10, -0.5 and 1e-4, and text in double quotes"},
@@ -263,7 +265,8 @@ TEST_CASE("what is said of JSON that is wrong: what stands within a string") {
        R"(1:7: this text is not closed on its line; put a double quote at its end, or write \n for a new line)"},
       {"{\"a\": \"\303\"}", "1:8: the byte 0xC3 is not UTF-8; save the file as UTF-8"},
       {"{\"a\": \"\355\240\200\"}", "1:8: the byte 0xED is not UTF-8; save the file as UTF-8"},
-      {"{\"a\n\": 1}", R"(1:2: this text is not closed on its line; put a double quote at its end, or write \n for a new line)"},
+      {"{\"a\n\": 1}",
+       R"(1:2: this text is not closed on its line; put a double quote at its end, or write \n for a new line)"},
       {R"({"a": """x"""})", R"(1:9: put a comma before "x")"},
       {R"({"a": "x" + "y"})", "1:11: + means nothing here; remove it"},
       {R"({"a": "x" "y"})", R"(1:11: put a comma before "y")"},
@@ -281,8 +284,10 @@ TEST_CASE("what is quoted from a wrong text is short, and no character is cut") 
   CHECK(said(accents) == sixty + "... is no value; put text in double quotes: \"" + sixty + "...\"");
   CHECK(said(long_word).size() < 200);
   CHECK(said(std::string(400, '9')) == std::string(30, '9') + "... is too large; the largest number is 1.8e308");
-  CHECK(said("0." + std::string(400, '0') + "1") == "0." + std::string(28, '0') + "... is too close to 0 for a number; write 0");
-  CHECK(said("0" + std::string(400, '1')) == "JSON writes " + std::string(60, '1') + "..., not 0" + std::string(59, '1') + "...");
+  CHECK(said("0." + std::string(400, '0') + "1") ==
+        "0." + std::string(28, '0') + "... is too close to 0 for a number; write 0");
+  CHECK(said("0" + std::string(400, '1')) ==
+        "JSON writes " + std::string(60, '1') + "..., not 0" + std::string(59, '1') + "...");
   CHECK(said_of("{\"" + accents + "\": tru}").size() < 600);
   CHECK(said_of("{\"a\\n\\u001b[31m\": tru}") == "a.json:1:19: a\\n\\u001b[31m: JSON writes true, not tru");
 }

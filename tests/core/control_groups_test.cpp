@@ -1,4 +1,4 @@
-#include "core/backend/control_groups.h"
+#include "core/base/control_groups.h"
 
 #include <doctest/doctest.h>
 
@@ -109,9 +109,9 @@ TEST_CASE("control groups: memory, of which version 1 writes no limit as a numbe
                                     {"/sys/fs/cgroup/memory/job/memory.limit_in_bytes", "1048576\n"}});
   CHECK(version1.cores == no_limit);
   CHECK(version1.memory == 1048576);
-  CHECK(
-      granted_by({{self, groups}, {mounts, mount1}, {"/sys/fs/cgroup/memory/job/memory.limit_in_bytes", "9223372036854771712\n"}})
-          .memory > 9e18);
+  CHECK(granted_by(
+            {{self, groups}, {mounts, mount1}, {"/sys/fs/cgroup/memory/job/memory.limit_in_bytes", "9223372036854771712\n"}})
+            .memory > 9e18);
   for (const char* limit : {"", "max", "x", "-1", "0"})
     CHECK(granted_by({{self, "0::/\n"}, {mounts, mount2}, {"/sys/fs/cgroup/memory.max", limit}}).memory == no_limit);
 }

@@ -2,10 +2,10 @@
 
 #include <cmath>
 
-#include "core/autograd.h"
-#include "core/backend/layout.h"
+#include "core/autograd/autograd.h"
+#include "core/backend/reorder.h"
+#include "core/base/random.h"
 #include "core/ops.h"
-#include "core/random.h"
 #include "tests/compare.h"
 
 // A batch norm folded into the convolution before it, against the two ops apart.
@@ -98,7 +98,8 @@ TEST_CASE("conv2d_norm: a change of whatever the folded norm is made of is notic
   check();
 }
 
-TEST_CASE("conv2d_norm: nothing is folded or packed twice, and the convolution with the norm takes the memory of that without") {
+TEST_CASE(
+    "conv2d_norm: nothing is folded or packed twice, and the convolution with the norm takes the memory of that without") {
   const Layer l = layer({64, 64, 3, 3});
   Tensor x = random({2, 64, 8, 8}, 1);
   x = conv2d(x, l.weight, l.bias, l.params);
@@ -117,7 +118,8 @@ TEST_CASE("conv2d_norm: gradients are those of the two ops") {
   for (bool with_relu : {false, true}) {
     auto gradients = [&](bool as_one) {
       Layer l = layer({16, 16, 3, 3});
-      std::vector<Tensor> leaves{random({2, 16, 6, 6}, 1), random({2, 16, 6, 6}, 9), l.weight, l.bias, l.norm.gamma, l.norm.beta};
+      std::vector<Tensor> leaves{
+          random({2, 16, 6, 6}, 1), random({2, 16, 6, 6}, 9), l.weight, l.bias, l.norm.gamma, l.norm.beta};
       for (Tensor& leaf : leaves) leaf.set_requires_grad();
       const Conv2dThen then{.residual = leaves[1], .relu = with_relu};
       Tensor y = as_one ? conv2d_norm(leaves[0], l.weight, l.bias, l.params, l.norm, then) : l.apart(leaves[0], then);

@@ -3,15 +3,15 @@
 #include <algorithm>
 #include <cmath>
 
-#include "core/autograd.h"
-#include "core/backend/onednn_conv_choice.h"
-#include "core/backend/onednn_conv_directions.h"
+#include "core/autograd/autograd.h"
+#include "core/backend/onednn/conv_choice.h"
+#include "core/backend/onednn/conv_directions.h"
 #include "core/backend/reference.h"
-#include "core/dirty_memory.h"
+#include "core/base/random.h"
 #include "core/ops/conv.h"
-#include "core/ops/create.h"
 #include "core/ops/pool.h"
-#include "core/random.h"
+#include "core/tensor/create.h"
+#include "core/tensor/dirty_memory.h"
 #include "tests/compare.h"
 #include "tests/core/own_cache.h"
 

@@ -2,11 +2,11 @@
 
 #include <cmath>
 
-#include "core/autograd.h"
+#include "core/autograd/autograd.h"
+#include "core/base/random.h"
 #include "core/ops/conv.h"
-#include "core/ops/create.h"
 #include "core/ops/elementwise.h"
-#include "core/random.h"
+#include "core/tensor/create.h"
 #include "tests/compare.h"
 
 // Convolution with what follows in the same pass, as evaluation runs it.
@@ -48,7 +48,8 @@ Tensor blocked(const Tensor& x) {
 void check(DType type, double tolerance) {
   for (const Case& c : cases()) {
     CAPTURE(c.name);
-    const Tensor x = random(c.x, type, 1), weight = random(c.weight, DType::f32, 2), bias = random({c.weight[0]}, DType::f32, 3);
+    const Tensor x = random(c.x, type, 1), weight = random(c.weight, DType::f32, 2),
+                 bias = random({c.weight[0]}, DType::f32, 3);
     const Tensor scale = random({c.weight[0]}, DType::f32, 5);
     const Tensor sum = conv2d(x, weight, {}, c.params), other = random(sum.shape(), type, 4);
     for (int form = 0; form < 32; ++form) {
@@ -120,7 +121,9 @@ TEST_CASE("conv2d, then: where a gradient is needed it is that of the separate o
     return grad(function(leaves), leaves, {.gradient = g});
   };
   for (bool with_relu : {false, true}) {
-    const auto found = gradients([&](const auto& t) { return conv2d(t[0], t[1], {}, {.padding = 1}, {t[3], t[2], with_relu}); });
+    const auto found = gradients([&](const auto& t) {
+      return conv2d(t[0], t[1], {}, {.padding = 1}, {t[3], t[2], with_relu});
+    });
     const auto wanted = gradients([&](const auto& t) {
       Tensor y = conv2d(t[0], t[1], {}, {.padding = 1}) * t[3].reshape({-1, 1, 1}) + t[2];
       return with_relu ? relu(y) : y;

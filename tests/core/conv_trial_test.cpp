@@ -3,13 +3,13 @@
 #include <algorithm>
 #include <set>
 
-#include "core/backend/onednn_conv_choice.h"
-#include "core/backend/onednn_conv_directions.h"
+#include "core/backend/onednn/conv_choice.h"
+#include "core/backend/onednn/conv_directions.h"
 #include "core/backend/reference.h"
-#include "core/error.h"
-#include "core/ops/create.h"
+#include "core/base/error.h"
+#include "core/base/random.h"
 #include "core/ops/elementwise.h"
-#include "core/random.h"
+#include "core/tensor/create.h"
 #include "tests/compare.h"
 #include "tests/core/own_cache.h"
 
@@ -87,7 +87,8 @@ TEST_CASE("conv trial: the results of f64 are right, in every direction, number 
 }
 
 TEST_CASE(
-    "conv trial: an element that misses one term, or is NaN, is seen at any place, and so are two that make up for each other") {
+    "conv trial: an element that misses one term, or is NaN, is seen at any place, and so are two that make up for each "
+    "other") {
   for (const char* direction : directions) {
     for (DType type : types) {
       for (int form : {0, 1, 6, 7}) {
@@ -98,7 +99,8 @@ TEST_CASE(
         const int64_t plane = right.numel() / (c.of_weights() ? 1 : 5) / right.size(c.of_weights() ? 0 : 1);
         for (const char* name : {direct, winograd}) {
           for (double by : {1.0, -1.0, double(NAN), double(INFINITY)}) {
-            for (int64_t i : {int64_t(0), int64_t(777), right.numel() - 1}) CHECK_FALSE(c.takes(name, changed(right, {{i, by}})));
+            for (int64_t i : {int64_t(0), int64_t(777), right.numel() - 1})
+              CHECK_FALSE(c.takes(name, changed(right, {{i, by}})));
           }
           CHECK_FALSE(c.takes(direct, changed(right, {{3, 1}, {3 + plane, -1}})));
           CHECK_FALSE(c.takes(direct, changed(right, {{3, 1}, {4, -1}})));
@@ -196,7 +198,8 @@ template <class Op> void check_wiring(const char* direction, int64_t images) {
 
 }  // namespace
 
-TEST_CASE("conv trial: an implementation that gives one wrong element is not chosen, in any direction, by a few images or many") {
+TEST_CASE(
+    "conv trial: an implementation that gives one wrong element is not chosen, in any direction, by a few images or many") {
   for (int64_t images : {1, 5, 40}) {
     check_wiring<ConvForward>("forward", images);
     check_wiring<ConvBackwardData>("backward_data", images);
@@ -220,7 +223,8 @@ TEST_CASE("conv trial: images are tried as many as an implementation's code depe
   set_thread_count(before);
 }
 
-TEST_CASE("conv choice: by rule Winograd is taken from 32 channels on, and only where it lays out its result as the others do") {
+TEST_CASE(
+    "conv choice: by rule Winograd is taken from 32 channels on, and only where it lays out its result as the others do") {
   const std::vector<std::string> names{"jit:avx512_core", winograd, "gemm:jit"};
   const Conv2dParams params{.padding = 1};
   ConvProblem p{"forward", {1, 32, 8, 8}, {32, 32, 3, 3}, {1, 32, 8, 8}, DType::f32, params};

@@ -1,12 +1,12 @@
-#include "core/error.h"
+#include "core/base/error.h"
 
 #include <doctest/doctest.h>
 
 #include <new>
 #include <stdexcept>
 
-#include "core/autograd.h"
-#include "core/names.h"
+#include "core/autograd/autograd.h"
+#include "core/base/names.h"
 #include "tests/compare.h"
 
 using namespace az;

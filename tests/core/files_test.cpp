@@ -1,4 +1,4 @@
-#include "core/files.h"
+#include "core/base/files.h"
 
 #include <doctest/doctest.h>
 #include <fcntl.h>
@@ -77,7 +77,8 @@ struct Place {
 
 }  // namespace
 
-TEST_CASE("replace_folder puts a folder in another's place and leaves nothing beside it, with and without an exchange of names") {
+TEST_CASE(
+    "replace_folder puts a folder in another's place and leaves nothing beside it, with and without an exchange of names") {
   for (const bool exchange : {true, false}) {
     CAPTURE(exchange);
     Place place;

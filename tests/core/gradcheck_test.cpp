@@ -1,15 +1,15 @@
-#include "core/gradcheck.h"
+#include "core/autograd/gradcheck.h"
 
 #include <doctest/doctest.h>
 
 #include <cmath>
 
-#include "core/autograd.h"
+#include "core/autograd/autograd.h"
 #include "core/ops/conv.h"
-#include "core/ops/create.h"
 #include "core/ops/elementwise.h"
 #include "core/ops/norm.h"
 #include "core/ops/reduce.h"
+#include "core/tensor/create.h"
 #include "tests/compare.h"
 
 using namespace az;
@@ -153,10 +153,10 @@ TEST_CASE("gradgradcheck: gradients that are made of ops pass, wrong ones and ke
   CHECK(gradcheck(other, {values({3})}));
   GradcheckResult result = gradgradcheck(other, {values({3})});
   CHECK(!result.ok);
-  CHECK(
-      result.message ==
-      "the gradient of input 0 (f64 [3]) with create_graph is off by 0.333 of its norm from that without; at element 2 they are "
-      "-1.12601707 and -0.750678046");
+  CHECK(result.message ==
+        "the gradient of input 0 (f64 [3]) with create_graph is off by 0.333 of its norm from that without; at element 2 they "
+        "are "
+        "-1.12601707 and -0.750678046");
 
   // One that throws where it is not to be differentiated again.
   auto fails = [](const std::vector<Tensor>& x) {

@@ -1,4 +1,4 @@
-#include "core/heap.h"
+#include "core/tensor/heap.h"
 
 #include <doctest/doctest.h>
 #include <sys/resource.h>
@@ -12,8 +12,8 @@
 #include <string>
 #include <vector>
 
-#include "core/random.h"
-#include "core/storage.h"
+#include "core/base/random.h"
+#include "core/tensor/storage.h"
 
 #if defined(AZ_ADDRESS_SANITIZER)
 #include <sanitizer/asan_interface.h>

@@ -2,10 +2,10 @@
 
 #include <algorithm>
 
-#include "core/autograd.h"
-#include "core/backend/layout.h"
+#include "core/autograd/autograd.h"
+#include "core/backend/reorder.h"
+#include "core/base/random.h"
 #include "core/ops.h"
-#include "core/random.h"
 #include "tests/compare.h"
 
 // Which ops take a blocked layout as it lies and pass it on, and which make a row-major copy first.
@@ -91,7 +91,7 @@ int64_t nonzeros_held(const Tensor& x) {
 
 TEST_CASE("layouts: what an op passes on is the layout of its argument, with the same values and padding that is 0") {
   for (int64_t block : {8, 16}) {
-    const Layout* layout = blocked_layout(shape, DType::f32, block);
+    const Layout* layout = blocked_layout(block);
     Tensor plain = values(DType::f32), lain = reorder(plain, layout);
     for (const Case& c : cases) {
       CAPTURE(block);
@@ -107,7 +107,7 @@ TEST_CASE("layouts: what an op passes on is the layout of its argument, with the
 }
 
 TEST_CASE("layouts: gradients pass a bend in the layout of what was bent, in whichever they arrive") {
-  const Layout* layout = blocked_layout(shape, DType::f32, 16);
+  const Layout* layout = blocked_layout(16);
   Tensor x = reorder(values(DType::f32) - 0.5, layout).set_requires_grad();
   const Tensor blocked = reorder(values(DType::f32), layout);
   for (const Op& op : {Op([](const Tensor& t) { return relu(t); }), Op([](const Tensor& t) { return leaky_relu(t, 0.5); }),
@@ -129,7 +129,7 @@ TEST_CASE("layouts: gradients pass a bend in the layout of what was bent, in whi
 TEST_CASE("layouts: what grad() and hooks hand out is row-major, leaf or not") {
   Philox generator(6);
   Tensor x = uniform({2, 16, 8, 8}, {.low = -1, .high = 1}, generator).set_requires_grad();
-  const Layout* layout = blocked_layout(x.shape(), DType::f32, 16);
+  const Layout* layout = blocked_layout(16);
   // As a convolution's gradient lies on processors with vectors of sixteen.
   auto through_blocked = [&](const Tensor& t) {
     return record("blocked", t.detach(), {t}, saved(),

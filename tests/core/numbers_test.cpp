@@ -3,7 +3,7 @@
 #include <cmath>
 #include <limits>
 
-#include "core/autograd.h"
+#include "core/autograd/autograd.h"
 #include "core/ops.h"
 #include "tests/compare.h"
 

@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "core/tensor.h"
+#include "core/tensor/tensor.h"
 
 // The table that drives the tests of all ops: one row a case. A row whose name is in tests/golden/ops.safetensors takes its
 // inputs, value and gradients from there.

@@ -1,14 +1,15 @@
+#include "core/base/random.h"
 #include "core/ops/conv_norm.h"
-#include "core/ops/create.h"
 #include "core/ops/elementwise.h"
 #include "core/ops/shape.h"
-#include "core/random.h"
+#include "core/tensor/create.h"
 #include "tests/core/op_cases.h"
 
 namespace az::test {
 namespace {
 
-using BatchNorm = Tensor (*)(const Tensor&, const Tensor&, const Tensor&, const Tensor&, const Tensor&, const BatchNormOptions&);
+using BatchNorm = Tensor (*)(const Tensor&, const Tensor&, const Tensor&, const Tensor&, const Tensor&,
+                             const BatchNormOptions&);
 
 // A row of op(x, gamma, beta, running mean, running variance); the running ones are copied, as the op changes them.
 OpCase batch_norm_row(const std::string& name, const std::string& op, BatchNorm norm, bool training, int images = 1) {

@@ -99,7 +99,10 @@ std::vector<OpCase> reduce_cases() {
 
       {"softmax", "softmax", [](const Inputs& x) { return softmax(x[0]); }},
       {"softmax_axis", "softmax", [](const Inputs& x) { return softmax(x[0], 1); }, {.bf16_tolerance = 1e-2}},
-      {"softmax_large", "softmax", [](const Inputs& x) { return softmax(x[0]); }, {.differences = false, .bf16_tolerance = 2e-2}},
+      {"softmax_large",
+       "softmax",
+       [](const Inputs& x) { return softmax(x[0]); },
+       {.differences = false, .bf16_tolerance = 2e-2}},
       {"log_softmax", "log_softmax", [](const Inputs& x) { return log_softmax(x[0]); }},
       {"log_softmax_axis", "log_softmax", [](const Inputs& x) { return log_softmax(x[0], 0); }},
       {"log_softmax_large", "log_softmax", [](const Inputs& x) { return log_softmax(x[0]); }, {.differences = false}},

@@ -1,8 +1,8 @@
-#include "core/autograd.h"
-#include "core/ops/create.h"
+#include "core/autograd/autograd.h"
+#include "core/base/random.h"
 #include "core/ops/elementwise.h"
 #include "core/ops/shape.h"
-#include "core/random.h"
+#include "core/tensor/create.h"
 #include "tests/core/op_cases.h"
 
 // Ops that move elements, and ops that create them.

@@ -3,8 +3,8 @@
 #include <cmath>
 #include <limits>
 
+#include "core/base/random.h"
 #include "core/ops.h"
-#include "core/random.h"
 
 using namespace az;
 

@@ -56,7 +56,8 @@ TEST_CASE("conv2d: every misuse is answered with what it got and what it wants")
        },
        "conv2d: input is f32, so weight and bias are f32, not f64"},
       {[&] { conv2d(x, w, f64({6})); }, "conv2d: input is f32, so weight and bias are f32, not f64"},
-      {[&] { conv2d(x.to(DType::bf16), w.to(DType::bf16), {}); }, "conv2d: input is bf16, so weight and bias are f32, not bf16"},
+      {[&] { conv2d(x.to(DType::bf16), w.to(DType::bf16), {}); },
+       "conv2d: input is bf16, so weight and bias are f32, not bf16"},
       {[&] {
          conv2d(x, f32({6, 4, 6, 3}), {});
        },
@@ -142,8 +143,10 @@ TEST_CASE("batch_norm: every misuse is answered with what it got and what it wan
        "batch_norm: input is f32, so gamma, beta and statistics are f32, not f64"},
       {[&] { batch_norm(x, c, f64({4}), c, c, evaluation); },
        "batch_norm: input is f32, so gamma, beta and statistics are f32, not f64"},
-      {[&] { batch_norm(x, c, c, f64({4}), c, {}); }, "batch_norm: input is f32, so gamma, beta and statistics are f32, not f64"},
-      {[&] { batch_norm(x, c, c, c, f64({4}), {}); }, "batch_norm: input is f32, so gamma, beta and statistics are f32, not f64"},
+      {[&] { batch_norm(x, c, c, f64({4}), c, {}); },
+       "batch_norm: input is f32, so gamma, beta and statistics are f32, not f64"},
+      {[&] { batch_norm(x, c, c, c, f64({4}), {}); },
+       "batch_norm: input is f32, so gamma, beta and statistics are f32, not f64"},
       {[&] { batch_norm(x, c.to(DType::bf16), c, {}, {}, {}); },
        "batch_norm: input is f32, so gamma, beta and statistics are f32, not bf16"},
       {[&] {

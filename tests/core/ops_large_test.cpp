@@ -3,9 +3,9 @@
 #include <cmath>
 #include <cstring>
 
-#include "core/backend/threads.h"
+#include "core/base/random.h"
+#include "core/base/threads.h"
 #include "core/ops.h"
-#include "core/random.h"
 #include "tests/compare.h"
 
 using namespace az;

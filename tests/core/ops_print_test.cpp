@@ -3,7 +3,7 @@
 #include <cmath>
 #include <sstream>
 
-#include "core/ops/create.h"
+#include "core/tensor/create.h"
 
 using namespace az;
 

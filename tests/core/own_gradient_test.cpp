@@ -3,11 +3,11 @@
 
 #include <stdexcept>
 
-#include "core/autograd.h"
-#include "core/ops/create.h"
+#include "core/autograd/autograd.h"
 #include "core/ops/elementwise.h"
 #include "core/ops/reduce.h"
-#include "core/parameter.h"
+#include "core/tensor/create.h"
+#include "core/tensor/parameter.h"
 #include "tests/compare.h"
 
 using namespace az;
@@ -64,7 +64,9 @@ TEST_CASE("own gradients: saved, needs and result beyond what there is name the 
 TEST_CASE("own gradients: too few, too many, undefined, of another shape or number type") {
   const std::string start = "fc: stretch: backward: ";
   CHECK(complaint([](const Back& k) { return Grads{k.g}; }) == start + "the gradient returned 1 tensors for 2 inputs");
-  CHECK(complaint([](const Back& k) { return Grads{k.g, k.g, k.g}; }) == start + "the gradient returned 3 tensors for 2 inputs");
+  CHECK(complaint([](const Back& k) {
+          return Grads{k.g, k.g, k.g};
+        }) == start + "the gradient returned 3 tensors for 2 inputs");
   CHECK(complaint([](const Back&) {
           return Grads{Tensor(), Tensor()};
         }) == start + "gradient 0 is undefined, and that input needs one; return zeros where it is zero");

@@ -2,8 +2,8 @@
 
 #include <atomic>
 
-#include "core/backend/threads.h"
-#include "core/error.h"
+#include "core/base/error.h"
+#include "core/base/threads.h"
 
 using namespace az;
 

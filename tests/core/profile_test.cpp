@@ -1,10 +1,10 @@
-#include "core/profile.h"
+#include "core/base/profile.h"
 
 #include <doctest/doctest.h>
 
 #include <chrono>
 
-#include "core/autograd.h"
+#include "core/autograd/autograd.h"
 #include "core/ops.h"
 
 using namespace az;
@@ -16,7 +16,8 @@ double now() { return std::chrono::duration<double>(std::chrono::steady_clock::n
 // "forward conv2d in layer1 x2", in the order of the entries.
 std::vector<std::string> names(const Profile& profile) {
   std::vector<std::string> all;
-  for (const auto& e : profile.entries()) all.push_back(fmt::format("{} {} in {} x{}", name_of(e.phase), e.op, e.scope, e.calls));
+  for (const auto& e : profile.entries())
+    all.push_back(fmt::format("{} {} in {} x{}", name_of(e.phase), e.op, e.scope, e.calls));
   return all;
 }
 

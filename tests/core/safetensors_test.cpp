@@ -120,18 +120,18 @@ TEST_CASE("safetensors: malformed files are refused with the reason") {
   check_refused("{\"x\":", 0, "the header is not JSON");
   check_refused("{} {}", 0, "the header is not JSON");
   check_refused("{\"\xff\":1}", 0, "the header is not JSON");
-  check_refused(R"({"x":{"dtype":"U8","shape":[0],"data_offsets":[0,0]},"x":{"dtype":"U8","shape":[0],"data_offsets":[0,0]}})", 0,
-                "the key \"x\" twice");
+  check_refused(R"({"x":{"dtype":"U8","shape":[0],"data_offsets":[0,0]},"x":{"dtype":"U8","shape":[0],"data_offsets":[0,0]}})",
+                0, "the key \"x\" twice");
   check_refused(R"({"x":{"dtype":"U8","dtype":"U8","shape":[0],"data_offsets":[0,0]}})", 0, "the key \"dtype\" twice");
   check_refused(R"({"__metadata__":{"a":"1","a":"2"}})", 0, "the key \"a\" twice");
   check_refused(R"({"__metadata__":{"a":1}})", 0, "\"a\" is not a string");
   check_refused(R"({"__metadata__":[]})", 0, "is not an object");
   check_refused(R"({"x":{"dtype":"U8","shape":[4],"data_offsets":[1,5]}})", 5,
                 "\"x\" begins at 1 of the data, where 0 is expected");
-  check_refused(R"({"x":{"dtype":"U8","shape":[2],"data_offsets":[0,2]},"y":{"dtype":"U8","shape":[2],"data_offsets":[1,3]}})", 3,
-                "\"y\" begins at 1 of the data, where 2 is expected");
-  check_refused(R"({"x":{"dtype":"U8","shape":[2],"data_offsets":[0,2]},"y":{"dtype":"U8","shape":[2],"data_offsets":[3,5]}})", 5,
-                "\"y\" begins at 3 of the data, where 2 is expected");
+  check_refused(R"({"x":{"dtype":"U8","shape":[2],"data_offsets":[0,2]},"y":{"dtype":"U8","shape":[2],"data_offsets":[1,3]}})",
+                3, "\"y\" begins at 1 of the data, where 2 is expected");
+  check_refused(R"({"x":{"dtype":"U8","shape":[2],"data_offsets":[0,2]},"y":{"dtype":"U8","shape":[2],"data_offsets":[3,5]}})",
+                5, "\"y\" begins at 3 of the data, where 2 is expected");
   check_refused(R"({"x":{"dtype":"F32","shape":[4],"data_offsets":[0,4]}})", 4, "do not fit f32 [4], which takes 16 bytes");
   check_refused(R"({"x":{"dtype":"U8","shape":[4],"data_offsets":[4,0]}})", 4, "do not fit");
   check_refused(R"({"x":{"dtype":"U8","shape":[4294967296,4294967296],"data_offsets":[0,0]}})", 0, "shape is too large");
@@ -212,5 +212,6 @@ TEST_CASE("safetensors: a write that fails leaves what was there, and nothing be
   CHECK(files() == 2);
   write_safetensors("/dev/null", sample());
   CHECK(std::filesystem::is_character_file("/dev/null"));
-  CHECK_THROWS_WITH_AS(write_safetensors("/dev/full", sample()), "/dev/full: cannot be written: No space left on device", Error);
+  CHECK_THROWS_WITH_AS(write_safetensors("/dev/full", sample()), "/dev/full: cannot be written: No space left on device",
+                       Error);
 }

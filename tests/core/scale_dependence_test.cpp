@@ -1,8 +1,8 @@
-#include "core/scale_dependence.h"
+#include "core/autograd/scale_dependence.h"
 
 #include <doctest/doctest.h>
 
-#include "core/autograd.h"
+#include "core/autograd/autograd.h"
 #include "core/ops.h"
 
 using namespace az;
@@ -116,5 +116,6 @@ TEST_CASE("scale_dependence: what mixes channels, what nothing is known of, what
   const Tensor silent = record("silent", twice.detach(), {twice}, saved(), ByOps{[](const Back& k) { return Grads{k.g}; }});
   CHECK(scale_dependence(silent, kernel).kind == Kind::unknown);
   CHECK(scale_dependence(silent, kernel).op == "silent");
-  CHECK_THROWS_WITH_AS(scale_dependence(twice, kernel, 3), "scale_dependence: f64 [2,2,1,1] does not divide into 3 rows", Error);
+  CHECK_THROWS_WITH_AS(scale_dependence(twice, kernel, 3), "scale_dependence: f64 [2,2,1,1] does not divide into 3 rows",
+                       Error);
 }

@@ -1,4 +1,4 @@
-#include "core/storage.h"
+#include "core/tensor/storage.h"
 
 #include <doctest/doctest.h>
 #include <unistd.h>

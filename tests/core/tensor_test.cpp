@@ -1,9 +1,9 @@
-#include "core/tensor.h"
+#include "core/tensor/tensor.h"
 
 #include <doctest/doctest.h>
 
-#include "core/autograd.h"
-#include "core/backend/layout.h"
+#include "core/autograd/autograd.h"
+#include "core/backend/reorder.h"
 #include "core/ops.h"
 
 using namespace az;
@@ -27,7 +27,7 @@ void check_refused(const std::vector<Misuse>& misuses) {
   }
 }
 
-Tensor blocked(const Shape& shape) { return reorder(ones(shape), blocked_layout(shape, DType::f32, 16)); }
+Tensor blocked(const Shape& shape) { return reorder(ones(shape), blocked_layout(16)); }
 
 }  // namespace
 
@@ -88,13 +88,15 @@ TEST_CASE("tensor: every misuse is answered with what it got and what it wants")
        "mul_: a leaf that requires a gradient f32 [2,3] cannot be changed in place; do it under NoGrad, or use the op that "
        "returns a new tensor"},
       {[&] { result.copy_(x); },
-       "copy_: the result of a recorded op f32 [2,3] cannot be changed in place; do it under NoGrad, or use the op that returns "
+       "copy_: the result of a recorded op f32 [2,3] cannot be changed in place; do it under NoGrad, or use the op that "
+       "returns "
        "a new tensor"},
       {[&] { x.add_(leaf); },
        "add_: f32 [2,3] requires a gradient, which a change in place would lose; detach() it, or use the op that returns a new "
        "tensor"},
       {[&] { x.copy_(result); },
-       "copy_: f32 [2,3] requires a gradient, which a change in place would lose; detach() it, or use the op that returns a new "
+       "copy_: f32 [2,3] requires a gradient, which a change in place would lose; detach() it, or use the op that returns a "
+       "new "
        "tensor"},
       {[&] { whole.set_requires_grad(); }, "set_requires_grad: only floating tensors have gradients, not i64 [3]"},
       {[&] { result.set_requires_grad(); }, "set_requires_grad: f32 [2,3] is the result of mul, not a leaf; detach() it first"},
@@ -128,7 +130,7 @@ TEST_CASE("tensor: bf16 is added and scaled in place, each result rounded once")
 TEST_CASE("tensor: in-place changes reach every element of a blocked layout and leave its padding 0") {
   const Shape shape{2, 20, 3, 1};
   for (DType type : {DType::f32, DType::bf16}) {
-    Tensor x = reorder(ones(shape, type), blocked_layout(shape, type, 16));
+    Tensor x = reorder(ones(shape, type), blocked_layout(16));
     x.add_(full(shape, 2, type), 1.5);
     x.mul_(3);
     CHECK(sum(not_equal(x, full(shape, 12, type))).item() == 0);

@@ -1,4 +1,4 @@
-#include "core/backend/threads.h"
+#include "core/base/threads.h"
 
 #include <doctest/doctest.h>
 
@@ -8,10 +8,10 @@
 #include <limits>
 #include <thread>
 
-#include "core/backend/cores.h"
 #include "core/backend/info.h"
-#include "core/backend/layout.h"
+#include "core/backend/reorder.h"
 #include "core/backend/startup.h"
+#include "core/base/cores.h"
 #include "core/ops.h"
 #include "tests/scoped_variable.h"
 
@@ -81,7 +81,7 @@ TEST_CASE("threads: their number holds on whichever thread an op is called") {
   };
   Tensor image = randn({32, 16, 32, 32}), weight = randn({16, 16, 3, 3}), single = randn({300, 300});
   Tensor matrix = randn({300, 300}, DType::f64);
-  const Layout* layout = blocked_layout(image.shape(), DType::f32, 16);
+  const Layout* layout = blocked_layout(16);
   for (const Use& use : std::initializer_list<Use>{{"a loop of ours", [&] { exp(matrix); }},
                                                    {"a convolution", [&] { conv2d(image, weight, {}, {.padding = 1}); }},
                                                    {"a reorder", [&] { reorder(image, layout); }},

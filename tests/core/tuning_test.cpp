@@ -10,10 +10,10 @@
 #include <set>
 #include <utility>
 
-#include "core/error.h"
+#include "core/base/error.h"
+#include "core/base/random.h"
 #include "core/ops/conv.h"
-#include "core/ops/create.h"
-#include "core/random.h"
+#include "core/tensor/create.h"
 #include "tests/compare.h"
 #include "tests/core/own_cache.h"
 
@@ -355,7 +355,8 @@ TEST_CASE("tuning: convolutions run by the table they are given, equal tables to
   set_algorithms(AlgorithmChoice::fixed, direct);
   const auto other = solve(DType::f32);
   CHECK(algorithms() == direct);
-  for (size_t i = 0; i < wanted.size() && !direct.empty(); ++i) CHECK(other[i].to_vector<float>() != fixed[i].to_vector<float>());
+  for (size_t i = 0; i < wanted.size() && !direct.empty(); ++i)
+    CHECK(other[i].to_vector<float>() != fixed[i].to_vector<float>());
 }
 
 TEST_CASE("tuning: a table may name a fall-back of oneDNN's where a residual is added, as it is right") {

@@ -7,10 +7,10 @@
 #include <string>
 #include <vector>
 
-#include "core/autograd.h"
-#include "core/backend/strided.h"
+#include "core/autograd/autograd.h"
+#include "core/base/random.h"
+#include "core/kernels/strided.h"
 #include "core/ops.h"
-#include "core/random.h"
 
 // Results held element by element against formulas in long double, in units in the last place (ulps) of their own number type.
 namespace az::test {

@@ -67,8 +67,8 @@ Real logistic(Real x) { return x >= 0 ? 1 / (1 + std::exp(-x)) : std::exp(x) / (
 Real normal(Real x) { return std::erfc(-x * std::sqrt(0.5L)) / 2; }
 Real density(Real x) { return std::exp(x * x * -0.5L) * 0.398942280401432677939946059934L; }
 
-// s(x) (1 + x s(-x)); about its zero z, where exp(z) = c = -1 - z, 1 + x + exp(x) = t + c (exp(t) - 1) with t = x - z. The second
-// number is what c is less than the first.
+// s(x) (1 + x s(-x)); about its zero z, where exp(z) = c = -1 - z, 1 + x + exp(x) = t + c (exp(t) - 1) with t = x - z. The
+// second number is what c is less than the first.
 Real silu_slope(Real x) {
   if (std::isinf(x)) return x > 0;
   constexpr Real c = 0.278464542761073795116731274812416L, less = 7.372535789436L * 1e-21L;
@@ -85,8 +85,8 @@ std::vector<Function> functions() {
       {"sqrt", az::sqrt, [](Real x) { return std::sqrt(x); }, [](Real x) { return 0.5L / std::sqrt(x); }, 1.51},
       {"sin", az::sin, [](Real x) { return std::sin(x); }, [](Real x) { return std::cos(x); }},
       {"cos", az::cos, [](Real x) { return std::cos(x); }, [](Real x) { return -std::sin(x); }},
-      {"tanh", az::tanh, [](Real x) { return std::tanh(x); }, [](Real x) { return 4 * logistic(2 * x) * logistic(-2 * x); }, 0.51,
-       true},
+      {"tanh", az::tanh, [](Real x) { return std::tanh(x); }, [](Real x) { return 4 * logistic(2 * x) * logistic(-2 * x); },
+       0.51, true},
       {"sigmoid", az::sigmoid, logistic, [](Real x) { return logistic(x) * logistic(-x); }, 0.51, true},
       {"silu", az::silu, [](Real x) { return times(x, logistic(x)); }, silu_slope, 0.51, true},
       {"gelu", az::gelu, [](Real x) { return times(x, normal(x)); }, gelu_slope, 0.51, true},

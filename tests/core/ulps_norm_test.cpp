@@ -1,5 +1,5 @@
 #include "core/backend/info.h"
-#include "core/backend/layout.h"
+#include "core/backend/reorder.h"
 #include "tests/core/ulps.h"
 
 using namespace az;
@@ -28,8 +28,7 @@ template <class T> void sweep(const Channels& drawn, const Shape& shape, int64_t
   }
   const Real gamma = 1.25, beta = relu ? 0.25 : 0;
   const Tensor plain = tensor_of<T>(shape, x);
-  const Tensor given =
-      (block > 1 ? reorder(plain, blocked_layout(shape, dtype_of<T>, block)) : plain).detach().set_requires_grad();
+  const Tensor given = (block > 1 ? reorder(plain, blocked_layout(block)) : plain).detach().set_requires_grad();
   const Tensor weight = full({channels}, double(gamma), dtype_of<P>).set_requires_grad(),
                bias = full({channels}, double(beta), dtype_of<P>).set_requires_grad();
   const Tensor running_mean = full({channels}, double(drawn.mean), dtype_of<P>),

@@ -7,8 +7,8 @@
 using namespace az;
 using namespace az::test;
 
-// Functions of a row of numbers. Each result is a sum of terms that may cancel by what is in them, so that an error is counted in
-// ulps at the largest term of that one element, or at the result where nothing is subtracted.
+// Functions of a row of numbers. Each result is a sum of terms that may cancel by what is in them, so that an error is counted
+// in ulps at the largest term of that one element, or at the result where nothing is subtracted.
 namespace {
 
 Real largest(const Reals& x) { return *std::max_element(x.begin(), x.end()); }
@@ -93,12 +93,13 @@ std::vector<RowFunction> row_functions() {
                  [](const Reals& x, const Reals& g) {
                    const Reals p = shares(x);
                    // sum_k p_i p_k (g_i - g_k)
-                   return Right{
-                       each_sum(n,
-                                [&](size_t i) {
-                                  return Sum{p[i], 0};
-                                }),
-                       each_sum(n, [&](size_t i) { return sum_over(n, [&](size_t k) { return p[i] * p[k] * (g[i] - g[k]); }); })};
+                   return Right{each_sum(n,
+                                         [&](size_t i) {
+                                           return Sum{p[i], 0};
+                                         }),
+                                each_sum(n, [&](size_t i) {
+                                  return sum_over(n, [&](size_t k) { return p[i] * p[k] * (g[i] - g[k]); });
+                                })};
                  }});
   all.push_back({"log_softmax", [](const Tensor& x) { return log_softmax(x); },
                  [](const Reals& x, const Reals& g) {
@@ -199,13 +200,14 @@ std::vector<RowFunction> row_functions() {
          const Reals u = each(n, [&](size_t i) { return x[i] / length; });
          Real along = 0;
          for (size_t i = 0; i < n; ++i) along += std::abs(g[i] * u[i]);
-         return Right{each_sum(n,
-                               [&](size_t i) {
-                                 return Sum{u[i], 0};
-                               }),
-                      each_sum(n, [&](size_t i) {
-                        return Sum{(g[i] - u[i] * dot(g, u)) / length, std::max(std::abs(g[i]), std::abs(u[i]) * along) / length};
-                      })};
+         return Right{
+             each_sum(n,
+                      [&](size_t i) {
+                        return Sum{u[i], 0};
+                      }),
+             each_sum(n, [&](size_t i) {
+               return Sum{(g[i] - u[i] * dot(g, u)) / length, std::max(std::abs(g[i]), std::abs(u[i]) * along) / length};
+             })};
        },
        4, true});
   for (const double eps : {1e-5, 1e-38}) {

@@ -7,7 +7,7 @@
 #include <filesystem>
 #include <fstream>
 
-#include "core/error.h"
+#include "core/base/error.h"
 #include "data/catalog.h"
 #include "tests/compare.h"
 #include "tests/data/temporary_folder.h"
@@ -139,7 +139,8 @@ TEST_CASE("a file that is there and cannot be opened is not said to be damaged")
   std::filesystem::remove(file);
   std::filesystem::create_symlink(file, file);  // opening it fails for root, too
   CHECK_THROWS_WITH_AS(read_cifar(format, folder.path, false),
-                       ("cifar10: cannot read " + file.string() + ": Too many levels of symbolic links").c_str(), UnreadableError);
+                       ("cifar10: cannot read " + file.string() + ": Too many levels of symbolic links").c_str(),
+                       UnreadableError);
 }
 
 TEST_CASE("CIFAR-10's test set needs no training images; it is normalised with their statistics, as published") {
@@ -174,12 +175,14 @@ TEST_CASE("a set of one's own is never said to be azimuth's to replace or delete
     return std::string();
   };
   const std::string own = (cache.path / "mine").string(), fetched = (datasets_folder() / "cifar-100-binary").string();
-  CHECK(said({.root = own}) == "cifar100: cannot read " + own +
-                                   "/train.bin: No such file or directory; give \"root\" the folder of whole .bin files, such as "
-                                   "`azimuth data get cifar100` gets");
-  CHECK(said({}) == "cifar100: cannot read " + fetched +
-                        "/train.bin: No such file or directory; run `azimuth data get cifar100`, or give the folder of its .bin "
-                        "files as \"root\"");
+  CHECK(said({.root = own}) ==
+        "cifar100: cannot read " + own +
+            "/train.bin: No such file or directory; give \"root\" the folder of whole .bin files, such as "
+            "`azimuth data get cifar100` gets");
+  CHECK(said({}) ==
+        "cifar100: cannot read " + fetched +
+            "/train.bin: No such file or directory; run `azimuth data get cifar100`, or give the folder of its .bin "
+            "files as \"root\"");
 }
 
 TEST_CASE_TEMPLATE("a set is normalised with the statistics of its training images, the test set too", Set, Cifar10, Cifar100) {
@@ -189,7 +192,8 @@ TEST_CASE_TEMPLATE("a set is normalised with the statistics of its training imag
   const auto write_images = [&](const std::string& name, int64_t count, double black) {
     std::string bytes;
     for (int64_t i = 0; i < count; ++i)
-      bytes += std::string(size_t(format.label_bytes), '\0') + std::string(3072, double(i) < black * double(count) ? '\0' : 'd');
+      bytes +=
+          std::string(size_t(format.label_bytes), '\0') + std::string(3072, double(i) < black * double(count) ? '\0' : 'd');
     write(folder.path / name, bytes);
   };
   for (const std::string& name : format.train_files) write_images(name, format.train_records, 0.4);

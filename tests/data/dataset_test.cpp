@@ -7,7 +7,7 @@
 #include <functional>
 #include <set>
 
-#include "core/error.h"
+#include "core/base/error.h"
 
 using namespace az;
 using namespace az::data;

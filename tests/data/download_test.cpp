@@ -9,7 +9,7 @@
 #include <fstream>
 #include <iterator>
 
-#include "core/error.h"
+#include "core/base/error.h"
 #include "data/archive.h"
 #include "tests/compare.h"
 #include "tests/data/http_server.h"

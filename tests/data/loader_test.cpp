@@ -5,8 +5,8 @@
 #include <algorithm>
 #include <map>
 
-#include "core/backend/threads.h"
-#include "core/error.h"
+#include "core/base/error.h"
+#include "core/base/threads.h"
 
 using namespace az;
 using namespace az::data;
@@ -157,7 +157,8 @@ TEST_CASE("a sample is augmented the same wherever it comes in the order, and un
   CHECK(same_epoch < 30);
 }
 
-TEST_CASE("an alternating flip shows each sample both ways in any two epochs, whatever the order, batches and where it resumes") {
+TEST_CASE(
+    "an alternating flip shows each sample both ways in any two epochs, whatever the order, batches and where it resumes") {
   const auto flipping = [](int64_t batch_size, uint64_t seed) {
     auto options = shuffled(batch_size, seed);
     options.augment = {horizontal_flip({.alternate = true})};

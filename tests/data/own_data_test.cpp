@@ -4,7 +4,7 @@
 #include <functional>
 #include <stdexcept>
 
-#include "core/backend/threads.h"
+#include "core/base/threads.h"
 #include "core/config/json_document.h"
 #include "data/builtin.h"
 #include "data/loader.h"
@@ -76,18 +76,17 @@ TEST_CASE("null augmentations, and what their check() throws, are refused by the
 }
 
 TEST_CASE("data sets: without images, or of no size, are refused") {
-  CHECK(error_of([] { make_splits(blank(0), blank(1), {}); }) ==
-        "the training part has no images");
-  CHECK(error_of([] { make_splits(blank(1), blank(0), {}); }) ==
-        "the test part has no images");
+  CHECK(error_of([] { make_splits(blank(0), blank(1), {}); }) == "the training part has no images");
+  CHECK(error_of([] { make_splits(blank(1), blank(0), {}); }) == "the test part has no images");
   CHECK(error_of([] {
           Dataset({.image_shape = {3, 0, 4}, .pixels = {}, .labels = {0, 0}, .class_count = 1, .class_names = {}});
         }) == "dataset: an image_shape is [c,h,w] of at least one pixel, not [3,0,4]");
 }
 
 TEST_CASE("registries of data sets and augmentations: built-in names, null, sources without images or a way to load them") {
-  CHECK(error_of([] { AugmentRegistry::add<NoOptions>("cutout", "mine", [](const NoOptions&) { return AugmentationPtr(); }); }) ==
-        "augmentation \"cutout\" is built in; choose another name");
+  CHECK(error_of([] {
+          AugmentRegistry::add<NoOptions>("cutout", "mine", [](const NoOptions&) { return AugmentationPtr(); });
+        }) == "augmentation \"cutout\" is built in; choose another name");
   AugmentRegistry::add<NoOptions>("null", "nothing", [](const NoOptions&) { return AugmentationPtr(); });
   CHECK(error_of([] { config::Component<AugmentRegistry>("null").create(); }) == "the factory of \"null\" returned null");
 

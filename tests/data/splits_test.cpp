@@ -5,8 +5,8 @@
 #include <fstream>
 #include <set>
 
+#include "core/base/error.h"
 #include "core/config/json_document.h"
-#include "core/error.h"
 #include "data/builtin.h"
 #include "data/cifar.h"
 #include "tests/compare.h"
@@ -36,8 +36,8 @@ std::string message(const std::string& json) {
 }  // namespace
 
 TEST_CASE("a config names a data set, its batches, its augmentation and its validation part") {
-  Splits splits =
-      built(R"({"type": "shapes", "train_images": 60, "test_images": 20, "validation": 0.25, "batch_size": 16, "drop_last": true,
+  Splits splits = built(
+      R"({"type": "shapes", "train_images": 60, "test_images": 20, "validation": 0.25, "batch_size": 16, "drop_last": true,
                             "augment": [{"type": "random_crop", "padding": 2, "mode": "reflect"}, {"type": "horizontal_flip"}, {"type": "cutout"}]})");
   CHECK(splits.train.count() == 45);
   REQUIRE(splits.validation);
@@ -180,6 +180,7 @@ TEST_CASE("how many batches an epoch has is known before the data is read") {
 TEST_CASE("a relative root counts from the current folder, and where it leads is named") {
   const std::string here = std::filesystem::current_path().string();
   const std::string missing = "cannot read " + here + "/no/such/folder/data_batch_1.bin: ";
-  CHECK_THROWS_WITH_AS(built(R"({"type": "cifar10", "root": "no/such/folder"})"), doctest::Contains(missing.c_str()), DataError);
+  CHECK_THROWS_WITH_AS(built(R"({"type": "cifar10", "root": "no/such/folder"})"), doctest::Contains(missing.c_str()),
+                       DataError);
   CHECK_THROWS_WITH_AS(Cifar10({.root = "./no/such/folder"}), doctest::Contains(missing.c_str()), DataError);
 }

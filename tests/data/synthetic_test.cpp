@@ -7,7 +7,7 @@
 #include <cstring>
 #include <set>
 
-#include "core/backend/threads.h"
+#include "core/base/threads.h"
 
 using namespace az;
 using namespace az::data;

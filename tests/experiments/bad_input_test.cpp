@@ -3,7 +3,7 @@
 
 #include <fstream>
 
-#include "core/files.h"
+#include "core/base/files.h"
 #include "tests/data/temporary_folder.h"
 #include "tests/experiments/command.h"
 #include "tests/experiments/tiny.h"
@@ -47,9 +47,10 @@ TEST_CASE("config errors name file, line, column, path and remedy") {
   CHECK(complaint(R"("lr": 0.1)", R"("lr": "fast")") ==
         "azimuth: exp.json:13:39: optimizer.lr: expected a number, got \"fast\"\n");
   CHECK(complaint(R"("lr": 0.1)", R"("lr": -1)") == "azimuth: exp.json:13:39: optimizer.lr: must be more than 0, got -1\n");
-  CHECK(complaint(R"("type": "sgdp")", R"("type": "sgpd")") ==
-        "azimuth: exp.json:13:25: optimizer.type: unknown optimizer \"sgpd\"; did you mean \"sgd\"? (known: \"adam\", \"adamp\", "
-        "\"adamw\", \"sgd\", \"sgdp\")\n");
+  CHECK(
+      complaint(R"("type": "sgdp")", R"("type": "sgpd")") ==
+      "azimuth: exp.json:13:25: optimizer.type: unknown optimizer \"sgpd\"; did you mean \"sgd\"? (known: \"adam\", \"adamp\", "
+      "\"adamw\", \"sgd\", \"sgdp\")\n");
   CHECK(complaint(R"("epochs": 3)", R"("epochs": 0)") == "azimuth: exp.json:15:23: train.epochs: must be at least 1, got 0\n");
   CHECK(complaint(R"("epochs": 3)", R"("epochs": 2.5)") ==
         "azimuth: exp.json:15:23: train.epochs: expected an integer, got 2.5\n");
@@ -69,9 +70,9 @@ TEST_CASE("config errors name file, line, column, path and remedy") {
         "azimuth: exp.json:7:34: model.layers.1.eps: must be more than 0, got 0\n");
   CHECK(complaint(R"({"type": "relu"})", R"({"type": "scale"})") ==
         "azimuth: exp.json:8:5: model.layers.2.factor: required key is missing\n");
-  CHECK(
-      complaint(R"("name": "tiny")", R"("name": "a/b")") ==
-      "azimuth: exp.json:2:11: name: must be usable as the name of a folder: up to 200 bytes, no / and no control characters\n");
+  CHECK(complaint(R"("name": "tiny")", R"("name": "a/b")") ==
+        "azimuth: exp.json:2:11: name: must be usable as the name of a folder: up to 200 bytes, no / and no control "
+        "characters\n");
   CHECK(complaint(R"("name": "tiny")", R"("name": "a\u0000b")") ==
         "azimuth: exp.json:2:11: name: a string cannot hold the character \\u0000; remove it\n");
   for (const std::string& name : {std::string(".."), std::string("a\\nb"), std::string(201, 'x')})
@@ -84,13 +85,14 @@ TEST_CASE("config errors name file, line, column, path and remedy") {
         "azimuth: exp.json:13:39: optimizer.lr: 1e400 is too large; the largest number is 1.8e308\n");
   CHECK(complaint(R"("lr": 0.1)", R"("lr": 1e-400)") ==
         "azimuth: exp.json:13:39: optimizer.lr: 1e-400 is too close to 0 for a number; write 0\n");
-  CHECK(
-      complaint(R"("type": "sgdp")", R"("type": "SGDP")") ==
-      "azimuth: exp.json:13:25: optimizer.type: unknown optimizer \"SGDP\"; did you mean \"sgdp\"? (known: \"adam\", \"adamp\", "
-      "\"adamw\", \"sgd\", \"sgdp\")\n");
+  CHECK(complaint(R"("type": "sgdp")", R"("type": "SGDP")") ==
+        "azimuth: exp.json:13:25: optimizer.type: unknown optimizer \"SGDP\"; did you mean \"sgdp\"? (known: \"adam\", "
+        "\"adamp\", "
+        "\"adamw\", \"sgd\", \"sgdp\")\n");
   CHECK(complaint(R"("type": "sgdp")", R"("type": "AdamW")").find("; did you mean \"adamw\"? (") != std::string::npos);
   CHECK(complaint(R"("type": "shapes")", R"("type": "CIFAR10")").find("; did you mean \"cifar10\"? (") != std::string::npos);
-  CHECK(complaint(R"("seed": 3)", R"("lr": 3)") == "azimuth: exp.json:3:3: lr: unknown key here; it belongs in \"optimizer\"\n");
+  CHECK(complaint(R"("seed": 3)", R"("lr": 3)") ==
+        "azimuth: exp.json:3:3: lr: unknown key here; it belongs in \"optimizer\"\n");
   CHECK(complaint(R"("epochs": 3)", R"("batch_size": 3)") ==
         "azimuth: exp.json:15:13: train.batch_size: unknown key here; it belongs in \"data\"\n");
   CHECK(complaint(R"("epochs": 3)", R"("seed": 3)") ==
@@ -101,16 +103,18 @@ TEST_CASE("config errors name file, line, column, path and remedy") {
         "\"sgdp\"\n");
   CHECK(complaint(R"("seed": 3)", R"("learning-rate": 3)") ==
         "azimuth: exp.json:3:3: learning-rate: unknown key here; did you mean \"optimizer.lr\"?\n");
-  CHECK(complaint(R"({"type": "cosine"})", R"("cosine")") ==
-        "azimuth: exp.json:14:15: schedule: expected an object with a \"type\", got \"cosine\"; write {\"type\": \"cosine\"}\n");
+  CHECK(
+      complaint(R"({"type": "cosine"})", R"("cosine")") ==
+      "azimuth: exp.json:14:15: schedule: expected an object with a \"type\", got \"cosine\"; write {\"type\": \"cosine\"}\n");
   CHECK(complaint(R"("stride": 4)", R"("kernel": 50)") ==
         "azimuth: exp.json:6:5: model.layers.0: conv2d: the kernel is larger than the padded input (input [1,3,32,32], weight "
         "[8,3,50,50])\n");
   CHECK(complaint(R"("out_features": 10)", R"("out_features": 7)") ==
         "azimuth: exp.json:5:12: model: the last layer gives [1,7], the data's 10 classes need [1,10]; end with a linear layer "
         "of 10 out_features\n");
-  CHECK(complaint(R"({"type": "global_avg_pool"},)", "") ==
-        "azimuth: exp.json:11:5: model.layers.4: linear: takes [n,c], got [1,8,8,8]; put flatten or global_avg_pool before it\n");
+  CHECK(
+      complaint(R"({"type": "global_avg_pool"},)", "") ==
+      "azimuth: exp.json:11:5: model.layers.4: linear: takes [n,c], got [1,8,8,8]; put flatten or global_avg_pool before it\n");
   CHECK(complaint(R"("lr": 0.1)", R"("lr": 0.1, "groups": [{"pattern": "nothing.*", "weight_decay": 0}])") ==
         "azimuth: exp.json:13:16: optimizer: groups[0]: none of the 6 parameters (the first is \"0.weight\") fits pattern "
         "\"nothing.*\"; correct it or remove it\n");
@@ -182,7 +186,8 @@ TEST_CASE("overrides") {
   CHECK(say("log=csv") == "azimuth: --set log: expected a list, got \"csv\"; write it in brackets: [\"csv\"]\n");
   CHECK(say("optimizer={type: sgd}") == "azimuth: --set optimizer:1:2: put the key in double quotes: \"type\"\n");
   for (const char* name : {"123", "1.50", "true", "None"}) {
-    const CommandResult result = run_azimuth({"check", path, "--set", std::string("name=") + name, "--set", "train.epochs=2.0"});
+    const CommandResult result =
+        run_azimuth({"check", path, "--set", std::string("name=") + name, "--set", "train.epochs=2.0"});
     CHECK(result.exit == 0);
   }
   CHECK(say("data.root=\xff") == "azimuth: --set data.root: must be UTF-8, as all JSON is\n");

@@ -7,7 +7,7 @@
 #include <set>
 #include <stdexcept>
 
-#include "core/files.h"
+#include "core/base/files.h"
 #include "experiments/flame.h"
 #include "tests/data/temporary_folder.h"
 #include "tests/experiments/command.h"
@@ -44,7 +44,8 @@ double sum_of(const json& parts, const std::string& phase = "") {
 std::set<std::string> names(const json& parts) {
   std::set<std::string> all;
   for (const json& part : parts)
-    all.insert(part["phase"].get<std::string>() + " " + part["op"].get<std::string>() + " " + part["module"].get<std::string>());
+    all.insert(part["phase"].get<std::string>() + " " + part["op"].get<std::string>() + " " +
+               part["module"].get<std::string>());
   return all;
 }
 
@@ -101,8 +102,9 @@ TEST_CASE("bench accounts for all of a training step") {
     CHECK(r["phases_ms"][phase].get<double>() == doctest::Approx(sum_of(r["parts"], phase)).epsilon(1e-9));
   }
   const std::set<std::string> parts = names(r["parts"]);
-  for (const char* part : {"data load ", "forward conv2d 0", "forward batch_norm_relu 1", "forward linear 5",
-                           "backward conv2d_weights 0", "backward batch_norm_relu 1", "backward linear 5", "optimizer update "}) {
+  for (const char* part :
+       {"data load ", "forward conv2d 0", "forward batch_norm_relu 1", "forward linear 5", "backward conv2d_weights 0",
+        "backward batch_norm_relu 1", "backward linear 5", "optimizer update "}) {
     CAPTURE(part);
     CHECK(parts.count(part) == 1);
   }

@@ -6,7 +6,7 @@
 #include <regex>
 #include <sstream>
 
-#include "core/files.h"
+#include "core/base/files.h"
 #include "tests/data/temporary_folder.h"
 #include "tests/experiments/command.h"
 #include "tests/experiments/tiny.h"
@@ -57,8 +57,8 @@ TEST_CASE("train, resume and eval of a small network") {
   REQUIRE(epochs.size() == 2);
   CHECK(epochs[1]["step"] == 8);
   CHECK(epochs[1]["images_per_second"].get<double>() * epochs[1]["seconds"].get<double>() == doctest::Approx(60));
-  for (const char* key : {"epoch", "lr", "train_loss", "train_accuracy", "train_top5", "test_loss", "test_accuracy", "test_top5",
-                          "seconds", "images_per_second"}) {
+  for (const char* key : {"epoch", "lr", "train_loss", "train_accuracy", "train_top5", "test_loss", "test_accuracy",
+                          "test_top5", "seconds", "images_per_second"}) {
     CHECK(epochs[1][key].is_number());
   }
   const json last = output_of({"eval", run, "--checkpoint", "last", "--json"});

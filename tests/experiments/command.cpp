@@ -12,7 +12,7 @@
 #include <system_error>
 #include <thread>
 
-#include "core/files.h"
+#include "core/base/files.h"
 
 namespace {
 

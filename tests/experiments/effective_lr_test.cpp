@@ -7,7 +7,7 @@
 #include <random>
 
 #include "core/config/json_document.h"
-#include "core/ops/create.h"
+#include "core/tensor/create.h"
 #include "experiments/probes/scale_invariance.h"
 #include "optim/builtin.h"
 

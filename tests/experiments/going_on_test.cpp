@@ -7,7 +7,7 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 
-#include "core/files.h"
+#include "core/base/files.h"
 #include "experiments/say.h"
 #include "tests/compare.h"
 #include "tests/experiments/sweep_place.h"
@@ -109,7 +109,8 @@ TEST_CASE("a run that was killed before its first evaluation and is ended there 
     training.signal(SIGKILL);
     training.wait();
   }
-  if (!fs::exists(run.path + "/checkpoints/last")) fs::rename(run.path + "/checkpoints/last.old", run.path + "/checkpoints/last");
+  if (!fs::exists(run.path + "/checkpoints/last"))
+    fs::rename(run.path + "/checkpoints/last.old", run.path + "/checkpoints/last");
   const int64_t epochs = run.state()["epochs"];
   REQUIRE(run.state()["best_accuracy"].is_null());
   CHECK(run.resume("train.epochs=" + std::to_string(epochs - 1)).exit == 2);
@@ -230,8 +231,9 @@ TEST_CASE("a folder that cannot be looked into is a sentence with the reason and
     fs::create_symlink(fs::path(file).filename(), run.path + file);
     const CommandResult result = run.resume();
     CHECK(result.exit == 3);
-    CHECK_MESSAGE(has(result.err, run.path + file + ": cannot be read: Too many levels of symbolic links; put back a copy, or "),
-                  result.err);
+    CHECK_MESSAGE(
+        has(result.err, run.path + file + ": cannot be read: Too many levels of symbolic links; put back a copy, or "),
+        result.err);
     fs::remove(run.path + file);
     fs::rename(run.path + "/kept", run.path + file);
   }

@@ -9,8 +9,8 @@
 #include <set>
 #include <sstream>
 
+#include "core/base/files.h"
 #include "core/config/json_document.h"
-#include "core/files.h"
 #include "tests/compare.h"
 #include "tests/data/temporary_folder.h"
 #include "tests/experiments/command.h"
@@ -125,7 +125,8 @@ TEST_CASE("a cut epoch is measured where it was cut and again where it is whole,
   const CommandResult rest = run_azimuth({"resume", runs.at("run"), "--set", "train.max_steps=null"});
   CHECK(has(rest.out, "; 3 epochs trained in "));
   std::vector<std::pair<int, int>> epochs;
-  for (const json& line : lines_of(runs.at("run") + "/metrics.jsonl", "epoch")) epochs.emplace_back(line["epoch"], line["step"]);
+  for (const json& line : lines_of(runs.at("run") + "/metrics.jsonl", "epoch"))
+    epochs.emplace_back(line["epoch"], line["step"]);
   CHECK(epochs == std::vector<std::pair<int, int>>{{1, 4}, {2, 6}, {2, 8}, {3, 12}});
 }
 
@@ -301,10 +302,10 @@ TEST_CASE("what changes is told, with what it does to the schedule, and kept in 
   CHECK(has(result.err,
             "azimuth: note: description was \"\" and is \"longer\" now\nazimuth: note: train.epochs was 2 and is 4 now\n"));
   // 0.1 (1 + cos(pi t)) / 2 at t = 7/8, 8/16 and 15/16.
-  CHECK(has(
-      result.err,
-      "azimuth: note: the training has 16 steps now, not 8, over which the schedule is spread: step 8 was taken at the learning "
-      "rate 0.00380602, step 9 is taken at 0.05 and the last one at 0.000960736; so is the decay of train.average\n"));
+  CHECK(has(result.err,
+            "azimuth: note: the training has 16 steps now, not 8, over which the schedule is spread: step 8 was taken at the "
+            "learning "
+            "rate 0.00380602, step 9 is taken at 0.05 and the last one at 0.000960736; so is the decay of train.average\n"));
   history = lines_of(run + "/configs.jsonl");
   REQUIRE(history.size() == 2);
   CHECK(history[0]["config"]["train"]["epochs"] == 2);

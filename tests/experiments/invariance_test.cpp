@@ -7,12 +7,12 @@
 #include <mutex>
 #include <nlohmann/json.hpp>
 
-#include "core/autograd.h"
+#include "core/autograd/autograd.h"
+#include "core/base/random.h"
 #include "core/config/json_document.h"
-#include "core/ops/create.h"
 #include "core/ops/elementwise.h"
 #include "core/ops/reduce.h"
-#include "core/random.h"
+#include "core/tensor/create.h"
 #include "experiments/invariance/scorecard.h"
 #include "nn/builtin.h"
 #include "tests/compare.h"
@@ -148,8 +148,9 @@ constexpr View none = View::none, layer = View::layer, channel = View::channel;
 }  // namespace
 
 TEST_CASE("Batch norm takes out the length of each channel, and a bias before it makes no difference") {
-  check(R"({"type": "conv2d", "out_channels": 8, "bias": true}, {"type": "batch_norm"}, {"type": "relu"})" + classifier,
-        {{"0.weight", channel}, {"0.bias", channel}, {"1.weight", none}, {"1.bias", none}, {"4.weight", none}, {"4.bias", none}});
+  check(
+      R"({"type": "conv2d", "out_channels": 8, "bias": true}, {"type": "batch_norm"}, {"type": "relu"})" + classifier,
+      {{"0.weight", channel}, {"0.bias", channel}, {"1.weight", none}, {"1.bias", none}, {"4.weight", none}, {"4.bias", none}});
 }
 
 TEST_CASE("Group norm takes out a length of channels together, or each where they are alone; a bias before it counts") {
@@ -196,8 +197,9 @@ TEST_CASE("A shortcut around a convolution, in front of the norm, brings its len
                     conv = R"({"type": "conv2d", "out_channels": 3, "padding": 1, "bias": false})";
   check(R"({"type": "residual", "body": [)" + conv + R"(], "activation": "none"}, )" + norm + classifier,
         {{"0.body.0.weight", none}, {"1.weight", none}, {"1.bias", none}, {"3.weight", none}, {"3.bias", none}});
-  check(R"({"type": "residual", "body": [)" + conv + ", " + norm + R"(], "activation": "relu"})" + classifier,
-        {{"0.body.0.weight", channel}, {"0.body.1.weight", none}, {"0.body.1.bias", none}, {"2.weight", none}, {"2.bias", none}});
+  check(
+      R"({"type": "residual", "body": [)" + conv + ", " + norm + R"(], "activation": "relu"})" + classifier,
+      {{"0.body.0.weight", channel}, {"0.body.1.weight", none}, {"0.body.1.bias", none}, {"2.weight", none}, {"2.bias", none}});
 }
 
 TEST_CASE("What passes lengths on: ReLU, pooling, dropout and another convolution, which mixes channels") {

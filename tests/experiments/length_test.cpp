@@ -9,7 +9,7 @@
 #include <numbers>
 #include <sstream>
 
-#include "core/files.h"
+#include "core/base/files.h"
 #include "core/safetensors.h"
 #include "tests/compare.h"
 #include "tests/data/temporary_folder.h"
@@ -51,7 +51,8 @@ Trained trained(const std::string& text, const std::vector<std::string>& more = 
   trained.config = json::parse(read_file(run + "/config.json"));
   std::istringstream lines(read_file(run + "/metrics.jsonl"));
   for (std::string line; std::getline(lines, line);) {
-    if (const json object = json::parse(line); object["kind"] == "step") trained.rates.push_back(object["lr"].get<double>() / lr);
+    if (const json object = json::parse(line); object["kind"] == "step")
+      trained.rates.push_back(object["lr"].get<double>() / lr);
   }
   return trained;
 }
@@ -234,8 +235,10 @@ TEST_CASE("what is odd is noted in the same words by check, train, resume and sw
   noted(R"({"type": "multistep", "milestones": [1.75]})", two, {});
   noted(R"({"type": "multistep", "milestones": [0, 1]})", two,
         {"schedule.milestones: 0 is before the first step, so that no step has the full rate"});
-  noted(R"({"type": "multistep", "milestones": []})", two, {"schedule.milestones: an empty list never drops the learning rate"});
-  noted(R"({"type": "multistep", "milestones": [1], "gamma": 1})", two, {"schedule.gamma: 1 leaves the learning rate as it is"});
+  noted(R"({"type": "multistep", "milestones": []})", two,
+        {"schedule.milestones: an empty list never drops the learning rate"});
+  noted(R"({"type": "multistep", "milestones": [1], "gamma": 1})", two,
+        {"schedule.gamma: 1 leaves the learning rate as it is"});
   noted(R"({"type": "step"})", two, {"schedule.every_epochs: the first drop would come after 30 epochs, and " + has_8});
   noted(R"({"type": "step", "every_epochs": 2})", two,
         {"schedule.every_epochs: the first drop would come after 2 epochs, and " + has_8});
@@ -254,14 +257,16 @@ TEST_CASE("what is odd is noted in the same words by check, train, resume and sw
   noted(R"({"type": "cosine"})", R"({"epochs": 2, "max_steps": 500})",
         {"train.max_steps: 500 is not reached, as 2 epochs have 8 steps"});
   noted(R"({"type": "cosine"})", R"({"epochs": 2, "max_steps": 8})", {});
-  noted(R"({"type": "cosine"})", R"({"epochs": 2, "average": {"type": "lookahead", "every": 9}})",
-        {"train.average.every: the weights would enter the average after 9 steps, and the training has 8: what is evaluated are "
-         "the "
-         "weights of before it"});
+  noted(
+      R"({"type": "cosine"})", R"({"epochs": 2, "average": {"type": "lookahead", "every": 9}})",
+      {"train.average.every: the weights would enter the average after 9 steps, and the training has 8: what is evaluated are "
+       "the "
+       "weights of before it"});
   noted(R"({"type": "cosine"})", R"({"epochs": 2, "average": {"type": "lookahead", "every": 8, "decay": 0.9}})", {});
   // 0.999^8 = 0.992
-  noted(R"({"type": "cosine"})", R"({"epochs": 2, "average": {"type": "ema"}})",
-        {"train.average.decay: 99 % of what is evaluated in the end are the weights of before the training, which has 8 steps"});
+  noted(
+      R"({"type": "cosine"})", R"({"epochs": 2, "average": {"type": "ema"}})",
+      {"train.average.decay: 99 % of what is evaluated in the end are the weights of before the training, which has 8 steps"});
   noted(R"({"type": "cosine"})", R"({"epochs": 2, "average": {"type": "ema", "decay": 0.9}})", {});  // 0.43
   noted(R"({"type": "cosine"})", R"({"epochs": 2, "average": {"type": "ema", "power": 1}})", {});
 }
@@ -269,6 +274,6 @@ TEST_CASE("what is odd is noted in the same words by check, train, resume and sw
 TEST_CASE("a sweep names the groups of which something is odd, where it is not all of them") {
   const SweepPlace place(R"({"base": "base.json", "grid": {"train.max_steps": [7, 500], "optimizer.lr": [0.1, 0.2]}})");
   const std::string err = place.run({"--check"}).err;
-  CHECK(has(err,
-            "azimuth: note: train.max_steps: 500 is not reached, as 2 epochs have 8 steps (max_steps=500,lr=0.1 and 1 more)\n"));
+  CHECK(has(
+      err, "azimuth: note: train.max_steps: 500 is not reached, as 2 epochs have 8 steps (max_steps=500,lr=0.1 and 1 more)\n"));
 }

@@ -7,8 +7,8 @@
 #include <set>
 #include <sstream>
 
-#include "core/error.h"
-#include "core/files.h"
+#include "core/base/error.h"
+#include "core/base/files.h"
 #include "experiments/lessons/builtin.h"
 #include "experiments/report/run_data.h"
 #include "experiments/report/run_names.h"
@@ -69,7 +69,8 @@ TEST_CASE("A lesson outside its tolerance fails and names the line; its table st
   CHECK(said_of({.what = "x", .predicted = 0, .measured = 4e-5, .absolute_tolerance = 5e-5}) == "");
   CHECK(said_of({.what = "x", .predicted = 0, .measured = 6e-5, .absolute_tolerance = 5e-5}) != "");
   CHECK(said_of({.what = "x", .predicted = 2, .measured = 1.9, .is = Measured::below}) == "");
-  CHECK(said_of({.what = "x", .predicted = 2, .measured = 2, .is = Measured::below}).find("predicted < 2") != std::string::npos);
+  CHECK(said_of({.what = "x", .predicted = 2, .measured = 2, .is = Measured::below}).find("predicted < 2") !=
+        std::string::npos);
   CHECK(said_of({.what = "x", .predicted = 2, .measured = 2.1, .is = Measured::above}) == "");
   for (Measured is : {Measured::near, Measured::below, Measured::above})
     CHECK(said_of({.what = "x", .predicted = 2, .measured = NAN, .tolerance = 1, .is = is}) != "");

@@ -2,8 +2,8 @@
 
 #include <algorithm>
 
-#include "core/files.h"
-#include "core/heap.h"
+#include "core/base/files.h"
+#include "core/tensor/heap.h"
 #include "tests/compare.h"
 #include "tests/data/temporary_folder.h"
 #include "tests/experiments/command.h"
@@ -24,7 +24,8 @@ CommandResult under(const std::string& limit, const std::vector<std::string>& ar
                      arguments);
 }
 
-// It does its work, or says in one line why it cannot; where there is not even room for its libraries, the system's loader does.
+// It does its work, or says in one line why it cannot; where there is not even room for its libraries, the system's loader
+// does.
 void works_or_tells(const CommandResult& result) {
   CAPTURE(result.exit);
   CAPTURE(result.err);

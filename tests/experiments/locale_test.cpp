@@ -2,11 +2,11 @@
 #include <filesystem>
 #include <sstream>
 
-#include "core/ascii.h"
-#include "core/backend/control_groups.h"
+#include "core/base/ascii.h"
+#include "core/base/control_groups.h"
+#include "core/base/files.h"
 #include "core/config/json_document.h"
 #include "core/config/nearest.h"
-#include "core/files.h"
 #include "core/ops.h"
 #include "experiments/checkpoint.h"
 #include "experiments/flame.h"
@@ -61,8 +61,9 @@ std::string all_that_is_written() {
   add(tuning_file());
   add(str(weight));
 
-  const MetricFields fields = {{"epoch", int64_t(1)},     {"step", int64_t(1234567)}, {"lr", 0.0123},     {"train_loss", 1234.5},
-                               {"test_accuracy", 0.4375}, {"seconds", 1e-7},          {"note", "a,\"b\""}};
+  const MetricFields fields = {{"epoch", int64_t(1)},  {"step", int64_t(1234567)}, {"lr", 0.0123},
+                               {"train_loss", 1234.5}, {"test_accuracy", 0.4375},  {"seconds", 1e-7},
+                               {"note", "a,\"b\""}};
   write_file(run + "/config.json", to_json(load_config(place.base)));
   MetricsLog log(run + "/metrics.jsonl", 0);
   log.mirror_to(make_mirror({"csv"}, run, [](const std::string& problem) { FAIL(problem); }));

@@ -7,8 +7,8 @@
 #include <cstring>
 #include <filesystem>
 
-#include "core/error.h"
-#include "core/files.h"
+#include "core/base/error.h"
+#include "core/base/files.h"
 #include "experiments/log/mirror.h"
 #include "experiments/log/tensorboard.h"
 #include "tests/compare.h"

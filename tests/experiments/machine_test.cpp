@@ -10,9 +10,9 @@
 #include <new>
 #include <nlohmann/json.hpp>
 
-#include "core/backend/cores.h"
-#include "core/files.h"
-#include "core/storage.h"
+#include "core/base/cores.h"
+#include "core/base/files.h"
+#include "core/tensor/storage.h"
 #include "tests/compare.h"
 #include "tests/data/temporary_folder.h"
 #include "tests/experiments/command.h"

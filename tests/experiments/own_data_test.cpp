@@ -138,7 +138,9 @@ TEST_CASE("data that is not as declared is refused by name, with what was declar
   CHECK(refusal("zero") == data(normalised + "0.5 and a standard deviation of 0"));
   CHECK(refusal("mean") == data(normalised + "inf and a standard deviation of 1"));
   CHECK(refusal("channels") == data("dataset: the statistics have 2 means and 2 standard deviations for 1 channels"));
-  const auto declared = [](const std::string& text) { return Refusal{"exp.json:1:10: data: its factory " + text, Exit::config}; };
+  const auto declared = [](const std::string& text) {
+    return Refusal{"exp.json:1:10: data: its factory " + text, Exit::config};
+  };
   CHECK(refusal("declared shape") ==
         declared("promises images of [4,4] and 3 classes; images are [c,h,w], and there is one class at least"));
   CHECK(refusal("declared classes") ==
@@ -169,12 +171,10 @@ TEST_CASE("a translation of images with a side of one pixel is refused") {
     return refusal<Blueprint>(config_with("\"height\": " + std::to_string(height), "",
                                           R"({"evaluation": {"test_time_augmentation": ")" + views + "\"}}"));
   };
-  CHECK(
-      said("flip_translate", 1) ==
-      Refusal{
-          "train.evaluation.test_time_augmentation: flip_translate reflects images at their edge, which needs sides of 2 pixels "
-          "or more, got 1x4; take flip or none",
-          Exit::config});
+  CHECK(said("flip_translate", 1) == Refusal{"train.evaluation.test_time_augmentation: flip_translate reflects images at their "
+                                             "edge, which needs sides of 2 pixels "
+                                             "or more, got 1x4; take flip or none",
+                                             Exit::config});
   CHECK(said("flip_translate", 2) == Refusal{});
   CHECK(said("flip", 1) == Refusal{});
 }

@@ -5,10 +5,10 @@
 #include <filesystem>
 #include <fstream>
 
-#include "core/autograd.h"
-#include "core/files.h"
-#include "core/ops/create.h"
+#include "core/autograd/autograd.h"
+#include "core/base/files.h"
 #include "core/ops/elementwise.h"
+#include "core/tensor/create.h"
 #include "experiments/checkpoint.h"
 #include "experiments/diagnose.h"
 #include "experiments/metrics.h"
@@ -54,11 +54,12 @@ TEST_CASE("a score counts ties and NaN against the label") {
 }
 
 TEST_CASE("metrics lines are JSON, with null for what is not finite") {
-  CHECK(
-      metrics_line(
-          "step",
-          {{"step", int64_t(3)}, {"loss", NAN}, {"lr", 0.1}, {"best", std::optional<double>{}}, {"run", std::string("a\"b")}}) ==
-      "{\"kind\":\"step\",\"step\":3,\"loss\":null,\"lr\":0.1,\"best\":null,\"run\":\"a\\\"b\"}\n");
+  CHECK(metrics_line("step", {{"step", int64_t(3)},
+                              {"loss", NAN},
+                              {"lr", 0.1},
+                              {"best", std::optional<double>{}},
+                              {"run", std::string("a\"b")}}) ==
+        "{\"kind\":\"step\",\"step\":3,\"loss\":null,\"lr\":0.1,\"best\":null,\"run\":\"a\\\"b\"}\n");
 }
 
 TEST_CASE("a metrics log goes on after the bytes it is told to keep") {

@@ -4,7 +4,7 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
-#include "core/files.h"
+#include "core/base/files.h"
 #include "tests/compare.h"
 #include "tests/data/temporary_folder.h"
 #include "tests/experiments/command.h"
@@ -106,6 +106,6 @@ TEST_CASE("a sweep goes on from another folder: a run that was begun keeps its o
   CHECK(run_azimuth(check).out == "one,seed=1  done\none,seed=2  done\n");
   CHECK(run_azimuth(again).exit == 0);
   // One in another place has another meaning all the same.
-  CHECK(
-      has(run_azimuth({"sweep", again[1], "--folder", again[3], "--set", "data.batch_size=8"}).err, "data.batch_size 16, now 8"));
+  CHECK(has(run_azimuth({"sweep", again[1], "--folder", again[3], "--set", "data.batch_size=8"}).err,
+            "data.batch_size 16, now 8"));
 }

@@ -8,9 +8,9 @@
 #include <sstream>
 
 #include "core/backend/info.h"
+#include "core/base/files.h"
 #include "core/config/json_document.h"
-#include "core/files.h"
-#include "core/ops/create.h"
+#include "core/tensor/create.h"
 #include "experiments/step.h"
 #include "tests/compare.h"
 #include "tests/data/temporary_folder.h"
@@ -166,7 +166,8 @@ TEST_CASE("a run in bf16 that goes on without it says what changes, and remember
   CHECK(!has(evaluated.err, "note: "));
   CHECK(json::parse(evaluated.out)["test_loss"] == json::parse(last_line(path))["test_loss"]);
 
-  // The config edited, it is still the checkpoint's precision that counts, here and where there is no other; it cannot go on so.
+  // The config edited, it is still the checkpoint's precision that counts, here and where there is no other; it cannot go on
+  // so.
   const std::string config_before = read_file(path + "/config.json");
   std::string edited = config_before;
   edited.replace(edited.find("\"bf16\""), 6, "\"f32\"");

@@ -5,9 +5,9 @@
 
 #include <filesystem>
 
+#include "core/base/files.h"
+#include "core/base/random.h"
 #include "core/config/json_document.h"
-#include "core/files.h"
-#include "core/random.h"
 #include "tests/data/temporary_folder.h"
 #include "tests/experiments/command.h"
 #include "tests/experiments/tiny.h"
@@ -44,7 +44,9 @@ class Place {
     return result;
   }
   CommandResult check(const Overrides& overrides = {}) const { return run({"check", config}, overrides); }
-  CommandResult train(const Overrides& overrides = {}) const { return run({"train", config, "--run", runs + "/run"}, overrides); }
+  CommandResult train(const Overrides& overrides = {}) const {
+    return run({"train", config, "--run", runs + "/run"}, overrides);
+  }
   CommandResult check_sweep(const Overrides& overrides = {}) const {
     write_file(sweep, R"({"base": "exp.json"})");
     return run({"sweep", sweep, "--check", "--folder", runs}, overrides);
@@ -85,7 +87,8 @@ ExperimentConfig parsed(const std::string& text) {
 TEST_CASE("a last batch that cannot be trained on is refused by every command, in the same words, before anything is made") {
   const Place place(pooled_config(1));
   const std::string line =
-      "azimuth: exp.json:4:11: data.drop_last: the last batch of an epoch has 1 of 65 images, and the network cannot be trained "
+      "azimuth: exp.json:4:11: data.drop_last: the last batch of an epoch has 1 of 65 images, and the network cannot be "
+      "trained "
       "on "
       "that: 3: batch_norm: needs more than one value a channel to take statistics over, got input [1,8]; set it to true, or "
       "choose a batch_size that leaves more\n";
@@ -140,19 +143,19 @@ TEST_CASE("what counts is how many values a channel has, and whether the batch c
   const Place place(tiny_config(R"({"epochs": 1})"));
   CHECK(place.train({"data.train_images=49"}).exit == 0);
   // With one pixel it is not, whatever the number of axes.
-  CHECK(
-      refusal(tiny_config(), {"data.train_images=49", "model.layers.0.kernel=34"}).find("got input [1,8,1,1]; set it to true") !=
-      std::string::npos);
+  CHECK(refusal(tiny_config(), {"data.train_images=49", "model.layers.0.kernel=34"})
+            .find("got input [1,8,1,1]; set it to true") != std::string::npos);
 }
 
 TEST_CASE("a batch_size or a training part of one image is refused by its own name") {
-  CHECK(refusal(pooled_config(1), {"data.batch_size=1"}) ==
-        "azimuth: --set data.batch_size: the network cannot be trained on 1 image at a time: 3: batch_norm: needs more than one "
-        "value a channel to take statistics over, got input [1,8]; raise it\n");
   CHECK(
-      refusal(pooled_config(1), {"data.train_images=1"}) ==
-      "azimuth: exp.json:4:11: data: the network cannot be trained on its only image: 3: batch_norm: needs more than one value a "
-      "channel to take statistics over, got input [1,8]; train on more\n");
+      refusal(pooled_config(1), {"data.batch_size=1"}) ==
+      "azimuth: --set data.batch_size: the network cannot be trained on 1 image at a time: 3: batch_norm: needs more than one "
+      "value a channel to take statistics over, got input [1,8]; raise it\n");
+  CHECK(refusal(pooled_config(1), {"data.train_images=1"}) ==
+        "azimuth: exp.json:4:11: data: the network cannot be trained on its only image: 3: batch_norm: needs more than one "
+        "value a "
+        "channel to take statistics over, got input [1,8]; train on more\n");
 }
 
 TEST_CASE("a model with fewer numbers than the data has classes is refused, one with more is noted") {
@@ -211,8 +214,10 @@ TEST_CASE("what has no effect, or hardly can be meant, is noted by check, sweep 
       {{"data.augment=[{\"type\": \"random_crop\", \"padding\": 32}]"},
        "data.augment.0.padding: 32 leaves nothing but black of some of the 32x32 images"},
       {{"data.augment=[{\"type\": \"horizontal_flip\", \"probability\": 0}]"}, "data.augment.0.probability: 0 never mirrors"},
-      {{"data.augment=[{\"type\": \"random_crop\", \"padding\": 0}]"}, "data.augment.0.padding: 0 leaves the images as they are"},
-      {{"data.augment=[{\"type\": \"cutout\", \"size\": 32}]"}, "data.augment.0.size: 32 hides all of some of the 32x32 images"},
+      {{"data.augment=[{\"type\": \"random_crop\", \"padding\": 0}]"},
+       "data.augment.0.padding: 0 leaves the images as they are"},
+      {{"data.augment=[{\"type\": \"cutout\", \"size\": 32}]"},
+       "data.augment.0.size: 32 hides all of some of the 32x32 images"},
       {{"train.accumulate=5"}, "train.accumulate: 5 is more than the 4 batches of an epoch, which make one step"},
       {{"train.max_steps=13"}, "train.max_steps: 13 is not reached, as 3 epochs have 12 steps"},
       {{"train.evaluation.every_epochs=4"},

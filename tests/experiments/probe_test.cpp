@@ -6,12 +6,12 @@
 #include <random>
 #include <sstream>
 
+#include "core/base/files.h"
 #include "core/config/json_document.h"
-#include "core/files.h"
-#include "core/ops/create.h"
 #include "core/ops/elementwise.h"
 #include "core/ops/matmul.h"
 #include "core/ops/reduce.h"
+#include "core/tensor/create.h"
 #include "experiments/experiment.h"
 #include "experiments/probes/scale_invariance.h"
 #include "optim/sgd.h"
@@ -161,7 +161,8 @@ TEST_CASE("A probe watches the first step and every so many") {
   for (int64_t step : {2, 49, 51}) CHECK_FALSE(probe.due(step));
 }
 
-TEST_CASE("The pattern selects by name, without one all of more than one dimension; effective_lr has the parameter's own rate") {
+TEST_CASE(
+    "The pattern selects by name, without one all of more than one dimension; effective_lr has the parameter's own rate") {
   const std::vector<Parameter> parameters = {{"conv.weight", leaf({1, 2}, {3, 4})},
                                              {"conv.bias", leaf({2}, {1, 1}), ParameterKind::bias},
                                              {"fc.weight", leaf({1, 2}, {0, 2})}};
@@ -199,7 +200,8 @@ class Silent : public optim::Optimizer {
 
 }  // namespace
 
-TEST_CASE("An optimizer that does not say how its steps turn a weight has no effective learning rate; one from zeros has none") {
+TEST_CASE(
+    "An optimizer that does not say how its steps turn a weight has no effective learning rate; one from zeros has none") {
   const Tensor w = leaf({1, 2}, {3, 4}), zeros = leaf({1, 2}, {0, 0});
   for (const Tensor& tensor : {w, zeros}) tensor.set_grad(Tensor::of<double>({1, 2}, {4, -3}));
   const auto rate = [](optim::Optimizer& optimizer) {

@@ -7,9 +7,9 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
+#include "core/base/error.h"
+#include "core/base/files.h"
 #include "core/config/json_document.h"
-#include "core/error.h"
-#include "core/files.h"
 #include "experiments/metrics.h"
 #include "experiments/report/norm_identity.h"
 #include "experiments/report/run_data.h"
@@ -122,9 +122,9 @@ TEST_CASE("each run is thinned by its own length, and a page holds a million num
 
 TEST_CASE("layers: values, mean, share of projected steps, epochs and counts") {
   TemporaryFolder temporary;
-  const std::string folder =
-      write_run(temporary.path / "run", probe_line(1, "conv.weight", 2, 0.5) + probe_line(1, "fc.weight", 4, 0.25) +
-                                            probe_line(2, "conv.weight", 3, 0.25, 2) + probe_line(3, "conv.weight", 3, 0.75, 2));
+  const std::string folder = write_run(temporary.path / "run",
+                                       probe_line(1, "conv.weight", 2, 0.5) + probe_line(1, "fc.weight", 4, 0.25) +
+                                           probe_line(2, "conv.weight", 3, 0.25, 2) + probe_line(3, "conv.weight", 3, 0.75, 2));
   const Json probe = only_run(folder)["probe"];
   CHECK(probe["layers"] == Json({"mean over layers", "conv.weight", "fc.weight"}));
   CHECK(probe["step"] == Json({1, 2, 3}));

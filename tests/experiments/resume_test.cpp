@@ -5,8 +5,8 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 
+#include "core/base/files.h"
 #include "core/config/json_document.h"
-#include "core/files.h"
 #include "experiments/trainer.h"
 #include "tests/compare.h"
 #include "tests/data/temporary_folder.h"
@@ -78,7 +78,8 @@ void check_same_run(const std::filesystem::path& a, const std::filesystem::path&
   }
   for (const char* name : {"checkpoints/last/average.safetensors", "checkpoints/best/average.safetensors"}) {
     CHECK(std::filesystem::exists(a / name) == std::filesystem::exists(b / name));
-    if (std::filesystem::exists(a / name)) CHECK_MESSAGE(read_file((a / name).string()) == read_file((b / name).string()), name);
+    if (std::filesystem::exists(a / name))
+      CHECK_MESSAGE(read_file((a / name).string()) == read_file((b / name).string()), name);
   }
 }
 

@@ -7,8 +7,8 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
+#include "core/base/files.h"
 #include "core/config/json_document.h"
-#include "core/files.h"
 #include "core/safetensors.h"
 #include "tests/compare.h"
 #include "tests/data/temporary_folder.h"
@@ -21,7 +21,8 @@ using test::has;
 namespace fs = std::filesystem;
 
 TEST_CASE(
-    "Where the graph finds no proof and the other judges contradict it, the words say so, with the rate of the view that fired") {
+    "Where the graph finds no proof and the other judges contradict it, the words say so, with the rate of the view that "
+    "fired") {
   const ScaleDependence broken{
       .kind = ScaleDependence::Kind::broken, .op = "conv2d", .scope = "1", .reason = "comes after a shift"};
   Judged one;

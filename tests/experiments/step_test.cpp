@@ -5,7 +5,7 @@
 
 #include <cmath>
 
-#include "core/backend/threads.h"
+#include "core/base/threads.h"
 #include "core/config/json_document.h"
 #include "tests/experiments/tiny.h"
 
@@ -18,7 +18,8 @@ using Weights = std::map<std::string, std::vector<double>>;
 
 Weights weights_of(const Experiment& experiment) {
   Weights result;
-  for (const Parameter& parameter : experiment.model->parameters()) result[parameter.name] = parameter.tensor.to_vector<double>();
+  for (const Parameter& parameter : experiment.model->parameters())
+    result[parameter.name] = parameter.tensor.to_vector<double>();
   return result;
 }
 

@@ -6,7 +6,7 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 
-#include "core/files.h"
+#include "core/base/files.h"
 #include "tests/compare.h"
 #include "tests/data/temporary_folder.h"
 #include "tests/experiments/command.h"
@@ -47,9 +47,15 @@ bool same_weights(const std::string& one, const std::string& other) {
 
 TEST_CASE("what stdout does not take is a failure, with its reason; nothing else is said") {
   const Place place;
-  const std::vector<std::vector<std::string>> commands = {
-      {"describe"}, {"describe", "sgdp"},       {"schema"}, {"check", place.config, "--json"}, {"data", "path"},
-      {"lesson"},   {"data", "list", "--json"}, {"--help"}, {"--version"}};
+  const std::vector<std::vector<std::string>> commands = {{"describe"},
+                                                          {"describe", "sgdp"},
+                                                          {"schema"},
+                                                          {"check", place.config, "--json"},
+                                                          {"data", "path"},
+                                                          {"lesson"},
+                                                          {"data", "list", "--json"},
+                                                          {"--help"},
+                                                          {"--version"}};
   for (const auto& command : commands) {
     CAPTURE(command[0]);
     CommandResult result = redirected(">/dev/full", command);

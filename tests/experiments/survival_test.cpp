@@ -11,7 +11,7 @@
 #include <sstream>
 #include <thread>
 
-#include "core/files.h"
+#include "core/base/files.h"
 #include "experiments/checkpoint.h"
 #include "experiments/history.h"
 #include "tests/data/temporary_folder.h"

@@ -3,7 +3,7 @@
 #include <string>
 #include <vector>
 
-#include "core/files.h"
+#include "core/base/files.h"
 #include "tests/data/temporary_folder.h"
 #include "tests/experiments/command.h"
 #include "tests/experiments/tiny.h"

@@ -44,8 +44,9 @@ TEST_CASE("a grid and seeds are spelled out in order, and each run says what is 
   const SweepPlace place(R"({"name": "s", "base": "base.json", "set": {"train.epochs": 7, "optimizer.momentum": 0.8},
     "grid": {"optimizer.lr": [0.1, 0.2], "optimizer.groups": [[], [{"kind": "norm", "weight_decay": 0}]]}, "seeds": [1, 5]})");
   const Sweep sweep = load_sweep(place.sweep, {"train.epochs=9"});
-  CHECK(names(sweep) == std::vector<std::string>{"lr=0.1,groups=#1,seed=1", "lr=0.1,groups=#1,seed=5", "lr=0.1,groups=#2,seed=1",
-                                                 "lr=0.1,groups=#2,seed=5", "lr=0.2,groups=#1,seed=1", "lr=0.2,groups=#1,seed=5",
+  CHECK(names(sweep) == std::vector<std::string>{"lr=0.1,groups=#1,seed=1", "lr=0.1,groups=#1,seed=5",
+                                                 "lr=0.1,groups=#2,seed=1", "lr=0.1,groups=#2,seed=5",
+                                                 "lr=0.2,groups=#1,seed=1", "lr=0.2,groups=#1,seed=5",
                                                  "lr=0.2,groups=#2,seed=1", "lr=0.2,groups=#2,seed=5"});
   const SweepRun& run = sweep.runs[7];
   CHECK(run.group == "lr=0.2,groups=#2");
@@ -81,16 +82,17 @@ TEST_CASE("sweep files that are wrong are refused with their place before anythi
         "azimuth: sweep.json:1:23: seads: unknown key; did you mean \"seeds\"?\n");
   CHECK(complaint(R"({"seeds": [1]})") ==
         "azimuth: sweep.json:1:1: base: required key is missing: the config that the runs vary\n");
-  CHECK(
-      complaint(R"({"base": "bse.json"})") ==
-      "azimuth: sweep.json:1:10: base: bse.json is no file that can be read; is the path right? It counts from the sweep file\n");
+  CHECK(complaint(R"({"base": "bse.json"})") ==
+        "azimuth: sweep.json:1:10: base: bse.json is no file that can be read; is the path right? It counts from the sweep "
+        "file\n");
   CHECK(complaint(R"({"variants": [{"base": 5}]})") ==
         R"(azimuth: sweep.json:1:24: variants.0.base: expected a string, got 5; put it in double quotes: "5")"
         "\n");
   CHECK(complaint(R"({"base": "base.json", "grid": {"optimizer.lr": [0.1, -1]}})") ==
         "azimuth: sweep.json:1:54: optimizer.lr: must be more than 0, got -1\n");
-  CHECK(complaint(R"({"base": "base.json", "grid": {"optimizer.lr": 0.1}})") ==
-        "azimuth: sweep.json:1:48: grid.optimizer.lr: expected a list of values to try, got 0.1; write it in brackets: [0.1]\n");
+  CHECK(
+      complaint(R"({"base": "base.json", "grid": {"optimizer.lr": 0.1}})") ==
+      "azimuth: sweep.json:1:48: grid.optimizer.lr: expected a list of values to try, got 0.1; write it in brackets: [0.1]\n");
   CHECK(complaint(R"({"base": "base.json", "grid": {"optimizer.lr": []}})") ==
         "azimuth: sweep.json:1:48: grid.optimizer.lr: the list is empty; give the values to try, or remove the key\n");
   CHECK(complaint(R"({"base": "base.json", "grid": {"optimizer.lr": [0.1, 0.2, 0.10]}})") ==
@@ -133,16 +135,18 @@ TEST_CASE("a key that is given twice, or wiped by another, is refused with both 
   const std::string lr = R"("optimizer.lr": [0.1, 0.2])", all = R"("optimizer": [{"type": "sgd", "lr": 1}])";
   const std::string one = R"({"type": "sgd", "lr": 1})";
   // Within one grid, in whichever order.
-  CHECK(said(R"("grid": {)" + lr + ", " + all + "}}") ==
-        "sweep.json:1:60: grid.optimizer: replaces optimizer.lr, which is given at sweep.json:1:32, too; keep one of the two\n");
+  CHECK(
+      said(R"("grid": {)" + lr + ", " + all + "}}") ==
+      "sweep.json:1:60: grid.optimizer: replaces optimizer.lr, which is given at sweep.json:1:32, too; keep one of the two\n");
   CHECK(said(R"("grid": {)" + all + ", " + lr + "}}") ==
         "sweep.json:1:73: grid.optimizer.lr: is a part of optimizer, which is given at sweep.json:1:32, too; keep one of the "
         "two\n");
   // In the grid and in what is set.
   CHECK(said(R"("set": {"optimizer.lr": 1}, "grid": {)" + lr + "}}") ==
         "sweep.json:1:60: grid.optimizer.lr: is given at sweep.json:1:31, too; keep one of the two\n");
-  CHECK(said(R"("grid": {)" + all + R"(}, "set": {"optimizer.lr": 1}})") ==
-        "sweep.json:1:32: grid.optimizer: replaces optimizer.lr, which is given at sweep.json:1:82, too; keep one of the two\n");
+  CHECK(
+      said(R"("grid": {)" + all + R"(}, "set": {"optimizer.lr": 1}})") ==
+      "sweep.json:1:32: grid.optimizer: replaces optimizer.lr, which is given at sweep.json:1:82, too; keep one of the two\n");
   CHECK(said(R"("set": {"optimizer": )" + one + R"(}, "grid": {)" + lr + "}}") ==
         "sweep.json:1:80: grid.optimizer.lr: is a part of optimizer, which is given at sweep.json:1:31, too; keep one of the "
         "two\n");
@@ -181,9 +185,10 @@ TEST_CASE("a key that is given twice, or wiped by another, is refused with both 
 
 TEST_CASE("a grid over types whose options differ is shown to the variants") {
   const std::string said = complaint(R"({"base": "base.json", "grid": {"optimizer.type": ["sgdp", "adamp"]}})");
-  CHECK(said.find("azimuth: base.json:13:44: optimizer.momentum: unknown key of \"adamp\"; it is an option of the optimizers "
-                  "\"sgd\" and \"sgdp\"; the grid at sweep.json:1:59 keeps the other options for each type: types that differ in "
-                  "them are \"variants\", each with \"set\": {\"optimizer\": {\"type\": \"adamp\", ...}}\n") == 0);
+  CHECK(
+      said.find("azimuth: base.json:13:44: optimizer.momentum: unknown key of \"adamp\"; it is an option of the optimizers "
+                "\"sgd\" and \"sgdp\"; the grid at sweep.json:1:59 keeps the other options for each type: types that differ in "
+                "them are \"variants\", each with \"set\": {\"optimizer\": {\"type\": \"adamp\", ...}}\n") == 0);
   // What is not about those options is not, be it the type itself.
   const std::string typo = complaint(R"({"base": "base.json", "grid": {"optimizer.type": ["sgdp", "SGDQ"]}})");
   CHECK(typo.find("azimuth: sweep.json:1:59: optimizer.type: ") == 0);
@@ -199,7 +204,8 @@ TEST_CASE("an experiment's key in a sweep file itself is told where it goes") {
   CHECK(complaint(R"({"base": "base.json", "variants": [{"lr": 3}]})") ==
         "azimuth: sweep.json:1:37: variants.0.lr: unknown key of a sweep file; an experiment's goes into \"set\": "
         "{\"optimizer.lr\": ...}\n");
-  CHECK(complaint(R"({"base": "base.json", "optimizer": {"lr": 3}})").find("\"set\": {\"optimizer\": ...}") != std::string::npos);
+  CHECK(complaint(R"({"base": "base.json", "optimizer": {"lr": 3}})").find("\"set\": {\"optimizer\": ...}") !=
+        std::string::npos);
   CHECK(complaint(R"({"base": "base.json", "train.epochs": 3})").find("\"set\": {\"train.epochs\": ...}") != std::string::npos);
   CHECK(complaint(R"({"base": "base.json", "nonsense": 3})").find("known: ") != std::string::npos);
 }

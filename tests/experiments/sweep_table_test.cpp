@@ -2,8 +2,8 @@
 
 #include <filesystem>
 
+#include "core/base/files.h"
 #include "core/config/json_document.h"
-#include "core/files.h"
 #include "experiments/sweep/table.h"
 #include "tests/compare.h"
 #include "tests/experiments/sweep_place.h"

@@ -11,8 +11,8 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 
-#include "core/backend/cores.h"
-#include "core/files.h"
+#include "core/base/cores.h"
+#include "core/base/files.h"
 #include "tests/compare.h"
 #include "tests/experiments/sweep_place.h"
 
@@ -161,8 +161,7 @@ TEST_CASE("a sweep of which one run's metrics cannot be read still gives its tab
 
 TEST_CASE("a run that is killed is reported with the signal") {
   const SweepPlace place(R"({"base": "base.json", "seeds": [1], "set": {"train.epochs": 1000000}})");
-  const CommandResult result =
-      run_through({"bash", "-c", R"(ulimit -c 0; ulimit -S -t 4; exec "$0" "$@")"}, place.command());
+  const CommandResult result = run_through({"bash", "-c", R"(ulimit -c 0; ulimit -S -t 4; exec "$0" "$@")"}, place.command());
   INFO(result.err);
   CHECK(result.exit == 1);
   CHECK(has(result.err, fmt::format("FAILED, killed by signal {}; see ", SIGXCPU)));

@@ -13,7 +13,7 @@
 #include <functional>
 #include <thread>
 
-#include "core/files.h"
+#include "core/base/files.h"
 #include "experiments/interrupt.h"
 #include "tests/compare.h"
 #include "tests/data/temporary_folder.h"
@@ -93,7 +93,8 @@ TEST_CASE("a terminal gets a bar, in colour unless NO_COLOR is set and not empty
 
 TEST_CASE("a message takes the bar off its line") {
   if (skipped_without_terminal()) return;
-  const CommandResult result = train_on_terminal("NO_COLOR", "1", {"--set", "optimizer.type=sgd", "--set", "optimizer.lr=1e38"});
+  const CommandResult result =
+      train_on_terminal("NO_COLOR", "1", {"--set", "optimizer.type=sgd", "--set", "optimizer.lr=1e38"});
   CHECK(result.exit == 4);
   CHECK(has(result.err, "\repoch 1/2 ["));
   CHECK(has(result.err, "\r\x1b[Kazimuth: training diverged"));

@@ -6,9 +6,9 @@
 #include <algorithm>
 #include <cmath>
 
-#include "core/ops/create.h"
+#include "core/base/random.h"
 #include "core/ops/shape.h"
-#include "core/random.h"
+#include "core/tensor/create.h"
 #include "data/synthetic.h"
 #include "experiments/step.h"
 #include "nn/layers/conv2d.h"

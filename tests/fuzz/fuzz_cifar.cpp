@@ -1,7 +1,7 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "core/error.h"
+#include "core/base/error.h"
 #include "data/cifar.h"
 
 // Any bytes either parse to whole records with labels in range or are refused with a DataError; anything else is a bug.

@@ -1,9 +1,9 @@
 #include <algorithm>
 #include <cstdlib>
 
-#include "core/ascii.h"
+#include "core/base/ascii.h"
+#include "core/base/utf8.h"
 #include "core/config/json_document.h"
-#include "core/utf8.h"
 
 namespace {
 

@@ -17,8 +17,8 @@ void write(const std::filesystem::path& path, std::string_view text) {
 
 }  // namespace
 
-// Of a run with any bytes in its files (the first line is config.json, the second lesson.json, the rest metrics.jsonl) there is a
-// report, and the data in it is JSON that does not end the element it stands in.
+// Of a run with any bytes in its files (the first line is config.json, the second lesson.json, the rest metrics.jsonl) there is
+// a report, and the data in it is JSON that does not end the element it stands in.
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   static const TemporaryFolder temporary;
   const std::filesystem::path& folder = temporary.path;

@@ -1,11 +1,11 @@
 // Evaluation, where batch norms are folded into convolutions, against the same layers one by one.
 #include <doctest/doctest.h>
 
-#include "core/autograd.h"
+#include "core/autograd/autograd.h"
+#include "core/base/profile.h"
+#include "core/base/random.h"
 #include "core/config/json_document.h"
 #include "core/ops.h"
-#include "core/profile.h"
-#include "core/random.h"
 #include "nn/builtin.h"
 #include "nn/layers/activations.h"
 #include "nn/layers/conv2d.h"
@@ -37,8 +37,8 @@ std::vector<nn::ModulePtr> networks() {
       const std::string pair =
           fmt::format(R"({{"type": "conv2d", "out_channels": 16, "padding": 1{}}}, {{"type": "batch_norm"{}}})", conv, norm);
       all.push_back(network(pair + R"(, {"type": "relu"}, )" + pair + R"(, {"type": "residual", "body": [)" + pair +
-                            R"(]}, {"type": "residual", "activation": "none", "body": [)" + pair + R"(], "shortcut": [)" + pair +
-                            "]}" + head));
+                            R"(]}, {"type": "residual", "activation": "none", "body": [)" + pair + R"(], "shortcut": [)" +
+                            pair + "]}" + head));
     }
   }
   return all;

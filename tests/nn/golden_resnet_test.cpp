@@ -3,11 +3,11 @@
 #include <cmath>
 #include <map>
 
-#include "core/autograd.h"
+#include "core/autograd/autograd.h"
+#include "core/base/random.h"
 #include "core/config/json_document.h"
-#include "core/ops/create.h"
 #include "core/ops/loss.h"
-#include "core/random.h"
+#include "core/tensor/create.h"
 #include "nn/builtin.h"
 #include "tests/compare.h"
 #include "tests/nn/golden_networks.h"

@@ -5,8 +5,8 @@
 #include <algorithm>
 #include <cmath>
 
-#include "core/ops/create.h"
-#include "core/random.h"
+#include "core/base/random.h"
+#include "core/tensor/create.h"
 #include "nn/layers/conv2d.h"
 #include "nn/layers/linear.h"
 

@@ -1,11 +1,11 @@
 #include <doctest/doctest.h>
 
-#include "core/autograd.h"
+#include "core/autograd/autograd.h"
 #include "core/backend/info.h"
 #include "core/config/json_document.h"
-#include "core/ops/create.h"
 #include "core/ops/elementwise.h"
 #include "core/ops/reduce.h"
+#include "core/tensor/create.h"
 #include "nn/builtin.h"
 #include "nn/layers/conv2d.h"
 #include "nn/layers/cosine_linear.h"

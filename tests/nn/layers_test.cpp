@@ -6,16 +6,16 @@
 #include <map>
 #include <tuple>
 
-#include "core/autograd.h"
+#include "core/autograd/autograd.h"
+#include "core/autograd/gradcheck.h"
+#include "core/base/random.h"
 #include "core/config/json_document.h"
-#include "core/gradcheck.h"
 #include "core/ops/conv.h"
-#include "core/ops/create.h"
 #include "core/ops/elementwise.h"
 #include "core/ops/matmul.h"
 #include "core/ops/norm.h"
 #include "core/ops/pool.h"
-#include "core/random.h"
+#include "core/tensor/create.h"
 #include "nn/builtin.h"
 #include "nn/layers/activations.h"
 #include "nn/layers/batch_norm.h"
@@ -195,7 +195,9 @@ TEST_CASE("every layer's options and parameters reach its op") {
        {2, 4},
        [](const Tensor& x, const nn::Module& l) { return linear(x, w(l), b(l)); }},
       {R"({"type": "relu"})", {2, 9}, [](const Tensor& x, const nn::Module&) { return relu(x); }},
-      {R"({"type": "leaky_relu", "slope": 0.3})", {2, 9}, [](const Tensor& x, const nn::Module&) { return leaky_relu(x, 0.3); }},
+      {R"({"type": "leaky_relu", "slope": 0.3})",
+       {2, 9},
+       [](const Tensor& x, const nn::Module&) { return leaky_relu(x, 0.3); }},
       {R"({"type": "gelu"})", {2, 9}, [](const Tensor& x, const nn::Module&) { return gelu(x); }},
       {R"({"type": "silu"})", {2, 9}, [](const Tensor& x, const nn::Module&) { return silu(x); }},
       {R"({"type": "tanh"})", {2, 9}, [](const Tensor& x, const nn::Module&) { return tanh(x); }},
@@ -294,6 +296,6 @@ TEST_CASE("residual: relu(body + shortcut), the input itself where there is no s
     for (size_t i = 0; i < expected.size(); ++i) CHECK(got[i] == doctest::Approx(expected[i]));
   };
   near(plain(x), {0, 0.5 + std::tanh(0.5), 1 + std::tanh(1)});
-  near(linear(x),
-       {std::tanh(-2) + 1 / (1 + std::exp(2)), std::tanh(0.5) + 1 / (1 + std::exp(-0.5)), std::tanh(1) + 1 / (1 + std::exp(-1))});
+  near(linear(x), {std::tanh(-2) + 1 / (1 + std::exp(2)), std::tanh(0.5) + 1 / (1 + std::exp(-0.5)),
+                   std::tanh(1) + 1 / (1 + std::exp(-1))});
 }

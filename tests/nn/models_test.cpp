@@ -2,10 +2,10 @@
 
 #include <cmath>
 
-#include "core/autograd.h"
-#include "core/ops/create.h"
+#include "core/autograd/autograd.h"
+#include "core/base/random.h"
 #include "core/ops/loss.h"
-#include "core/random.h"
+#include "core/tensor/create.h"
 #include "nn/models/resnet.h"
 #include "nn/summary.h"
 
@@ -46,7 +46,8 @@ TEST_CASE("parameters and buffers have torchvision's names, in its order") {
   std::vector<std::string> names;
   for (const Parameter& p : net->parameters()) names.push_back(p.name);
   CHECK(names.size() == 62);
-  const std::vector<std::string> start{"conv1.weight", "bn1.weight", "bn1.bias", "layer1.0.conv1.weight", "layer1.0.bn1.weight"};
+  const std::vector<std::string> start{"conv1.weight", "bn1.weight", "bn1.bias", "layer1.0.conv1.weight",
+                                       "layer1.0.bn1.weight"};
   CHECK(std::vector<std::string>(names.begin(), names.begin() + 5) == start);
   CHECK(std::vector<std::string>(names.begin() + 15, names.begin() + 24) ==
         std::vector<std::string>{"layer2.0.conv1.weight", "layer2.0.bn1.weight", "layer2.0.bn1.bias", "layer2.0.conv2.weight",

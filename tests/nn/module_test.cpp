@@ -5,11 +5,11 @@
 #include <cmath>
 #include <filesystem>
 
-#include "core/autograd.h"
-#include "core/ops/create.h"
+#include "core/autograd/autograd.h"
 #include "core/ops/elementwise.h"
 #include "core/ops/reduce.h"
 #include "core/safetensors.h"
+#include "core/tensor/create.h"
 #include "nn/layers/activations.h"
 #include "nn/layers/linear.h"
 #include "nn/layers/sequential.h"

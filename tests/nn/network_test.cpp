@@ -1,9 +1,9 @@
 // Networks from JSON: inferred sizes, the layer table, and errors with their place in the file.
 #include <doctest/doctest.h>
 
-#include "core/autograd.h"
+#include "core/autograd/autograd.h"
 #include "core/config/json_document.h"
-#include "core/ops/create.h"
+#include "core/tensor/create.h"
 #include "nn/builtin.h"
 #include "nn/models/resnet.h"
 #include "nn/summary.h"
@@ -117,5 +117,6 @@ TEST_CASE("what does not fit is reported at its place in the file") {
   CHECK(network_error("{\"type\": \"global_avg_pool\"}, {\"type\": \"linear\", \"out_features\": 9}")
             .find("the last layer gives [1,9], the data's 10 classes need [1,10]") != std::string::npos);
   CHECK_THROWS_WITH_AS(model("{\"type\": \"cifar_resnet\", \"depth\": 21}"),
-                       doctest::Contains("net.json:1:35: model.depth: must be one of 20, 32, 44, 56, 110, got 21"), ConfigError);
+                       doctest::Contains("net.json:1:35: model.depth: must be one of 20, 32, 44, 56, 110, got 21"),
+                       ConfigError);
 }

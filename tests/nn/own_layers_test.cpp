@@ -5,12 +5,12 @@
 #include <stdexcept>
 #include <thread>
 
-#include "core/autograd.h"
-#include "core/ops/create.h"
+#include "core/autograd/autograd.h"
+#include "core/base/random.h"
 #include "core/ops/elementwise.h"
 #include "core/ops/matmul.h"
 #include "core/ops/reduce.h"
-#include "core/random.h"
+#include "core/tensor/create.h"
 #include "nn/layers/activations.h"
 #include "nn/layers/batch_norm.h"
 #include "nn/layers/dropout.h"
@@ -102,7 +102,8 @@ TEST_CASE("a layer that was not registered is an error at the first forward, nam
     Linear fc{3, {.out_features = 2}};
   } plain;
   const std::string refusal =
-      "Plain runs Linear, which was not registered with it, so that its weight, bias would not be trained, saved or copied; keep "
+      "Plain runs Linear, which was not registered with it, so that its weight, bias would not be trained, saved or copied; "
+      "keep "
       "the nn::Child<Linear> that add_child(\"name\", ...) gives as a member, and run child(member)(x). One that is to stay as "
       "it is, eval(), and freeze it or run it under NoGrad";
   CHECK(complaint(plain) == refusal);
@@ -204,7 +205,8 @@ TEST_CASE("a pointer to a child of one's own is found out in the copy, which wou
   CHECK(
       complaint(*copy) ==
       "Kept uses Linear \"fc\", of another network: to a copy of Kept, a pointer, a reference or a captured `this` still means "
-      "the original's; keep the nn::Child<Linear> that add_child(\"name\", ...) gives as a member, and run child(member)(x). One "
+      "the original's; keep the nn::Child<Linear> that add_child(\"name\", ...) gives as a member, and run child(member)(x). "
+      "One "
       "that is to stay as it is, eval(), and freeze it or run it under NoGrad");
 }
 
@@ -258,7 +260,8 @@ TEST_CASE("a lambda that captured `this` is found out in the copy: of children, 
                   }));
     CHECK(complaint(net) == "no error");
     const nn::ModulePtr copy = net.clone();
-    CHECK(has(complaint(*copy), "of another network: to a copy of Own, a pointer, a reference or a captured `this` still means"));
+    CHECK(
+        has(complaint(*copy), "of another network: to a copy of Own, a pointer, a reference or a captured `this` still means"));
   }
 }
 
@@ -268,8 +271,10 @@ TEST_CASE("a tensor that needs a gradient and is no parameter is an error at the
       net([](Own&self, const Tensor&in) { return self.child("inner")(in); });
   net.add_child("inner", std::move(inner));
   const std::string refusal =
-      "inner: mul: takes f32 [3], which needs a gradient and is no parameter of Own: nothing would train, save or copy it. In a "
-      "layer, add_parameter() it in the constructor and take parameter(name) in forward, as a member is not followed by clone() "
+      "inner: mul: takes f32 [3], which needs a gradient and is no parameter of Own: nothing would train, save or copy it. In "
+      "a "
+      "layer, add_parameter() it in the constructor and take parameter(name) in forward, as a member is not followed by "
+      "clone() "
       "and to(); an input, clone() before the call";
   CHECK(error_of([&] { net(x); }) == refusal);
   CHECK(error_of([&] { net(x); }) == refusal);
@@ -306,10 +311,10 @@ TEST_CASE("a tensor kept in a member beside its registration is found out: by cl
   for (bool as_buffer : {false, true}) {
     Kept kept(as_buffer);
     kept(x);
-    CHECK(
-        error_of([&] { kept.clone(); }) ==
-        "Kept: a member keeps the tensor of \"scale\", which a copy would share with its original; take it by parameter(name) or "
-        "buffer(name) in forward instead");
+    CHECK(error_of([&] { kept.clone(); }) ==
+          "Kept: a member keeps the tensor of \"scale\", which a copy would share with its original; take it by "
+          "parameter(name) or "
+          "buffer(name) in forward instead");
     CHECK(error_of([&] { nn::Sequential(Kept(as_buffer)).clone(); }).starts_with("0: Kept: a member keeps the tensor of"));
   }
   Kept kept(false), copy = kept;
@@ -341,7 +346,8 @@ TEST_CASE("a hook on a parameter, which a copy would lose, is found out by clone
   net.add_parameter("scale", ones({3}));
   net.parameters()[0].tensor.register_hook([](const Tensor& g) { return g * 2; });
   const std::string refusal =
-      "Own: the parameter \"scale\" has a hook, which its copy would not have; in forward, give it to a tensor made there, such "
+      "Own: the parameter \"scale\" has a hook, which its copy would not have; in forward, give it to a tensor made there, "
+      "such "
       "as "
       "parameter(name).clone()";
   CHECK(error_of([&] { net.clone(); }) == refusal);

@@ -1,9 +1,9 @@
 // What cannot be registered, when it is too late to, and modules that were moved or are copied as another class.
 #include <doctest/doctest.h>
 
-#include "core/autograd.h"
-#include "core/ops/create.h"
+#include "core/autograd/autograd.h"
 #include "core/ops/elementwise.h"
+#include "core/tensor/create.h"
 #include "nn/layers/activations.h"
 #include "nn/layers/linear.h"
 #include "nn/layers/sequential.h"
@@ -93,15 +93,16 @@ TEST_CASE("a module that was moved from says so") {
   CHECK(has(error_of([&] { body(x); }), "Sequential: it was moved to another module, and is empty"));
 }
 
-TEST_CASE("a class derived from a layer without a clone() of its own, or with one of another class, is refused as it is copied") {
+TEST_CASE(
+    "a class derived from a layer without a clone() of its own, or with one of another class, is refused as it is copied") {
   struct Doubled : Linear {
     using Linear::Linear;
     Tensor forward(const Tensor& in) override { return Linear::forward(in) * 2; }
   };
   Doubled doubled(3, nn::LinearOptions{.out_features = 2});
-  CHECK(
-      error_of([&] { doubled.clone(); }) ==
-      "Doubled derives from Linear, whose clone() would leave out what Doubled adds; derive it from nn::Layer<Doubled, Linear>");
+  CHECK(error_of([&] { doubled.clone(); }) ==
+        "Doubled derives from Linear, whose clone() would leave out what Doubled adds; derive it from nn::Layer<Doubled, "
+        "Linear>");
   struct Wrong : nn::Module {
     bool null = false;
     nn::ModulePtr clone() const override { return null ? nullptr : std::make_unique<nn::ReLU>(); }

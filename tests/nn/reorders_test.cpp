@@ -1,12 +1,12 @@
 // How often a step reorders tensors, once primitives and packed weights are there.
 #include <doctest/doctest.h>
 
-#include "core/autograd.h"
+#include "core/autograd/autograd.h"
 #include "core/backend/info.h"
-#include "core/backend/layout.h"
-#include "core/ops/create.h"
+#include "core/backend/reorder.h"
+#include "core/base/random.h"
 #include "core/ops/loss.h"
-#include "core/random.h"
+#include "core/tensor/create.h"
 #include "nn/models/resnet.h"
 
 using namespace az;
@@ -43,10 +43,11 @@ Reorders of_steps(nn::Module& net) {
 
 }  // namespace
 
-// Of each convolution the packed weight and the plain gradient of it; the weight packed once more for the gradient of the input,
-// where that takes another form than the value (without AVX-512: everywhere but in the first); and the average pool's [n,c,1,1]
-// there and back, as the last layer is row-major. That one is all that evaluation reorders.
-TEST_CASE("a step reorders weights, once a use, their gradients, and what is pooled before the last layer: no other activation") {
+// Of each convolution the packed weight and the plain gradient of it; the weight packed once more for the gradient of the
+// input, where that takes another form than the value (without AVX-512: everywhere but in the first); and the average pool's
+// [n,c,1,1] there and back, as the last layer is row-major. That one is all that evaluation reorders.
+TEST_CASE(
+    "a step reorders weights, once a use, their gradients, and what is pooled before the last layer: no other activation") {
   const std::string isa = backend_info().onednn_isa;
   if (isa == "SSE4.1") return;  // about twice as many, not bounded here
   struct Case {

@@ -4,10 +4,10 @@
 
 #include <cmath>
 
-#include "core/ops/create.h"
+#include "core/base/random.h"
 #include "core/ops/elementwise.h"
 #include "core/ops/shape.h"
-#include "core/random.h"
+#include "core/tensor/create.h"
 #include "nn/layers/activations.h"
 #include "nn/layers/scale.h"
 #include "nn/layers/sequential.h"
@@ -87,7 +87,8 @@ TEST_CASE("eps bounds what a direction without variance is scaled by") {
   for (double w : layer.state().at("weight").to_vector<double>()) CHECK(std::abs(w) <= 2);
   for (double y : layer(ones({3, 1, 4, 4})).to_vector<double>()) CHECK(std::abs(y) < 1e-5);
   nn::Whitening large(1, {.kernel = 4});
-  CHECK_THROWS_WITH(large.initialize_from(ones({1, 1, 4, 4})), "whitening: f32 [1,1,4,4] has 1 patches; a covariance needs two");
+  CHECK_THROWS_WITH(large.initialize_from(ones({1, 1, 4, 4})),
+                    "whitening: f32 [1,1,4,4] has 1 patches; a covariance needs two");
 }
 
 TEST_CASE("only the bias is trained, or nothing") {

@@ -1,4 +1,4 @@
-#include "core/backend/threads.h"
+#include "core/base/threads.h"
 #include "core/config/json_document.h"
 #include "core/ops/elementwise.h"
 #include "core/ops/reduce.h"

@@ -7,8 +7,8 @@
 #include <stdexcept>
 
 #include "core/config/json_document.h"
-#include "core/error.h"
-#include "core/ops/create.h"
+#include "core/base/error.h"
+#include "core/tensor/create.h"
 #include "optim/builtin.h"
 #include "optim/rule.h"
 #include "optim/sgd.h"

@@ -1,5 +1,5 @@
-// Parts of one's own that go wrong, each in its way: `MISTAKE=WHAT mistakes train mistakes.json` is `azimuth` with a part that does.
-// `check` says what each must come to.
+// Parts of one's own that go wrong, each in its way: `MISTAKE=WHAT mistakes train mistakes.json` is `azimuth` with a part that
+// does. `check` says what each must come to.
 #include <azimuth.h>
 #include <experiments/cli/program.h>
 
@@ -115,10 +115,10 @@ void register_parts() {
                                          if (is("factory_throws")) throw std::out_of_range("index 3");
                                          return std::make_unique<Own>();
                                        });
-  experiments::ProbeRegistry::add<NoOptions>(is("probe_kind") ? "step" : "watch", "sees",
-                                             [](const NoOptions&, const std::vector<Parameter>&) {
-                                               return std::unique_ptr<experiments::Probe>(is("null_probe") ? nullptr : new Watch);
-                                             });
+  experiments::ProbeRegistry::add<NoOptions>(
+      is("probe_kind") ? "step" : "watch", "sees", [](const NoOptions&, const std::vector<Parameter>&) {
+        return std::unique_ptr<experiments::Probe>(is("null_probe") ? nullptr : new Watch);
+      });
   optim::OptimizerRegistry::add<NoOptions>("descent", "descends", [](const NoOptions&, const std::vector<Parameter>& list) {
     return is("null_optimizer") ? nullptr : std::make_unique<Descent>(list);
   });

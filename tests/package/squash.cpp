@@ -22,11 +22,12 @@ Tensor squash(const Tensor& x, const Tensor& s) {
     value = x / (1.0 + s * abs(x));
   }
   return record("squash", value, {x, s}, saved(x, s), ByOps{[](const Back& k) {
-    const Tensor &x = k.saved[0], &s = k.saved[1];
-    Tensor q = pow(1.0 + s * abs(x), -1);
-    Tensor g = k.g * q * q;
-    return Grads{g, k.needs(1) ? -(g * x * abs(x)) : Tensor()};
-  }}, Scaling::never());
+                  const Tensor &x = k.saved[0], &s = k.saved[1];
+                  Tensor q = pow(1.0 + s * abs(x), -1);
+                  Tensor g = k.g * q * q;
+                  return Grads{g, k.needs(1) ? -(g * x * abs(x)) : Tensor()};
+                }},
+                Scaling::never());
 }
 
 // What JSON may say about the layer, each with its default, its range and a line for `describe`.
@@ -46,16 +47,16 @@ class Squash : public nn::Layer<Squash> {
     if (input.rank() < 2) fail("squash: takes [n,c] or [n,c,h,w], got {}", input.str());
     Shape slope{input[1]};
     for (int axis = 2; axis < input.rank(); ++axis) slope.push_back(1);
-    if (options.learn) add_parameter("slope", full(slope, options.slope), ParameterKind::norm);
-    else add_buffer("slope", full(slope, options.slope));
+    if (options.learn)
+      add_parameter("slope", full(slope, options.slope), ParameterKind::norm);
+    else
+      add_buffer("slope", full(slope, options.slope));
     learn_ = options.learn;
   }
 
  protected:
   // In a bf16 run x is bf16 while parameters stay f32: an op of two number types converts one.
-  Tensor forward(const Tensor& x) override {
-    return squash(x, (learn_ ? parameter("slope") : buffer("slope")).to(x.dtype()));
-  }
+  Tensor forward(const Tensor& x) override { return squash(x, (learn_ ? parameter("slope") : buffer("slope")).to(x.dtype())); }
 
  private:
   bool learn_;

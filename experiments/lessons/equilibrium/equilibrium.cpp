@@ -1,9 +1,9 @@
 #include <fmt/core.h>
 
-#include "core/ops/create.h"
+#include "core/base/random.h"
 #include "core/ops/elementwise.h"
 #include "core/ops/reduce.h"
-#include "core/random.h"
+#include "core/tensor/create.h"
 #include "experiments/lessons/builtin.h"
 #include "experiments/lessons/toy.h"
 
@@ -99,12 +99,12 @@ Setting adamw() {
 
 Setting adamp() {
   const double wd_ratio = 0.1;
-  return {
-      .name = "AdamP",
-      .optimizer = {{"type", "adamp"}, {"lr", adam_lr}, {"betas", adam_betas}, {"weight_decay", adam_wd}, {"wd_ratio", wd_ratio}},
-      .relaxation = 1 / (2 * adam_lr * adam_wd * wd_ratio),
-      .angle = std::sqrt(2 * adam_lr * adam_wd * wd_ratio),
-      .radius = std::sqrt(adam_lr * double(n) * (1 - adam_b) / (1 + adam_b) / (2 * adam_wd * wd_ratio))};
+  return {.name = "AdamP",
+          .optimizer =
+              {{"type", "adamp"}, {"lr", adam_lr}, {"betas", adam_betas}, {"weight_decay", adam_wd}, {"wd_ratio", wd_ratio}},
+          .relaxation = 1 / (2 * adam_lr * adam_wd * wd_ratio),
+          .angle = std::sqrt(2 * adam_lr * adam_wd * wd_ratio),
+          .radius = std::sqrt(adam_lr * double(n) * (1 - adam_b) / (1 + adam_b) / (2 * adam_wd * wd_ratio))};
 }
 
 void teach(LessonRun& run) {

@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <map>
 
-#include "core/ops/create.h"
-#include "core/random.h"
+#include "core/base/random.h"
+#include "core/tensor/create.h"
 #include "experiments/invariance/scorecard.h"
 #include "experiments/lessons/builtin.h"
 #include "optim/projection.h"

@@ -1,9 +1,9 @@
 #include <fmt/core.h>
 
-#include "core/ops/create.h"
+#include "core/base/random.h"
 #include "core/ops/elementwise.h"
 #include "core/ops/reduce.h"
-#include "core/random.h"
+#include "core/tensor/create.h"
 #include "experiments/lessons/builtin.h"
 #include "experiments/lessons/toy.h"
 
@@ -194,14 +194,14 @@ void teach(LessonRun& run) {
 }  // namespace
 
 Lesson learning_rate_lesson() {
-  return {
-      .name = "learning_rate",
-      .title = "Learning-rate folklore",
-      .question = "What does a learning rate mean for a weight whose length does not matter?",
-      .formula =
-          "effective rate of SGD = lr / ||w||^2; decay wd is the schedule lr alpha^(-2t-1), alpha^2 - (1 + beta - lr wd) alpha + "
-          "beta = 0",
-      .teach = teach};
+  return {.name = "learning_rate",
+          .title = "Learning-rate folklore",
+          .question = "What does a learning rate mean for a weight whose length does not matter?",
+          .formula =
+              "effective rate of SGD = lr / ||w||^2; decay wd is the schedule lr alpha^(-2t-1), alpha^2 - (1 + beta - lr wd) "
+              "alpha + "
+              "beta = 0",
+          .teach = teach};
 }
 
 }  // namespace az::experiments

@@ -1,4 +1,4 @@
-#include "core/error.h"
+#include "core/base/error.h"
 #include "core/ops/elementwise.h"
 #include "core/ops/reduce.h"
 #include "core/ops/shape.h"
@@ -24,9 +24,10 @@ struct Published {
   const char* optimizer;
   double beta, loss, norm;  // at iteration 499: the loss before the step, the norm after it
 };
-constexpr Published published[] = {
-    {"GD", 0, .0086, 1.02},     {"momentum", 0.9, .0018, 2.93}, {"momentum", 0.95, .0043, 5.67}, {"momentum", 0.99, .0153, 27.87},
-    {"SGDP", 0.9, .0000, 1.12}, {"SGDP", 0.95, .0000, 1.14},    {"SGDP", 0.99, .0000, 1.15}};
+constexpr Published published[] = {{"GD", 0, .0086, 1.02},          {"momentum", 0.9, .0018, 2.93},
+                                   {"momentum", 0.95, .0043, 5.67}, {"momentum", 0.99, .0153, 27.87},
+                                   {"SGDP", 0.9, .0000, 1.12},      {"SGDP", 0.95, .0000, 1.14},
+                                   {"SGDP", 0.99, .0000, 1.15}};
 
 // Losses of beta 0.9 on the way.
 constexpr struct {
@@ -106,8 +107,8 @@ void run_toy(LessonRun& run, const Published& row) {
                .tolerance = 1e-13});
 }
 
-// Steps of equal length: how much ||w||^2 grows at each, in units of the step's square. lr is so small that w barely turns while
-// momentum remembers.
+// Steps of equal length: how much ||w||^2 grows at each, in units of the step's square. lr is so small that w barely turns
+// while momentum remembers.
 void run_growth(LessonRun& run, double beta) {
   Toy toy(run, {.name = fmt::format("equal steps, beta {}", beta),
                 .loss = "the angle of w from (0, 1)",

@@ -2,12 +2,12 @@
 
 #include <functional>
 
-#include "core/autograd.h"
-#include "core/ops/create.h"
+#include "core/autograd/autograd.h"
+#include "core/base/random.h"
 #include "core/ops/elementwise.h"
 #include "core/ops/loss.h"
 #include "core/ops/reduce.h"
-#include "core/random.h"
+#include "core/tensor/create.h"
 #include "experiments/checkpoint.h"
 #include "experiments/experiment.h"
 #include "experiments/lessons/builtin.h"

@@ -47,8 +47,8 @@ std::string text(const MetricLine& line, const std::string& key) {
   return "";
 }
 
-// One weight's part of them. With q_t = <d_t, w_t>: q_(t+1) = momentum (q_t + ||d_t||^2), as every gradient is orthogonal to its
-// weight, and ||w_(t+1)||^2 = ||w_t||^2 + 2 q_t + ||d_t||^2.
+// One weight's part of them. With q_t = <d_t, w_t>: q_(t+1) = momentum (q_t + ||d_t||^2), as every gradient is orthogonal to
+// its weight, and ||w_(t+1)||^2 = ||w_t||^2 + 2 q_t + ||d_t||^2.
 struct Weight {
   double start = 0, end = 0, q = 0;
   double first_rate = 0, rate = 0;  // effective
@@ -122,13 +122,13 @@ void teach(LessonRun& run) {
 }  // namespace
 
 Lesson resnet_lesson() {
-  return {
-      .name = "resnet",
-      .title = "The collapse of the effective step, and its cure",
-      .question = "What does momentum do to the weights of a real network, and what do SGDP and AdamP do about it?",
-      .formula =
-          "||w'||^2 = ||w||^2 + 2 <d, w> + ||d||^2, where <d', w'> = beta (<d, w> + ||d||^2) for momentum and 0 where projected",
-      .teach = teach};
+  return {.name = "resnet",
+          .title = "The collapse of the effective step, and its cure",
+          .question = "What does momentum do to the weights of a real network, and what do SGDP and AdamP do about it?",
+          .formula =
+              "||w'||^2 = ||w||^2 + 2 <d, w> + ||d||^2, where <d', w'> = beta (<d, w> + ||d||^2) for momentum and 0 where "
+              "projected",
+          .teach = teach};
 }
 
 }  // namespace az::experiments

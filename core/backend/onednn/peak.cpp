@@ -1,0 +1,43 @@
+#include "core/backend/peak.h"
+
+#include <algorithm>
+#include <chrono>
+
+#include "core/backend/onednn/detail.h"
+
+namespace az {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
+
+constexpr int64_t side = 2048;
+constexpr double flops = 2.0 * side * side * side;
+
+onednn::Held matrix_in(const dnnl::memory::desc& desc, DType type) {
+  return onednn::packed(Tensor::empty({side, side}, type).fill_(0.5), onednn::form_of(desc));
+}
+
+}  // namespace
+
+double measured_peak_flops(DType type) try {
+  const auto any = onednn::any_desc({side, side}, type);
+  const auto desc = onednn::refusing(
+      "matmul", [&] { return onednn::matmul_desc(onednn::engine(), any, any, any, onednn::lent_scratchpad()); });
+  const auto product = onednn::refusing("matmul", [&] { return dnnl::matmul(desc); });
+  const onednn::Held a = matrix_in(desc.src_desc(), type), b = matrix_in(desc.weights_desc(), type),
+                     c = matrix_in(desc.dst_desc(), type);
+  double best = 1e30;
+  for (const auto begin = Clock::now(); seconds_since(begin) < 0.5;) {
+    const auto start = Clock::now();
+    onednn::execute(
+        product, desc.scratchpad_desc(),
+        {{DNNL_ARG_SRC, onednn::memory_of(a)}, {DNNL_ARG_WEIGHTS, onednn::memory_of(b)}, {DNNL_ARG_DST, onednn::memory_of(c)}});
+    best = std::min(best, seconds_since(start));
+  }
+  return flops / best;
+} catch (const Error&) {
+  return 0;
+}
+
+}  // namespace az

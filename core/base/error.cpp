@@ -1,0 +1,90 @@
+#include "core/base/error.h"
+
+#include <cxxabi.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <exception>
+#include <memory>
+#include <new>
+
+#include "core/base/scope.h"
+
+namespace az {
+namespace {
+
+std::string joined(const std::string& a, const std::string& b) { return a.empty() || b.empty() ? a + b : a + ": " + b; }
+
+// An Error that nobody catches is as good as one that the command line catches: a sentence and an exit code, not a core dump.
+std::terminate_handler before = nullptr;
+void end_with_sentence() {
+  if (const std::exception_ptr thrown = std::current_exception()) {
+    try {
+      std::rethrow_exception(thrown);
+    } catch (const Error& error) {
+      std::fputs(("azimuth: " + std::string(error.what()) + "\n").c_str(), stderr);
+      std::_Exit(int(error.code()));
+    } catch (...) {}
+  }
+  before ? before() : std::abort();
+}
+[[maybe_unused]] const bool installed = (before = std::set_terminate(end_with_sentence), true);
+
+}  // namespace
+
+void Error::place(const std::string& place) {
+  if (placed_ || place.empty()) return;
+  message_ = place + ": " + message_;
+  placed_ = true;
+}
+
+void throw_error(const std::string& message) {
+  Error error(message);
+  error.place(Scope::place());
+  throw error;
+}
+
+std::string current_exception_text() {
+  try {
+    throw;
+  } catch (const std::bad_alloc&) {
+    return "there is not enough memory";
+  } catch (const std::exception& error) {
+    return error.what();
+  } catch (...) {
+    const std::type_info* type = abi::__cxa_current_exception_type();
+    return "threw a value of type " + (type ? class_name(*type) : "unknown");
+  }
+}
+
+void rethrow_placed(const std::string& place, const std::string& thrower) {
+  try {
+    throw;
+  } catch (Error& error) {
+    error.place(place);
+    throw;
+  } catch (const std::bad_alloc&) {
+    throw;  // the fault of no place in particular
+  } catch (...) {
+    Error error(joined(thrower, current_exception_text()));
+    error.place(place);
+    throw error;
+  }
+}
+
+std::string class_name(const std::type_info& type) {
+  int status = 0;
+  const std::unique_ptr<char, decltype(&std::free)> demangled(abi::__cxa_demangle(type.name(), nullptr, nullptr, &status),
+                                                              &std::free);
+  const std::string name = status == 0 ? demangled.get() : type.name();
+  int depth = 0;  // of brackets: the namespaces of a template's arguments stay
+  for (size_t i = name.size(); i > 1; --i) {
+    const char c = name[i - 1];
+    depth += c == '>' || c == ')';
+    depth -= c == '<' || c == '(';
+    if (depth == 0 && c == ':') return name.substr(i);
+  }
+  return name;
+}
+
+}  // namespace az

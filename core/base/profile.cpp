@@ -1,0 +1,37 @@
+#include "core/base/profile.h"
+
+#include "core/base/error.h"
+#include "core/base/scope.h"
+
+namespace az {
+
+const char* name_of(Phase phase) {
+  switch (phase) {
+    case Phase::data: return "data";
+    case Phase::forward: return "forward";
+    case Phase::backward: return "backward";
+    case Phase::optimizer: return "optimizer";
+    case Phase::other: return "other";
+  }
+  return "?";
+}
+
+Profile::Profile() {
+  if (current_) fail("Profile: there is one on this thread already");
+  current_ = this;
+  last_ = std::chrono::steady_clock::now();
+}
+
+Profile::~Profile() { current_ = nullptr; }
+
+void Profile::add(Phase phase, const char* op) {
+  const auto time = std::chrono::steady_clock::now();
+  auto [at, is_new] = index_.try_emplace({phase, op, Scope::path()}, entries_.size());
+  if (is_new) entries_.push_back({.phase = phase, .op = op, .scope = Scope::path()});
+  Entry& entry = entries_[at->second];
+  entry.seconds += std::chrono::duration<double>(time - last_).count();
+  ++entry.calls;
+  last_ = time;
+}
+
+}  // namespace az

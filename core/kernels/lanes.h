@@ -1,0 +1,71 @@
+#pragma once
+
+#include <cstdint>
+#include <cstring>
+
+#include "core/base/simd.h"
+#include "core/base/threads.h"
+#include "core/tensor/dtype.h"
+
+// Sixteen numbers at a time, for loops marked AZ_MULTIVERSION: one AVX-512 register, two of AVX or four of SSE. Lanes are
+// computed in f32; bf16 is widened when loaded and rounded to nearest even when stored. No function here is ever called out of
+// line, so it matters to nobody how such vectors are passed.
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wpsabi"
+
+namespace az {
+
+constexpr int64_t lane_count = 16;
+typedef float Lanes __attribute__((vector_size(64)));
+typedef double WideLanes __attribute__((vector_size(128)));
+typedef uint32_t LaneBits __attribute__((vector_size(64)));
+typedef uint16_t HalfLaneBits __attribute__((vector_size(32)));
+
+AZ_INLINE Lanes load(const float* from) {
+  Lanes v;
+  std::memcpy(&v, from, sizeof v);
+  return v;
+}
+AZ_INLINE Lanes load(const bf16* from) {
+  HalfLaneBits half;
+  std::memcpy(&half, from, sizeof half);
+  return Lanes(__builtin_convertvector(half, LaneBits) << 16);
+}
+AZ_INLINE void store(float* to, const Lanes& v) { std::memcpy(to, &v, sizeof v); }
+AZ_INLINE void store(bf16* to, const Lanes& v) {
+  LaneBits bits = LaneBits(v), rounded = (bits + 0x7fff + ((bits >> 16) & 1)) >> 16, quiet = (bits >> 16) | 0x40;
+  HalfLaneBits half = __builtin_convertvector(v != v ? quiet : rounded, HalfLaneBits);
+  std::memcpy(static_cast<void*>(to), &half, sizeof half);
+}
+
+// How many lanes count: all of them, or the first few, where an array ends.
+struct Whole {};
+struct Part {
+  int64_t count;
+};
+template <class T> AZ_INLINE Lanes load(const T* from, Whole, const Lanes& = Lanes{}) { return load(from); }
+// `rest` in the lanes that do not count.
+template <class T> AZ_INLINE Lanes load(const T* from, Part part, const Lanes& rest = Lanes{}) {
+  Lanes v = rest;
+  for (int64_t lane = 0; lane < part.count; ++lane) v[lane] = float(from[lane]);
+  return v;
+}
+template <class T> AZ_INLINE void store(T* to, Whole, const Lanes& v) { store(to, v); }
+template <class T> AZ_INLINE void store(T* to, Part part, const Lanes& v) {
+  for (int64_t lane = 0; lane < part.count; ++lane) to[lane] = T(v[lane]);
+}
+
+// Calls f(first element, Whole or Part) for each sixteen of `count` elements. Write f as [&](int64_t i, auto part) AZ_INLINED
+// {...}.
+template <class F> AZ_INLINE void each_lanes(int64_t count, F f) {
+  int64_t i = 0;
+  for (; i + lane_count <= count; i += lane_count) f(i, Whole{});
+  if (i < count) f(i, Part{count - i});
+}
+
+// max(v, 0), NaN kept.
+AZ_INLINE Lanes positive_part(const Lanes& v) { return v < 0 ? Lanes{} : v; }
+
+}  // namespace az
+
+#pragma GCC diagnostic pop

@@ -1,0 +1,114 @@
+#include "core/tensor/storage.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cstring>
+#include <fstream>
+#include <mutex>
+#include <new>
+
+#include "core/base/control_groups.h"
+#include "core/tensor/dirty_memory.h"
+#include "core/tensor/heap.h"
+
+namespace az {
+namespace {
+
+// Bytes of the process's own that are in memory: no files, which can be read again.
+size_t resident() {
+  size_t all = 0, files = 0;
+  std::ifstream file("/proc/self/statm");
+  file.imbue(std::locale::classic());
+  file >> all >> all >> files;  // pages: addresses, in memory, of these files'
+  return (all - files) * size_t(::sysconf(_SC_PAGESIZE));
+}
+
+class Allocator {
+ public:
+  void* take(size_t bytes) {
+    std::lock_guard lock(mutex_);
+    void* block = has_room(bytes) ? heap_.take(bytes) : nullptr;
+    if (!block) throw std::bad_alloc();
+    stats_.in_use += Heap::rounded(bytes);
+    stats_.peak = std::max(stats_.peak, stats_.in_use + heap_.kept());
+    return block;
+  }
+
+  void give(void* block, size_t bytes) {
+    std::lock_guard lock(mutex_);
+    heap_.give(block, bytes);
+    stats_.in_use -= Heap::rounded(bytes);
+  }
+
+  void release() {
+    std::lock_guard lock(mutex_);
+    heap_.release();
+  }
+
+  MemoryStats stats() {
+    std::lock_guard lock(mutex_);
+    stats_.cached = heap_.kept();
+    return stats_;
+  }
+
+ private:
+  // The system would hand out addresses, and end the program when it fills them. What other parts of the program hold is asked
+  // only where the heap has to grow; tensors that nobody has filled yet stand for some of it.
+  bool has_room(size_t bytes) {
+    if (bytes > limit_) return false;
+    const auto fits = [&] {
+      const size_t growth = heap_.growth(bytes);
+      return growth == 0 || std::max(stats_.in_use + heap_.kept(), resident()) + growth <= limit_;
+    };
+    if (fits()) return true;
+    heap_.release();
+    return fits();
+  }
+
+  // Room for what grows beside tensors: compiled kernels, stacks of threads, tables of pages.
+  const size_t limit_ = memory_limit() - std::min(memory_limit() / 32, size_t(64) << 20);
+  std::mutex mutex_;
+  Heap heap_;
+  MemoryStats stats_;
+};
+
+// Never destroyed: tensors held by other static objects outlive any order of destruction.
+Allocator& allocator() {
+  static auto* instance = new Allocator;
+  return *instance;
+}
+
+std::atomic<uint64_t> next_id{1};
+std::atomic<int> dirty{0};
+
+}  // namespace
+
+Storage::Storage(size_t bytes) : data_(allocator().take(bytes)), bytes_(bytes), id_(next_id++) {
+  if (dirty) std::memset(data_, 0xff, bytes);
+}
+Storage::~Storage() { allocator().give(data_, bytes_); }
+
+Derived& Storage::derived(std::type_index type, std::unique_ptr<Derived> (*make)()) {
+  static std::mutex mutex;
+  std::lock_guard lock(mutex);
+  for (const auto& [known, kept] : derived_) {
+    if (known == type) return *kept;
+  }
+  return *derived_.emplace_back(type, make()).second;
+}
+
+DirtyMemory::DirtyMemory() { ++dirty; }
+DirtyMemory::~DirtyMemory() { --dirty; }
+
+size_t memory_limit() {
+  static const auto limit =
+      size_t(std::min(double(::sysconf(_SC_PHYS_PAGES)) * double(::sysconf(_SC_PAGESIZE)), granted_memory()));
+  return limit;
+}
+
+MemoryStats memory_stats() { return allocator().stats(); }
+void release_cached_memory() { allocator().release(); }
+
+}  // namespace az

@@ -13,8 +13,8 @@ struct AdamOptions {
 
   static void fields(auto& f) {
     f("lr", &AdamOptions::lr, "learning rate", config::more_than(0));
-    f("betas", &AdamOptions::betas, "shares of the mean gradient and mean square kept", config::at_least(0), config::less_than(1),
-      config::elements(2, 2));
+    f("betas", &AdamOptions::betas, "shares of the mean gradient and mean square kept", config::at_least(0),
+      config::less_than(1), config::elements(2, 2));
     f("eps", &AdamOptions::eps, "added to the root mean square", config::at_least(0));
     f("weight_decay", &AdamOptions::weight_decay, "L2 penalty, added to the gradient", config::at_least(0));
     f("groups", &AdamOptions::groups, "options that differ for some parameters");

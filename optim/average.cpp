@@ -73,7 +73,8 @@ void WeightAverage::load_state(const Tensors& state) {
       fail("weight average: the saved state has no \"{}\" of {}; it is of another model", name, average.shape().str());
   }
   if (state.size() != averages_.size())
-    fail("weight average: the saved state has {} tensors, the model {}; it is of another model", state.size(), averages_.size());
+    fail("weight average: the saved state has {} tensors, the model {}; it is of another model", state.size(),
+         averages_.size());
   for (const auto& [name, average] : averages_) average.copy_(state.at(name));
 }
 

@@ -12,7 +12,8 @@ namespace az::optim {
 // Steps that are projected add their own squares only: angle^2 = 2 shrink.
 inline double projected_equilibrium(double shrink) { return shrink > 0 ? std::sqrt(2 * shrink) : NAN; }
 
-// Steps with momentum b, d = sum_k c_k g_{t-k}, add more, as they follow one another: angle^2 = 2 shrink sum c_k^2 / (sum c_k)^2.
+// Steps with momentum b, d = sum_k c_k g_{t-k}, add more, as they follow one another: angle^2 = 2 shrink sum c_k^2 / (sum
+// c_k)^2.
 // - Heavy ball, c_k = b^k: (1 - b) / (1 + b).
 // - Nesterov, c_0 = 1 + b, c_k = b^(k+1): ((1 + b)^2 + b^4 / (1 - b^2)) (1 - b)^2.
 inline double momentum_equilibrium(double shrink, double b, bool nesterov) {

@@ -42,8 +42,8 @@ std::vector<Group> resolve_groups(const std::vector<Parameter>& parameters, cons
     }
     if (matched) continue;
     std::string example = parameters.empty() ? "" : fmt::format(" (the first is \"{}\")", parameters[0].name);
-    throw ConfigError(fmt::format("groups[{}]: none of the {} parameters{} fits{}; correct it or remove it", i, parameters.size(),
-                                  example, selectors(group)));
+    throw ConfigError(fmt::format("groups[{}]: none of the {} parameters{} fits{}; correct it or remove it", i,
+                                  parameters.size(), example, selectors(group)));
   }
   if (!resolved.empty() && std::all_of(resolved.begin(), resolved.end(), [](const Group& group) { return group.frozen; }))
     throw ConfigError(fmt::format("groups freeze all {} parameters; leave some to train", parameters.size()));

@@ -33,7 +33,8 @@ struct GroupOptions {
       "with sgd; 0: it keeps its length",
       config::at_least(0));
     f("renormalize_every", &GroupOptions::renormalize_every,
-      "after every so many steps a parameter is scaled back to the norm it had before the first; 0: never", config::at_least(0));
+      "after every so many steps a parameter is scaled back to the norm it had before the first; 0: never",
+      config::at_least(0));
     f.some_of({"kind", "dims", "pattern"}, "selects by nothing; give it a kind, dims or pattern");
     f.some_of({"weight_decay", "lr_factor", "frozen", "trust_ratio", "renormalize_every"},
               "changes nothing; give it a weight_decay, lr_factor, trust_ratio, renormalize_every or \"frozen\": true");

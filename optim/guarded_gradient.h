@@ -6,7 +6,8 @@
 
 namespace az::optim {
 
-// Tells whether a gradient was written to: by its version, and in debug builds by its bytes, for what writes past mutable_data().
+// Tells whether a gradient was written to: by its version, and in debug builds by its bytes, for what writes past
+// mutable_data().
 class GuardedGradient {
  public:
   explicit GuardedGradient(const Tensor& gradient) : gradient_(gradient), version_(gradient.storage()->version()) {

@@ -7,7 +7,7 @@
 
 #include "core/base/simd.h"
 #include "core/base/threads.h"
-#include "core/dtype.h"
+#include "core/tensor/dtype.h"
 
 // Loops over plain memory whose results do not depend on the number of threads.
 namespace az::optim {
@@ -33,8 +33,8 @@ template <class Sum, class F> Sum sum_over(int64_t count, const F& part) {
 // Calls f with a zero of the type, which is f32 or f64.
 template <class F> auto with_type(DType type, const F& f) { return type == DType::f64 ? f(double{}) : f(float{}); }
 
-// Sums of products of a weight p, its gradient g and a direction d. In long double, as a double does not hold the squares of all
-// doubles.
+// Sums of products of a weight p, its gradient g and a direction d. In long double, as a double does not hold the squares of
+// all doubles.
 struct RowSums {
   long double pg = 0, gg = 0, pp = 0, pd = 0;
   void operator+=(const RowSums& other) {

@@ -2,8 +2,8 @@
 
 #include "core/tensor/tensor.h"
 
-// Norms, and what holds a weight's by other means than a projection: on whole tensors of f32 or f64, computed in a wider type, so
-// that squares do not overflow.
+// Norms, and what holds a weight's by other means than a projection: on whole tensors of f32 or f64, computed in a wider type,
+// so that squares do not overflow.
 namespace az::optim {
 
 // ||x||, the same on any number of threads

@@ -94,8 +94,8 @@ UpdateInfo Optimizer::move(Parameter& parameter, const Tensor& gradient, const G
 }
 
 // The step for a learning rate of 1 is made on a copy of the weight, then scaled: the scale makes up for that rate.
-UpdateInfo Optimizer::scaled_update(const Parameter& parameter, const Tensor& gradient, const Group& group, ParameterState& state,
-                                    bool watched) {
+UpdateInfo Optimizer::scaled_update(const Parameter& parameter, const Tensor& gradient, const Group& group,
+                                    ParameterState& state, bool watched) {
   Parameter copy{parameter.name, parameter.tensor.detach().clone(), parameter.kind};
   Group moving = group;
   moving.lr = 1;

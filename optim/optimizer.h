@@ -16,8 +16,8 @@ enum class View { none, channel, layer };  // of a weight: one row an output cha
 const char* name_of(View view);
 
 // A step turns the direction of a scale-invariant weight w by an angle that goes, at other norms of w, as rate /
-// ||w||^norm_power: lr and 2 where steps are linear in the gradient, lr and 1 where they do not depend on its scale. NaN: nothing
-// is known, or it goes by no such power.
+// ||w||^norm_power: lr and 2 where steps are linear in the gradient, lr and 1 where they do not depend on its scale. NaN:
+// nothing is known, or it goes by no such power.
 struct EffectiveRate {
   double rate = NAN, norm_power = NAN;
 };
@@ -75,13 +75,14 @@ class Optimizer {
   // "steps", and for each parameter "steps/NAME" (i64 scalars) and its tensors ("momentum/NAME"), sharing memory with the
   // optimizer. The learning rate is the schedule's to know.
   std::map<std::string, Tensor> state() const;
-  // Copies such a state in, so that training continues bit for bit. Throws, changing nothing, when a name or shape does not fit.
+  // Copies such a state in, so that training continues bit for bit. Throws, changing nothing, when a name or shape does not
+  // fit.
   void load_state(const std::map<std::string, Tensor>& state);
 
  protected:
   // `name` is for messages; `slots` names the tensors kept for each parameter: no two alike, without slashes, none "steps" or
-  // "start_norm". Parameters are f32 or f64. Those whose group says so are frozen once all is found right; where it is not, this
-  // throws and no parameter has changed.
+  // "start_norm". Parameters are f32 or f64. Those whose group says so are frozen once all is found right; where it is not,
+  // this throws and no parameter has changed.
   template <class Options>
   Optimizer(const char* name, std::vector<Parameter> parameters, const Options& options, std::vector<std::string> slots)
       : Optimizer(name, std::move(parameters), config::checked(name, options).lr, options.weight_decay, options.groups,

@@ -38,7 +38,8 @@ using Move = std::function<void(int64_t begin, int64_t length, Removal removal)>
 // alone: they would stand still (a gain of weight_norm is a weight of such rows).
 // - The cosine is of the raw gradient, never of the momentum; it is g / max(||g||, eps) times p / max(||p||, eps), which
 //   the authors' code gets from PyTorch 1.13 and later. PyTorch of 2020 divided by max(||g|| ||p||, eps).
-// - A zero gradient has cosine 0, so it fires. Rows of one element have |cos| = 1, so the channel view fires for them only where
+// - A zero gradient has cosine 0, so it fires. Rows of one element have |cos| = 1, so the channel view fires for them only
+// where
 //   every row's gradient or weight is 0 or well below eps.
 // - A parameter of one dimension or none is never projected. NaN never fires.
 UpdateInfo projected_update(const Shape& shape, const ProjectionOptions& options, const Direct& direct, const Move& move);

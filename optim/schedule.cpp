@@ -62,8 +62,8 @@ template <class Options> std::vector<std::string> warmup_oddities(const Options&
   }
   const int64_t taken = warmup_taken(options, length.steps_per_epoch, length.steps);
   if (wanted >= double(length.steps)) {
-    return {fmt::format("{}: the warm-up of {} steps would leave nothing of the training, which has {}; it takes {} of them", key,
-                        wanted, length.steps, taken)};
+    return {fmt::format("{}: the warm-up of {} steps would leave nothing of the training, which has {}; it takes {} of them",
+                        key, wanted, length.steps, taken)};
   }
   if (taken == 0) return {};
   if (taken + 1 == length.steps) {

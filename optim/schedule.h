@@ -54,8 +54,8 @@ class Schedule {
 };
 
 // Every schedule warms up first: over W = warmup_epochs (fractions allowed) + warmup_steps, the factor is (step + 1) / W times
-// its value at step W. A W that leaves nothing of the training counts as half of it. Then cosine, polynomial, exponential and the
-// way down of one_cycle run over what remains; the epochs of step and multistep count from the start of training.
+// its value at step W. A W that leaves nothing of the training counts as half of it. Then cosine, polynomial, exponential and
+// the way down of one_cycle run over what remains; the epochs of step and multistep count from the start of training.
 template <class O> void warmup_fields(auto& f) {
   f("warmup_epochs", &O::warmup_epochs, "epochs of linear warm-up; half of the training where they would leave nothing of it",
     config::at_least(0));
@@ -88,7 +88,8 @@ struct MultistepSchedule {
   double warmup_epochs = 0;
   int64_t warmup_steps = 0;
   static void fields(auto& f) {
-    f("milestones", &MultistepSchedule::milestones, "epochs after which the rate drops", config::required(), config::at_least(0));
+    f("milestones", &MultistepSchedule::milestones, "epochs after which the rate drops", config::required(),
+      config::at_least(0));
     f("gamma", &MultistepSchedule::gamma, "factor of each drop", config::more_than(0));
     warmup_fields<MultistepSchedule>(f);
   }

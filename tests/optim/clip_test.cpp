@@ -8,7 +8,8 @@ using namespace az::optim;
 namespace {
 
 std::vector<Parameter> parameters() {
-  const Tensor a = Tensor::of<float>({2}, {0, 0}).set_requires_grad(), b = Tensor::of<double>({1, 2}, {0, 0}).set_requires_grad();
+  const Tensor a = Tensor::of<float>({2}, {0, 0}).set_requires_grad(),
+               b = Tensor::of<double>({1, 2}, {0, 0}).set_requires_grad();
   a.set_grad(Tensor::of<float>({2}, {3, 0}));
   b.set_grad(Tensor::of<double>({1, 2}, {0, -4}));
   return {{"a", a}, {"b", b}, {"frozen", Tensor::of<float>({1}, {1})}};

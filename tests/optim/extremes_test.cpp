@@ -237,7 +237,8 @@ TEST_CASE("Every optimizer's update is right to a few units in the last place at
   hold<double>({1e-310, 1e-200, 1e-30, 1, 1e30, 1e200}, {0, 1e-310, 1e-200, 1e-30, 1, 1e30, 1e150});
 }
 
-TEST_CASE("Adam: beyond the range that optim/README.md gives, v is infinite and the weight stays where it is, as with PyTorch") {
+TEST_CASE(
+    "Adam: beyond the range that optim/README.md gives, v is infinite and the weight stays where it is, as with PyTorch") {
   const double largest = std::sqrt(double(std::numeric_limits<float>::max()) / (1 - 0.999));  // 5.8e20
   for (const bool within : {true, false}) {
     const Tensor w = Tensor::of<float>({1}, {1}).set_requires_grad();
@@ -288,7 +289,8 @@ namespace {
 
 // As a user may write one, without knowing that a step may be asked for alone.
 struct Plain : Optimizer {
-  Plain(std::vector<Parameter> parameters, const SgdOptions& options) : Optimizer("plain", std::move(parameters), options, {}) {}
+  Plain(std::vector<Parameter> parameters, const SgdOptions& options)
+      : Optimizer("plain", std::move(parameters), options, {}) {}
   UpdateInfo update(Parameter& parameter, const Tensor& gradient, const Group& group, ParameterState&) override {
     parameter.tensor.detach().add_(gradient, -group.lr);
     return {};

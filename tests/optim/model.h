@@ -10,7 +10,8 @@
 
 #include "optim/optimizer.h"
 
-// The update rules once more, in f64 and one scalar at a time, from the published descriptions: what the library is held against.
+// The update rules once more, in f64 and one scalar at a time, from the published descriptions: what the library is held
+// against.
 namespace model {
 
 using Vector = std::vector<double>;

@@ -30,7 +30,8 @@ Run settle(const std::string& json) {
   for (double& x : start) x = random() / 5;
   const Tensor weight = model::tensor<double>({1, n}, start).set_requires_grad();
   const auto text = config::parse_text(json, "test.json");
-  const auto optimizer = config::parse<config::Component<OptimizerRegistry>>(text).create(std::vector<Parameter>{{"w", weight}});
+  const auto optimizer =
+      config::parse<config::Component<OptimizerRegistry>>(text).create(std::vector<Parameter>{{"w", weight}});
   Seen seen;
   double squares = 0;
   constexpr int steps = 8000, settled = 3000;
@@ -100,7 +101,8 @@ Vector stepped(const std::string& group, const Vector& start, const Vector& grad
   const Tensor weight = model::tensor<float>({2, 2}, start).set_requires_grad();
   const auto text =
       config::parse_text(R"({"type": "sgd", "lr": 0.125, "groups": [{"pattern": "*", )" + group + "}]}", "test.json");
-  const auto optimizer = config::parse<config::Component<OptimizerRegistry>>(text).create(std::vector<Parameter>{{"w", weight}});
+  const auto optimizer =
+      config::parse<config::Component<OptimizerRegistry>>(text).create(std::vector<Parameter>{{"w", weight}});
   weight.set_grad(model::tensor<float>({2, 2}, gradient));
   Seen seen;
   optimizer->step(&seen);

@@ -49,7 +49,8 @@ std::vector<float> values(const std::vector<Parameter>& list) {
 
 std::unique_ptr<Optimizer> from_json(const std::string& text, const std::vector<Parameter>& list) {
   register_builtin_optimizers();
-  const auto component = config::parse<config::Component<OptimizerRegistry>>(config::parse_text(text, "test.json"), "optimizer");
+  const auto component =
+      config::parse<config::Component<OptimizerRegistry>>(config::parse_text(text, "test.json"), "optimizer");
   return component.create(list);
 }
 
@@ -165,8 +166,8 @@ TEST_CASE("An optimizer that is refused leaves the parameters as they were, froz
 }
 
 TEST_CASE("Every optimizer takes learning rate and decay from the group, and the rate that is set") {
-  for (const char* type : {R"("sgd", "momentum": 0.9)", R"("sgd", "decoupled": true)", R"("sgdp", "momentum": 0.9)", R"("adam")",
-                           R"("adamw")", R"("adamp")"}) {
+  for (const char* type : {R"("sgd", "momentum": 0.9)", R"("sgd", "decoupled": true)", R"("sgdp", "momentum": 0.9)",
+                           R"("adam")", R"("adamw")", R"("adamp")"}) {
     CAPTURE(type);
     const auto moved = [&](double lr, double decay, const std::string& groups, double set) {
       auto list = parameters();
@@ -330,9 +331,10 @@ TEST_CASE("Each type of optimizer has the authors' defaults") {
     const auto value = config::parse_text(text, "test.json");
     return config::dump(config::parse<config::Component<OptimizerRegistry>>(value).to_value());
   };
-  CHECK(resolved(R"({"type": "sgdp", "lr": 0.1})") ==
-        R"({"type": "sgdp", "lr": 0.1, "momentum": 0.0, "dampening": 0.0, "nesterov": false, "weight_decay": 0.0, "delta": 0.1, )"
-        R"("wd_ratio": 0.1, "eps": 1e-08, "project_momentum": true, "projection": "rule", "groups": []})");
+  CHECK(
+      resolved(R"({"type": "sgdp", "lr": 0.1})") ==
+      R"({"type": "sgdp", "lr": 0.1, "momentum": 0.0, "dampening": 0.0, "nesterov": false, "weight_decay": 0.0, "delta": 0.1, )"
+      R"("wd_ratio": 0.1, "eps": 1e-08, "project_momentum": true, "projection": "rule", "groups": []})");
   CHECK(
       resolved(R"({"type": "adamp"})") ==
       R"({"type": "adamp", "lr": 0.001, "betas": [0.9, 0.999], "eps": 1e-08, "weight_decay": 0.0, "delta": 0.1, "wd_ratio": 0.1, )"

@@ -6,8 +6,8 @@
 #include <functional>
 #include <stdexcept>
 
-#include "core/config/json_document.h"
 #include "core/base/error.h"
+#include "core/config/json_document.h"
 #include "core/tensor/create.h"
 #include "optim/builtin.h"
 #include "optim/rule.h"
@@ -190,7 +190,8 @@ TEST_CASE("Writing to a gradient in an observer is told of the observer") {
     void after(const Parameter&, const Tensor& g, const UpdateInfo&) override { g.mul_(2); }
   } writes;
   Own own({with_gradient("w")}, {});
-  const std::string refusal = "own: the observer of \"w\" wrote to its gradient, which others may use; write to a clone() of it";
+  const std::string refusal =
+      "own: the observer of \"w\" wrote to its gradient, which others may use; write to a clone() of it";
   CHECK(error_of([&] { own.step(&writes); }) == refusal);
   writes.first = false;
   CHECK(error_of([&] { own.step(&writes); }) == refusal);
@@ -221,10 +222,10 @@ TEST_CASE("No optimizer that JSON can name writes to a gradient, by any way") {
 TEST_CASE("A step without any gradient is an error: nothing would be trained") {
   const Parameter w = parameter("w");
   Sgd sgd({w}, {.lr = 1});
-  CHECK(
-      error_of([&] { sgd.step(); }) ==
-      "sgd: none of the 1 parameters has a gradient; call backward() on a loss that depends on them before step(), and make the "
-      "optimizer after Module::to()");
+  CHECK(error_of([&] { sgd.step(); }) ==
+        "sgd: none of the 1 parameters has a gradient; call backward() on a loss that depends on them before step(), and make "
+        "the "
+        "optimizer after Module::to()");
   CHECK(sgd.steps() == 0);
 }
 

@@ -88,7 +88,8 @@ TEST_CASE("A NaN in any row keeps the projection from firing") {
   }
 }
 
-// torch.nn.functional.cosine_similarity(g, w, eps=1e-8) of PyTorch 1.13 gives these cosines; that of 2020 gave 0.06 in the first.
+// torch.nn.functional.cosine_similarity(g, w, eps=1e-8) of PyTorch 1.13 gives these cosines; that of 2020 gave 0.06 in the
+// first.
 TEST_CASE("Each norm in the cosine is at least eps, as in the PyTorch of today") {
   struct Case {
     std::vector<double> weight, gradient;

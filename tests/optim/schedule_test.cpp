@@ -108,7 +108,8 @@ TEST_CASE("A cycle is at its top in some step, however short it is, and warms up
         CAPTURE(total);
         const OneCycleSchedule cycle{.anneal = anneal, .warmup_steps = warmup};
         double top = 0;
-        for (int64_t step = 0; step < total; ++step) top = std::max(top, lr_factor(cycle, {.step = step, .total_steps = total}));
+        for (int64_t step = 0; step < total; ++step)
+          top = std::max(top, lr_factor(cycle, {.step = step, .total_steps = total}));
         CHECK(top >= 1 - 0.4 / 1.4);  // of two steps the first is 0.4 steps after the top, the second the end
       }
     }

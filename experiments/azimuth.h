@@ -47,5 +47,6 @@
 #include "optim/adam.h"
 #include "optim/adamp.h"
 #include "optim/clip.h"
+#include "optim/rule.h"
 #include "optim/sgd.h"
 #include "optim/sgdp.h"

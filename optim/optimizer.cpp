@@ -30,9 +30,8 @@ Optimizer::Optimizer(const char* name, std::vector<Parameter> parameters, double
     if (!is_new && parameter.tensor.numel() > 0)
       fail("{}: \"{}\" and \"{}\" are one tensor; list it once", name_, same->second, parameter.name);
     const DType type = parameter.tensor.dtype();
-    if (type != DType::f32 && type != DType::f64) {
+    if (type != DType::f32 && type != DType::f64)
       fail("{}: \"{}\" is {}; parameters are f32 or f64", name_, parameter.name, az::name_of(type));
-    }
   }
   for (size_t i = 0; i < parameters_.size(); ++i) {
     if (groups_[i].frozen) freeze(parameters_[i]);
@@ -51,17 +50,17 @@ void Optimizer::step(StepObserver* observer) {
     Parameter& parameter = parameters_[i];
     const Tensor gradient = parameter.tensor.grad();
     if (!gradient.defined()) continue;
-    if (gradient.shape() != parameter.tensor.shape() || gradient.dtype() != parameter.tensor.dtype()) {
+    if (gradient.shape() != parameter.tensor.shape() || gradient.dtype() != parameter.tensor.dtype())
       fail("{}: \"{}\" is {}, its gradient {}", name_, parameter.name, describe(parameter.tensor), describe(gradient));
-    }
     ParameterState& state = states_[i];
     while (state.tensors.size() < slots_.size())
       state.tensors.push_back(zeros(parameter.tensor.shape(), parameter.tensor.dtype()));
-    ++state.step;
+    const int64_t step = ++state.step;
+    const Parameter before = parameter;
     Group group = groups_[i];
     group.lr *= lr_;
     const GuardedGradient guarded(gradient);
-    const auto guard = [&, &name = parameter.name](const char* who) {
+    const auto guard = [&, &name = before.name](const char* who) {
       if (guarded.changed())
         fail("{}: the {} of \"{}\" wrote to its gradient, which others may use; write to a clone() of it", name_, who, name);
     };
@@ -71,9 +70,10 @@ void Optimizer::step(StepObserver* observer) {
       guard("observer");
     };
     observe([&] { observer->before(parameter, gradient); });
-    const UpdateInfo info = placed([&] { return fmt::format("{}: update of \"{}\"", name_, parameter.name); },
+    const UpdateInfo info = placed([&] { return fmt::format("{}: update of \"{}\"", name_, before.name); },
                                    [&] { return move(parameter, gradient, group, state, observer != nullptr); });
     guard("update");
+    check_update(i, before, gradient, step);
     observe([&] { observer->after(parameter, gradient, info); });
   }
   ++steps_;

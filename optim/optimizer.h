@@ -91,8 +91,8 @@ class Optimizer {
   Optimizer(const char* name, std::vector<Parameter> parameters, double lr, double weight_decay,
             const std::vector<GroupOptions>& groups, std::vector<std::string> slots);
 
-  // Moves one parameter. `group` has its learning rate and weight decay for this step, which is in proportion to that rate. An
-  // update that does not know of Group::step_only may move the weight as ever. Writing to the gradient is an error.
+  // Moves one parameter by the group's rate, and decay in proportion to it; one that knows no Group::step_only, as ever.
+  // To write to the gradient, or to leave other tensors of state than one a slot, like the parameter, is an error.
   virtual UpdateInfo update(Parameter& parameter, const Tensor& gradient, const Group& group, ParameterState& state) = 0;
   // What UpdateInfo::equilibrium_angle becomes, after the update that `info` tells of.
   virtual double equilibrium_angle(const Group&, const UpdateInfo& /*info*/) const { return NAN; }
@@ -101,6 +101,7 @@ class Optimizer {
 
  private:
   void check_state_names() const;
+  void check_update(size_t i, const Parameter& before, const Tensor& gradient, int64_t step) const;
   // update(), and what the group asks for beyond it.
   UpdateInfo move(Parameter& parameter, const Tensor& gradient, const Group& group, ParameterState& state, bool watched);
   // The same under a trust ratio, without renormalizing.

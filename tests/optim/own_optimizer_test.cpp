@@ -181,6 +181,65 @@ TEST_CASE("Writing to a gradient inside update is noticed") {
 #endif
 }
 
+TEST_CASE("What update leaves of state and parameter is checked: what could not be saved, or read back, is refused at once") {
+  using Change = std::function<void(Parameter&, const Tensor& gradient, ParameterState&)>;
+  struct Remembers : Own {
+    explicit Remembers(Change f) : Own({with_gradient("fc.weight")}, {"mean", "square"}), change(std::move(f)) {}
+    UpdateInfo update(Parameter& p, const Tensor& g, const Group&, ParameterState& state) override {
+      change(p, g, state);
+      return {};
+    }
+    Change change;
+  };
+  const auto refusal = [](Change change) {
+    return error_of([&] {
+      Remembers own(std::move(change));
+      own.step();
+      Remembers other([](Parameter&, const Tensor&, ParameterState&) {});
+      other.load_state(own.state());
+    });
+  };
+  const auto state = [&](std::function<void(ParameterState&)> change) {
+    return refusal([change](Parameter&, const Tensor&, ParameterState& s) { change(s); });
+  };
+  const std::string who = "own: the update of \"fc.weight\" ";
+  CHECK(state([](ParameterState& s) {
+          s.tensors[0].fill_(2);
+          s.tensors[1] = full({2, 3}, 4);
+        }) == "no error");
+  const std::string slots = who + "left it {} tensors of state; it has one for each slot: mean, square";
+  CHECK(state([](ParameterState& s) { s.tensors.push_back(ones({2, 3})); }) == fmt::format(fmt::runtime(slots), 3));
+  CHECK(state([](ParameterState& s) { s.tensors.pop_back(); }) == fmt::format(fmt::runtime(slots), 1));
+  CHECK(state([](ParameterState& s) { s.tensors.clear(); }) == fmt::format(fmt::runtime(slots), 0));
+  const std::string shape = who + "made its \"square\" {}; a slot holds a tensor like the parameter, f32 [2,3]";
+  CHECK(state([](ParameterState& s) { s.tensors[1] = ones({3}); }) == fmt::format(fmt::runtime(shape), "f32 [3]"));
+  CHECK(state([](ParameterState& s) { s.tensors[1] = ones({3, 2}); }) == fmt::format(fmt::runtime(shape), "f32 [3,2]"));
+  CHECK(state([](ParameterState& s) {
+          s.tensors[1] = ones({2, 3}, DType::f64);
+        }) == fmt::format(fmt::runtime(shape), "f64 [2,3]"));
+  CHECK(state([](ParameterState& s) { s.tensors[1] = Tensor(); }) == fmt::format(fmt::runtime(shape), "undefined"));
+  const std::string step = who + "set its step to {} from 1; the optimizer counts the steps itself";
+  CHECK(state([](ParameterState& s) { s.step = -5; }) == fmt::format(fmt::runtime(step), -5));
+  CHECK(state([](ParameterState& s) { ++s.step; }) == fmt::format(fmt::runtime(step), 2));
+  // What shares memory with another tensor is another state once it has been saved and read back.
+  const std::string shared = who + "made its \"mean\" share the memory of {}; write into the slot, or keep a clone()";
+  CHECK(refusal([](Parameter&, const Tensor& g, ParameterState& s) { s.tensors[0] = g; }) ==
+        fmt::format(fmt::runtime(shared), "the gradient"));
+  CHECK(refusal([](Parameter& p, const Tensor&, ParameterState& s) { s.tensors[0] = p.tensor.detach(); }) ==
+        fmt::format(fmt::runtime(shared), "the parameter"));
+  CHECK(state([](ParameterState& s) { s.tensors[1] = s.tensors[0]; }) ==
+        who + "made its \"square\" share the memory of its \"mean\"; write into the slot, or keep a clone()");
+  CHECK(refusal([](Parameter& p, const Tensor&, ParameterState& s) { s.tensors[0] = p.tensor.clone(); }) ==
+        who + "made its \"mean\" of tensors that need a gradient, so that it would keep their graph; make it of a detach()");
+  const std::string replaced =
+      who + "replaced the parameter's {} by another one; write into its tensor: p.tensor.detach().add_(...)";
+  CHECK(refusal([](Parameter& p, const Tensor&, ParameterState&) { p.name = "other"; }) ==
+        fmt::format(fmt::runtime(replaced), "name"));
+  CHECK(refusal([](Parameter& p, const Tensor&, ParameterState&) {
+          p.tensor = ones({2, 3}).set_requires_grad();
+        }) == fmt::format(fmt::runtime(replaced), "tensor"));
+}
+
 TEST_CASE("Writing to a gradient in an observer is told of the observer") {
   struct Writes : StepObserver {
     bool first = true;

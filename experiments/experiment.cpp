@@ -8,6 +8,7 @@
 #include "core/base/threads.h"
 #include "core/config/json_document.h"
 #include "experiments/checkpoint.h"
+#include "experiments/history.h"
 #include "experiments/precision.h"
 #include "experiments/preflight.h"
 #include "nn/data_init.h"
@@ -80,10 +81,6 @@ config::Value read_run_config(const std::string& folder) {
   const std::string file = folder + "/config.json";
   if (is_absent(file)) throw ConfigError(absolute_path(folder) + " is not a run folder: it has no config.json");
   return config::parse_file(file);
-}
-
-ExperimentConfig load_run_config(const std::string& folder) {
-  return parse_config(read_run_config(folder), folder + "/config.json");
 }
 
 std::string to_json(const ExperimentConfig& config) { return config::dump(config::to_value(config), 2) + "\n"; }
@@ -163,7 +160,7 @@ nn::ModulePtr load_run(const std::string& folder) {
   register_builtin();
   const Checkpoint checkpoint = load_checkpoint(folder + "/checkpoints/" + best_or_last(folder));
   const RandomState before = random_state();
-  nn::ModulePtr model = build_model(load_run_config(folder));
+  nn::ModulePtr model = build_model(load_run_config(folder, Purpose::evaluation));
   set_random_state(before);
   model->load_state(checkpoint.weights());
   model->eval();

@@ -143,9 +143,8 @@ std::string to_json(const ExperimentConfig& config);
 // Applies `--set` overrides to what was read of a config.
 void set_overrides(config::Value& value, const std::vector<std::string>& overrides);
 
-// What is to be read of a run's config, from its folder; and the config. Throws ConfigError where there is none.
+// What is to be read of a run's config, from its folder. Throws ConfigError where there is none.
 config::Value read_run_config(const std::string& folder);
-ExperimentConfig load_run_config(const std::string& folder);
 
 // The network of a config, initialised from its seed. Nothing of the data set is read.
 nn::ModulePtr build_model(const ExperimentConfig& config);

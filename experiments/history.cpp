@@ -12,35 +12,12 @@ namespace {
 
 using config::Value;
 
-struct Entry {
-  int64_t step;
-  Value config;
-};
+using Entry = TrainedWith;
 
 std::string history_file(const std::string& folder) { return folder + "/configs.jsonl"; }
 std::string config_file(const std::string& folder) { return folder + "/config.json"; }
 
 constexpr const char* remedy = "put back a copy, or remove it, and what was changed is not checked";
-
-// Empty where there is no history.
-std::vector<Entry> read_history(const std::string& folder) {
-  std::vector<Entry> entries;
-  const std::string file = history_file(folder);
-  if (is_absent(file)) return entries;
-  return undamaged(file, remedy, [&] {
-    const std::string text = read_file(file);
-    size_t lines = 0;
-    for (size_t begin = 0; begin < text.size(); ++lines) {
-      const size_t end = std::min(text.find('\n', begin), text.size());
-      // The empty lines above give errors their place.
-      const Value line = config::parse_text(std::string(lines, '\n') + text.substr(begin, end - begin), file);
-      entries.push_back({line.at("step").as_int(), line.at("config")});
-      begin = end + 1;
-    }
-    if (entries.empty()) fail("it is empty");
-    return entries;
-  });
-}
 
 // Where an option stands in what was read, or else the innermost thing around its place.
 config::Position place_of(const Value& given, const std::string& path) {
@@ -95,11 +72,13 @@ struct Told {
 }
 
 // Throws unless all changes are allowed.
-void check_changes(const std::string& folder, const RunConfig& run) {
+void check_changes(const std::string& folder, const RunConfig& run, Purpose purpose) {
   const config::Change* first = nullptr;
   std::string others;
   for (const config::Change& change : run.changes) {
     if (config::has(change.rules, config::Rule::Kind::changes_on_resume)) continue;
+    const bool is_seen = change.path.starts_with("data") || change.path.starts_with("model");
+    if (purpose == Purpose::evaluation && !is_seen) continue;
     const Told told(change.before, change.now);
     if (first)
       others += fmt::format("{}{} was {} and is {}", others.empty() ? " (and " : ", ", change.path, told.was, told.is);
@@ -130,13 +109,14 @@ void check_types(const std::string& folder, const Value& given, const Value& bef
   }
 }
 
-RunConfig compared(const std::string& folder, const std::vector<Entry>& history, ExperimentConfig now, const Value& given) {
+RunConfig compared(const std::string& folder, const std::vector<Entry>& history, ExperimentConfig now, const Value& given,
+                   Purpose purpose = Purpose::training) {
   RunConfig run{.now = std::move(now), .given = given};
   if (history.empty()) return run;
   run.before = undamaged(history_file(folder), remedy, [&] { return config::parse<ExperimentConfig>(history.back().config); });
   run.changes = config::changes(*run.before, run.now);
   run.from_the_start = history.front().step == 0;
-  check_changes(folder, run);
+  check_changes(folder, run, purpose);
   return run;
 }
 
@@ -158,9 +138,7 @@ void replace_text(const std::string& file, const std::string& text) {
   write_file(file, text);
 }
 
-}  // namespace
-
-RunConfig resumed_config(const std::string& folder, const std::vector<std::string>& overrides) {
+RunConfig read_config(const std::string& folder, const std::vector<std::string>& overrides, Purpose purpose) {
   Value given = read_run_config(folder);
   set_overrides(given, overrides);
   const std::vector<Entry> history = read_history(folder);
@@ -172,11 +150,45 @@ RunConfig resumed_config(const std::string& folder, const std::vector<std::strin
       throw;
     }
   };
-  return compared(folder, history, parsed(), given);
+  return compared(folder, history, parsed(), given, purpose);
+}
+
+}  // namespace
+
+std::vector<TrainedWith> read_history(const std::string& folder) {
+  std::vector<Entry> entries;
+  const std::string file = history_file(folder);
+  if (is_absent(file)) return entries;
+  return undamaged(file, remedy, [&] {
+    const std::string text = read_file(file);
+    size_t lines = 0;
+    for (size_t begin = 0; begin < text.size(); ++lines) {
+      const size_t end = std::min(text.find('\n', begin), text.size());
+      // The empty lines above give errors their place.
+      const Value line = config::parse_text(std::string(lines, '\n') + text.substr(begin, end - begin), file);
+      entries.push_back({line.at("step").as_int(), line.at("config")});
+      begin = end + 1;
+    }
+    if (entries.empty()) fail("it is empty");
+    return entries;
+  });
+}
+
+RunConfig resumed_config(const std::string& folder, const std::vector<std::string>& overrides) {
+  return read_config(folder, overrides, Purpose::training);
 }
 
 RunConfig resumed_config(const std::string& folder, const ExperimentConfig& config) {
   return compared(folder, read_history(folder), config, {});
+}
+
+ExperimentConfig load_run_config(const std::string& folder, Purpose purpose) {
+  try {
+    return read_config(folder, {}, purpose).now;
+  } catch (const DataError&) {  // of the history, without which nobody can tell
+    if (purpose == Purpose::training) throw;
+    return parse_config(read_run_config(folder), config_file(folder));
+  }
 }
 
 void check_length(const std::string& folder, const RunConfig& run, const TrainingState& state, int64_t batches) {

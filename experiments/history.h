@@ -12,6 +12,14 @@
 // the options that are so are declared with config::changes_on_resume().
 namespace az::experiments {
 
+// A line of configs.jsonl.
+struct TrainedWith {
+  int64_t step;
+  config::Value config;
+};
+// Empty where there is no such file. Throws DataError where it is damaged.
+std::vector<TrainedWith> read_history(const std::string& folder);
+
 // A run's config as it is now, beside the one that it was trained with last.
 struct RunConfig {
   ExperimentConfig now;
@@ -25,6 +33,9 @@ struct RunConfig {
 RunConfig resumed_config(const std::string& folder, const std::vector<std::string>& overrides = {});
 // Likewise with `config`, which the caller has read.
 RunConfig resumed_config(const std::string& folder, const ExperimentConfig& config);
+// A run's config, from its folder. Throws ConfigError where there is none, and for a change that is not allowed: to an
+// evaluation none of the network or the data.
+ExperimentConfig load_run_config(const std::string& folder, Purpose purpose = Purpose::training);
 // Throws ConfigError where the run stands at `state` beyond the length that it has now; an epoch makes so many batches.
 void check_length(const std::string& folder, const RunConfig& run, const TrainingState& state, int64_t batches);
 // What the changes do to the run, which stands at `state`: a sentence each.

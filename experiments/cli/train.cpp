@@ -98,7 +98,7 @@ Exit resume(const Arguments& arguments) {
 }
 
 Exit evaluate_run(const Arguments& arguments) {
-  Experiment experiment(load_run_config(arguments.path), Purpose::evaluation);
+  Experiment experiment(load_run_config(arguments.path, Purpose::evaluation), Purpose::evaluation);
   const std::string which = arguments.checkpoint.empty() ? best_or_last(arguments.path) : arguments.checkpoint;
   const Checkpoint checkpoint = load_checkpoint(arguments.path + "/checkpoints/" + which);
   experiment.model->load_state(checkpoint.weights());

@@ -8,6 +8,7 @@
 #include "core/base/files.h"
 #include "core/config/json_document.h"
 #include "experiments/checkpoint.h"
+#include "experiments/history.h"
 #include "experiments/score.h"
 
 namespace az::experiments {

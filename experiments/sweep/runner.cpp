@@ -236,7 +236,7 @@ Standing standing_of(const SweepRun& run, const std::string& folder) {
   }
   ExperimentConfig before;
   try {
-    before = load_run_config(folder);
+    before = parse_config(read_run_config(folder), folder + "/config.json");
   } catch (const Error& error) {
     return {RunState::failed, error.what()};
   }

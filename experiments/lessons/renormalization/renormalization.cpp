@@ -10,6 +10,7 @@
 #include "core/tensor/create.h"
 #include "experiments/checkpoint.h"
 #include "experiments/experiment.h"
+#include "experiments/history.h"
 #include "experiments/lessons/builtin.h"
 #include "experiments/lessons/toy.h"
 #include "optim/norm_control.h"

@@ -243,6 +243,11 @@ RunData read_run(const std::string& folder) {
   if (!holds_run(folder))
     throw ConfigError(absolute_path(folder) + " is not a run folder: it has neither config.json nor metrics.jsonl");
   run.config = read_json(folder, "config.json", run.notes);
+  try {
+    run.history = read_history(folder);
+  } catch (const Error& error) {
+    run.notes.push_back(std::string(error.what()) + ".");
+  }
   run.environment = read_json(folder, "environment.json", run.notes);
   run.invariance = read_json(folder, "invariance.json", run.notes);
   run.lesson = read_json(folder, "lesson.json", run.notes);

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "core/config/value.h"
+#include "experiments/history.h"
 #include "experiments/report/table.h"
 
 namespace az::experiments {
@@ -20,6 +21,7 @@ struct Path {
 struct RunData {
   std::string folder;
   config::Value config, environment, invariance, lesson;  // null where the file is missing or damaged
+  std::vector<TrainedWith> history;                       // empty there
   std::vector<std::string> notes;                         // on what is missing, damaged or not finite, a sentence each
   Table steps;                                            // epoch, lr, loss
   Table epochs;                                           // epoch, lr, {train,validation,test}_{loss,accuracy}, seconds

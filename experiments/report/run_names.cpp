@@ -40,14 +40,27 @@ std::vector<std::string> folder_labels(const std::vector<RunData>& runs) {
   return labels;
 }
 
-std::string experiment_of(const RunData& run) {
-  if (!run.config.is_object()) return run.folder;
+// A config without the seed and what is for people.
+std::string rest_of(const config::Value& config) {
+  if (!config.is_object()) return "";
   config::Value::Object rest;
-  for (const config::Member& member : run.config.as_object()) {
+  for (const config::Member& member : config.as_object()) {
     if (member.key != "seed" && member.key != "name" && member.key != "description" && member.key != "$schema")
       rest.push_back(member);
   }
   return config::dump(rest);
+}
+
+// What the run was trained with, and the step after which it went on with something else.
+std::string experiment_of(const RunData& run) {
+  if (!run.config.is_object()) return run.folder;
+  std::string all = rest_of(run.config), last;
+  for (const TrainedWith& entry : run.history) {
+    const std::string rest = rest_of(entry.config);
+    if (!last.empty() && rest != last) all += fmt::format("\n{} until step {}", last, entry.step);
+    last = rest;
+  }
+  return all;
 }
 
 bool is_digit(char c) { return c >= '0' && c <= '9'; }

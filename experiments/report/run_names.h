@@ -13,7 +13,7 @@ namespace az::experiments {
 std::vector<std::string> labels_of(const std::vector<RunData>& runs);
 
 // A number for each run, from 0 on, equal for repetitions of one experiment: configs that differ at most in the seed and in
-// what is for people.
+// what is for people, and so do those that the runs went on from.
 std::vector<size_t> experiments_of(const std::vector<RunData>& runs);
 
 // Whether name a comes before b, numbers in them by size: lr=2 before lr=10.

@@ -274,6 +274,36 @@ TEST_CASE(
   CHECK(data_in(report_html({first, second + "/seed1"}))["runs"][1]["label"] == "y");  // names that differ are taken
 }
 
+TEST_CASE("a run that went on with another config is no repetition of one that was trained with that from the start") {
+  TemporaryFolder temporary;
+  const auto config = [](int seed, int epochs) {
+    return Json({{"name", "x"}, {"seed", seed}, {"train", {{"epochs", epochs}}}}).dump();
+  };
+  const auto line = [&](int step, int seed, int epochs) {
+    return fmt::format(R"({{"step":{},"config":{}}})", step, config(seed, epochs)) + "\n";
+  };
+  std::vector<std::string> folders;
+  const auto run = [&](int seed, const std::string& history) {
+    folders.push_back(write_run(temporary.path / std::to_string(seed), step_line(1, 1), config(seed, 8)));
+    if (!history.empty()) write_file(folders.back() + "/configs.jsonl", history);
+  };
+  run(1, line(0, 1, 8));
+  run(2, line(0, 2, 8));
+  run(3, "");                              // of an older version
+  run(4, line(0, 4, 6) + line(24, 4, 8));  // made longer at its end
+  run(5, line(0, 5, 6) + line(24, 5, 8));
+  run(6, line(0, 6, 6) + line(20, 6, 8));  // and before
+  run(7, line(0, 7, 4) + line(16, 7, 6) + line(24, 7, 8));
+  run(8, line(0, 4, 8) + line(24, 8, 8));  // called otherwise from then on
+  run(9, "{\n");
+  const Json runs = data_in(report_html(folders))["runs"];
+  std::vector<size_t> experiments;
+  for (const Json& one : runs) experiments.push_back(one["experiment"]);
+  CHECK(experiments == std::vector<size_t>{0, 0, 0, 1, 1, 2, 3, 0, 0});
+  REQUIRE(runs[8]["notes"].size() == 1);
+  CHECK(has(runs[8]["notes"][0].get<std::string>(), folders[8] + "/configs.jsonl"));
+}
+
 TEST_CASE("runs of a folder come in the order of the numbers in their names") {
   std::vector<std::string> names = {"lr=10,seed=1", "lr=2,seed=10", "lr=2,seed=9", "lr=0.1", "lr=0.05", "lr=1e-05",
                                     "lr=0.0001",    "run",          "run-2",       "run-10", "run-02"};

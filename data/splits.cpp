@@ -62,8 +62,9 @@ DataPlan Splits::plan() const {
           .drop_last = training.drop_last};
 }
 
-Splits read(const DataSource& source) {
-  Splits splits = source.load();
+Splits read(const DataSource& source, const std::string& who) {
+  if (!source.load) fail("{} has no load function, which reads it", who);
+  Splits splits = placed([] { return ""; }, source.load, [&] { return who; });
   check_part("training", splits.train, source.image_shape, source.class_count);
   if (splits.validation) check_part("validation", *splits.validation, source.image_shape, source.class_count);
   check_part("test", splits.test, source.image_shape, source.class_count);

@@ -72,8 +72,8 @@ struct DataSource {
   std::function<Splits()> load;
   std::optional<DataPlan> plan = {};  // nothing: known only once it is read
 };
-// Reads it. Throws DataError where what is read is not what was declared.
-Splits read(const DataSource& source);
+// Reads it. Throws DataError where what is read is not what was declared. `who` names what load throws that is no Error.
+Splits read(const DataSource& source, const std::string& who = "the data set");
 
 struct DataRegistry : config::Registry<DataRegistry, DataSource> {
   static constexpr const char* kind = "data set";

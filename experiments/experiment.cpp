@@ -22,7 +22,8 @@ namespace fs = std::filesystem;
 data::Splits load_data(const Blueprint& blueprint) {
   const config::Component<data::DataRegistry>& data = blueprint.config.data;
   try {
-    data::Splits splits = data.placed([&] { return data::read(blueprint.source); });
+    data::Splits splits =
+        data.placed([&] { return data::read(blueprint.source, fmt::format("data set \"{}\"", data.type())); });
     splits.training.seed = uint64_t(blueprint.config.seed);
     return splits;
   } catch (const DataError& error) {

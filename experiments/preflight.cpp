@@ -184,7 +184,7 @@ void note_numbers(Notes& notes, const Blueprint& blueprint) {
   constexpr double least = 1e-10, most = 1e5;
   const TrainOptions& train = blueprint.config.train;
   const double lr = blueprint.optimizer->lr();
-  notes.add("optimizer", blueprint.optimizer->examine());
+  notes.add("optimizer", blueprint.config.optimizer.placed([&] { return blueprint.optimizer->examine(); }));
   notes.add_if(lr < least, "optimizer.lr: {} is so small that weights hardly change: f32 has 7 digits", lr);
   notes.add_if(lr > most, "optimizer.lr: {} is so large that few networks would not diverge", lr);
   for (const auto& [name, limit] : {std::pair{"clip_norm", train.clip_norm}, {"clip_value", train.clip_value}})

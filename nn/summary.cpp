@@ -26,19 +26,24 @@ int64_t own_parameters(const Module& module) {
   return count;
 }
 
+// What a module says of itself; what it throws is told of it.
+template <class F> auto asked(const Module& module, const char* function, const F& answer) {
+  return placed([&] { return module.path(); }, answer, [&] { return fmt::format("{}: {}", class_of(module), function); });
+}
+
 class Recorder : public Observer {
  public:
   void before(const Module& module, const Tensor&) override {
     if (!open_.empty()) rows[open_.back()].leaf = false;
     open_.push_back(rows.size());
-    rows.push_back(
-        {.path = module.path(), .description = module.describe(), .output = {}, .parameters = own_parameters(module)});
+    const std::string description = asked(module, "describe", [&] { return module.describe(); });
+    rows.push_back({.path = module.path(), .description = description, .output = {}, .parameters = own_parameters(module)});
   }
   void after(const Module& module, const Tensor& input, const Tensor& output) override {
     Summary::Row& row = rows[open_.back()];
     open_.pop_back();
     row.output = output.shape();
-    row.multiply_adds = module.multiply_adds(input.shape(), output.shape());
+    row.multiply_adds = asked(module, "multiply_adds", [&] { return module.multiply_adds(input.shape(), output.shape()); });
   }
   std::vector<Summary::Row> rows;
 

@@ -7,6 +7,7 @@
 #include <exception>
 #include <memory>
 #include <new>
+#include <string_view>
 
 #include "core/base/scope.h"
 
@@ -14,6 +15,17 @@ namespace az {
 namespace {
 
 std::string joined(const std::string& a, const std::string& b) { return a.empty() || b.empty() ? a + b : a + ": " + b; }
+
+constexpr const char* no_memory = "there is not enough memory; take smaller batches, a smaller network or fewer images";
+
+// Says where there was not enough.
+struct PlacedBadAlloc : std::bad_alloc {
+  explicit PlacedBadAlloc(std::string text) : message(std::move(text)) {}
+  const char* what() const noexcept override { return message.c_str(); }
+  std::string message;
+};
+
+bool says_more(const std::bad_alloc& error) { return error.what() != std::string_view(std::bad_alloc().what()); }
 
 // An Error that nobody catches is as good as one that the command line catches: a sentence and an exit code, not a core dump.
 std::terminate_handler before = nullptr;
@@ -47,8 +59,8 @@ void throw_error(const std::string& message) {
 std::string current_exception_text() {
   try {
     throw;
-  } catch (const std::bad_alloc&) {
-    return "there is not enough memory";
+  } catch (const std::bad_alloc& error) {
+    return says_more(error) ? error.what() : no_memory;
   } catch (const std::exception& error) {
     return error.what();
   } catch (...) {
@@ -63,8 +75,9 @@ void rethrow_placed(const std::string& place, const std::string& thrower) {
   } catch (Error& error) {
     error.place(place);
     throw;
-  } catch (const std::bad_alloc&) {
-    throw;  // the fault of no place in particular
+  } catch (const std::bad_alloc& error) {
+    if (says_more(error)) throw;
+    throw PlacedBadAlloc(joined(place, joined(thrower, no_memory)));
   } catch (...) {
     Error error(joined(thrower, current_exception_text()));
     error.place(place);

@@ -52,7 +52,7 @@ template <class... Args> [[noreturn]] void fail(fmt::format_string<Args...> form
 
 // While an exception is being handled: what it says; of one that is no std::exception, what type it is of.
 std::string current_exception_text();
-// Likewise: throws it on, saying where. An Error keeps its type and exit code, and std::bad_alloc stays as it is. Anything
+// Likewise: throws it on, saying where. An Error keeps its type and exit code, std::bad_alloc its type. Anything
 // else, as code that others wrote may throw anything, becomes an Error "<place>: <thrower>: <what it says>".
 [[noreturn]] void rethrow_placed(const std::string& place, const std::string& thrower = "");
 

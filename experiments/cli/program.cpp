@@ -11,7 +11,6 @@
 #include <charconv>
 #include <csignal>
 #include <cstdio>
-#include <cstring>
 #include <filesystem>
 #include <new>
 #include <sstream>
@@ -118,10 +117,8 @@ int run(int argc, char** argv) {
   } catch (const Error& error) {
     say("azimuth: {}", error.what());
     return int(error.code());
-  } catch (const std::bad_alloc& error) {
-    const bool says_more = std::strcmp(error.what(), std::bad_alloc().what()) != 0;
-    say("azimuth: {}",
-        says_more ? error.what() : "there is not enough memory; take smaller batches, a smaller network or fewer images");
+  } catch (const std::bad_alloc&) {
+    say("azimuth: {}", current_exception_text());
   } catch (const std::filesystem::filesystem_error& error) {
     say("azimuth: {}: {}", error.path1().string(), error.code().message());
   } catch (const std::system_error& error) {

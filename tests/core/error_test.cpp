@@ -27,7 +27,6 @@ TEST_CASE("whatever code throws arrives as an Error that says where") {
   CHECK(placed_text([] { throw std::out_of_range("index 3"); }) == "here: index 3");
   CHECK(placed_text([] { throw 42; }) == "here: threw a value of type int");
   CHECK(placed_text([] { throw "text"; }) == "here: threw a value of type char const*");
-  CHECK_THROWS_AS(placed_text([] { throw std::bad_alloc(); }), std::bad_alloc);  // of no place in particular
   CHECK(placed_text([] { throw Error("it broke"); }) == "here: it broke");
   CHECK(placed([] { return "here"; }, [] { return 7; }) == 7);
   const auto by_someone = [](auto f) { return error_of([&] { placed([] { return "here"; }, f, [] { return "someone"; }); }); };
@@ -36,6 +35,20 @@ TEST_CASE("whatever code throws arrives as an Error that says where") {
   int value = 1;
   placed([] { return "here"; }, [&]() -> int& { return value; }) = 2;
   CHECK(value == 2);
+}
+
+TEST_CASE("too little memory stays std::bad_alloc, and says where") {
+  const std::string text = "there is not enough memory; take smaller batches, a smaller network or fewer images";
+  const auto out_of_memory = [] { throw std::bad_alloc(); };
+  const auto here = [] { return "here"; };
+  CHECK_THROWS_WITH_AS(placed(here, out_of_memory), ("here: " + text).c_str(), std::bad_alloc);
+  const auto by_someone = [&] { placed(here, out_of_memory, [] { return "someone"; }); };
+  CHECK_THROWS_WITH_AS(by_someone(), ("here: someone: " + text).c_str(), std::bad_alloc);
+  CHECK_THROWS_WITH_AS(placed([] { return "outside"; }, by_someone), ("here: someone: " + text).c_str(), std::bad_alloc);
+  struct Own : std::bad_alloc {
+    const char* what() const noexcept override { return "no room for tables"; }
+  };
+  CHECK_THROWS_WITH_AS(placed(here, [] { throw Own(); }), "no room for tables", Own);
 }
 
 TEST_CASE("an Error keeps its type and exit code on the way, and the place that it has") {

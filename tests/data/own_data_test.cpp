@@ -57,6 +57,23 @@ TEST_CASE("what an augmentation throws arrives with its class and the sample, fr
   set_thread_count(before);
 }
 
+TEST_CASE("a data set that has no load function, or whose load function throws, is named") {
+  const auto reading = [](std::function<Splits()> load) {
+    return error_of([&] { read({{1, 2, 3}, 1, std::move(load)}, "data set \"own\""); });
+  };
+  CHECK(reading({}) == "data set \"own\" has no load function, which reads it");
+  CHECK(reading([]() -> Splits { throw 3; }) == "data set \"own\": threw a value of type int");
+  CHECK(reading([]() -> Splits { throw std::out_of_range("index 3"); }) == "data set \"own\": index 3");
+  CHECK(error_of([] { read({{1, 2, 3}, 1, []() -> Splits { throw 3; }}); }) == "the data set: threw a value of type int");
+  CHECK_THROWS_AS(read({{1, 2, 3}, 1, []() -> Splits { throw DataError("gone"); }}), DataError);
+  try {
+    read({{1, 2, 3}, 1, []() -> Splits { throw std::bad_alloc(); }}, "data set \"own\"");
+    FAIL("it has memory enough");
+  } catch (const std::bad_alloc& error) {
+    CHECK(std::string(error.what()).starts_with("data set \"own\": there is not enough memory; "));
+  }
+}
+
 TEST_CASE("an augmentation that changes the size of an image is found out, with its class") {
   CHECK(loading([](Image& image) { image.pixels.resize(5); }) ==
         "augmentation Jitter, sample 0: it left 5 bytes of pixels and 6 of scratch, where an image [1,2,3] has 6");

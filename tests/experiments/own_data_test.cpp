@@ -80,6 +80,17 @@ struct NoOptions {
   static void fields(auto&) {}
 };
 
+// Runs out of memory in training.
+struct Hungry : nn::Layer<Hungry> {
+  Tensor forward(const Tensor& x) override { return training() ? throw std::bad_alloc() : x; }
+};
+
+struct Examined : optim::Optimizer {
+  explicit Examined(const std::vector<Parameter>& list) : Optimizer("examined", list, 0.1, 0, {}, {}) {}
+  std::vector<std::string> examine() const override { throw std::out_of_range("index 3"); }
+  optim::UpdateInfo update(Parameter&, const Tensor&, const optim::Group&, optim::ParameterState&) override { return {}; }
+};
+
 ExperimentConfig config_with(const std::string& data, const std::string& layers = "", const std::string& train = "{}",
                              int64_t batch_size = 4) {
   static const bool once = [] {
@@ -87,6 +98,11 @@ ExperimentConfig config_with(const std::string& data, const std::string& layers 
     data::DataRegistry::add<OwnOptions>("own", "grey images", own);
     nn::LayerRegistry::add<NoOptions>("fours", "wants fours in training",
                                       [](const NoOptions&, const Shape&) { return std::make_unique<Fours>(); });
+    nn::LayerRegistry::add<NoOptions>("hungry", "has no memory",
+                                      [](const NoOptions&, const Shape&) { return std::make_unique<Hungry>(); });
+    optim::OptimizerRegistry::add<NoOptions>("examined", "throws", [](const NoOptions&, const std::vector<Parameter>& list) {
+      return std::make_unique<Examined>(list);
+    });
     return true;
   }();
   static_cast<void>(once);
@@ -189,4 +205,13 @@ TEST_CASE("a layer that wants batches of some size is asked with the sizes that 
         "fours: 2 images are no whole number of fours; set it to true, or choose a batch_size that leaves more");
   CHECK(refusal<Blueprint>(config_with(R"("images": 60)", R"({"type": "fours"}, )", "{}", 6)).text ==
         "exp.json:2:14: model: in training, on a batch of 6 images: 1: fours: 6 images are no whole number of fours");
+}
+
+TEST_CASE("what an optimizer throws as it is examined comes with its place; too little memory with the layer") {
+  ExperimentConfig config = config_with("\"images\": 20");
+  config.optimizer = config::Component<optim::OptimizerRegistry>("examined");
+  CHECK(refusal<Blueprint>(config).text == "optimizer \"examined\": index 3");
+  CHECK_THROWS_WITH_AS(Blueprint(config_with("\"images\": 20", R"({"type": "hungry"}, )")),
+                       "1: Hungry: there is not enough memory; take smaller batches, a smaller network or fewer images",
+                       std::bad_alloc);
 }

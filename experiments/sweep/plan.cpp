@@ -161,29 +161,42 @@ class Planner {
     const std::string grid_path = variant.path.empty() ? "grid" : variant.path + ".grid";
     const std::vector<Choice> choices = choices_of(variant.grid, grid_path);
     for (const Choice& choice : choices) {
-      std::string group = variant.name;
-      const ExperimentConfig first = resolve(variant, choice, {}).config;
-      // Without variants the grid says enough.
-      if (group.empty() && (!options_.variants.empty() || choice.name.empty())) group = first.name;
-      if (&choice == &choices.front()) explain(variant.grid, variant.own_grid ? group : "", sweep.legend);
-      if (!choice.name.empty()) join(group, choice.name);
-      if (!groups_.insert(group).second)
-        fail_at(variant.position, variant.path,
-                fmt::format("is called \"{}\", as is one before; give it a name of its own", group));
-      const Blueprint blueprint(first, Purpose::training, &tried_);
-      for (const std::string& note : blueprint.notes) notes_[note].push_back(group);
-      for (int64_t seed : variant.seeds.value_or(std::vector{first.seed})) {
-        const std::string name = fmt::format("{},seed={}", group, seed);
-        Settings own = {{"name", name, variant.position}, {"seed", seed, variant.position}};
-        for (Member& member : own) member.value.set_position(variant.position);
-        SweepRun run = resolve(variant, choice, own);
-        run.group = group;
-        run.name = name;
-        check_differs(run, variant, blueprint.source.plan);
-        sweep.runs.push_back(std::move(run));
-        if (sweep.runs.size() > most_runs)
-          fail_at(variant.position, variant.path, fmt::format("makes more than {} runs", most_runs));
+      try {
+        add(variant, choice, &choice == &choices.front(), sweep);
+      } catch (Error& error) {
+        std::string run = variant.name;
+        if (!choice.name.empty()) join(run, choice.name);
+        // Of what stands in the base, which other runs have, too.
+        if (!run.empty() && !std::string(error.what()).starts_with(path_ + ":"))
+          error.add(fmt::format(" (in the run {})", run));
+        throw;
       }
+    }
+  }
+
+  void add(const Variant& variant, const Choice& choice, bool is_first, Sweep& sweep) {
+    std::string group = variant.name;
+    const ExperimentConfig first = resolve(variant, choice, {}).config;
+    // Without variants the grid says enough.
+    if (group.empty() && (!options_.variants.empty() || choice.name.empty())) group = first.name;
+    if (is_first) explain(variant.grid, variant.own_grid ? group : "", sweep.legend);
+    if (!choice.name.empty()) join(group, choice.name);
+    if (!groups_.insert(group).second)
+      fail_at(variant.position, variant.path,
+              fmt::format("is called \"{}\", as is one before; give it a name of its own", group));
+    const Blueprint blueprint(first, Purpose::training, &tried_);
+    for (const std::string& note : blueprint.notes) notes_[note].push_back(group);
+    for (int64_t seed : variant.seeds.value_or(std::vector{first.seed})) {
+      const std::string name = fmt::format("{},seed={}", group, seed);
+      Settings own = {{"name", name, variant.position}, {"seed", seed, variant.position}};
+      for (Member& member : own) member.value.set_position(variant.position);
+      SweepRun run = resolve(variant, choice, own);
+      run.group = group;
+      run.name = name;
+      check_differs(run, variant, blueprint.source.plan);
+      sweep.runs.push_back(std::move(run));
+      if (sweep.runs.size() > most_runs)
+        fail_at(variant.position, variant.path, fmt::format("makes more than {} runs", most_runs));
     }
   }
 

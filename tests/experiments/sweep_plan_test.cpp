@@ -188,13 +188,33 @@ TEST_CASE("a grid over types whose options differ is shown to the variants") {
   CHECK(
       said.find("azimuth: base.json:13:44: optimizer.momentum: unknown key of \"adamp\"; it is an option of the optimizers "
                 "\"sgd\" and \"sgdp\"; the grid at sweep.json:1:59 keeps the other options for each type: types that differ in "
-                "them are \"variants\", each with \"set\": {\"optimizer\": {\"type\": \"adamp\", ...}}\n") == 0);
+                "them are \"variants\", each with \"set\": {\"optimizer\": {\"type\": \"adamp\", ...}} (in the run "
+                "type=adamp)\n") == 0);
   // What is not about those options is not, be it the type itself.
   const std::string typo = complaint(R"({"base": "base.json", "grid": {"optimizer.type": ["sgdp", "SGDQ"]}})");
   CHECK(typo.find("azimuth: sweep.json:1:59: optimizer.type: ") == 0);
   CHECK(typo.find("variants") == std::string::npos);
   CHECK(complaint(R"({"base": "base.json", "grid": {"optimizer.type": ["sgd"]}, "set": {"train.epochs": 0}})") ==
         "azimuth: sweep.json:1:84: train.epochs: must be at least 1, got 0\n");
+}
+
+TEST_CASE("what is wrong with one of the runs, and stands in the base, names the run") {
+  // 60 images in batches of 59 leave one for the last, which batch norm after a flatten cannot be trained on.
+  const std::string layers = R"("model": {"type": "network", "layers": [{"type": "flatten"}, {"type": "linear", "out_features": 10},
+    {"type": "batch_norm"}]})";
+  const std::string set = "\"set\": {" + layers + "}";
+  const auto said = [&](const std::string& rest) { return complaint(R"({"base": "base.json", )" + rest + "}"); };
+  const std::string last = said(set + R"(, "grid": {"data.batch_size": [16, 59, 30], "optimizer.lr": [0.1, 0.2]})");
+  CHECK(last.starts_with("azimuth: base.json:4:11: data.drop_last: the last batch of an epoch has 1 of 60 images"));
+  CHECK(last.ends_with(" (in the run batch_size=59,lr=0.1)\n"));
+  const std::string classes = said(R"("grid": {"model.layers.5.out_features": [10, 5]})");
+  CHECK(classes.starts_with("azimuth: base.json:5:12: model: the last layer gives [1,5]"));
+  CHECK(classes.ends_with(" (in the run out_features=5)\n"));
+  CHECK(said(R"("variants": [{"name": "a"}, {"name": "b", "set": {"model.layers.5.out_features": 5}, "grid": {"optimizer.lr": [1, 2]}}])")
+            .ends_with(" (in the run b,lr=1)\n"));
+  // What has its place in the sweep file is found there.
+  CHECK(said(R"("grid": {"optimizer.lr": [0.1, -1]})") ==
+        "azimuth: sweep.json:1:54: optimizer.lr: must be more than 0, got -1\n");
 }
 
 TEST_CASE("an experiment's key in a sweep file itself is told where it goes") {

@@ -33,6 +33,12 @@ data::Splits load_data(const Blueprint& blueprint) {
   }
 }
 
+// More threads than there can be are no fault of a part of the config: that is found out before any is built.
+ExperimentConfig with_threads(ExperimentConfig config) {
+  use_thread_count();
+  return config;
+}
+
 data::Loader loader_of(const data::Dataset& set, data::LoaderOptions options, DType precision) {
   options.type = available_precision(precision);
   return data::Loader(set, std::move(options));
@@ -114,7 +120,7 @@ std::vector<NamedProbe> make_probes(const ExperimentConfig& config, const optim:
 }
 
 Blueprint::Blueprint(ExperimentConfig given, Purpose purpose, TriedBatches* tried)
-    : config(std::move(given)),
+    : config(with_threads(std::move(given))),
       source(config.data.create()),
       model(build_model(config)),
       optimizer(config.optimizer.create(model->parameters())),

@@ -26,7 +26,9 @@ Finding cache() {
 
 Finding memory() {
   const double limit = double(memory_limit());
-  return {"memory", fmt::format("{:.1f} GiB{}", limit / (1 << 30), granted_memory() <= limit ? " (control group)" : "")};
+  const bool whole = limit >= double(::sysconf(_SC_PHYS_PAGES)) * double(::sysconf(_SC_PAGESIZE));
+  const char* origin = granted_memory() <= limit ? " (control group)" : whole ? "" : " (ulimit)";
+  return {"memory", fmt::format("{:.1f} GiB{}", limit / (1 << 30), origin)};
 }
 
 Finding threads() {

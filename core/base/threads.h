@@ -7,7 +7,8 @@
 namespace az {
 
 // Threads used by every parallel loop and by oneDNN and OpenBLAS (one OpenMP pool): OMP_NUM_THREADS, else one for each core
-// that affinity and control groups grant, until set. `origin` says who set it.
+// that affinity and control groups grant, until set. `origin` says who set it. More than the limits of the process allow
+// (ulimit -v, -d, -u) are refused, as they are set or first used.
 int thread_count();
 void set_thread_count(int count, const std::string& origin = "the program");
 // Makes it hold for what the calling thread hands to a library next: OpenMP keeps a number for each thread.

@@ -1,5 +1,6 @@
 #include "core/tensor/storage.h"
 
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -103,8 +104,14 @@ DirtyMemory::DirtyMemory() { ++dirty; }
 DirtyMemory::~DirtyMemory() { --dirty; }
 
 size_t memory_limit() {
-  static const auto limit =
-      size_t(std::min(double(::sysconf(_SC_PHYS_PAGES)) * double(::sysconf(_SC_PAGESIZE)), granted_memory()));
+  static const size_t limit = [] {
+    double least = std::min(double(::sysconf(_SC_PHYS_PAGES)) * double(::sysconf(_SC_PAGESIZE)), granted_memory());
+    for (const auto resource : {RLIMIT_AS, RLIMIT_DATA}) {
+      rlimit set{};
+      if (::getrlimit(resource, &set) == 0 && set.rlim_cur != RLIM_INFINITY) least = std::min(least, double(set.rlim_cur));
+    }
+    return size_t(least);
+  }();
   return limit;
 }
 

@@ -53,8 +53,8 @@ struct MemoryStats {
 };
 
 MemoryStats memory_stats();
-// Bytes that this process may take, as it was when first asked: the machine's memory, or what its control groups grant where
-// that is less. What other processes of the group hold is not counted.
+// Bytes that this process may take, as it was when first asked: the machine's memory, or what its control groups grant or its
+// own limits (ulimit -v, ulimit -d) leave where that is less. What other processes of the group hold is not counted.
 size_t memory_limit();
 // Gives all cached blocks back to the system.
 void release_cached_memory();

@@ -214,17 +214,19 @@ std::vector<std::string> notes_on_changes(const RunConfig& run, const Experiment
   const optim::Length before = run.before->train.length(experiment.steps_per_epoch()), now = experiment.length();
   if (before.steps == now.steps) return notes;
   std::string note = fmt::format("the training has {} steps now, not {}", now.steps, before.steps);
+  const bool average_differs = experiment.average && experiment.average->follows_length();
   if (state.step >= now.steps) {
     note += ": there is nothing left to train";
   } else if (!schedule_differs(experiment, before, now)) {
     note += "; the learning rate does not depend on that";
+    if (average_differs) note += ", but the decay of train.average does";
   } else {
     note += ", over which the schedule is spread: ";
     if (state.step > 0) note += fmt::format("step {} was taken at the learning rate {:.6g}, ", state.step, state.lr);
     note += fmt::format("step {} is taken at {:.6g} and the last one at {:.6g}", state.step + 1, experiment.lr_at(state.step),
                         experiment.lr_at(now.steps - 1));
+    if (average_differs) note += "; so is the decay of train.average";
   }
-  if (experiment.average && experiment.average->follows_length()) note += "; so is the decay of train.average";
   notes.push_back(note);
   return notes;
 }

@@ -277,3 +277,14 @@ TEST_CASE("a sweep names the groups of which something is odd, where it is not a
   CHECK(has(
       err, "azimuth: note: train.max_steps: 500 is not reached, as 2 epochs have 8 steps (max_steps=500,lr=0.1 and 1 more)\n"));
 }
+
+TEST_CASE("a longer training in which the decay of the average alone depends on the length is told so") {
+  TemporaryFolder folder;
+  const std::string config = (folder.path / "exp.json").string(), run = (folder.path / "run").string();
+  const std::string average = R"("average": {"type": "ema", "decay": 0.5, "power": 1}})";
+  write_file(config, with_schedule(R"({"type": "constant"})", R"({"epochs": 2, )" + average));
+  REQUIRE(run_azimuth({"train", config, "--run", run}).exit == 0);
+  CHECK(has(run_azimuth({"resume", run, "--set", "train.epochs=3"}).err,
+            "azimuth: note: the training has 12 steps now, not 8; the learning rate does not depend on that, but the decay of "
+            "train.average does\n"));
+}

@@ -154,14 +154,16 @@ void Experiment::use_precision(DType wanted) {
 
 int64_t Experiment::steps_per_epoch() const { return config.train.steps_of(train.batches()); }
 
-double Experiment::lr_at(const optim::Moment& moment) const {
+double Blueprint::lr_factor(const optim::Moment& moment) const {
   return placed([&] { return fmt::format("schedule \"{}\" at step {}", config.schedule.type(), moment.step); },
                 [&] {
                   const double factor = schedule(moment);
                   if (!(factor >= 0 && std::isfinite(factor))) fail("its factor is {}; a learning rate is 0 or more", factor);
-                  return base_lr_ * factor;
+                  return factor;
                 });
 }
+
+double Experiment::lr_at(const optim::Moment& moment) const { return base_lr_ * lr_factor(moment); }
 
 nn::ModulePtr load_run(const std::string& folder) {
   register_builtin();

@@ -177,6 +177,9 @@ struct Blueprint {
   std::vector<NamedProbe> probes;
   optim::Schedule schedule;
   std::vector<std::string> notes;  // as preflight() gives
+
+  // What the schedule makes of the learning rate. Throws unless it is 0 or more.
+  double lr_factor(const optim::Moment& moment) const;
 };
 
 // The objects that a config stands for, ready to train: what can be known before the data is read is reported before.

@@ -174,8 +174,19 @@ void note_length(Notes& notes, const Blueprint& blueprint) {
   notes.add_if(config.checkpoint.every_epochs > epochs,
                "checkpoint.every_epochs: {} is more than the {} epochs of the training: only its end is saved",
                config.checkpoint.every_epochs, epochs);
-  notes.add("schedule", config.schedule.placed([&] { return blueprint.schedule.examine(length); }));
-  if (train.average) notes.add("train.average", train.average->create(blueprint.model->state())->examine(length));
+  notes.add("schedule", config.schedule.placed([&] {
+    // Of more steps than a million some are looked at.
+    const int64_t stride = 1 + length.steps / 1'000'000;
+    for (int64_t step = 0; step < length.steps; step += stride) blueprint.lr_factor(length.moment(step));
+    return blueprint.schedule.examine(length);
+  }));
+  if (train.average) {
+    notes.add("train.average", train.average->create(blueprint.model->state())->examine(length));
+    const config::Value options = train.average->to_value();
+    const config::Value* decay = options.find("decay");
+    notes.add_if(decay && *decay == config::Value(0.0),
+                 "train.average.decay: 0 keeps nothing of the average: it is the weights as they are each time");
+  }
   for (size_t i = 0; i < blueprint.probes.size(); ++i)
     notes.add(fmt::format("probes.{}", i), blueprint.probes[i].probe->examine(length.steps));
 }

@@ -43,7 +43,7 @@ void check(const Arguments& arguments) {
   const nn::Summary summary = nn::summarize(*blueprint.model, input_shape(blueprint.config), type);
   if (!arguments.json) {
     fmt::print("{}", summary.table());
-    say("{}: ok", arguments.config);
+    say("{}: ok; the data set itself was not looked at", arguments.config);
     return;
   }
   config::Value::Array layers;

@@ -91,8 +91,17 @@ struct Examined : optim::Optimizer {
   optim::UpdateInfo update(Parameter&, const Tensor&, const optim::Group&, optim::ParameterState&) override { return {}; }
 };
 
+struct FactorOptions {
+  std::string from = "nan";
+  int64_t step = 7;
+  static void fields(auto& f) {
+    f("from", &FactorOptions::from, "the factor");
+    f("step", &FactorOptions::step, "from which on it is so");
+  }
+};
+
 ExperimentConfig config_with(const std::string& data, const std::string& layers = "", const std::string& train = "{}",
-                             int64_t batch_size = 4) {
+                             int64_t batch_size = 4, const std::string& more = "") {
   static const bool once = [] {
     register_builtin();
     data::DataRegistry::add<OwnOptions>("own", "grey images", own);
@@ -103,6 +112,9 @@ ExperimentConfig config_with(const std::string& data, const std::string& layers 
     optim::OptimizerRegistry::add<NoOptions>("examined", "throws", [](const NoOptions&, const std::vector<Parameter>& list) {
       return std::make_unique<Examined>(list);
     });
+    optim::ScheduleRegistry::add<FactorOptions>("factor", "goes wrong", [](const FactorOptions& options) -> optim::Schedule {
+      return [options](const optim::Moment& at) { return at.step < options.step ? 1.0 : std::stod(options.from); };
+    });
     return true;
   }();
   static_cast<void>(once);
@@ -110,7 +122,7 @@ ExperimentConfig config_with(const std::string& data, const std::string& layers 
     "model": {"type": "network", "layers": [{"type": "flatten"}, )" +
                            layers + R"({"type": "linear", "out_features": 3}]},
     "optimizer": {"type": "sgd", "lr": 0.1}, "train": )" +
-                           train + "}";
+                           train + more + "}";
   return config::parse<ExperimentConfig>(config::parse_text(text, "exp.json"));
 }
 
@@ -214,4 +226,22 @@ TEST_CASE("what an optimizer throws as it is examined comes with its place; too 
   CHECK_THROWS_WITH_AS(Blueprint(config_with("\"images\": 20", R"({"type": "hungry"}, )")),
                        "1: Hungry: there is not enough memory; take smaller batches, a smaller network or fewer images",
                        std::bad_alloc);
+}
+
+TEST_CASE("a schedule whose factor is no learning rate in some step of the training is refused before the first") {
+  const auto said = [](const std::string& from, int64_t step) {
+    const std::string schedule = fmt::format(R"(, "schedule": {{"type": "factor", "from": "{}", "step": {}}})", from, step);
+    return refusal<Blueprint>(config_with("\"images\": 20", "", R"({"epochs": 2})", 4, schedule));  // 10 steps
+  };
+  for (const auto& [from, shown] : {std::pair{"nan", "nan"}, {"inf", "inf"}, {"-0.5", "-0.5"}}) {
+    for (const int64_t step : {0, 7, 9}) {
+      const Refusal refused = said(from, step);
+      CHECK(refused.code == Exit::config);
+      CHECK(refused.text.starts_with("exp.json:3:"));
+      CHECK(refused.text.ends_with(fmt::format(
+          ": schedule: schedule \"factor\" at step {}: its factor is {}; a learning rate is 0 or more", step, shown)));
+    }
+    CHECK(said(from, 10) == Refusal{});
+  }
+  CHECK(said("0", 5) == Refusal{});
 }

@@ -6,6 +6,7 @@
 #include <set>
 
 #include "core/autograd/autograd.h"
+#include "core/tensor/tensor_impl.h"
 #include "nn/module.h"
 
 namespace az::nn {
@@ -26,6 +27,18 @@ struct Module::Run {
   explicit Run(const Module* running) : module(running), grad_modes(GradMode::depth()), outer(innermost) { innermost = this; }
   ~Run() { innermost = outer; }
   Run(const Run&) = delete;
+
+  // What is added to the error that it used an undefined tensor: which of its own are.
+  std::string without_value() const {
+    std::vector<std::string> names;
+    for (const Parameter& p : module->parameters_) {
+      if (!p.tensor.defined() && !module->derived_.count(p.name)) names.push_back(fmt::format("parameter \"{}\"", p.name));
+    }
+    for (const auto& [name, tensor] : module->buffers_) {
+      if (!tensor.defined()) names.push_back(fmt::format("buffer \"{}\"", name));
+    }
+    return names.empty() ? "" : fmt::format("; {} registers without a value: {}", class_of(*module), some_of(names));
+  }
 
   const Module* module;
   int grad_modes;
@@ -72,7 +85,15 @@ Tensor Module::enter(const Tensor& x, const std::function<Tensor()>& function) {
     }
   };
   show([&](Observer& observer) { observer.before(*this, x); });
-  Tensor y = placed(path, function, [&] { return class_of(*this); });
+  const auto named = [&] {
+    try {
+      return function();
+    } catch (UndefinedTensor& error) {
+      error.add(run.without_value());
+      throw;
+    }
+  };
+  Tensor y = placed(path, named, [&] { return class_of(*this); });
   if (!y.defined()) fail("{}: forward gave an undefined tensor", class_of(*this));
   if (GradMode::enabled() && !trained_) {
     if (!run.outer) check_leaves(x, y, mark);

@@ -119,6 +119,7 @@ struct StringCodec : Codec {
       fail_at(value.position(), path, "a string cannot hold the character \\u0000; remove it");
     check_rules(value, path, rules);
     const std::string& text = value.as_string();
+    if (!is_utf8(text)) fail_at(value.position(), path, "a config is UTF-8, and this text is not");
     auto& result = *static_cast<std::string*>(target);
     result = has(rules, Rule::Kind::path) ? absolute_path(text) : text;
     if (!is_utf8(result))

@@ -2,15 +2,24 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cstring>
 
 #include "core/base/ascii.h"
 
 namespace az::config {
 namespace {
 
-// A number as other languages have it: +1, .5, 5., 007, 0x1F, 1_000, 0.1f.
+// With a plain minus for each dash of print: the hyphens, the dashes, the minus sign, and the wide one.
+std::string with_plain_minus(std::string text) {
+  for (const char* dash : {"\u2010", "\u2011", "\u2012", "\u2013", "\u2014", "\u2212", "\uFE63", "\uFF0D"}) {
+    for (size_t at; (at = text.find(dash)) != std::string::npos;) text.replace(at, std::strlen(dash), "-");
+  }
+  return text;
+}
+
+// A number as other languages have it: +1, .5, 5., 007, 0x1F, 1_000, 0.1f; or with a minus of print.
 std::string number_spelling(std::string_view word) {
-  std::string text(word);
+  std::string text = with_plain_minus(std::string(word));
   text.erase(std::remove_if(text.begin(), text.end(), [](char c) { return c == '_' || c == '\''; }), text.end());
   const std::string sign = text.starts_with('-') ? "-" : "";
   if (text.starts_with('-') || text.starts_with('+')) text.erase(0, 1);

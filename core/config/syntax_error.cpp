@@ -75,7 +75,8 @@ class Explanation {
     skip();
     const Wanted wanted = take_separator();
     if (at_ == text_.size()) return at_end();
-    if (starts("//") || starts("/*") || starts("#") || starts("<!--")) return here("JSON has no comments; remove this one");
+    if (starts("//") || starts("/*") || starts("#") || starts("<!--") || dashes())
+      return here("JSON has no comments; remove this one");
     if (starts("<<<<<<<") || starts("=======") || starts(">>>>>>>"))
       return here("this is the mark of a merge conflict; resolve it and remove the mark");
     const Character c = character_at(text_, at_);
@@ -100,6 +101,11 @@ class Explanation {
   static constexpr size_t none = std::string_view::npos;
 
   bool starts(std::string_view with) const { return text_.substr(at_).starts_with(with); }
+  // A comment of Lua's and SQL's: neither YAML's mark nor a number's signs.
+  bool dashes() const {
+    const char c = text_.substr(at_).starts_with("--") && at_ + 2 < text_.size() ? text_[at_ + 2] : '-';
+    return c != '-' && c != '.' && !is_digit(c);
+  }
   char next() const { return at_ < text_.size() ? text_[at_] : '\0'; }
   void skip() {
     while (at_ < text_.size() && is_space(text_[at_])) ++at_;
@@ -167,6 +173,7 @@ class Explanation {
     if (!p_.bracket) {
       if (auto other = other_language()) return *other;
     }
+    if (auto section = section_name()) return *section;
     if (is_other_quote(c.code)) return {at_, "JSON writes text in straight double quotes: \"" + unquoted() + '"', true};
     return value_at(at_);
   }
@@ -237,6 +244,16 @@ class Explanation {
     if (is_letter(next()) && json_spelling(word).empty() && word_message(word).find("is no value") != none)
       return here("this is not JSON, which begins with {");
     return {};
+  }
+
+  // A file that begins with [NAME], alone on its line.
+  std::optional<SyntaxError> section_name() const {
+    if (text_.find_first_not_of(" \t\r\n[") != at_ || p_.last != Last::opening || !is_letter(next())) return {};
+    const std::string name = word_at(at_);
+    const size_t behind = text_.find_first_not_of("] \t\r", at_ + name.size());
+    if (text_.substr(at_ + name.size(), 1) != "]" || behind == none || text_[behind] != '\n' || !json_spelling(name).empty())
+      return {};
+    return here(fmt::format("this is INI or TOML, not JSON; JSON writes {{\"{}\": {{...}}}}", excerpt(name)));
   }
 
   // A run of characters that mean nothing to JSON apart from numbers and words.

@@ -77,6 +77,12 @@ TEST_CASE("what is said of JSON that is wrong: numbers") {
       {R"({"a": 2024-01-01})",
        "1:7: a: 2024-01-01 is no number; JSON writes numbers such as 10, -0.5 and 1e-4, and text in double quotes"},
       {R"({"a": 10k})", "1:7: a: 10k is no number; JSON writes numbers such as 10, -0.5 and 1e-4, and text in double quotes"},
+      {"{\"a\": \u22123}", "1:7: a: JSON writes -3, not \u22123"},
+      {"{\"a\": \u22120.5}", "1:7: a: JSON writes -0.5, not \u22120.5"},
+      {"{\"a\": \u2013.5}", "1:7: a: JSON writes -0.5, not \u2013.5"},
+      {"{\"a\": \uFF0D3}", "1:7: a: JSON writes -3, not \uFF0D3"},
+      {"{\"a\": 1e\u22124}", "1:7: a: JSON writes 1e-4, not 1e\u22124"},
+      {"[1, \u20102]", "1:5: 1: JSON writes -2, not \u20102"},
       {R"({"a": --1})", "1:7: a: --1 is no number; JSON writes numbers such as 10, -0.5 and 1e-4, and text in double quotes"},
       {R"({"a": 1e4.5})",
        "1:7: a: 1e4.5 is no number; JSON writes numbers such as 10, -0.5 and 1e-4, and text in double quotes"},
@@ -90,6 +96,11 @@ TEST_CASE("what is said of JSON that is wrong: numbers") {
 
 TEST_CASE("what is said of JSON that is wrong: comments") {
   check({
+      {"{\"a\": 1 -- x\n}", "1:9: JSON has no comments; remove this one"},
+      {"{ -- x\n\"a\": 1}", "1:3: JSON has no comments; remove this one"},
+      {"{\"a\": 1, --x\n\"b\": 2}", "1:10: JSON has no comments; remove this one"},
+      {"-- x\n{}", "1:1: JSON has no comments; remove this one"},
+      {"{\"a\": --\n 1}", "1:7: JSON has no comments; remove this one"},
       {"{\"a\": 1 // x\n}", "1:9: JSON has no comments; remove this one"},
       {"{ # x\n\"a\": 1}", "1:3: JSON has no comments; remove this one"},
       {R"({"a": 1, /* x */ "b": 2})", "1:10: JSON has no comments; remove this one"},
@@ -179,6 +190,11 @@ TEST_CASE("what is said of JSON that is wrong: keys") {
 TEST_CASE("what is said of JSON that is wrong: other formats, other encodings and what a text begins and ends with") {
   check({
       {"name: tiny\nseed: 1\n", R"(1:1: this is YAML, not JSON; JSON writes {"name": ...})"},
+      {"[data]\nseed = 1", "1:2: this is INI or TOML, not JSON; JSON writes {\"data\": {...}}"},
+      {"\n[data.augment] \r\nseed = 1", "2:2: this is INI or TOML, not JSON; JSON writes {\"data.augment\": {...}}"},
+      {"[[runs]]\nseed = 1", "1:3: this is INI or TOML, not JSON; JSON writes {\"runs\": {...}}"},
+      {"[data]", "1:2: 0: data is no value; put text in double quotes: \"data\""},
+      {"[None]\n", "1:2: 0: JSON writes null, not None"},
       {"---\nname: x", "1:1: this is YAML, not JSON; JSON begins with {"},
       {"- a\n- b", "1:1: this is YAML, not JSON; JSON begins with {"},
       {"<html>", "1:1: this is HTML or XML, not JSON"},

@@ -16,7 +16,6 @@
 #include "nn/layers/dropout.h"
 #include "nn/layers/linear.h"
 #include "nn/layers/sequential.h"
-#include "nn/summary.h"
 #include "tests/compare.h"
 #include "tests/nn/own_layer.h"
 
@@ -62,24 +61,6 @@ std::string complaint(nn::Module& net) {
 }
 
 }  // namespace
-
-TEST_CASE("what a layer throws as it says what it is is told of it, not of who asks") {
-  struct Mute : nn::Layer<Mute> {
-    explicit Mute(bool given) : counts(given) {}
-    std::string describe() const override { return counts ? "Mute" : throw std::runtime_error("no words"); }
-    int64_t multiply_adds(const Shape&, const Shape&) const override { throw 4; }
-    Tensor forward(const Tensor& y) override { return y; }
-    bool counts;
-  };
-  const auto said = [](bool counts) {
-    return error_of([&] {
-      nn::Sequential net{nn::ReLU(), Mute(counts)};
-      nn::summarize(net, {4, 3});
-    });
-  };
-  CHECK(said(false) == "1: Mute: describe: no words");
-  CHECK(said(true) == "1: Mute: multiply_adds: threw a value of type int");
-}
 
 TEST_CASE("a child is kept as a handle, which means the copy's own child in a copy") {
   seed_random(3);

@@ -1,6 +1,9 @@
 // What cannot be registered, when it is too late to, and modules that were moved or are copied as another class.
 #include <doctest/doctest.h>
 
+#include <functional>
+#include <stdexcept>
+
 #include "core/autograd/autograd.h"
 #include "core/ops/elementwise.h"
 #include "core/tensor/create.h"
@@ -8,6 +11,7 @@
 #include "nn/layers/linear.h"
 #include "nn/layers/sequential.h"
 #include "nn/layers/weight_norm.h"
+#include "nn/summary.h"
 #include "tests/compare.h"
 #include "tests/nn/own_layer.h"
 
@@ -116,4 +120,42 @@ TEST_CASE(
     CHECK(error_of([&] { net.clone(); }) ==
           std::string("Own: clone() of its child \"wrong\" gave ") + (null ? "null" : "ReLU") + " instead of Wrong");
   }
+}
+
+TEST_CASE("a value that was never given is named where it is used") {
+  const auto said = [](const std::function<void(Own&)>& add, const Own::Function& f) {
+    Own own(f);
+    add(own);
+    return error_of([&] { nn::Sequential{nn::ReLU(), own}(x); });
+  };
+  const std::string start = "1: tensor: an undefined tensor was used; Own registers without a value: ";
+  CHECK(said([](Own& own) { own.add_parameter("scale", Tensor()); },
+             [](Own& own, const Tensor& y) { return y * own.parameter("scale"); }) == start + "parameter \"scale\"");
+  CHECK(said(
+            [](Own& own) {
+              own.add_parameter("unused", Tensor());
+              own.add_parameter("fine", ones({3}));
+              own.add_buffer("mean", Tensor());
+            },
+            [](Own& own, const Tensor& y) { return y - own.buffer("mean"); }) ==
+        start + "parameter \"unused\", buffer \"mean\"");
+  CHECK(said([](Own&) {}, [](Own&, const Tensor& y) { return y * Tensor(); }) == "1: tensor: an undefined tensor was used");
+}
+
+TEST_CASE("what a layer throws as it says what it is is told of it, not of who asks") {
+  struct Mute : nn::Layer<Mute> {
+    explicit Mute(bool given) : counts(given) {}
+    std::string describe() const override { return counts ? "Mute" : throw std::runtime_error("no words"); }
+    int64_t multiply_adds(const Shape&, const Shape&) const override { throw 4; }
+    Tensor forward(const Tensor& y) override { return y; }
+    bool counts;
+  };
+  const auto said = [](bool counts) {
+    return error_of([&] {
+      nn::Sequential net{nn::ReLU(), Mute(counts)};
+      nn::summarize(net, {4, 3});
+    });
+  };
+  CHECK(said(false) == "1: Mute: describe: no words");
+  CHECK(said(true) == "1: Mute: multiply_adds: threw a value of type int");
 }

@@ -25,6 +25,8 @@ DataPlan check_options(const DataOptions& options, const Shape& shape, int64_t t
                 .batch_size = options.batch_size,
                 .drop_last = options.drop_last};
   if (options.subset) plan.train = held_out_count(*options.subset, plan.train, "subset");
+  if (options.split_seed != DataOptions().split_seed && options.validation == 0 && !options.subset)
+    plan.notes.push_back("split_seed: means nothing, as neither validation nor subset chooses images");
   for (const auto& [name, given] : {std::pair{"mean", &options.mean}, {"std", &options.std}}) {
     if (!*given) continue;
     if (int64_t((*given)->size()) != shape[0])

@@ -191,11 +191,31 @@ void note_length(Notes& notes, const Blueprint& blueprint) {
     notes.add(fmt::format("probes.{}", i), blueprint.probes[i].probe->examine(length.steps));
 }
 
+// Of groups of an optimizer that are frozen, and yet say how they are to be updated.
+void note_frozen(Notes& notes, const config::Value& optimizer) {
+  const config::Value* groups = optimizer.find("groups");
+  if (!groups || !groups->is_array()) return;
+  const auto is = [](const config::Value& group, bool frozen) {
+    const config::Value* given = group.is_object() ? group.find("frozen") : nullptr;
+    return given && *given == config::Value(frozen);
+  };
+  const config::Value::Array& all = groups->as_array();
+  if (std::any_of(all.begin(), all.end(), [&](const config::Value& group) { return is(group, false); })) return;
+  for (size_t i = 0; i < all.size(); ++i) {
+    if (!is(all[i], true)) continue;
+    for (const char* option : {"weight_decay", "lr_factor", "trust_ratio", "renormalize_every"}) {
+      const config::Value* given = all[i].find(option);
+      notes.add_if(given && !given->is_null(), "optimizer.groups.{}.{}: means nothing, as the group is frozen", i, option);
+    }
+  }
+}
+
 void note_numbers(Notes& notes, const Blueprint& blueprint) {
   constexpr double least = 1e-10, most = 1e5;
   const TrainOptions& train = blueprint.config.train;
   const double lr = blueprint.optimizer->lr();
   notes.add("optimizer", blueprint.config.optimizer.placed([&] { return blueprint.optimizer->examine(); }));
+  note_frozen(notes, blueprint.config.optimizer.to_value());
   notes.add_if(lr < least, "optimizer.lr: {} is so small that weights hardly change: f32 has 7 digits", lr);
   notes.add_if(lr > most, "optimizer.lr: {} is so large that few networks would not diverge", lr);
   for (const auto& [name, limit] : {std::pair{"clip_norm", train.clip_norm}, {"clip_value", train.clip_value}})

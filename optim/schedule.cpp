@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <numbers>
+#include <set>
 
 #include "core/base/error.h"
 
@@ -61,18 +62,19 @@ template <class Options> std::vector<std::string> warmup_oddities(const Options&
                          length.planned_steps, double(length.planned_steps) / double(length.steps_per_epoch)));
   }
   const int64_t taken = warmup_taken(options, length.steps_per_epoch, length.steps);
+  std::vector<std::string> result;
   if (wanted >= double(length.steps)) {
-    return {fmt::format("{}: the warm-up of {} steps would leave nothing of the training, which has {}; it takes {} of them",
-                        key, wanted, length.steps, taken)};
-  }
-  if (taken == 0) return {};
-  if (taken + 1 == length.steps) {
-    return {
-        fmt::format("{}: the warm-up of {} steps leaves one of the training's {}, and no way down", key, taken, length.steps)};
+    result.push_back(
+        fmt::format("{}: the warm-up of {} steps would leave nothing of the training, which has {}; it takes {} of them", key,
+                    wanted, length.steps, taken));
+  } else if (taken > 0 && taken + 1 == length.steps) {
+    result.push_back(
+        fmt::format("{}: the warm-up of {} steps leaves one of the training's {}, and no way down", key, taken, length.steps));
   }
   const double top = lr_factor(options, length.moment(taken));
-  if (top >= 1 - 1e-9) return {};
-  return {fmt::format("{}: the warm-up ends at {:.4g} of optimizer.lr, as the rate drops within it", key, top)};
+  if (taken > 0 && taken + 1 < length.steps && top < 1 - 1e-9)
+    result.push_back(fmt::format("{}: the warm-up ends at {:.4g} of optimizer.lr, as the rate drops within it", key, top));
+  return result;
 }
 
 // Of an option that makes the rate fall too fast to train.
@@ -162,10 +164,13 @@ std::vector<std::string> oddities(const StepSchedule& options, const Length& len
 std::vector<std::string> oddities(const MultistepSchedule& options, const Length& length) {
   std::vector<std::string> result = warmup_oddities(options, length);
   std::string unreached;
+  std::set<double> seen;
   for (const double epoch : options.milestones) {
     const int64_t step = steps_in(epoch, length.steps_per_epoch);
     if (step == 0)
       result.push_back(fmt::format("milestones: {} is before the first step, so that no step has the full rate", epoch));
+    if (!seen.insert(epoch).second)
+      result.push_back(fmt::format("milestones: {} is there more than once: the rate drops at it each time", epoch));
     if (step >= length.steps) unreached += fmt::format("{}{}", unreached.empty() ? "" : ", ", epoch);
   }
   if (!unreached.empty()) result.push_back(fmt::format("milestones: not reached: {}, as {}", unreached, text(length)));

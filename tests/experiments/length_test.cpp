@@ -229,6 +229,7 @@ TEST_CASE("what is odd is noted in the same words by check, train, resume and sw
   noted(R"({"type": "multistep", "milestones": [1, 40, 60], "warmup_epochs": 2})", R"({"epochs": 2, "max_steps": 500})",
         {"train.max_steps: 500 is not reached, as 2 epochs have 8 steps",
          "schedule.warmup_epochs: the warm-up of 8 steps would leave nothing of the training, which has 8; it takes 4 of them",
+         "schedule.warmup_epochs: the warm-up ends at 0.1 of optimizer.lr, as the rate drops within it",
          "schedule.milestones: not reached: 40, 60, as " + has_8});
   everywhere = false;
   noted(R"({"type": "multistep", "milestones": [2, 1]})", two, {"schedule.milestones: not reached: 2, as " + has_8});

@@ -232,6 +232,15 @@ TEST_CASE("what has no effect, or hardly can be meant, is noted by check, sweep 
       {{"train.clip_value=1e-30"}, "train.clip_value: 1e-30 is so small that weights hardly change: f32 has 7 digits"},
       {{"optimizer.lr=1e-12"}, "optimizer.lr: 1e-12 is so small that weights hardly change: f32 has 7 digits"},
       {{"optimizer.lr=1e6"}, "optimizer.lr: 1000000 is so large that few networks would not diverge"},
+      {{"data.split_seed=7"}, "data.split_seed: means nothing, as neither validation nor subset chooses images"},
+      {{R"(optimizer.groups=[{"dims": 1, "frozen": true, "trust_ratio": 0.1}])"},
+       "optimizer.groups.0.trust_ratio: means nothing, as the group is frozen"},
+      {{R"(optimizer.groups=[{"dims": 4, "lr_factor": 2}, {"dims": 1, "frozen": true, "weight_decay": 0}])"},
+       "optimizer.groups.1.weight_decay: means nothing, as the group is frozen"},
+      {{R"(train.average={"type": "ema", "decay": 0})"},
+       "train.average.decay: 0 keeps nothing of the average: it is the weights as they are each time"},
+      {{R"(train.average={"type": "lookahead", "decay": 0})"},
+       "train.average.decay: 0 keeps nothing of the average: it is the weights as they are each time"},
       {{R"(optimizer={"type": "sgd", "lr": 0.1, "dampening": 0.5})"}, "optimizer.dampening: has no effect without momentum"},
   };
   for (const auto& [overrides, sentence] : table) CHECK(notes(text, overrides) == note(sentence));
@@ -241,6 +250,11 @@ TEST_CASE("what has no effect, or hardly can be meant, is noted by check, sweep 
                                 {"train.max_steps=12"},
                                 {"checkpoint.every_epochs=3"},
                                 {"train.max_steps=3"},
+                                {"data.split_seed=7", "data.subset=0.9"},
+                                {"data.split_seed=7", "data.validation=0.25"},
+                                {R"(optimizer.groups=[{"dims": 1, "frozen": true}])"},
+                                {R"(optimizer.groups=[{"dims": 1, "frozen": true, "trust_ratio": 0.1},
+                                                      {"kind": "bias", "frozen": false}])"},
                                 {R"(probes=[{"type": "scale_invariance", "every": 12}])"}}) {
     CAPTURE(fine[0]);
     CHECK(notes(text, fine) == "");

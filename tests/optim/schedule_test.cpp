@@ -192,6 +192,18 @@ TEST_CASE("What is odd about a warm-up, and about a power, is said") {
         "pct_start: means nothing, as the warm-up takes the place of the cycle's rise\n");
   CHECK(said(MultistepSchedule{.milestones = {1}, .warmup_steps = 15}, 40) ==
         "warmup_steps: the warm-up ends at 0.1 of optimizer.lr, as the rate drops within it\n");
+  // A warm-up that is cut is no other in this: it takes 30 steps of 60, and one drop in each 20.
+  const auto cut =
+      oddities(StepSchedule{.every_epochs = 2, .warmup_epochs = 6}, {.steps = 60, .planned_steps = 100, .steps_per_epoch = 10});
+  CHECK(cut ==
+        std::vector<std::string>{
+            "warmup_epochs: the warm-up of 60 steps would leave nothing of the training, which has 60; it takes 30 of them",
+            "warmup_epochs: the warm-up ends at 0.1 of optimizer.lr, as the rate drops within it"});
+  CHECK(said(MultistepSchedule{.milestones = {1, 3, 3, 2, 3, 1}}, 40) ==
+        "milestones: 3 is there more than once: the rate drops at it each time\n"
+        "milestones: 3 is there more than once: the rate drops at it each time\n"
+        "milestones: 1 is there more than once: the rate drops at it each time\n");
+  CHECK(said(MultistepSchedule{.milestones = {1, 3}}, 40) == "");
   const std::string middle = "power: the learning rate is below a millionth of optimizer.lr from the middle of ";
   CHECK(said(PolynomialSchedule{.power = 1e10}, 4) == middle + "the training on\n");
   CHECK(said(PolynomialSchedule{.power = 1e10, .warmup_steps = 6}, 10) == middle + "what follows the warm-up on\n");

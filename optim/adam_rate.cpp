@@ -1,5 +1,7 @@
 #include "optim/adam_rate.h"
 
+#include <cmath>
+
 #include "optim/loops.h"
 #include "optim/norm_control.h"
 

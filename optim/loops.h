@@ -5,7 +5,6 @@
 #include <functional>
 #include <vector>
 
-#include "core/base/simd.h"
 #include "core/base/threads.h"
 #include "core/tensor/dtype.h"
 
@@ -44,11 +43,6 @@ struct RowSums {
     pd += other.pd;
   }
 };
-
-// A type that holds the squares of a T, and their sum, without loss to speak of.
-template <class T> struct WiderOf { using type = double; };
-template <> struct WiderOf<double> { using type = long double; };
-template <class T> using Wider = typename WiderOf<T>::type;
 
 // In the wider type, in an order fixed by n alone: by lanes, so that they fill a vector register.
 template <class T> [[gnu::always_inline]] inline RowSums row_sums(int64_t n, const T* p, const T* g, const T* d) {

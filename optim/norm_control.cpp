@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "core/base/simd.h"
 #include "optim/loops.h"
 
 namespace az::optim {

@@ -32,15 +32,14 @@ using Move = std::function<void(int64_t begin, int64_t length, Removal removal)>
 
 // Calls `direct` on every row of the channel view, decides, then calls `move` on each:
 //   for the channel view, then the layer view: if max_rows |cos(g, p)| < delta / sqrt(row length), that view fires:
-//   per_norm = 1 / (||p|| + eps), along = per_norm sum(p d) by row and decay_ratio = wd_ratio. Otherwise along = 0, decay_ratio
-//   = 1.
+//   per_norm = 1 / (||p|| + eps), along = per_norm sum(p d) by row and decay_ratio = wd_ratio. Otherwise along = 0
+//   and decay_ratio = 1.
 // With `when` other than "rule" that view fires whatever the cosines are, or none does. "channel" leaves rows of one element
 // alone: they would stand still (a gain of weight_norm is a weight of such rows).
 // - The cosine is of the raw gradient, never of the momentum; it is g / max(||g||, eps) times p / max(||p||, eps), which
 //   the authors' code gets from PyTorch 1.13 and later. PyTorch of 2020 divided by max(||g|| ||p||, eps).
 // - A zero gradient has cosine 0, so it fires. Rows of one element have |cos| = 1, so the channel view fires for them only
-// where
-//   every row's gradient or weight is 0 or well below eps.
+//   where every row's gradient or weight is 0 or well below eps.
 // - A parameter of one dimension or none is never projected. NaN never fires.
 UpdateInfo projected_update(const Shape& shape, const ProjectionOptions& options, const Direct& direct, const Move& move);
 

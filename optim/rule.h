@@ -3,6 +3,7 @@
 #include <cmath>
 #include <concepts>
 
+#include "core/base/simd.h"
 #include "optim/loops.h"
 #include "optim/optimizer.h"
 

@@ -1,6 +1,7 @@
 #include <cstring>
 
 #include "core/autograd/autograd.h"
+#include "core/backend/pointwise.h"
 #include "core/backend/reorder.h"
 #include "core/kernels/vector.h"
 #include "core/tensor/tensor_impl.h"
@@ -44,8 +45,6 @@ void check_in_place(const char* name, const Tensor& tensor, const Tensor& source
          name, describe(source));
   }
 }
-
-int64_t elements_held(const Tensor& x) { return int64_t(x.storage()->bytes() / size_of(x.dtype())); }
 
 }  // namespace
 

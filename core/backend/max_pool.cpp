@@ -137,7 +137,9 @@ template <class T, class Place> AZ_MULTIVERSION void gather(const T* g, const Pl
           for (int64_t j = left; j < right; ++j) {
             const int64_t at = (i * im.columns.windows + j) * im.block + c;
             const LaneBits here = LaneBits{} + uint32_t(first + im.columns.place(b, j));
-            sum += Lanes(LaneBits(load_places(places + at, part) == here) & LaneBits(load(g + at, part)));
+            // All bits where they are equal; GCC 14 ends with an internal error at ==.
+            const LaneBits off = load_places(places + at, part) ^ here, taken = ((off | -off) >> 31) - 1;
+            sum += Lanes(taken & LaneBits(load(g + at, part)));
           }
         }
         store(dx + c, part, sum);

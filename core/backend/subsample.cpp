@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <cstring>
 
-#include "core/backend/reorder.h"
 #include "core/base/threads.h"
+#include "core/tensor/layout.h"
 
 namespace az {
 namespace {

@@ -2,7 +2,6 @@
 
 #include "core/autograd/autograd.h"
 #include "core/backend/backend.h"
-#include "core/backend/reorder.h"
 #include "core/backend/subsample.h"
 
 namespace az {

@@ -1,6 +1,5 @@
 #include "core/tensor/layout.h"
 
-#include <algorithm>
 #include <cstdint>
 
 #include "core/base/error.h"
@@ -18,11 +17,12 @@ const Layout* blocked_layout(int64_t width) {
 
 size_t layout_bytes(const Shape& shape, DType type, const Layout* layout) {
   size_t elements = size_t(shape.numel()), bytes = 0;
+  bool is_too_much = false;
   if (layout && layout->width && elements > 0) {
     const size_t width = size_t(layout->width), blocks = (size_t(shape[1]) + width - 1) / width;
-    elements = elements / size_t(shape[1]) * blocks * width;
+    is_too_much = __builtin_mul_overflow(elements / size_t(shape[1]), blocks * width, &elements);
   }
-  return __builtin_mul_overflow(elements, size_of(type), &bytes) ? SIZE_MAX : bytes;
+  return is_too_much || __builtin_mul_overflow(elements, size_of(type), &bytes) ? SIZE_MAX : bytes;
 }
 
 std::string name_of(const Layout* layout) {

@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "core/base/error.h"
+#include "core/base/simd.h"
 #include "core/base/threads.h"
 #include "optim/projection.h"
 

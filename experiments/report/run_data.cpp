@@ -273,7 +273,7 @@ RunData read_run(const std::string& folder) {
   return run;
 }
 
-const config::Value& value_at(const config::Value& object, const std::string& path) {
+const config::Value& value_at(const config::Value& object, std::string_view path) {
   static const config::Value none;
   if (!object.is_object()) return none;
   const size_t dot = path.find('.');

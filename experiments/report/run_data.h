@@ -1,6 +1,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "core/config/value.h"
@@ -46,7 +47,7 @@ bool holds_run(const std::string& folder);
 RunData read_run(const std::string& folder);
 
 // obj.a.b of "a.b"; null where it is not there.
-const config::Value& value_at(const config::Value& object, const std::string& path);
+const config::Value& value_at(const config::Value& object, std::string_view path);
 // A number there, or `otherwise`.
 double number_at(const config::Value& object, const std::string& path, double otherwise);
 std::string string_at(const config::Value& object, const std::string& path);

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "core/autograd/autograd.h"
+#include "core/backend/onednn/detail.h"
 #include "core/backend/reorder.h"
 #include "core/base/random.h"
 #include "core/ops.h"
@@ -90,7 +91,7 @@ int64_t nonzeros_held(const Tensor& x) {
 }  // namespace
 
 TEST_CASE("layouts: what an op passes on is the layout of its argument, with the same values and padding that is 0") {
-  for (int64_t block : {8, 16}) {
+  for (int64_t block : {4, 8, 16, 0}) {
     const Layout* layout = blocked_layout(block);
     Tensor plain = values(DType::f32), lain = reorder(plain, layout);
     for (const Case& c : cases) {
@@ -124,6 +125,25 @@ TEST_CASE("layouts: gradients pass a bend in the layout of what was bent, in whi
       CHECK(seen == layout);
     }
   }
+}
+
+TEST_CASE("layouts: each takes the bytes of oneDNN's descriptor, by which it is found again") {
+  for (const int64_t width : {1, 4, 8, 16, 0}) {
+    for (const int64_t channels : {1, 3, 4, 8, 16, 20}) {
+      CAPTURE(width);
+      CAPTURE(channels);
+      const Shape image{2, channels, 3, 5};
+      const auto desc = onednn::desc_of(image, DType::f32, blocked_layout(width));
+      CHECK(layout_bytes(image, DType::f32, blocked_layout(width)) == desc.get_size());
+      const auto found = onednn::layout_of(desc);
+      REQUIRE(found.has_value());
+      CHECK(onednn::desc_of(image, DType::f32, *found) == desc);
+    }
+  }
+  const dnnl::memory::desc foreign({2, 8, 3, 5}, dnnl::memory::data_type::f32, dnnl::memory::format_tag::chwn);
+  CHECK(!onednn::layout_of(foreign).has_value());
+  CHECK(layout_bytes({int64_t(1) << 60, 1, 1, 1}, DType::u8, blocked_layout(16)) == SIZE_MAX);
+  CHECK_THROWS_WITH(blocked_layout(32), "layout: there is none in blocks of 32 channels");
 }
 
 TEST_CASE("layouts: what grad() and hooks hand out is row-major, leaf or not") {

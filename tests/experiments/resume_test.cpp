@@ -18,6 +18,7 @@ using namespace az::experiments;
 namespace {
 
 int64_t signal_at = -1;   // the step (from 0) in which a SIGTERM arrives
+bool is_running = false;  // a schedule is asked before the training, too
 int64_t explode_at = -1;  // the step with this learning rate, which ruins the weights
 double explosion = 1e37;
 
@@ -25,13 +26,13 @@ struct SignallingOptions {
   static void fields(auto&) {}
 };
 
-// A falling learning rate, the signal and the explosion: a schedule is asked exactly once a step.
+// A falling learning rate, the signal and the explosion: in a training, a schedule is asked exactly once a step.
 void register_signalling_schedule() {
   register_builtin();
   static const bool once = [] {
     optim::ScheduleRegistry::add<SignallingOptions>("signalling", "for tests", [](const SignallingOptions&) -> optim::Schedule {
       return [](const optim::Moment& moment) {
-        if (moment.step == signal_at) std::raise(SIGTERM);
+        if (is_running && moment.step == signal_at) std::raise(SIGTERM);
         return moment.step == explode_at ? 10 * explosion : 1.0 / double(1 + moment.step);
       };
     });
@@ -67,7 +68,10 @@ TrainingResult train(const ExperimentConfig& config, const std::filesystem::path
   Experiment experiment(config);
   Trainer trainer(experiment, folder.string(), {.show_progress = false});
   if (resume) trainer.restore();
-  return trainer.run();
+  is_running = true;
+  const TrainingResult result = trainer.run();
+  is_running = false;
+  return result;
 }
 
 void check_same_run(const std::filesystem::path& a, const std::filesystem::path& b) {

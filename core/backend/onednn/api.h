@@ -51,7 +51,7 @@ template <class Visit> void each_forward(const dnnl::engine& engine, const ConvD
   each_implementation(forward_desc(engine, d, algorithm, attributes), visit);
 }
 
-// x and y lie as in the forward pass: left to itself, the implementation with a stride wants them with channels last.
+// x and y lie as the forward pass likes best: left to itself, an implementation with a stride wants channels last.
 template <class Visit> void each_backward_data(const dnnl::engine& engine, const ConvDescs& d, dnnl::algorithm algorithm,
                                                const dnnl::convolution_forward::primitive_desc& hint,
                                                const dnnl::primitive_attr& attributes, Visit visit) {

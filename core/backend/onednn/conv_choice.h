@@ -8,7 +8,7 @@
 #include "core/backend/tuning.h"
 #include "core/tensor/dirty_memory.h"
 
-// Which of oneDNN's implementations solves a convolution problem, by an op of onednn_conv_directions.h. For the back end's
+// Which of oneDNN's implementations solves a convolution problem, by an op of conv_directions.h. For the back end's
 // convolutions only.
 namespace az::onednn {
 

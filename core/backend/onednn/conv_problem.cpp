@@ -58,10 +58,10 @@ bool ConvProblem::fails(const std::string& implementation) const {
 
 // The blocks of Winograd's are divisors of the number of tiles in the batch. Of the others, none of oneDNN 2.6.3's looks at the
 // batch but to tell 1 image from more, 16 or fewer from more, and to share the images among threads, which take turns and add
-// up weight gradients: so 17 images, two a thread, and the remainder that the threads would have.
+// up weight gradients: so 17 images, two a thread, and the remainder that the threads would have. Of 3.x that is not known.
 int64_t ConvProblem::images_to_try(const std::string& implementation) const {
   const int64_t threads = thread_count(), least = std::max<int64_t>(17, 2 * threads);
-  return is_winograd(implementation) || x[0] <= least ? x[0] : least + (x[0] - least) % threads;
+  return is_version_3 || is_winograd(implementation) || x[0] <= least ? x[0] : least + (x[0] - least) % threads;
 }
 
 ConvProblem ConvProblem::with_images(int64_t images) const {

@@ -37,6 +37,8 @@ std::optional<const Layout*> layout_of(const dnnl::memory::desc& desc);
 // How a primitive wants a weight, which no op has to know. There is one object for each, so that pointers tell them apart.
 struct Form {
   dnnl::memory::desc desc;
+  DType type;
+  bool is_plain;  // row-major
 };
 const Form* form_of(const dnnl::memory::desc& desc);
 // A weight, or its gradient, in such a form.

@@ -42,6 +42,8 @@ template <class Descs> void move_elements(const std::vector<int64_t>& key, Descs
                   {{DNNL_ARG_FROM, onednn::memory_of(move->from, from)}, {DNNL_ARG_TO, onednn::memory_of(move->to, to)}});
 }
 
+// What a key begins with: elements move between layouts of ours, or a weight moves to or from a form.
+enum : int64_t { between_layouts, to_form, from_form };
 std::vector<int64_t> key_of(std::vector<int64_t> key, const Shape& shape) {
   key.insert(key.end(), shape.begin(), shape.end());
   return key;
@@ -69,7 +71,8 @@ void reorder_into(const Tensor& x, const Tensor& into) {
     return;
   }
   move_elements(
-      key_of({int64_t(x.dtype()), int64_t(into.dtype()), number_of(x.layout()), number_of(into.layout())}, x.shape()),
+      key_of({between_layouts, int64_t(x.dtype()), int64_t(into.dtype()), number_of(x.layout()), number_of(into.layout())},
+             x.shape()),
       [&] { return std::pair(onednn::desc_of(x), onednn::desc_of(into)); }, x.raw(), into.raw());
 }
 
@@ -150,7 +153,8 @@ const Form* form_of(const dnnl::memory::desc& desc) {
   for (const auto& form : of_shape) {
     if (form->desc == desc) return form.get();
   }
-  of_shape.push_back(std::make_unique<Form>(Form{desc}));
+  const DType type = type_of(desc);
+  of_shape.push_back(std::make_unique<Form>(Form{desc, type, desc == plain_desc(Shape(dims_of(desc)), type)}));
   return of_shape.back().get();
 }
 
@@ -176,7 +180,7 @@ void pack(const Tensor& weight, const Tensor& scale, const Held& into) {
     });
   }
   move_elements(
-      {int64_t(source.dtype()), 0, number_of(into.form)},
+      {to_form, int64_t(source.dtype()), number_of(into.form)},
       [&] { return std::pair(plain_desc(source.shape(), source.dtype()), into.form->desc); }, source.raw(),
       into.storage->data());
 }
@@ -229,22 +233,22 @@ struct PackedForms : Derived {
 
 }  // namespace
 
-Held::Held(const Form* wanted) : form(wanted), storage(std::make_shared<Storage>(wanted->desc.get_size())) {}
+Held::Held(const Form* wanted)
+    : form(wanted), storage(Tensor::empty({int64_t(wanted->desc.get_size())}, DType::u8).storage()) {}
 
 Held packed(const Tensor& weight, const Form* form, const Tensor& scale) {
-  if (!scale.defined() && form->desc == plain_desc(weight.shape(), weight.dtype())) return {form, weight.storage()};
+  if (!scale.defined() && form->is_plain && form->type == weight.dtype()) return {form, weight.storage()};
   return weight.storage()->derived<PackedForms>().get(weight, form, scale);
 }
 
 Tensor unpacked(const Held& held, const Shape& shape) {
-  const DType type = type_of(held.form->desc);
-  if (held.form->desc == plain_desc(Shape(dims_of(held.form->desc)), type))
-    return on_storage(shape, type, nullptr, held.storage);
+  const DType type = held.form->type;
+  if (held.form->is_plain) return on_storage(shape, type, nullptr, held.storage);
   const Tensor plain = Tensor::empty(shape, type);
   move_elements(
-      {int64_t(type), 1, number_of(held.form)},
-      [&] { return std::pair(held.form->desc, plain_desc(Shape(dims_of(held.form->desc)), type)); }, held.storage->data(),
-      plain.raw());
+      {from_form, int64_t(type), number_of(held.form)},
+      [&form = *held.form] { return std::pair(form.desc, plain_desc(Shape(dims_of(form.desc)), form.type)); },
+      held.storage->data(), plain.raw());
   return plain;
 }
 

@@ -4,7 +4,7 @@
 
 namespace az {
 
-// oneDNN 2.x in onednn_conv and onednn_pool, kernels of our own in batch_norm and max_pool; f32 and bf16.
+// Convolutions and averages by oneDNN (conv, pool), the rest by kernels of our own (batch_norm, max_pool); f32 and bf16.
 class OneDnn final : public Backend {
  public:
   virtual Tensor conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias, const Conv2dParams& params,

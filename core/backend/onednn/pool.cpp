@@ -57,6 +57,9 @@ std::shared_ptr<const Forward> forward_of(const TensorForm& x, const Pool2dParam
 
 PoolResult OneDnn::pool2d(Pool kind, const Tensor& x, const Pool2dParams& params, const Shape& result) {
   if (kind == Pool::max) return max_pool(x, params, result);
+  if (params.kernel.h > INT32_MAX / params.kernel.w)
+    fail("avg_pool2d: oneDNN cannot do this: it counts the pixels of a window, {} x {}, in 32 bits", params.kernel.h,
+         params.kernel.w);
   const auto kept = forward_of(TensorForm(x), params, result);
   const Forward& made = *kept;
   Tensor y = Tensor::empty(result, x.dtype(), made.y);

@@ -64,12 +64,6 @@ int64_t ConvProblem::images_to_try(const std::string& implementation) const {
   return is_version_3 || is_winograd(implementation) || x[0] <= least ? x[0] : least + (x[0] - least) % threads;
 }
 
-ConvProblem ConvProblem::with_images(int64_t images) const {
-  ConvProblem problem = *this;
-  problem.x[0] = problem.y[0] = images;
-  return problem;
-}
-
 namespace {
 
 ConvLayouts layouts_of(const dnnl::memory::desc& x, const dnnl::memory::desc& weight, const dnnl::memory::desc& y) {

@@ -29,7 +29,6 @@ struct ConvProblem {
   bool fails(const std::string& implementation) const;
   // With how many images an implementation is tried: as many as its code depends on.
   int64_t images_to_try(const std::string& implementation) const;
-  ConvProblem with_images(int64_t images) const;
 };
 
 // How a primitive wants its operands and lays out its result.

@@ -7,8 +7,8 @@ namespace az {
 // Convolutions and averages by oneDNN (conv, pool), the rest by kernels of our own (batch_norm, max_pool); f32 and bf16.
 class OneDnn final : public Backend {
  public:
-  virtual Tensor conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias, const Conv2dParams& params,
-                        const Conv2dThen& then, const Shape& result) override;
+  Tensor conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias, const Conv2dParams& params, const Conv2dThen& then,
+                const Shape& result) override;
   Tensor conv2d_backward_data(const Tensor& g, const Tensor& weight, const Conv2dParams& params, const Shape& x) override;
   ConvWeightGradients conv2d_backward_weights(const Tensor& g, const Tensor& x, const Shape& weight, bool with_bias,
                                               const Conv2dParams& params) override;

@@ -60,9 +60,8 @@ struct HorizontalFlipOptions {
       config::at_most(1));
     f("alternate", &HorizontalFlipOptions::alternate,
       "mirror each image in every second epoch: half of them in the first, the other half in the next, ...");
-  }
-  void validate() const {
-    if (alternate && probability != 0.5) config::invalid("alternate mirrors half of the images: leave probability at 0.5");
+    f.needs("alternate", {{"probability", {config::one_of({0.5})}}},
+            "alternate mirrors half of the images: leave probability at 0.5");
   }
 };
 AugmentationPtr horizontal_flip(const HorizontalFlipOptions& options = {});

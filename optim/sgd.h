@@ -18,13 +18,12 @@ struct SgdOptions {
     f("momentum", &SgdOptions::momentum, "share of the last move kept", config::at_least(0), config::less_than(1));
     f("dampening", &SgdOptions::dampening, "gradient enters momentum times 1 - dampening", config::at_least(0),
       config::less_than(1));
-    f("nesterov", &SgdOptions::nesterov, "look ahead by one move; needs momentum and no dampening");
+    f("nesterov", &SgdOptions::nesterov, "look ahead by one move");
     f("weight_decay", &SgdOptions::weight_decay, "pull of weights towards 0", config::at_least(0));
     f("decoupled", &SgdOptions::decoupled, "decay weights beside the gradient instead of through it");
     f("groups", &SgdOptions::groups, "options that differ for some parameters");
-  }
-  void validate() const {
-    if (nesterov && (momentum == 0 || dampening != 0)) config::invalid("nesterov needs momentum above 0 and dampening 0");
+    f.needs("nesterov", {{"momentum", {config::more_than(0)}}, {"dampening", {config::at_most(0)}}},
+            "nesterov needs momentum above 0 and dampening 0");
   }
 };
 

@@ -20,16 +20,6 @@ namespace {
   fail_at(value.position(), path, fmt::format("expected {}, got {}{}", expected, short_text(value), hint));
 }
 
-// Whether an option takes a value; what it reads then is in `scratch`.
-bool takes(const Codec& codec, const Value& value, const Rules& rules, void* scratch) {
-  try {
-    codec.read(value, "", rules, scratch);
-    return true;
-  } catch (const Error&) {
-    return false;
-  }
-}
-
 // The value that JSON has for a string's words: 0.1 for ".1", true for "yes"; none where it has none.
 std::optional<Value> value_of_words(const Value& value) {
   if (!value.is_string()) return {};
@@ -59,19 +49,21 @@ void add_default(Value& schema, const Codec& codec, const void* defaults) {
 }
 
 struct BoolCodec : Codec {
-  void read(const Value& value, const std::string& path, const Rules&, void* target) const override {
+  void read(const Value& value, const std::string& path, const Rules& rules, void* target) const override {
     const auto number = value.whole();
     const bool is_bit = number && (*number == 0 || *number == 1);
     if (!value.is_bool())
       fail_type(value, path, "true or false",
                 is_bit ? fmt::format("; write {}", *number == 1) : unquoted_hint(*this, value, target));
+    check_rules(value, path, rules);
     *static_cast<bool*>(target) = value.as_bool();
   }
   Value write(const void* source) const override { return *static_cast<const bool*>(source); }
   std::string type_name() const override { return "boolean"; }
-  Value schema(const Rules&, const void* defaults, Definitions&) const override {
+  Value schema(const Rules& rules, const void* defaults, Definitions&) const override {
     Value schema;
     schema["type"] = "boolean";
+    add_rules(schema, rules);
     add_default(schema, *this, defaults);
     return schema;
   }

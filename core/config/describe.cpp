@@ -7,9 +7,21 @@
 #include "core/config/rules.h"
 
 namespace az::config {
-namespace {
-
-Value schema_of(const Relation& relation) {
+Value ObjectType::schema_of(const Relation& relation, const void* defaults, Definitions& definitions) const {
+  if (relation.kind == Relation::Kind::needs) {
+    const Field& option = at(relation.options[0]);
+    Value on, needed;
+    on["properties"][option.name]["not"]["enum"] = Value::Array{nullptr, false};
+    if (!is_on(option.value(defaults))) on["required"] = Value::Array{option.name};
+    for (const Need& need : relation.needs) {
+      const Field& other = at(need.option);
+      Value property = other.codec->schema(need.rules, nullptr, definitions);
+      property["not"]["type"] = "null";
+      needed["properties"][other.name] = property;
+      if (!is_met(need, defaults)) needed["required"].push_back(other.name);
+    }
+    return Value::Object{{"if", on}, {"then", needed}};
+  }
   Value::Array each;
   for (const std::string& name : relation.options) {
     Value given;
@@ -22,14 +34,26 @@ Value schema_of(const Relation& relation) {
   return Value::Object{{"anyOf", Value::Array{Value::Object{{"allOf", each}}, Value::Object{{"not", some}}}}};
 }
 
-}  // namespace
+std::string ObjectType::range_of(const Field& field) const {
+  std::string text = range_text(field.rules);
+  for (const Relation& relation : relations_) {
+    if (relation.kind != Relation::Kind::needs || relation.options[0] != field.name) continue;
+    const char* word = text.empty() ? "needs " : ", needs ";
+    for (const Need& need : relation.needs) {
+      text += word + need.option;
+      if (const std::string range = range_text(need.rules); !range.empty()) text += " " + range;
+      word = " and ";
+    }
+  }
+  return text;
+}
 
 void ObjectType::rows(const std::string& prefix, const void* source, std::vector<Row>& out) const {
   for (const Field& field : fields_) {
     const void* place = static_cast<const char*>(source) + field.offset;
     std::string name = prefix + field.name;
     size_t at = out.size();
-    out.push_back({name, field.codec->type_name(), "", range_text(field.rules), field.description});
+    out.push_back({name, field.codec->type_name(), "", range_of(field), field.description});
     field.codec->rows(name, place, out);
     // Nested options show their own defaults below; a component's are its type's to describe.
     Value value = field.codec->write(place);
@@ -77,7 +101,7 @@ Value ObjectType::schema(const void* defaults, Definitions& definitions, const s
   schema["properties"] = properties;
   if (!required_keys.empty()) schema["required"] = required_keys;
   schema["additionalProperties"] = false;
-  for (const Relation& relation : relations_) schema["allOf"].push_back(schema_of(relation));
+  for (const Relation& relation : relations_) schema["allOf"].push_back(schema_of(relation, defaults, definitions));
   return schema;
 }
 

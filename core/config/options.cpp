@@ -80,6 +80,40 @@ void ObjectType::add(Field field) {
   fields_.push_back(std::move(field));
 }
 
+void ObjectType::add(Relation relation) {
+  bool has_defaults = true;
+  for (const std::string& name : relation.options) has_defaults &= !at(name).required();
+  for (const Need& need : relation.needs) has_defaults &= !at(need.option).required();
+  if (relation.kind == Relation::Kind::needs && has_defaults && is_broken(relation, {}, defaults()))
+    fail("default: {}", relation.message);
+  relations_.push_back(std::move(relation));
+}
+
+bool ObjectType::is_met(const Need& need, const void* options) const {
+  const Field& field = at(need.option);
+  const Value value = field.value(options);
+  const std::shared_ptr<void> scratch = make();
+  return !value.is_null() && takes(*field.codec, value, need.rules, static_cast<char*>(scratch.get()) + field.offset);
+}
+
+bool ObjectType::is_broken(const Relation& relation, const Value& given, const void* options) const {
+  if (relation.kind == Relation::Kind::needs) {
+    const auto is_unmet = [&](const Need& need) { return !is_met(need, options); };
+    return is_on(at(relation.options[0]).value(options)) && std::any_of(relation.needs.begin(), relation.needs.end(), is_unmet);
+  }
+  const auto count = std::count_if(relation.options.begin(), relation.options.end(), [&](const std::string& name) {
+    const Value* option = given.find(name);
+    return option && !option->is_null();
+  });
+  return relation.kind == Relation::Kind::some_of ? count == 0 : count > 0 && count < std::ssize(relation.options);
+}
+
+const Field& ObjectType::at(const std::string& name) const {
+  const Field* field = find(name);
+  if (!field) fail("a relation is about \"{}\", which is no option declared before it", name);
+  return *field;
+}
+
 const Field* ObjectType::find(const std::string& name) const {
   auto found = std::find_if(fields_.begin(), fields_.end(), [&](const Field& field) { return field.name == name; });
   return found == fields_.end() ? nullptr : &*found;
@@ -109,13 +143,7 @@ void ObjectType::read(const Value& value, const std::string& path, void* target,
     field.codec->read_absent(value.position(), field_path, static_cast<char*>(target) + field.offset);
   }
   for (const Relation& relation : relations_) {
-    const auto given = std::count_if(relation.options.begin(), relation.options.end(), [&](const std::string& name) {
-      const Value* option = value.find(name);
-      return option && !option->is_null();
-    });
-    const bool some = relation.kind == Relation::Kind::some_of;
-    if (some ? given == 0 : given > 0 && given < std::ssize(relation.options))
-      fail_at(value.position(), path, relation.message);
+    if (is_broken(relation, value, target)) fail_at(value.position(), path, relation.message);
   }
   try {
     if (validate_) validate_(target);
@@ -143,9 +171,7 @@ std::vector<std::string> ObjectType::names() const {
 }
 
 void ObjectType::write(const void* source, Value& object) const {
-  for (const Field& field : fields_) {
-    object[field.name] = field.codec->write(static_cast<const char*>(source) + field.offset);
-  }
+  for (const Field& field : fields_) object[field.name] = field.value(source);
 }
 
 void ObjectType::compare(const Value& before, const Value& now, const std::string& path, std::vector<Change>& changes) const {

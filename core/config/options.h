@@ -63,7 +63,7 @@ struct Invalid : ConfigError {
   Invalid(const std::string& key, const std::string& text);
   std::string option, message;
 };
-// Throws ConfigError; for an options struct's `void validate() const`, where rules on single fields cannot say what is wrong,
+// Throws ConfigError; for an options struct's `void validate() const`, where neither rules nor relations can say what is wrong,
 // and for a component's factory. Parsing calls them and adds the place.
 [[noreturn]] void invalid(const std::string& message);
 // The same where it is one option that is wrong: the place is its own.
@@ -115,13 +115,22 @@ struct Field {
   std::ptrdiff_t offset;
   Rules rules;
   bool required() const { return has(rules, Rule::Kind::required); }
+  Value value(const void* options) const { return codec->write(static_cast<const char*>(options) + offset); }
 };
 
-// What ties options of one struct to one another: of these, of which null is none, some are to be given, or all or none.
+// An option that must be given, and keep to rules.
+struct Need {
+  std::string option;
+  Rules rules = {};
+};
+
+// What ties options of one struct to one another: of these, of which null is none, some are to be given, or all or none; or the
+// one, where it is neither null nor false, needs others.
 struct Relation {
-  enum class Kind { some_of, all_or_none } kind;
+  enum class Kind { some_of, all_or_none, needs } kind;
   std::vector<std::string> options;
   std::string message;  // says what is wrong otherwise
+  std::vector<Need> needs = {};
 };
 
 // One line of `azimuth describe`.
@@ -137,7 +146,7 @@ class ObjectType {
   ObjectType(Create create, Validate validate) : create_(create), validate_(validate), defaults_(create()) {}
 
   void add(Field field);
-  void add(Relation relation) { relations_.push_back(std::move(relation)); }
+  void add(Relation relation);  // of options that were added before
   std::shared_ptr<void> make() const { return create_(); }
   const void* defaults() const { return defaults_.get(); }
 
@@ -155,6 +164,12 @@ class ObjectType {
   std::vector<std::string> names() const;
 
  private:
+  const Field& at(const std::string& name) const;  // throws if there is none
+  bool is_met(const Need& need, const void* options) const;
+  bool is_broken(const Relation& relation, const Value& given, const void* options) const;
+  Value schema_of(const Relation& relation, const void* defaults, Definitions& definitions) const;
+  std::string range_of(const Field& field) const;  // for people, with what it needs
+
   Create create_;
   Validate validate_;
   std::shared_ptr<const void> defaults_;
@@ -183,6 +198,10 @@ template <class O> class Fields {
   }
   void all_or_none(std::vector<std::string> options, const char* message) {
     type_.add(Relation{Relation::Kind::all_or_none, std::move(options), message});
+  }
+  // f.needs("nesterov", {{"momentum", {config::more_than(0)}}}, "nesterov needs momentum above 0")
+  void needs(const char* option, std::vector<Need> needs, const char* message) {
+    type_.add(Relation{Relation::Kind::needs, {option}, message, std::move(needs)});
   }
 
  private:

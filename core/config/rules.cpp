@@ -53,7 +53,7 @@ std::string text(const Rule& rule) {
     case Kind::more_than: return fmt::format("more than {}", rule.bound);
     case Kind::at_most: return fmt::format("at most {}", rule.bound);
     case Kind::less_than: return fmt::format("less than {}", rule.bound);
-    case Kind::one_of: return "one of " + list_of(rule.choices);
+    case Kind::one_of: return (rule.choices.size() == 1 ? "" : "one of ") + list_of(rule.choices);
     case Kind::share_or_count: return "below 1, or a whole number";
     case Kind::path: return "a path";
     case Kind::changes_on_resume: return "may change on resume";
@@ -166,6 +166,17 @@ void add_rules(Value& schema, const Rules& rules) {
         break;
       case Kind::no_key: schema["propertyNames"]["not"]["enum"].push_back(rule.choices[0]); break;
     }
+  }
+}
+
+bool is_on(const Value& value) { return !value.is_null() && !(value == Value(false)); }
+
+bool takes(const Codec& codec, const Value& value, const Rules& rules, void* scratch) {
+  try {
+    codec.read(value, "", rules, scratch);
+    return true;
+  } catch (const Error&) {
+    return false;
   }
 }
 

@@ -16,4 +16,9 @@ void check_rules(const Value& value, const std::string& path, const Rules& rules
 void add_rules(Value& schema, const Rules& rules);
 std::string range_text(const Rules& rules);
 
+// Whether a value switches on what its option is for: it is neither null nor false.
+bool is_on(const Value& value);
+// Whether an option takes a value under rules; what it reads then is in `scratch`.
+bool takes(const Codec& codec, const Value& value, const Rules& rules, void* scratch);
+
 }  // namespace az::config

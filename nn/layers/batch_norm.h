@@ -18,9 +18,8 @@ struct BatchNormOptions {
     f("affine", &BatchNormOptions::affine, "learn a scale and a shift per channel");
     f("scale", &BatchNormOptions::scale, "false: of the two, learn the shift alone");
     f("zero_gamma", &BatchNormOptions::zero_gamma, "start the scale at 0 instead of 1");
-  }
-  void validate() const {
-    if (zero_gamma && !(affine && scale)) config::invalid("zero_gamma starts a scale at 0 that affine or scale switches off");
+    f.needs("zero_gamma", {{"affine", {config::one_of({true})}}, {"scale", {config::one_of({true})}}},
+            "zero_gamma starts a scale at 0 that affine or scale switches off");
   }
 };
 

@@ -137,3 +137,59 @@ TEST_CASE("options that are tied to one another: some of them, or all or none, w
         R"([{"anyOf": [)" + given("a") + ", " + given("b") + R"(]}, {"anyOf": [{"allOf": [)" + given("b") + ", " + given("c") +
             R"(]}, {"not": {"anyOf": [)" + given("b") + ", " + given("c") + "]}}]}]");
 }
+
+namespace {
+
+struct Needing {
+  bool mirror = false, smooth = true, fine = true;
+  std::optional<double> limit = {};
+  double share = 0.5;
+  std::optional<int64_t> count = {};
+  std::vector<int64_t> sides = {3};
+  static void fields(auto& f) {
+    f("mirror", &Needing::mirror, "off unless given");
+    f("smooth", &Needing::smooth, "on unless given");
+    f("fine", &Needing::fine, "a boolean that is needed");
+    f("limit", &Needing::limit, "null is none");
+    f("share", &Needing::share, "a number", config::at_least(0));
+    f("count", &Needing::count, "null is none");
+    f("sides", &Needing::sides, "a list");
+    f.needs("mirror", {{"share", {config::one_of({0.5})}}, {"fine", {config::one_of({true})}}}, "mirror needs half");
+    f.needs("smooth", {{"sides", {config::at_least(2), config::elements(1, 2)}}}, "smooth needs sides");
+    f.needs("limit", {{"count", {config::more_than(0)}}}, "limit needs count");
+  }
+};
+
+}  // namespace
+
+TEST_CASE("options that need others to be given and to keep to rules, where they are neither null nor false") {
+  const auto refusal = [](const std::string& text) {
+    return error_of([&] { config::parse<Needing>(config::parse_text(text, "exp.json")); });
+  };
+  for (const char* right : {"{}", R"({"mirror": false, "share": 0.3, "fine": false})", R"({"mirror": true})",
+                            R"({"mirror": true, "share": 5e-1})", R"({"smooth": false, "sides": [1]})", R"({"sides": [2, 7]})",
+                            R"({"limit": null, "count": 0})", R"({"limit": 0, "count": 1})"}) {
+    CAPTURE(right);
+    CHECK(refusal(right) == "no error");
+  }
+  CHECK(refusal(R"({"mirror": true, "share": 0.4})") == "exp.json:1:1: mirror needs half");
+  CHECK(refusal(R"({"mirror": true, "fine": false})") == "exp.json:1:1: mirror needs half");
+  CHECK(refusal(R"({"sides": [1]})") == "exp.json:1:1: smooth needs sides");
+  CHECK(refusal(R"({"smooth": true, "sides": []})") == "exp.json:1:1: smooth needs sides");
+  CHECK(refusal(R"({"sides": [2, 3, 4]})") == "exp.json:1:1: smooth needs sides");
+  CHECK(refusal(R"({"limit": 0})") == "exp.json:1:1: limit needs count");
+  CHECK(refusal(R"({"limit": 1, "count": null})") == "exp.json:1:1: limit needs count");
+  CHECK(refusal(R"({"limit": 1, "count": 0})") == "exp.json:1:1: limit needs count");
+  CHECK(error_of([] { config::checked("own", Needing{.mirror = true, .share = 0.4}); }) == "own: mirror needs half");
+
+  const std::string table = config::describe<Needing>();
+  CHECK(table.find("needs share 0.5 and fine true") != std::string::npos);
+  CHECK(table.find("needs sides at least 2, 1 to 2 elements") != std::string::npos);
+  const config::Value relations = config::schema<Needing>().at("allOf");
+  CHECK(config::dump(relations.as_array()[0]) ==
+        R"({"if": {"properties": {"mirror": {"not": {"enum": [null, false]}}}, "required": ["mirror"]}, )"
+        R"("then": {"properties": {"share": {"type": "number", "enum": [0.5], "not": {"type": "null"}}, )"
+        R"("fine": {"type": "boolean", "enum": [true], "not": {"type": "null"}}}}})");
+  CHECK_FALSE(relations.as_array()[1].at("if").find("required"));  // it is on where it is not given
+  CHECK(config::dump(relations.as_array()[2].at("then").at("required")) == R"(["count"])");
+}

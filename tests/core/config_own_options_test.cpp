@@ -87,6 +87,27 @@ struct WithComponent {
 struct Throwing {
   static void fields(auto&) { throw std::runtime_error("not today"); }
 };
+template <int which> struct Tied {
+  bool on = which == 0;
+  std::optional<double> a = {};
+  static void fields(auto& f) {
+    f("on", &Tied::on, "needs a");
+    if (which == 1) f.needs("on", {{"a"}}, "on needs a");
+    f("a", &Tied::a, "an option");
+    if (which == 0) f.needs("on", {{"a"}}, "on needs a");
+    if (which == 2) f.some_of({"a", "b"}, "give a or b");
+    if (which == 3) f.needs("off", {{"a"}}, "off needs a");
+  }
+};
+struct TiedToRequired {
+  bool on = true;
+  double a = 0;
+  static void fields(auto& f) {
+    f("on", &TiedToRequired::on, "needs a");
+    f("a", &TiedToRequired::a, "an option", config::required());
+    f.needs("on", {{"a", {config::more_than(0)}}}, "on needs a");
+  }
+};
 struct Validated {
   int64_t how = 0;
   static void fields(auto& f) { f("how", &Validated::how, "how to fail"); }
@@ -144,6 +165,14 @@ TEST_CASE("options: names that are empty, twice, `type`, or unfit for JSON and p
   CHECK(refusal<Named<4>>() == "thing \"own\": option \"\\xff\" cannot be a name: it is not UTF-8");
   CHECK(refusal<Named<5>>() == "thing \"own\": option \"twice\" is declared twice");
   CHECK(refusal<Throwing>() == "thing \"own\": not today");
+}
+
+TEST_CASE("relations: of options that are not there, or broken by the defaults, they are refused as they are registered") {
+  CHECK(refusal<Tied<0>>() == "thing \"own\": default: on needs a");
+  CHECK(refusal<Tied<1>>() == "thing \"own\": a relation is about \"a\", which is no option declared before it");
+  CHECK(refusal<Tied<2>>() == "thing \"own\": a relation is about \"b\", which is no option declared before it");
+  CHECK(refusal<Tied<3>>() == "thing \"own\": a relation is about \"off\", which is no option declared before it");
+  CHECK(refusal<TiedToRequired>("tied") == "no error");
 }
 
 TEST_CASE("registries: names that are empty, unfit, taken, or built in are refused") {

@@ -27,6 +27,13 @@ struct Rule {
 Adamp::Adamp(std::vector<Parameter> parameters, const AdampOptions& options)
     : Optimizer("adamp", std::move(parameters), options, {"exp_avg", "exp_avg_sq"}), options_(options) {}
 
+std::vector<std::string> Adamp::examine() const {
+  std::vector<std::string> result = idle_projection_options(options_);
+  if (options_.nesterov && options_.betas[0] == 0)
+    result.push_back("nesterov: has no effect where the first of the betas is 0");
+  return result;
+}
+
 UpdateInfo Adamp::update(Parameter& parameter, const Tensor& gradient, const Group& group, ParameterState& state) {
   const double beta1 = options_.betas[0], beta2 = options_.betas[1];
   const Rule rule{.t = double(state.step),

@@ -39,6 +39,7 @@ struct AdampOptions {
 class Adamp : public Optimizer {
  public:
   Adamp(std::vector<Parameter> parameters, const AdampOptions& options);
+  std::vector<std::string> examine() const override;
 
  protected:
   UpdateInfo update(Parameter& parameter, const Tensor& gradient, const Group& group, ParameterState& state) override;

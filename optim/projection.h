@@ -17,6 +17,17 @@ struct ProjectionOptions {
 constexpr const char* projection_help = "when to project: by the cosine rule, always by channel or by layer, or never";
 inline auto projection_choices() { return config::one_of({"rule", "channel", "layer", "never"}); }
 
+// What is set and has no effect of an optimizer's options of projection, each as Optimizer::examine() says it.
+template <class Options> std::vector<std::string> idle_projection_options(const Options& options) {
+  std::vector<std::string> result;
+  const auto add_if = [&](bool idle, const char* name) {
+    if (idle) result.push_back(fmt::format("{}: means nothing, as projection is \"{}\"", name, options.projection));
+  };
+  add_if(options.projection != "rule" && options.delta != Options().delta, "delta");
+  add_if(options.projection == "never" && options.wd_ratio != Options().wd_ratio, "wd_ratio");
+  return result;
+}
+
 struct Removal {
   double along, per_norm;  // d - along * (per_norm * p) is what a row moves against: as two factors, which do not underflow
   double decay_ratio;

@@ -22,6 +22,20 @@ struct Rule {
 Sgdp::Sgdp(std::vector<Parameter> parameters, const SgdpOptions& options)
     : Optimizer("sgdp", std::move(parameters), options, {"momentum"}), options_(options) {}
 
+std::vector<std::string> Sgdp::examine() const {
+  const double momentum = options_.momentum, dampening = options_.dampening;
+  const bool nesterov = options_.nesterov;
+  std::vector<std::string> result = idle_projection_options(options_);
+  if (momentum == 0 && nesterov)
+    result.push_back(dampening == 0 ? "nesterov: has no effect without momentum"
+                                    : "nesterov: without momentum it only takes back the dampening");
+  if (momentum == 0 && dampening != 0 && !nesterov)
+    result.push_back(fmt::format("dampening: without momentum it only makes each move {} as long", 1 - dampening));
+  if (!options_.project_momentum && (momentum == 0 || nesterov))
+    result.push_back(fmt::format("project_momentum: has no effect {}", nesterov ? "with nesterov" : "without momentum"));
+  return result;
+}
+
 UpdateInfo Sgdp::update(Parameter& parameter, const Tensor& gradient, const Group& group, ParameterState& state) {
   const Tensor& buf = state.tensors[0];
   const bool nesterov = options_.nesterov;

@@ -38,10 +38,12 @@ struct SgdpOptions {
 // - The authors' d is the buffer itself, so the stored momentum is projected too; their paper's Algorithm 1 keeps it whole:
 //   project_momentum false. With nesterov, d is a copy and the option has no effect.
 // - The first update dampens the gradient (torch.optim.SGD does not).
+// - Without momentum d is (1 - dampening) g, or with nesterov g: the authors' code takes what torch.optim.SGD refuses.
 // - Decay is always decoupled and divided by 1 - momentum, to weigh as much as a coupled one.
 class Sgdp : public Optimizer {
  public:
   Sgdp(std::vector<Parameter> parameters, const SgdpOptions& options);
+  std::vector<std::string> examine() const override;
 
  protected:
   UpdateInfo update(Parameter& parameter, const Tensor& gradient, const Group& group, ParameterState& state) override;

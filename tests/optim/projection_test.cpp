@@ -139,3 +139,44 @@ TEST_CASE("Where SGDP projects, the squared norm grows by lr^2 |projected move|^
     CHECK(growth == doctest::Approx(0.01 * model::dot(move, move, 0, 36)).epsilon(1e-7));
   }
 }
+
+// The authors' SGDP and AdamP refuse none of these.
+TEST_CASE("what SGDP and AdamP say has no effect has none, and what they say it does") {
+  const auto trained = [](auto make) {
+    const Tensor w = Tensor::of<double>({2, 3}, {1, 2, 3, 4, 5, 6}).set_requires_grad();
+    const auto optimizer = make(std::vector<Parameter>{{"w", w}});
+    model::Random random;
+    for (int i = 0; i < 5; ++i) {
+      model::Vector gradient(6);
+      for (double& x : gradient) x = random();
+      w.set_grad(Tensor::of<double>({2, 3}, gradient));
+      optimizer->step();
+    }
+    return std::pair{w.to_vector<double>(), optimizer->examine()};
+  };
+  const auto sgdp = [&](const SgdpOptions& options) {
+    return trained([&](auto parameters) { return std::make_unique<Sgdp>(parameters, options); });
+  };
+  const auto adamp = [&](const AdampOptions& options) {
+    return trained([&](auto parameters) { return std::make_unique<Adamp>(parameters, options); });
+  };
+  using Said = std::vector<std::string>;
+  const auto plain = sgdp({.lr = 0.1}), fast = sgdp({.lr = 0.1, .momentum = 0.9, .nesterov = true});
+  CHECK(plain.second == Said{});
+  CHECK(sgdp({.lr = 0.1, .nesterov = true}) == std::pair{plain.first, Said{"nesterov: has no effect without momentum"}});
+  CHECK(sgdp({.lr = 0.1, .dampening = 0.5, .nesterov = true}) ==
+        std::pair{plain.first, Said{"nesterov: without momentum it only takes back the dampening"}});
+  CHECK(sgdp({.lr = 0.2, .dampening = 0.5}) ==
+        std::pair{plain.first, Said{"dampening: without momentum it only makes each move 0.5 as long"}});
+  CHECK(sgdp({.lr = 0.1, .project_momentum = false}) ==
+        std::pair{plain.first, Said{"project_momentum: has no effect without momentum"}});
+  CHECK(sgdp({.lr = 0.1, .momentum = 0.9, .nesterov = true, .project_momentum = false}) ==
+        std::pair{fast.first, Said{"project_momentum: has no effect with nesterov"}});
+  CHECK(sgdp({.lr = 0.1, .delta = 9, .projection = "layer"}) ==
+        std::pair{sgdp({.lr = 0.1, .projection = "layer"}).first, Said{"delta: means nothing, as projection is \"layer\""}});
+  CHECK(adamp({.betas = {0, 0.9}, .nesterov = true}) ==
+        std::pair{adamp({.betas = {0, 0.9}}).first, Said{"nesterov: has no effect where the first of the betas is 0"}});
+  CHECK(adamp({.weight_decay = 0.1, .wd_ratio = 1, .projection = "never"}) ==
+        std::pair{adamp({.weight_decay = 0.1, .projection = "never"}).first,
+                  Said{"wd_ratio: means nothing, as projection is \"never\""}});
+}

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "core/autograd/autograd.h"
+#include "core/base/memory.h"
 #include "core/base/random.h"
 #include "core/config/json_document.h"
 #include "core/ops/loss.h"
@@ -58,6 +59,8 @@ class Trial {
       const Tensor labels = full({count}, double(blueprint_.source.class_count - 1), DType::i64);
       cross_entropy((*model_)(images(count)), labels, {.label_smoothing = smoothing});
       return "";
+    } catch (const MemoryError&) {
+      throw;
     } catch (const Error& error) {
       return error.what();
     }

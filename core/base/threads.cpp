@@ -82,7 +82,8 @@ int threads_made(int wanted) {
   return int(threads.size());
 }
 
-// Throws where a limit of this process leaves less threads than are wanted: OpenMP would end the program.
+// Throws where a limit of this process leaves less threads than are wanted: OpenMP would end the program. Where there is a limit
+// OpenMP makes them at once, before others take what they need.
 void check_limits() {
   static std::mutex mutex;
   static std::atomic<int> known = 1;
@@ -95,6 +96,10 @@ void check_limits() {
         "there cannot be {} threads ({}): the limits of this process leave {}; use fewer, or raise the limit on memory (ulimit "
         "-v, ulimit -d) or processes (ulimit -u)",
         wanted, origin, made);
+  }
+  if (limited) {
+#pragma omp parallel num_threads(wanted)
+    {}
   }
   known = wanted;
 }

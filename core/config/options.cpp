@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
-#include "core/base/error.h"
+#include "core/base/memory.h"
 #include "core/base/names.h"
 #include "core/config/json_document.h"
 #include "core/config/rules.h"
@@ -41,6 +41,9 @@ void rethrow_at(const Value& value, const std::string& path, const std::string& 
   try {
     rethrow_placed("", thrower);
   } catch (const PlacedError&) {
+    throw;
+  } catch (MemoryError& error) {
+    error.place(path.empty() ? value.position().text() : placed_text(value.position(), "", path));
     throw;
   } catch (const Invalid& error) {
     if (error.option.empty()) fail_at(value.position(), path, error.message);

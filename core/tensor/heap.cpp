@@ -1,12 +1,13 @@
 #include "core/tensor/heap.h"
 
 #include <sys/mman.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cstdint>
 #include <iterator>
+
+#include "core/base/memory.h"
 
 #if defined(AZ_ADDRESS_SANITIZER)
 #include <sanitizer/asan_interface.h>
@@ -24,12 +25,11 @@ constexpr size_t gap = Heap::alignment;
 constexpr size_t gap = 0;
 #endif
 
-// Half of what this process may take, so that others find room beside the heap.
+// Half of what the limits of this process leave, so that others find room beside the heap.
 size_t address_space() {
   constexpr size_t plenty = size_t(1) << 44;
-  rlimit limit{};
-  if (getrlimit(RLIMIT_AS, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return plenty;
-  return std::min(plenty, size_t(limit.rlim_cur) / 2 / huge_page * huge_page);
+  const size_t left = memory_left();
+  return left == SIZE_MAX ? plenty : std::min(plenty, left / 2 / huge_page * huge_page);
 }
 
 }  // namespace

@@ -1,6 +1,5 @@
 #include "core/tensor/storage.h"
 
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -11,6 +10,7 @@
 #include <new>
 
 #include "core/base/control_groups.h"
+#include "core/base/memory.h"
 #include "core/tensor/dirty_memory.h"
 #include "core/tensor/heap.h"
 
@@ -105,12 +105,8 @@ DirtyMemory::~DirtyMemory() { --dirty; }
 
 size_t memory_limit() {
   static const size_t limit = [] {
-    double least = std::min(double(::sysconf(_SC_PHYS_PAGES)) * double(::sysconf(_SC_PAGESIZE)), granted_memory());
-    for (const auto resource : {RLIMIT_AS, RLIMIT_DATA}) {
-      rlimit set{};
-      if (::getrlimit(resource, &set) == 0 && set.rlim_cur != RLIM_INFINITY) least = std::min(least, double(set.rlim_cur));
-    }
-    return size_t(least);
+    const double machine = double(::sysconf(_SC_PHYS_PAGES)) * double(::sysconf(_SC_PAGESIZE));
+    return std::min(size_t(std::min(machine, granted_memory())), limited_memory());
   }();
   return limit;
 }

@@ -2,6 +2,7 @@
 
 #include <new>
 
+#include "core/base/memory.h"
 #include "core/base/scope.h"
 #include "core/tensor/layout.h"
 #include "core/tensor/tensor_impl.h"
@@ -36,8 +37,9 @@ Tensor Tensor::empty(const Shape& shape, DType type, const Layout* layout) {
   try {
     return on_storage(shape, type, layout, std::make_shared<Storage>(layout_bytes(shape, type, layout)));
   } catch (const std::bad_alloc&) {
-    fail("out of memory: {} {} takes {:.3g} bytes, and this process may have {:.3g} in all; {}", name_of(type), shape.str(),
-         double(count) * double(size_of(type)), double(memory_limit()), "a smaller batch or narrower layers take less");
+    fail_memory("out of memory: {} {} takes {:.3g} bytes, and this process may have {:.3g} in all; {}", name_of(type),
+                shape.str(), double(count) * double(size_of(type)), double(memory_limit()),
+                "a smaller batch or narrower layers take less");
   }
 }
 

@@ -3,9 +3,12 @@
 #include <doctest/doctest.h>
 #include <unistd.h>
 
+#include <cstdlib>
+#include <filesystem>
 #include <new>
 
 #include "core/ops.h"
+#include "core/tensor/heap.h"
 #include "tests/compare.h"
 
 using namespace az;
@@ -60,3 +63,35 @@ TEST_CASE("memory: what this process may not have beside what is in use is refus
   release_cached_memory();
 #endif
 }
+
+#if !defined(AZ_ADDRESS_SANITIZER)  // which itself takes more addresses than such limits leave
+
+// Run by the next one, which says what to expect.
+TEST_CASE("memory: the limit is the one that was set" * doctest::skip()) {
+  const char* expected = std::getenv("AZ_EXPECTED_LIMIT");
+  REQUIRE(expected);
+  CHECK(std::to_string(memory_limit()) == expected);
+  const size_t limit = memory_limit();
+  CHECK_THROWS_AS(Storage{limit}, std::bad_alloc);
+  CHECK(Storage{limit / 8}.bytes() == limit / 8);
+}
+
+TEST_CASE("memory: ulimit -v and -d count where they are below what the machine and its control groups have") {
+  const std::string self = std::filesystem::read_symlink("/proc/self/exe").string();
+  const auto has_limit = [&](const std::string& limits, size_t expected) {
+    const std::string command =
+        limits + " OMP_NUM_THREADS=1 AZ_EXPECTED_LIMIT=" + std::to_string(expected) + " '" + self +
+        "' --no-skip --test-case='memory: the limit is the one*' | grep -q 'test cases: *1 | *1 passed'";
+    INFO(command);
+    CHECK(std::system(command.c_str()) == 0);
+  };
+  const size_t all = memory_limit(), kib = 1 << 10;
+  has_limit("", all);
+  has_limit("ulimit -v 1500000;", std::min(all, 1500000 * kib));
+  has_limit("ulimit -d 1400000;", std::min(all, 1400000 * kib));
+  has_limit("ulimit -v 1500000; ulimit -d 1400000;", std::min(all, 1400000 * kib));
+  has_limit("ulimit -v 1400000; ulimit -d 1500000;", std::min(all, 1400000 * kib));
+  has_limit("ulimit -v " + std::to_string(all / kib * 3) + ";", all);
+}
+
+#endif

@@ -65,7 +65,11 @@ void execute(const dnnl::primitive& primitive, const dnnl::memory::desc& scratch
 // Attributes for a primitive that takes its scratchpad from execute().
 dnnl::primitive_attr lent_scratchpad();
 
-// Throws Error "<op>: oneDNN cannot do this: ...".
+// To be called before primitives are made. Throws MemoryError where the limits of this process leave less than 32 MiB: oneDNN
+// makes a primitive in a few, and where it gets none it may end the program.
+void require_room();
+
+// Throws Error "<op>: oneDNN cannot do this: ...", or MemoryError.
 [[noreturn]] void refused(const char* op, const dnnl::error& error);
 // f(), with the library's errors thrown as ours.
 template <class F> decltype(auto) refusing(const char* op, F f) {
@@ -87,6 +91,7 @@ template <class Entry> class Cache {
     key.push_back(thread_count());
     std::lock_guard lock(mutex_);
     if (auto at = entries_.find(key); at != entries_.end()) return at->second;
+    require_room();
     if (entries_.size() >= most_primitives) entries_.clear();
     return entries_[key] = refusing(op_, [&] { return std::make_shared<const Entry>(make()); });
   }

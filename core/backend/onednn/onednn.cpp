@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "core/backend/onednn/detail.h"
+#include "core/base/memory.h"
 #include "core/base/threads.h"
 #include "core/tensor/tensor_impl.h"
 
@@ -84,7 +85,10 @@ dnnl::engine& engine() {
   return instance;
 }
 
+void require_room() { require_memory_left(size_t(32) << 20); }
+
 void refused(const char* op, const dnnl::error& error) {
+  if (error.status == dnnl_out_of_memory) fail_memory("{}: out of memory: oneDNN finds none for its code and tables", op);
   fail("{}: oneDNN cannot do this: {} (status {})", op, error.what(), int(error.status));
 }
 
@@ -279,7 +283,7 @@ void execute(const dnnl::primitive& primitive, const dnnl::memory::desc& scratch
       stream().wait();
     });
   } catch (const std::bad_alloc&) {
-    fail("{}: out of memory: it works in {} bytes; a smaller batch takes less", op, scratchpad.get_size());
+    fail_memory("{}: out of memory: it works in {} bytes; a smaller batch takes less", op, scratchpad.get_size());
   }
 }
 

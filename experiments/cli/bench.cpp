@@ -10,6 +10,7 @@
 
 #include "core/base/files.h"
 #include "core/config/json_document.h"
+#include "experiments/cli/command_line.h"
 #include "experiments/cli/commands.h"
 #include "experiments/flame.h"
 #include "experiments/say.h"
@@ -162,12 +163,19 @@ Exit run_bench(const Arguments& arguments) {
 void add_bench_command(CLI::App& app, Outcome& outcome) {
   auto arguments = std::make_shared<Arguments>();
   CLI::App* command = app.add_subcommand("bench", "Time the training steps of a config, part by part; trains nothing to keep");
-  command->add_option("config", arguments->config, "the experiment, a JSON file")->required()->check(named);
-  command->add_option("--set", arguments->overrides, "change an option: --set train.threads=1")->allow_extra_args(false);
+  command->add_option("config", arguments->config, "the experiment, a JSON file")
+      ->required()
+      ->type_name(config_file)
+      ->check(named);
+  command->add_option("--set", arguments->overrides, "change an option: --set train.threads=1")
+      ->type_name(set_option)
+      ->allow_extra_args(false);
   command->add_option("--steps", arguments->options.steps, "steps to time")->capture_default_str();
   command->add_option("--warmup", arguments->options.warmup, "steps before them")->capture_default_str();
   command->add_flag("--eval", arguments->options.evaluate, "time forward passes over the test set instead");
-  command->add_option("--flame", arguments->flame, "also draw where the time goes, as an SVG file")->check(named);
+  command->add_option("--flame", arguments->flame, "also draw where the time goes, as an SVG file")
+      ->type_name(any_file)
+      ->check(named);
   command->add_flag("--json", arguments->json, "print JSON");
   command->callback([=, &outcome] { outcome.exit = run_bench(*arguments); });
 }

@@ -9,6 +9,7 @@
 #include "core/config/json_document.h"
 #include "data/catalog.h"
 #include "data/download.h"
+#include "experiments/cli/command_line.h"
 #include "experiments/cli/commands.h"
 #include "experiments/interrupt.h"
 #include "experiments/say.h"
@@ -80,7 +81,7 @@ void add_data_command(CLI::App& app, Outcome& outcome) {
   command->require_subcommand(1);
 
   CLI::App* get_command = command->add_subcommand("get", "Download, verify and unpack a data set");
-  get_command->add_option("name", arguments->name, "cifar10 or cifar100")->required();
+  get_command->add_option("name", arguments->name, "which")->required()->type_name(data_set);
   get_command->add_option("--url", arguments->url, "folder to download from, instead of the set's own");
   get_command->callback([=, &outcome] { outcome.exit = get(*arguments); });
 
@@ -89,7 +90,7 @@ void add_data_command(CLI::App& app, Outcome& outcome) {
   list_command->callback([=] { list(arguments->json); });
 
   CLI::App* path_command = command->add_subcommand("path", "Print where data sets lie, or one of them");
-  path_command->add_option("name", arguments->name, "cifar10 or cifar100");
+  path_command->add_option("name", arguments->name, "which; without one their folder")->type_name(data_set);
   path_command->callback([=] {
     const bool all = arguments->name.empty();
     fmt::print("{}\n", (all ? data::datasets_folder() : folder_of(data::catalog_entry(arguments->name))).string());

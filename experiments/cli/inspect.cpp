@@ -7,6 +7,7 @@
 
 #include "core/config/json_document.h"
 #include "core/config/nearest.h"
+#include "experiments/cli/command_line.h"
 #include "experiments/cli/commands.h"
 #include "experiments/experiment.h"
 #include "experiments/precision.h"
@@ -23,17 +24,9 @@ using namespace experiments;
 struct Arguments {
   std::string config;
   std::vector<std::string> overrides;
-  std::string name;
+  std::string name, form;
   bool json = false;
 };
-
-// Everything with a name in JSON, by kind.
-std::vector<const config::RegistryBase*> registries() {
-  return {&data::DataRegistry::base(),       &data::AugmentRegistry::base(),
-          &nn::ModelRegistry::base(),        &nn::LayerRegistry::base(),
-          &optim::OptimizerRegistry::base(), &optim::ScheduleRegistry::base(),
-          &optim::AverageRegistry::base(),   &ProbeRegistry::base()};
-}
 
 void check(const Arguments& arguments) {
   const Blueprint blueprint(load_config(arguments.config, arguments.overrides));
@@ -96,19 +89,40 @@ void describe(const std::string& name) {
 
 }  // namespace
 
+std::vector<const config::RegistryBase*> registries() {
+  return {&data::DataRegistry::base(),       &data::AugmentRegistry::base(),
+          &nn::ModelRegistry::base(),        &nn::LayerRegistry::base(),
+          &optim::OptimizerRegistry::base(), &optim::ScheduleRegistry::base(),
+          &optim::AverageRegistry::base(),   &ProbeRegistry::base()};
+}
+
 void add_inspect_commands(CLI::App& app, Outcome&) {
   auto arguments = std::make_shared<Arguments>();
 
   CLI::App* check_command = app.add_subcommand("check", "Validate a config and print its network, layer by layer");
-  check_command->add_option("config", arguments->config, "the experiment, a JSON file")->required()->check(named);
+  check_command->add_option("config", arguments->config, "the experiment, a JSON file")
+      ->required()
+      ->type_name(config_file)
+      ->check(named);
   check_command->add_option("--set", arguments->overrides, "change an option: --set optimizer.lr=0.05")
+      ->type_name(set_option)
       ->allow_extra_args(false);
   check_command->add_flag("--json", arguments->json, "print the table as JSON");
   check_command->callback([=] { check(*arguments); });
 
   CLI::App* describe_command = app.add_subcommand("describe", "List what a config can name, or one thing's options");
-  describe_command->add_option("name", arguments->name, "a data set, model, layer, optimizer, ..., \"config\" or \"sweep\"");
-  describe_command->callback([=] { describe(arguments->name); });
+  CLI::Option* name =
+      describe_command->add_option("name", arguments->name, "a data set, model, layer, optimizer, ..., \"config\" or \"sweep\"")
+          ->type_name(thing);
+  CLI::Option* form =
+      describe_command->add_option("--as", arguments->form, "everything, as a man page or as completion for a shell")
+          ->check(CLI::IsMember({"man", "bash", "zsh"}))
+          ->excludes(name);
+  describe_command->callback([=, &app] {
+    if (!*form) return describe(arguments->name);
+    const Command program = command_of(app);
+    fmt::print("{}", arguments->form == "man" ? man_page(program) : completion(program, arguments->form));
+  });
 
   CLI::App* schema_command = app.add_subcommand("schema", "Print the JSON Schema of configs, for editors");
   schema_command->add_option("of", arguments->name, "config, the default, or sweep")->check(CLI::IsMember({"config", "sweep"}));

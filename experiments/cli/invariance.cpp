@@ -7,6 +7,7 @@
 #include <memory>
 #include <vector>
 
+#include "experiments/cli/command_line.h"
 #include "experiments/cli/commands.h"
 #include "experiments/invariance/scorecard.h"
 #include "experiments/say.h"
@@ -44,8 +45,11 @@ void add_invariance_command(CLI::App& app, Outcome& outcome) {
   CLI::App* command = app.add_subcommand("invariance", "Say of which weights the length does not matter, by three judges");
   command->add_option("experiment", arguments->path, "a config, judged with fresh weights, or a run's folder")
       ->required()
+      ->type_name(any_file)
       ->check(named);
-  command->add_option("--set", arguments->overrides, "change an option of a config: --set seed=2")->allow_extra_args(false);
+  command->add_option("--set", arguments->overrides, "change an option of a config: --set seed=2")
+      ->type_name(set_option)
+      ->allow_extra_args(false);
   command->add_option("--checkpoint", arguments->checkpoint, "of a run: best or last")
       ->check(CLI::IsMember({"best", "last"}))
       ->capture_default_str();

@@ -7,6 +7,7 @@
 #include <memory>
 
 #include "core/config/json_document.h"
+#include "experiments/cli/command_line.h"
 #include "experiments/cli/commands.h"
 #include "experiments/lessons/builtin.h"
 #include "experiments/run_folder.h"
@@ -48,8 +49,10 @@ void show(const Arguments& arguments) {
 void add_lesson_command(CLI::App& app, Outcome&) {
   auto arguments = std::make_shared<Arguments>();
   CLI::App* command = app.add_subcommand("lesson", "Take a lesson on scale invariance, or list them");
-  command->add_option("name", arguments->name, "which; without one all are listed");
-  command->add_option("--run", arguments->run, "run folder to make; by default runs/lesson-<name>")->check(named);
+  command->add_option("name", arguments->name, "which; without one all are listed")->type_name(lesson_name);
+  command->add_option("--run", arguments->run, "run folder to make; by default runs/lesson-<name>")
+      ->type_name(any_folder)
+      ->check(named);
   command->add_flag("--json", arguments->json, "print JSON");
   command->callback([=] { arguments->name.empty() ? list(arguments->json) : show(*arguments); });
 }

@@ -10,6 +10,7 @@
 #include <memory>
 
 #include "core/base/files.h"
+#include "experiments/cli/command_line.h"
 #include "experiments/cli/commands.h"
 
 namespace az::cli {
@@ -45,8 +46,9 @@ void report(Arguments arguments) {
 void add_report_command(CLI::App& app, Outcome&) {
   auto arguments = std::make_shared<Arguments>();
   CLI::App* command = app.add_subcommand("report", "Draw runs in one HTML page that opens from disk");
-  command->add_option("runs", arguments->runs, "the runs' folders")->required()->check(named);
+  command->add_option("runs", arguments->runs, "the runs' folders")->required()->type_name(run_folder)->check(named);
   command->add_option("-o,--output", arguments->output, "file to write; by default RUN/report.html, or report.html for several")
+      ->type_name(any_file)
       ->check(named);
   command->add_option("--title", arguments->title, "title of the page");
   command->callback([=] { report(*arguments); });

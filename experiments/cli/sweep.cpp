@@ -8,6 +8,7 @@
 
 #include "core/base/files.h"
 #include "core/config/json_document.h"
+#include "experiments/cli/command_line.h"
 #include "experiments/cli/commands.h"
 #include "experiments/say.h"
 #include "experiments/sweep/runner.h"
@@ -67,13 +68,16 @@ Exit run(Arguments arguments) {
 void add_sweep_command(CLI::App& app, Outcome& outcome) {
   auto arguments = std::make_shared<Arguments>();
   CLI::App* command = app.add_subcommand("sweep", "Train the runs of a sweep file that are not done yet, and compare them");
-  command->add_option("sweep", arguments->path, "the sweep, a JSON file")->required()->check(named);
+  command->add_option("sweep", arguments->path, "the sweep, a JSON file")->required()->type_name(sweep_file)->check(named);
   command->add_option("--set", arguments->overrides, "change an option in all runs: --set train.epochs=12")
+      ->type_name(set_option)
       ->allow_extra_args(false);
   command->add_option("--jobs", arguments->runner.jobs, "runs at a time, which share the cores")
       ->capture_default_str()
       ->check(between(1, 1024));
-  command->add_option("--folder", arguments->runner.folder, "where the runs are kept; by default runs/<name>")->check(named);
+  command->add_option("--folder", arguments->runner.folder, "where the runs are kept; by default runs/<name>")
+      ->type_name(any_folder)
+      ->check(named);
   command->add_flag("--check", arguments->check, "train nothing: only check all configs, and list the runs and how they stand");
   command->add_flag("--json", arguments->json, "print the table as JSON");
   command->callback([=, &outcome] { outcome.exit = run(*arguments); });

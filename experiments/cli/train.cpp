@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "core/base/files.h"
+#include "experiments/cli/command_line.h"
 #include "experiments/cli/commands.h"
 #include "experiments/history.h"
 #include "experiments/run_folder.h"
@@ -132,22 +133,29 @@ void add_train_commands(CLI::App& app, Outcome& outcome) {
   auto arguments = std::make_shared<Arguments>();
 
   CLI::App* train_command = app.add_subcommand("train", "Train from a config, in a new run folder");
-  train_command->add_option("config", arguments->path, "the experiment, a JSON file")->required()->check(named);
+  train_command->add_option("config", arguments->path, "the experiment, a JSON file")
+      ->required()
+      ->type_name(config_file)
+      ->check(named);
   train_command->add_option("--set", arguments->overrides, "change an option: --set optimizer.lr=0.05")
+      ->type_name(set_option)
       ->allow_extra_args(false);
-  train_command->add_option("--run", arguments->run, "run folder to make; by default runs/<name>")->check(named);
+  train_command->add_option("--run", arguments->run, "run folder to make; by default runs/<name>")
+      ->type_name(any_folder)
+      ->check(named);
   train_command->add_flag("--json", arguments->json, "print the result as JSON");
   train_command->callback([=, &outcome] { outcome.exit = train(*arguments, outcome.command_line); });
 
   CLI::App* resume_command = app.add_subcommand("resume", "Continue a run from its last checkpoint");
-  resume_command->add_option("run", arguments->path, "the run's folder")->required()->check(named);
+  resume_command->add_option("run", arguments->path, "the run's folder")->required()->type_name(run_folder)->check(named);
   resume_command->add_option("--set", arguments->overrides, "change what may change on resume: --set train.epochs=60")
+      ->type_name(set_option)
       ->allow_extra_args(false);
   resume_command->add_flag("--json", arguments->json, "print the result as JSON");
   resume_command->callback([=, &outcome] { outcome.exit = resume(*arguments); });
 
   CLI::App* eval_command = app.add_subcommand("eval", "Measure a run's network on the test set");
-  eval_command->add_option("run", arguments->path, "the run's folder")->required()->check(named);
+  eval_command->add_option("run", arguments->path, "the run's folder")->required()->type_name(run_folder)->check(named);
   eval_command->add_option("--checkpoint", arguments->checkpoint, "best or last; by default best, where there is one")
       ->check(CLI::IsMember({"best", "last"}));
   eval_command->add_flag("--json", arguments->json, "print the result as JSON");

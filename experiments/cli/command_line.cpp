@@ -1,0 +1,82 @@
+#include "experiments/cli/command_line.h"
+
+#include <set>
+
+#include "data/catalog.h"
+#include "experiments/experiment.h"
+#include "experiments/lessons/builtin.h"
+
+namespace az::cli {
+namespace {
+
+// The options of a config, as --set names them: those of its sections and of all that a section can be.
+std::vector<std::string> keys() {
+  const config::ObjectType& experiment = config::object_type<experiments::ExperimentConfig>();
+  std::set<std::string> found;
+  const auto add = [&](const std::string& path, const config::ObjectType& type) {
+    for (const std::string& name : type.names()) {
+      if (name[0] != '$') found.insert((path.empty() ? "" : path + ".") + name + "=");  // "$schema" is for editors
+    }
+  };
+  for (const std::string& section : experiment.names()) {
+    for (const config::RegistryBase* registry : registries()) {
+      for (const std::string& name : registry->names()) {
+        const config::Value given(config::Value::Object{{section, config::Value::Object{{"type", name}}}});
+        experiment.objects(&given, "", add);
+      }
+    }
+  }
+  return {found.begin(), found.end()};
+}
+
+std::vector<std::string> words_of(const std::string& kind) {
+  std::vector<std::string> words;
+  if (kind == set_option) return keys();
+  if (kind == thing) {
+    words = {"config", "sweep"};
+    for (const config::RegistryBase* registry : registries()) {
+      for (const std::string& name : registry->names()) words.push_back(name);
+    }
+  }
+  if (kind == lesson_name) {
+    for (const experiments::Lesson& lesson : experiments::lessons()) words.push_back(lesson.name);
+  }
+  if (kind == data_set) {
+    for (const data::CatalogEntry& entry : data::catalog()) words.push_back(entry.name);
+  }
+  // CLI11 writes what IsMember allows behind the type: "TEXT:{config,sweep}".
+  if (const size_t open = kind.find('{'); open != std::string::npos && kind.back() == '}') {
+    for (size_t from = open + 1, end = from; end != std::string::npos && from < kind.size(); from = end + 1) {
+      end = kind.find_first_of(",}", from);
+      words.push_back(kind.substr(from, end - from));
+    }
+  }
+  return words;
+}
+
+Argument argument_of(const CLI::Option& option) {
+  Argument result;
+  for (const std::string& name : option.get_snames()) result.names.push_back("-" + name);
+  for (const std::string& name : option.get_lnames()) result.names.push_back("--" + name);
+  result.positional = option.get_positional();
+  if (result.positional) result.names = {option.get_single_name()};
+  result.description = option.get_description();
+  if (option.get_items_expected_max() > 0) result.kind = option.get_type_name();
+  result.words = words_of(result.kind);
+  result.kind = result.kind.substr(0, result.kind.find(':'));
+  result.required = option.get_required();
+  result.repeated = option.get_items_expected_max() > 1;
+  return result;
+}
+
+}  // namespace
+
+Command command_of(const CLI::App& app) {
+  Command result{.name = app.get_name(), .description = app.get_description(), .arguments = {}, .commands = {}};
+  for (const CLI::Option* option : app.get_options()) result.arguments.push_back(argument_of(*option));
+  for (const CLI::App* command : app.get_subcommands([](const CLI::App*) { return true; }))
+    result.commands.push_back(command_of(*command));
+  return result;
+}
+
+}  // namespace az::cli

@@ -3,7 +3,6 @@
 // Every op.
 #include "core/autograd/sums.h"
 #include "core/ops/conv.h"
-#include "core/ops/conv_norm.h"
 #include "core/ops/elementwise.h"
 #include "core/ops/loss.h"
 #include "core/ops/matmul.h"

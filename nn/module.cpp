@@ -13,6 +13,7 @@
 #include "core/autograd/autograd.h"
 #include "core/base/names.h"
 #include "core/safetensors.h"
+#include "nn/lent_parameter.h"
 
 namespace az::nn {
 
@@ -70,7 +71,7 @@ Module::Module(const Module& other) : training_(other.training_) {
     check_unhooked(other, p);
     parameters_.push_back({p.name, copy_of(p.tensor), p.kind});
   }
-  for (const auto& [name, tensor] : other.derived_) derived_.emplace(name, tensor.detach());
+  for (const auto& [name, tensor] : other.taken_) taken_.emplace(name, tensor);
   for (const auto& [name, tensor] : other.buffers_) buffers_.emplace_back(name, copy_of(tensor));
   for (const auto& [name, id, child] : other.children_) {
     const Module* module = child.get();
@@ -86,7 +87,7 @@ Module::Module(const Module& other) : training_(other.training_) {
 
 Module::Module(Module&& other) noexcept
     : parameters_(std::move(other.parameters_)),
-      derived_(std::move(other.derived_)),
+      taken_(std::move(other.taken_)),
       buffers_(std::move(other.buffers_)),
       children_(std::move(other.children_)),
       path_(std::move(other.path_)),
@@ -321,22 +322,20 @@ uint64_t Module::register_child(const std::string& name, ModulePtr child) {
   return children_.back().id;
 }
 
-Tensor Module::derive_parameter(const std::string& name) {
+Tensor Module::take_parameter(const std::string& name) {
   const auto found = std::find_if(parameters_.begin(), parameters_.end(), [&](const Parameter& p) { return p.name == name; });
   if (found == parameters_.end() || !found->tensor.defined()) fail("{}: no parameter {}", class_of(*this), name);
-  const Tensor value = found->tensor.detach();
-  found->tensor = {};
-  return derived_[name] = value;
+  return taken_[name] = std::exchange(found->tensor, {}).detach();
 }
-
-void Module::set_derived(const std::string& name, const Tensor& value) { derived_.at(name) = value; }
 
 const Tensor& Module::parameter(const std::string& name) const {
   check_may_be_used();
-  if (const auto derived = derived_.find(name); derived != derived_.end()) return derived->second;
   auto found = find(parameters_, name);
   if (found == parameters_.end()) fail("{}: no parameter {}", class_of(*this), name);
-  return found->tensor;
+  const auto taken = taken_.find(name);
+  if (taken == taken_.end()) return found->tensor;
+  const Tensor* lent = LentParameter::find(*this, name);
+  return lent ? *lent : taken->second;
 }
 
 const Tensor& Module::buffer(const std::string& name) const {

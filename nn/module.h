@@ -100,10 +100,9 @@ class Module {
   // Freezes the parameters whose path matches ("layer1.*", with * and ?): no gradient, no update. Throws when none does.
   void freeze(const std::string& pattern);
 
-  // For wrappers that make a weight of parameters of their own: the parameter of this module leaves parameters() and state(),
-  // and its layer computes with what set_derived() gives. Gives its value so far; throws where there is none.
-  Tensor derive_parameter(const std::string& name);
-  void set_derived(const std::string& name, const Tensor& value);
+  // A parameter of this module leaves parameters() and state(): its layer computes with what a LentParameter gives from then
+  // on. Gives its value so far, which it keeps outside of calls; throws where there is none.
+  Tensor take_parameter(const std::string& name);
 
   // Parameters and buffers by path: the tensors themselves, not copies.
   std::map<std::string, Tensor> state() const;
@@ -183,7 +182,7 @@ class Module {
   std::string below(const Module& module) const;  // its path from here
 
   std::vector<Parameter> parameters_;
-  std::map<std::string, Tensor> derived_;
+  std::map<std::string, Tensor> taken_;  // parameters that left, as they were
   std::vector<std::pair<std::string, Tensor>> buffers_;
   std::vector<ChildEntry> children_;
   std::string path_;

@@ -32,7 +32,7 @@ struct Module::Run {
   std::string without_value() const {
     std::vector<std::string> names;
     for (const Parameter& p : module->parameters_) {
-      if (!p.tensor.defined() && !module->derived_.count(p.name)) names.push_back(fmt::format("parameter \"{}\"", p.name));
+      if (!p.tensor.defined() && !module->taken_.count(p.name)) names.push_back(fmt::format("parameter \"{}\"", p.name));
     }
     for (const auto& [name, tensor] : module->buffers_) {
       if (!tensor.defined()) names.push_back(fmt::format("buffer \"{}\"", name));

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "core/backend/conv2d_then.h"
+#include "core/backend/operands.h"
 #include "core/kernels/params.h"
 
 namespace az {
@@ -8,15 +8,16 @@ namespace az {
 struct ConvWeightGradients {
   Tensor weight, bias;  // bias undefined unless asked for
 };
-// y = (x - mean) / sqrt(variance + eps) * gamma + beta, then + the residual where there is one, then max(y, 0) if relu.
-struct BatchNormParams {
-  Tensor gamma, beta;  // [c]
-  double eps = 1e-5;
-  bool relu = false;
-  bool constant_statistics = false;  // given, so that no gradient flows through them
-};
 struct BatchNormResult {
-  Tensor y, mean, variance;  // the batch's statistics, f64 [c] (variance biased), or those given
+  Tensor y, mean, var;  // the statistics it went by: the batch's, f64 [c] (var biased), or those given
+};
+// What the gradient of a batch norm is made of.
+struct BatchNormForward {
+  const Tensor& x;
+  NormTensors norm;  // mean and var: the statistics it went by
+  BatchNormParams params;
+  bool relu;
+  const Tensor& y;  // the result; defined only where there was a residual
 };
 struct BatchNormGradients {
   Tensor x, gamma, beta, residual;  // residual undefined where there was none
@@ -40,19 +41,19 @@ class Backend {
  public:
   virtual ~Backend() = default;
 
-  virtual Tensor conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias, const Conv2dParams& params,
-                        const Conv2dThen& then, const Shape& result) = 0;
+  // scale * (conv2d without bias) + bias, then what is to follow; scale [o], of the weight's number type, or undefined for 1.
+  virtual Tensor conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias, const Tensor& scale,
+                        const Conv2dParams& params, const Then& then, const Shape& result) = 0;
   virtual Tensor conv2d_backward_data(const Tensor& g, const Tensor& weight, const Conv2dParams& params, const Shape& x) = 0;
   virtual ConvWeightGradients conv2d_backward_weights(const Tensor& g, const Tensor& x, const Shape& weight, bool with_bias,
                                                       const Conv2dParams& params) = 0;
 
-  // x and residual [n,c,h,w]. Uses the statistics given when `mean` is defined, else takes them over the batch.
-  virtual BatchNormResult batch_norm(const Tensor& x, const Tensor& residual, const BatchNormParams& params, const Tensor& mean,
-                                     const Tensor& variance) = 0;
-  // Gradients of a batch_norm; `forward` has y only where there was a residual. The gradient of y is g, or
-  // g + more where that is defined; their memory is written over where nobody else holds it.
-  virtual BatchNormGradients batch_norm_backward(const Tensor& g, const Tensor& more, const Tensor& x,
-                                                 const BatchNormParams& params, const BatchNormResult& forward) = 0;
+  // x [n,c,h,w], gamma and beta defined: (x - mean) / sqrt(var + eps) * gamma + beta, then what is to follow. Takes the
+  // statistics over the batch in training, leaving the running ones as they are, and goes by those given otherwise.
+  virtual BatchNormResult batch_norm(const Tensor& x, const NormTensors& norm, const BatchNormParams& params,
+                                     const Then& then) = 0;
+  // The gradient of y is g, or g + more where that is defined; their memory is written over where nobody else holds it.
+  virtual BatchNormGradients batch_norm_backward(const Tensor& g, const Tensor& more, const BatchNormForward& forward) = 0;
 
   virtual PoolResult pool2d(Pool kind, const Tensor& x, const Pool2dParams& params, const Shape& result) = 0;
   virtual Tensor pool2d_backward(Pool kind, const Tensor& g, const PoolResult& forward, const TensorForm& x,

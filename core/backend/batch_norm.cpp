@@ -169,12 +169,12 @@ struct Affine {
 };
 
 // The centre is the mean as f32 has it; what that lacks goes into the shift.
-Affine affine_of(const Planes& p, const BatchNormParams& params, const Tensor& mean, const Tensor& variance) {
+Affine affine_of(const Planes& p, const NormTensors& norm, double eps) {
   Affine affine(p.channels());
-  const auto means = mean.to_vector<double>(), variances = variance.to_vector<double>();
-  const auto gamma = params.gamma.to_vector<double>(), beta = params.beta.to_vector<double>();
+  const auto means = norm.mean.to_vector<double>(), variances = norm.var.to_vector<double>();
+  const auto gamma = norm.gamma.to_vector<double>(), beta = norm.beta.to_vector<double>();
   for (size_t c = 0; c < means.size(); ++c) {
-    const double scale = gamma[c] / std::sqrt(variances[c] + params.eps);
+    const double scale = gamma[c] / std::sqrt(variances[c] + eps);
     affine.centre[c] = float(means[c]);
     affine.scale[c] = float(scale);
     affine.shift[c] = float(beta[c] - (means[c] - double(affine.centre[c])) * scale);
@@ -298,16 +298,15 @@ template <class T, class Sum = Lanes> std::pair<Tensor, Tensor> statistics_of(co
   return {Tensor::of<double>({channels}, mean), Tensor::of<double>({channels}, variance)};
 }
 
-template <class T>
-BatchNormResult forward(const Tensor& x, const Tensor& residual, const BatchNormParams& params, Tensor mean, Tensor variance) {
+template <class T> BatchNormResult forward(const Tensor& x, NormTensors norm, const BatchNormParams& params, const Then& then) {
   const Planes p(x);
   const Slices slices(p);
-  if (!mean.defined()) std::tie(mean, variance) = statistics_of<T>(x, p, params.eps);
-  const Affine affine = affine_of(p, params, mean, variance);
-  BatchNormResult result{Tensor::empty(x.shape(), x.dtype(), x.layout()), mean, variance};
-  const Tensor added = residual.defined() ? laid_out(residual, x.layout()) : Tensor();
+  if (params.training) std::tie(norm.mean, norm.var) = statistics_of<T>(x, p, params.eps);
+  const Affine affine = affine_of(p, norm, params.eps);
+  BatchNormResult result{Tensor::empty(x.shape(), x.dtype(), x.layout()), norm.mean, norm.var};
+  const Tensor added = then.residual.defined() ? laid_out(then.residual, x.layout()) : Tensor();
   const Normalisation<T> n{static_cast<const T*>(x.raw()), added.defined() ? static_cast<const T*>(added.raw()) : nullptr,
-                           static_cast<T*>(result.y.raw()), params.relu};
+                           static_cast<T*>(result.y.raw()), then.relu};
   each_slice(slices, [&](int64_t i) { normalise(n, p, slices[i], affine); });
   return result;
 }
@@ -326,8 +325,9 @@ struct Addend {
 // With xhat = (x - mean) / sqrt(var + eps), over the m values of a channel, g being what passes the ReLU:
 // dbeta = sum g, dgamma = sum g xhat, dx = gamma / sqrt(var + eps) (g - (dbeta + xhat dgamma) / m), dresidual = g.
 // By constant statistics, the terms over m vanish.
-template <class T> BatchNormGradients backward(const Tensor& g, const Tensor& more, const Tensor& x,
-                                               const BatchNormParams& params, const BatchNormResult& forward) {
+template <class T> BatchNormGradients backward(const Tensor& g, const Tensor& more, const BatchNormForward& forward) {
+  const Tensor& x = forward.x;
+  const double eps = forward.params.eps;
   const Planes p(x);
   const Slices slices(p);
   const Addend first(g, x.layout()), second(more, x.layout());
@@ -342,15 +342,15 @@ template <class T> BatchNormGradients backward(const Tensor& g, const Tensor& mo
     dx = writes || first.free ? passed : fresh();
 
   auto raw = [](const Tensor& t) { return t.defined() ? static_cast<T*>(t.raw()) : nullptr; };
-  Upstream<T> up{raw(first.tensor), raw(second.tensor), raw(x), raw(forward.y), params.relu, writes ? raw(passed) : nullptr};
-  const Affine affine = affine_of(p, params, forward.mean, forward.variance);
-  ToInput to(p.channels(), !params.constant_statistics);
+  Upstream<T> up{raw(first.tensor), raw(second.tensor), raw(x), raw(forward.y), forward.relu, writes ? raw(passed) : nullptr};
+  const Affine affine = affine_of(p, forward.norm, eps);
+  ToInput to(p.channels(), forward.params.training);
   const int64_t channels = x.size(1);
-  const auto means = forward.mean.to_vector<double>(), variances = forward.variance.to_vector<double>();
-  const auto gamma = params.gamma.to_vector<double>();
+  const auto means = forward.norm.mean.to_vector<double>(), variances = forward.norm.var.to_vector<double>();
+  const auto gamma = forward.norm.gamma.to_vector<double>();
   std::vector<double> rstd;
   for (size_t c = 0; c < size_t(channels); ++c) {
-    rstd.push_back(1 / std::sqrt(variances[c] + params.eps));
+    rstd.push_back(1 / std::sqrt(variances[c] + eps));
     to.rstd[c] = float(rstd[c]);
     to.factor[c] = float(gamma[c] * rstd[c]);
   }
@@ -381,16 +381,12 @@ template <class T> BatchNormGradients backward(const Tensor& g, const Tensor& mo
 
 }  // namespace
 
-BatchNormResult OneDnn::batch_norm(const Tensor& x, const Tensor& residual, const BatchNormParams& params, const Tensor& mean,
-                                   const Tensor& variance) {
-  if (x.dtype() == DType::bf16) return forward<bf16>(x, residual, params, mean, variance);
-  return forward<float>(x, residual, params, mean, variance);
+BatchNormResult OneDnn::batch_norm(const Tensor& x, const NormTensors& norm, const BatchNormParams& params, const Then& then) {
+  return x.dtype() == DType::bf16 ? forward<bf16>(x, norm, params, then) : forward<float>(x, norm, params, then);
 }
 
-BatchNormGradients OneDnn::batch_norm_backward(const Tensor& g, const Tensor& more, const Tensor& x,
-                                               const BatchNormParams& params, const BatchNormResult& forward) {
-  if (x.dtype() == DType::bf16) return backward<bf16>(g, more, x, params, forward);
-  return backward<float>(g, more, x, params, forward);
+BatchNormGradients OneDnn::batch_norm_backward(const Tensor& g, const Tensor& more, const BatchNormForward& forward) {
+  return forward.x.dtype() == DType::bf16 ? backward<bf16>(g, more, forward) : backward<float>(g, more, forward);
 }
 
 }  // namespace az

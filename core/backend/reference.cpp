@@ -71,8 +71,8 @@ template <class Body> void each_channel(const Shape& x, Body body) {
 
 }  // namespace
 
-Tensor Reference::conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias, const Conv2dParams& params,
-                         const Conv2dThen& then, const Shape& result) {
+Tensor Reference::conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias, const Tensor& scale,
+                         const Conv2dParams& params, const Then& then, const Shape& result) {
   Tensor y = Tensor::empty(result, DType::f64);
   const Windows all = windows(x.shape(), weight.shape(), result, params);
   int64_t outputs = weight.size(0) / params.groups, in_size = all.channels * all.h * all.w;
@@ -85,9 +85,9 @@ Tensor Reference::conv2d(const Tensor& x, const Tensor& weight, const Tensor& bi
     gemm(false, false, outputs, win.columns(), win.rows(), 1.0, weight.data<double>() + g * outputs * win.rows(), win.rows(),
          columns.data(), win.columns(), 0.0, out + (n * params.groups + g) * outputs * win.plane() + win.offset(), win.plane());
   });
-  if (then.scale.defined() || bias.defined()) {
+  if (scale.defined() || bias.defined()) {
     each_channel(result, [&](int64_t c, auto plane) {
-      const double factor = then.scale.defined() ? then.scale.data<double>()[c] : 1;
+      const double factor = scale.defined() ? scale.data<double>()[c] : 1;
       const double shift = bias.defined() ? bias.data<double>()[c] : 0;
       for (int64_t n = 0; n < result[0]; ++n) {
         for (int64_t i = 0; i < all.plane(); ++i) out[plane(n) + i] = out[plane(n) + i] * factor + shift;
@@ -174,53 +174,53 @@ template <class Plane> Moments moments_of(const Tensor& x, Plane plane) {
 
 }  // namespace
 
-BatchNormResult Reference::batch_norm(const Tensor& x, const Tensor& residual, const BatchNormParams& params,
-                                      const Tensor& mean, const Tensor& variance) {
-  bool given = mean.defined();
+BatchNormResult Reference::batch_norm(const Tensor& x, const NormTensors& norm, const BatchNormParams& params,
+                                      const Then& then) {
+  const bool given = !params.training;
   Shape channels{x.size(1)};
-  BatchNormResult r{Tensor::empty(x.shape(), DType::f64), given ? mean : Tensor::empty(channels, DType::f64),
-                    given ? variance : Tensor::empty(channels, DType::f64)};
-  const double *in = x.data<double>(), *added = residual.defined() ? residual.data<double>() : nullptr;
+  BatchNormResult r{Tensor::empty(x.shape(), DType::f64), given ? norm.mean : Tensor::empty(channels, DType::f64),
+                    given ? norm.var : Tensor::empty(channels, DType::f64)};
+  const double *in = x.data<double>(), *added = then.residual.defined() ? then.residual.data<double>() : nullptr;
   double* out = r.y.mutable_data<double>();
   int64_t images = x.size(0), plane_size = x.size(2) * x.size(3);
   each_channel(x.shape(), [&](int64_t c, auto plane) {
-    const Moments moments = given ? Moments{mean.data<double>()[c], variance.data<double>()[c]} : moments_of(x, plane);
+    const Moments moments = given ? Moments{norm.mean.data<double>()[c], norm.var.data<double>()[c]} : moments_of(x, plane);
     if (!given) {
       static_cast<double*>(r.mean.raw())[c] = double(moments.mean);
-      static_cast<double*>(r.variance.raw())[c] = double(moments.variance);
+      static_cast<double*>(r.var.raw())[c] = double(moments.variance);
     }
-    const long double scale = params.gamma.data<double>()[c] / std::sqrt(moments.variance + params.eps);
+    const long double scale = norm.gamma.data<double>()[c] / std::sqrt(moments.variance + params.eps);
     for (int64_t n = 0; n < images; ++n) {
       for (int64_t i = plane(n); i < plane(n) + plane_size; ++i) {
-        const auto y = double((in[i] - moments.mean) * scale + params.beta.data<double>()[c] + (added ? added[i] : 0));
-        out[i] = params.relu && y < 0 ? 0 : y;
+        const auto y = double((in[i] - moments.mean) * scale + norm.beta.data<double>()[c] + (added ? added[i] : 0));
+        out[i] = then.relu && y < 0 ? 0 : y;
       }
     }
   });
   return r;
 }
 
-BatchNormGradients Reference::batch_norm_backward(const Tensor& first, const Tensor& more, const Tensor& x,
-                                                  const BatchNormParams& params, const BatchNormResult& forward) {
+BatchNormGradients Reference::batch_norm_backward(const Tensor& first, const Tensor& more, const BatchNormForward& forward) {
+  const Tensor& x = forward.x;
+  const NormTensors& norm = forward.norm;
   Tensor g = first.plain().clone();
   if (more.defined()) g.add_(more);
-  if (params.relu) {
-    Tensor y = forward.y.defined() ? forward.y : batch_norm(x, {}, params, forward.mean, forward.variance).y;
+  if (forward.relu) {
+    Tensor y = forward.y.defined() ? forward.y : batch_norm(x, norm, {.training = false, .eps = forward.params.eps}, {}).y;
     const double* result = y.data<double>();
     double* passed = g.mutable_data<double>();
     for (int64_t i = 0; i < g.numel(); ++i) passed[i] = result[i] > 0 ? passed[i] : 0;
   }
-  Tensor dx = Tensor::empty(x.shape(), DType::f64), dgamma = Tensor::empty(params.gamma.shape(), DType::f64),
-         dbeta = Tensor::empty(params.gamma.shape(), DType::f64);
+  Tensor dx = Tensor::empty(x.shape(), DType::f64), dgamma = Tensor::empty(norm.gamma.shape(), DType::f64),
+         dbeta = Tensor::empty(norm.gamma.shape(), DType::f64);
   const double *in = x.data<double>(), *up = g.data<double>();
   double* out = dx.mutable_data<double>();
   int64_t images = x.size(0), plane_size = x.size(2) * x.size(3);
   const auto count = static_cast<long double>(images * plane_size);
   each_channel(x.shape(), [&](int64_t c, auto plane) {
-    const Moments moments = params.constant_statistics
-                                ? Moments{forward.mean.data<double>()[c], forward.variance.data<double>()[c]}
-                                : moments_of(x, plane);
-    const long double rstd = 1 / std::sqrt(moments.variance + params.eps);
+    const bool given = !forward.params.training;
+    const Moments moments = given ? Moments{norm.mean.data<double>()[c], norm.var.data<double>()[c]} : moments_of(x, plane);
+    const long double rstd = 1 / std::sqrt(moments.variance + forward.params.eps);
     const auto normalised = [&](int64_t i) { return (in[i] - moments.mean) * rstd; };
     long double sum = 0, product = 0;
     for (int64_t n = 0; n < images; ++n) {
@@ -231,8 +231,8 @@ BatchNormGradients Reference::batch_norm_backward(const Tensor& first, const Ten
     }
     for (int64_t n = 0; n < images; ++n) {
       for (int64_t i = plane(n); i < plane(n) + plane_size; ++i) {
-        const long double through = params.constant_statistics ? 0 : (sum + normalised(i) * product) / count;
-        out[i] = double(params.gamma.data<double>()[c] * rstd * (up[i] - through));
+        const long double through = given ? 0 : (sum + normalised(i) * product) / count;
+        out[i] = double(norm.gamma.data<double>()[c] * rstd * (up[i] - through));
       }
     }
     static_cast<double*>(dgamma.raw())[c] = double(product);

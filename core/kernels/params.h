@@ -16,6 +16,12 @@ struct Conv2dParams {
   int64_t groups = 1;
 };
 
+struct BatchNormParams {
+  bool training = true;   // by the statistics of the batch (and the running ones updated), or by the running ones
+  double momentum = 0.1;  // running = (1 - momentum) running + momentum batch; the running variance takes the unbiased one
+  double eps = 1e-5;      // added to the variance
+};
+
 struct Pool2dParams {
   Size2 kernel = 2, stride = 2, padding = 0;
 };

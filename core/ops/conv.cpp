@@ -1,9 +1,12 @@
 #include "core/ops/conv.h"
 
+#include <array>
+#include <cmath>
+#include <mutex>
+
 #include "core/autograd/autograd.h"
 #include "core/backend/backend.h"
 #include "core/base/profile.h"
-#include "core/ops/elementwise.h"
 #include "core/ops/norm.h"
 
 namespace az {
@@ -39,31 +42,88 @@ Shape conv2d_shape(const Tensor& x, const Tensor& weight, const Tensor& bias, co
   return {x.size(0), weight.size(0), h, w};
 }
 
+// norm(conv2d + bias) = scale * conv2d + shift
+struct Folded {
+  Tensor scale, shift;
+  bool finite = true;  // otherwise the ReLU of a convolution might hide it
+};
+
+template <class T> Folded fold(const ConvNorm& layer) {
+  const auto& [weight, bias, conv, norm, params, then] = layer;
+  const int64_t channels = weight.size(0), each = weight.numel() / channels;
+  Folded folded{Tensor::empty({channels}, weight.dtype()), Tensor::empty({channels}, weight.dtype())};
+  const T* elements = weight.data<T>();
+  T *scale = folded.scale.mutable_data<T>(), *shift = folded.shift.mutable_data<T>();
+  auto at = [](const Tensor& t, int64_t c, double otherwise) { return t.defined() ? double(t.data<T>()[c]) : otherwise; };
+  for (int64_t c = 0; c < channels; ++c) {
+    const double factor = at(norm.gamma, c, 1) / std::sqrt(at(norm.var, c, 1) + params.eps);
+    scale[c] = T(factor);
+    shift[c] = T((at(bias, c, 0) - at(norm.mean, c, 0)) * factor + at(norm.beta, c, 0));
+    folded.finite &= std::isfinite(shift[c]);
+    for (int64_t i = c * each; i < (c + 1) * each; ++i) folded.finite &= std::isfinite(elements[i] * scale[c]);
+  }
+  return folded;
+}
+
+// What a weight's norm was last folded into.
+class FoldedNorm : public Derived {
+ public:
+  Folded get(const ConvNorm& layer) {
+    std::lock_guard lock(mutex_);
+    if (Made now(layer); !folded_.scale.defined() || now != made_) {
+      folded_ = layer.weight.dtype() == DType::f64 ? fold<double>(layer) : fold<float>(layer);
+      made_ = now;
+    }
+    return folded_;
+  }
+
+ private:
+  // What of: the storages and versions, and eps.
+  struct Made {
+    std::array<std::pair<uint64_t, uint64_t>, 6> elements{};
+    double eps = 0;
+    Made() = default;
+    explicit Made(const ConvNorm& layer) : eps(layer.params.eps) {
+      const NormTensors& norm = layer.norm;
+      size_t i = 0;
+      for (const Tensor* t : {&layer.weight, &layer.bias, &norm.gamma, &norm.beta, &norm.mean, &norm.var}) {
+        if (t->defined()) elements[i] = {t->storage()->id(), t->storage()->version()};
+        ++i;
+      }
+    }
+    bool operator==(const Made&) const = default;
+  };
+
+  std::mutex mutex_;
+  Made made_;
+  Folded folded_;
+};
+
+Folded folded(const ConvNorm& layer) { return layer.weight.storage()->derived<FoldedNorm>().get(layer); }
+
+void check_norm(const ConvNorm& layer) {
+  const Tensor& weight = layer.weight;
+  const auto& [gamma, beta, mean, var] = layer.norm;
+  if (!layer.params.training && (!mean.defined() || !var.defined())) fail("conv2d_norm: evaluation needs running statistics");
+  for (const Tensor* t : {&layer.bias, &gamma, &beta, &mean, &var}) {
+    if (t->defined() && (t->shape() != Shape{weight.size(0)} || t->dtype() != weight.dtype())) {
+      fail("conv2d_norm: weight is {}, so bias, parameters and statistics are {} [{}], not {}", describe(weight),
+           name_of(weight.dtype()), weight.size(0), describe(*t));
+    }
+  }
+}
+
 }  // namespace
 
 // dx: the transposed convolution of g with the weight. dweight: the correlation of x with g. dbias: g summed over n, h, w.
-Tensor conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias, const Conv2dParams& params, const Conv2dThen& then) {
-  Shape shape = conv2d_shape(x, weight, bias, params);
-  const Tensor& residual = then.residual;
-  if (residual.defined() && (residual.shape() != shape || residual.dtype() != x.dtype())) {
-    fail("conv2d: the result is {} {}, the residual {}", name_of(x.dtype()), shape.str(), describe(residual));
-  }
-  const Tensor& scale = then.scale;
-  if (scale.defined() && (scale.shape() != Shape{weight.size(0)} || scale.dtype() != weight.dtype())) {
-    fail("conv2d: weight is {}, so scale is {} [{}], not {}", describe(weight), name_of(weight.dtype()), weight.size(0),
-         describe(scale));
-  }
-  if ((scale.defined() || residual.defined() || then.relu) && needs_grad({x, weight, bias, scale, residual})) {
-    Tensor y = conv2d(x, scale.defined() ? weight * scale.reshape({-1, 1, 1, 1}) : weight, bias, params);
-    if (residual.defined()) return then.relu ? add_relu(y, residual) : y + residual;
-    return then.relu ? relu(y) : y;
-  }
+Tensor conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias, const Conv2dParams& params) {
+  const Shape shape = conv2d_shape(x, weight, bias, params);
   Backend& backend = backend_for(x.dtype(), "conv2d");
   const bool one_by_one = params.groups == x.size(1) && params.groups == shape[1];  // depthwise: channels are not mixed
   const Scaling scaling{Scaling::Says::terms,
                         {{.axes = {0, one_by_one ? 1 : -1, -1, -1}}, {.axes = {1, -1, -1, -1}}, {.term = 1, .axes = {1}}},
                         true};
-  return record("conv2d", backend.conv2d(x, weight, bias, params, then, shape), {x, weight, bias}, saved(x, weight),
+  return record("conv2d", backend.conv2d(x, weight, bias, {}, params, {}, shape), {x, weight, bias}, saved(x, weight),
                 ByKernel{[params, &backend](const Back& k) {
                   const Tensor &input = k.saved[0], &kernel = k.saved[1];
                   Grads grads(3);
@@ -77,6 +137,25 @@ Tensor conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias, const C
                   return grads;
                 }},
                 scaling);
+}
+
+bool is_one_pass(const Tensor& x, const ConvNorm& layer) {
+  check_norm(layer);
+  const auto& [weight, bias, conv, norm, params, then] = layer;
+  if (params.training || needs_grad({x, weight, bias, norm.gamma, norm.beta, then.residual})) return false;
+  return (weight.dtype() == DType::f32 || weight.dtype() == DType::f64) && weight.numel() > 0 && folded(layer).finite;
+}
+
+Tensor conv2d_norm(const Tensor& x, const ConvNorm& layer) {
+  const auto& [weight, bias, conv, norm, params, then] = layer;
+  if (!is_one_pass(x, layer)) return batch_norm(conv2d(x, weight, bias, conv), norm, params, then);
+  const Shape shape = conv2d_shape(x, weight, bias, conv);
+  if (then.residual.defined() && (then.residual.shape() != shape || then.residual.dtype() != x.dtype())) {
+    fail("conv2d_norm: the result is {} {}, the residual {}", name_of(x.dtype()), shape.str(), describe(then.residual));
+  }
+  const Folded by = folded(layer);
+  Backend& backend = backend_for(x.dtype(), "conv2d");
+  return record("conv2d", backend.conv2d(x, weight, by.shift, by.scale, conv, then, shape), {}, saved(), {});
 }
 
 }  // namespace az

@@ -1,15 +1,27 @@
 #pragma once
 
-#include "core/backend/conv2d_then.h"
+#include "core/backend/operands.h"
 #include "core/kernels/params.h"
 
 namespace az {
 
 // x [n,c,h,w], weight [o,c/groups,kh,kw], bias [o] or undefined -> [n,o,h',w'],
 // h' = (h + 2 padding - dilation (kh - 1) - 1) / stride + 1. One number type, or x and the result bf16, weight and bias f32.
-// then: relu(scale * (conv2d without bias) + bias + residual), each where asked for; in one pass where no gradient is needed;
-// below zero, that pass may give -1e-20 |y| for 0.
-Tensor conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias, const Conv2dParams& params = {},
-              const Conv2dThen& then = {});
+Tensor conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias, const Conv2dParams& params = {});
+
+// A convolution, the batch norm of its result, and what is to follow.
+struct ConvNorm {
+  Tensor weight, bias;  // as conv2d()'s
+  Conv2dParams conv = {};
+  NormTensors norm = {};  // as batch_norm()'s
+  BatchNormParams params = {};
+  Then then = {};
+};
+// Whether conv2d_norm() is one convolution, of scale gamma / sqrt(var + eps) and bias (bias - mean) gamma / sqrt(var + eps) +
+// beta: in evaluation, where no gradient is needed and these are finite. They are kept with the weight until something that
+// they are made of changes.
+bool is_one_pass(const Tensor& x, const ConvNorm& layer);
+// batch_norm(conv2d(x)), then what is to follow. As one pass, ReLU may give -1e-20 |y| for 0 below zero.
+Tensor conv2d_norm(const Tensor& x, const ConvNorm& layer);
 
 }  // namespace az

@@ -15,24 +15,23 @@ BatchNorm::BatchNorm(int64_t channels, const BatchNormOptions& options, int rank
   add_buffer("running_var", ones({channels}));
 }
 
-template <class Op, class... More> Tensor BatchNorm::normalise(Op op, const Tensor& x, const More&... more) const {
+NormTensors BatchNorm::tensors() const {
+  return {parameter("weight"), parameter("bias"), buffer("running_mean"), buffer("running_var")};
+}
+
+BatchNormParams BatchNorm::params() const {
+  return {.training = training(), .momentum = options_.momentum, .eps = options_.eps};
+}
+
+Tensor BatchNorm::normalise(const Tensor& x, const Then& then) const {
   if (x.rank() != rank_) fail("{} takes {} axes, got {}", describe(), rank_, az::describe(x));
-  az::BatchNormOptions options{.training = training(), .momentum = options_.momentum, .eps = options_.eps};
-  return op(x, parameter("weight"), parameter("bias"), buffer("running_mean"), buffer("running_var"), more..., options);
+  return batch_norm(x, tensors(), params(), then);
 }
 
-Tensor BatchNorm::forward(const Tensor& x) { return normalise(batch_norm, x); }
+Tensor BatchNorm::forward(const Tensor& x) { return normalise(x, {}); }
 
-Tensor BatchNorm::then_relu(const Tensor& x) {
-  return enter(x, [&] { return normalise(batch_norm_relu, x); });
-}
-
-Tensor BatchNorm::then_add_relu(const Tensor& x, const Tensor& residual) {
-  return enter(x, [&] { return normalise(batch_norm_add_relu, x, residual); });
-}
-
-RunningNorm BatchNorm::running() const {
-  return {parameter("weight"), parameter("bias"), buffer("running_mean"), buffer("running_var"), options_.eps};
+Tensor BatchNorm::then(const Tensor& x, const Then& then) {
+  return enter(x, [&] { return normalise(x, then); });
 }
 
 std::string BatchNorm::describe() const {

@@ -27,12 +27,11 @@ struct BatchNormOptions {
 // weight (the scale) and bias (the shift) [c] are parameters of kind norm.
 class BatchNorm : public Module {
  public:
-  // relu of the result, in one pass.
-  Tensor then_relu(const Tensor& x);
-  // relu of the result + residual, in one pass.
-  Tensor then_add_relu(const Tensor& x, const Tensor& residual);
-  // What it goes by in evaluation.
-  RunningNorm running() const;
+  // The result and what is to follow it, in one pass.
+  Tensor then(const Tensor& x, const Then& then);
+  // What batch_norm() takes of it now.
+  NormTensors tensors() const;
+  BatchNormParams params() const;
   std::string describe() const override;
 
  protected:
@@ -40,8 +39,7 @@ class BatchNorm : public Module {
   Tensor forward(const Tensor& x) override;
 
  private:
-  // op(x, this layer's parameters and statistics, more...)
-  template <class Op, class... More> Tensor normalise(Op op, const Tensor& x, const More&... more) const;
+  Tensor normalise(const Tensor& x, const Then& then) const;
 
   BatchNormOptions options_;
   int rank_;

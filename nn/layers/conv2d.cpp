@@ -2,10 +2,6 @@
 
 #include <fmt/format.h>
 
-#include "core/autograd/autograd.h"
-#include "core/ops/conv_norm.h"
-#include "core/ops/elementwise.h"
-
 namespace az::nn {
 
 Conv2d::Conv2d(int64_t in_channels, const Conv2dOptions& options) : in_channels_(in_channels), options_(options) {
@@ -28,15 +24,10 @@ Conv2dParams Conv2d::params() const {
 
 Tensor Conv2d::forward(const Tensor& x) { return conv2d(x, parameter("weight"), parameter("bias"), params()); }
 
-Tensor Conv2d::then_norm(const Tensor& x, BatchNorm2d& norm, const Conv2dThen& then) {
-  const Tensor &weight = parameter("weight"), &bias = parameter("bias");
-  const RunningNorm running = norm.running();
-  if (!norm.training() && !needs_grad({x, weight, bias, running.gamma, running.beta, then.residual})) {
-    return norm.applied(enter(x, [&] { return conv2d_norm(x, weight, bias, params(), running, then); }));
-  }
-  const Tensor y = (*this)(x);
-  if (then.residual.defined()) return then.relu ? norm.then_add_relu(y, then.residual) : norm(y) + then.residual;
-  return then.relu ? norm.then_relu(y) : norm(y);
+Tensor Conv2d::then_norm(const Tensor& x, BatchNorm& norm, const Then& then) {
+  const ConvNorm both{parameter("weight"), parameter("bias"), params(), norm.tensors(), norm.params(), then};
+  if (!is_one_pass(x, both)) return norm.then((*this)(x), then);
+  return norm.applied(enter(x, [&] { return conv2d_norm(x, both); }));
 }
 
 std::string Conv2d::describe() const {

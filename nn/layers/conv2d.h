@@ -31,9 +31,8 @@ struct Conv2dOptions {
 class Conv2d : public Layer<Conv2d> {
  public:
   Conv2d(int64_t in_channels, const Conv2dOptions& options);
-  // norm of the result, then + residual and ReLU, each where asked for: in evaluation one convolution, where no gradient is
-  // needed. Observers see both modules, then with the output of the whole.
-  Tensor then_norm(const Tensor& x, BatchNorm2d& norm, const Conv2dThen& then = {});
+  // norm of the result, and what is to follow it: one convolution where is_one_pass() says so.
+  Tensor then_norm(const Tensor& x, BatchNorm& norm, const Then& then);
   std::string describe() const override;
   int64_t multiply_adds(const Shape& input, const Shape& output) const override;
 

@@ -4,8 +4,8 @@
 
 namespace az::nn {
 
-// relu(body(x) + shortcut(x)), or without the relu. An empty shortcut is x itself. A batch norm that ends the body adds the
-// shortcut and bends in its own pass; observers see it with the output of the whole.
+// relu(body(x) + shortcut(x)), or without the relu. An empty shortcut is x itself. A batch norm that ends the body does the rest
+// in its own pass, by run_fused().
 class Residual : public Layer<Residual> {
  public:
   explicit Residual(Sequential body, Sequential shortcut = Sequential(), bool relu = true);

@@ -3,23 +3,9 @@
 #include "core/ops/elementwise.h"
 #include "core/ops/reduce.h"
 #include "nn/layers/row_norms.h"
+#include "nn/lent_parameter.h"
 
 namespace az::nn {
-namespace {
-
-// The layer's weight for one call, its graph let go of afterwards, also when the call throws.
-class Lent {
- public:
-  Lent(Module& layer, const Tensor& weight) : layer_(layer), kept_(weight.detach()) { layer.set_derived("weight", weight); }
-  ~Lent() { layer_.set_derived("weight", kept_); }
-  Lent(const Lent&) = delete;
-
- private:
-  Module& layer_;
-  Tensor kept_;
-};
-
-}  // namespace
 
 WeightNorm::WeightNorm(ModulePtr layer) {
   if (!layer) fail("weight_norm: the layer to wrap is null");
@@ -37,7 +23,7 @@ WeightNorm::WeightNorm(ModulePtr layer) {
         "\"zeros\"",
         layer->describe());
   }
-  layer->derive_parameter("weight");
+  layer->take_parameter("weight");
   add_parameter("weight_g", norms, ParameterKind::norm);
   add_parameter("weight_v", weight);
   layer_ = add_child("layer", std::move(layer));
@@ -46,7 +32,7 @@ WeightNorm::WeightNorm(ModulePtr layer) {
 Tensor WeightNorm::forward(const Tensor& x) {
   Module& layer = child(layer_);
   const Tensor& v = parameter("weight_v");
-  const Lent weight(layer, v * (parameter("weight_g") * inverse_row_norms(v)));
+  const LentParameter weight(layer, "weight", v * (parameter("weight_g") * inverse_row_norms(v)));
   return layer(x);
 }
 

@@ -124,8 +124,11 @@ void add_in_network() {
     };
     add("identity", [](const auto& in) { return in[0]; });
     add("relu", [](const auto& in) { return relu(in[0]); });
-    add("batch_norm", [](const auto& in) { return batch_norm(in[0], in[1], in[2], {}, {}, {}); }, {{channels}, {channels}});
-    add("batch_norm_relu", [](const auto& in) { return batch_norm_relu(in[0], in[1], in[2], {}, {}, {}); },
+    add("batch_norm", [](const auto& in) { return batch_norm(in[0], {in[1], in[2]}); }, {{channels}, {channels}});
+    add("batch_norm_relu",
+        [](const auto& in) {
+          return batch_norm(in[0], {in[1], in[2]}, {}, {.relu = true});
+        },
         {{channels}, {channels}});
     add("add_relu", [](const auto& in) { return add_relu(in[0], in[0]); });
     add("max_pool2d", [](const auto& in) { return max_pool2d(in[0], {.kernel = 3, .stride = 2, .padding = 1}); });

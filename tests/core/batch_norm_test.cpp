@@ -49,11 +49,12 @@ std::vector<Tensor> outcome(const Tensor& x, const Tensor& residual, int64_t blo
     if (leaf.rank() == 4) leaf = in_blocks(leaf, block);
     leaf.set_requires_grad();
   }
-  const BatchNormOptions options{.training = training};
+  const BatchNormParams options{.training = training};
   const Tensor mean = training ? Tensor() : (drawn(channels, 10) * 0.1).to(type);
   const Tensor variance = training ? Tensor() : (drawn(channels, 11) * 0.5 + 1.0).to(type);
-  Tensor y = residual.defined() ? batch_norm_add_relu(leaves[0], leaves[1], leaves[2], mean, variance, leaves[3], options)
-                                : batch_norm_relu(leaves[0], leaves[1], leaves[2], mean, variance, options);
+  Tensor y = residual.defined()
+                 ? batch_norm(leaves[0], {leaves[1], leaves[2], mean, variance}, options, {.residual = leaves[3], .relu = true})
+                 : batch_norm(leaves[0], {leaves[1], leaves[2], mean, variance}, options, {.relu = true});
   CHECK(y.layout() == leaves[0].layout());
   std::vector<Tensor> found = grad(y, leaves, {.gradient = drawn(y.shape(), 4).to(type)});
   found.push_back(y.plain());
@@ -77,14 +78,14 @@ TEST_CASE("batch_norm: statistics keep the digits of a small variance about a la
         std::fill_n(x.mutable_data<float>(), shape.numel() / shape[0], 0.0f);
       }
       Tensor mean64 = zeros({shape[1]}, DType::f64), variance64 = ones({shape[1]}, DType::f64);
-      batch_norm(x.to(DType::f64), {}, {}, mean64, variance64, {.momentum = 1});
+      batch_norm(x.to(DType::f64), {{}, {}, mean64, variance64}, {.momentum = 1});
       for (int64_t block : all_layouts) {
         CAPTURE(block);
         Tensor mean = zeros({shape[1]}), variance = ones({shape[1]});
-        Tensor y = batch_norm(in_blocks(x, block), {}, {}, mean, variance, {.momentum = 1});
+        Tensor y = batch_norm(in_blocks(x, block), {{}, {}, mean, variance}, {.momentum = 1});
         CHECK(distance(mean, mean64) < 1e-7);
         CHECK(distance(variance, variance64) < 1e-6);
-        CHECK(distance(y, batch_norm(x.to(DType::f64), {}, {}, {}, {}, {})) < 1e-6);
+        CHECK(distance(y, batch_norm(x.to(DType::f64), {})) < 1e-6);
       }
     }
   }
@@ -121,7 +122,7 @@ TEST_CASE("batch_norm: bf16 activations with or without f32 parameters, by the b
         const Tensor in = x.to(activations).clone().set_requires_grad();
         const Tensor gamma = affine ? drawn({20}, 2).to(type) : Tensor(), beta = affine ? drawn({20}, 3).to(type) : Tensor();
         const Tensor mean = drawn({20}, 4).to(type), variance = (drawn({20}, 5) + 1.5).to(type);
-        const Tensor y = batch_norm(in, gamma, beta, mean, variance, {.training = training});
+        const Tensor y = batch_norm(in, {gamma, beta, mean, variance}, {.training = training});
         CHECK(y.dtype() == activations);
         std::vector<Tensor> found = grad(y, {in}, {.gradient = upstream.to(activations)});
         found.insert(found.end(), {y, mean, variance});
@@ -136,7 +137,7 @@ TEST_CASE("batch_norm: bf16 activations with or without f32 parameters, by the b
 TEST_CASE("batch_norm: given statistics may change between the value and its gradient") {
   const Tensor x = drawn({4, 16, 3, 3}, 7).set_requires_grad(), gamma = ones({16}).set_requires_grad();
   const Tensor mean = zeros({16}), variance = ones({16});
-  const Tensor y = batch_norm(x, gamma, {}, mean, variance, {.training = false});
+  const Tensor y = batch_norm(x, {gamma, {}, mean, variance}, {.training = false});
   mean.fill_(7);
   variance.fill_(4);
   y.backward(ones(y.shape()));
@@ -155,7 +156,7 @@ TEST_CASE("batch_norm: by given statistics a gradient or input that is not finit
     auto dx = [&](DType type, int64_t block) {
       const Tensor in = in_blocks(x.to(type), block).clone().set_requires_grad();
       const Tensor mean = (drawn({20}, 7) * 0.1).to(type), variance = (drawn({20}, 8) * 0.5 + 1.0).to(type);
-      const Tensor y = (with_relu ? batch_norm_relu : batch_norm)(in, {}, {}, mean, variance, {.training = false});
+      const Tensor y = batch_norm(in, {{}, {}, mean, variance}, {.training = false}, {.relu = with_relu});
       return grad(y, {in}, {.gradient = g.to(type)})[0].to_vector<double>();
     };
     const auto wanted = dx(DType::f64, 1);
@@ -197,7 +198,7 @@ TEST_CASE("batch_norm: a gradient that somebody holds is left as it was") {
   Tensor x = drawn(shape, 7).set_requires_grad(), r = drawn(shape, 8).set_requires_grad(), gamma = ones({16}),
          beta = zeros({16});
   Tensor upstream = drawn(shape, 9), copy = upstream.clone(), seen, copy_of_seen;
-  Tensor y = batch_norm_add_relu(x, gamma, beta, {}, {}, r, {});
+  Tensor y = batch_norm(x, {gamma, beta}, {}, {.residual = r, .relu = true});
   Tensor z = y * 2.0;
   y.register_hook([&](const Tensor& g) {
     seen = g;
@@ -222,8 +223,8 @@ TEST_CASE("batch_norm: a result used more than once gets two gradients unsummed,
   };
   auto run = [&](int uses, bool with_residual, bool watched) {
     const Tensor in = x.clone().set_requires_grad(), added = r.clone().set_requires_grad();
-    Tensor y =
-        with_residual ? batch_norm_add_relu(in, gamma, beta, {}, {}, added, {}) : batch_norm_relu(in, gamma, beta, {}, {}, {});
+    Tensor y = with_residual ? batch_norm(in, {gamma, beta}, {}, {.residual = added, .relu = true})
+                             : batch_norm(in, {gamma, beta}, {}, {.relu = true});
     if (watched) y.register_hook([](const Tensor&) { return Tensor(); });
     Tensor z = tanh(y);
     for (int i = 1; i < uses; ++i) z = z + y * double(i);

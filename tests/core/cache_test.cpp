@@ -65,8 +65,9 @@ TEST_CASE("cached primitives: each parameter of a pooling, and eps of a batch no
     check_both({random({2, 16, 8, 8})}, [&](const auto& x) { return avg_pool2d(x[0], params); });
   }
   for (double eps : {1e-5, 0.1}) {
-    check_both({random({4, 16, 3, 3}), random({16}), random({16})},
-               [&](const auto& x) { return batch_norm(x[0], x[1], x[2], {}, {}, {.eps = eps}); });
+    check_both({random({4, 16, 3, 3}), random({16}), random({16})}, [&](const auto& x) {
+      return batch_norm(x[0], {x[1], x[2]}, {.eps = eps});
+    });
   }
 }
 

@@ -12,23 +12,23 @@
 namespace az::test {
 namespace {
 
-struct Layer {
-  Tensor weight, bias;
-  RunningNorm norm;
-  Conv2dParams params = {};
-
-  Tensor folded(const Tensor& x, const Conv2dThen& then = {}) const {
+struct Layer : ConvNorm {
+  ConvNorm and_then(const Then& next) const {
+    ConvNorm layer = *this;
+    layer.then = next;
+    return layer;
+  }
+  Tensor folded(const Tensor& x, const Then& next = {}) const {
     NoGrad no_grad;
-    return conv2d_norm(x, weight, bias, params, norm, then);
+    return conv2d_norm(x, and_then(next));
   }
   // In f64, whatever the layer's number type.
-  Tensor apart(const Tensor& x, const Conv2dThen& then = {}) const {
+  Tensor apart(const Tensor& x, const Then& next = {}) const {
     auto wide = [](const Tensor& t) { return t.defined() ? t.to(DType::f64) : t; };
-    const Tensor y = conv2d(wide(x), wide(weight), wide(bias), params);
-    const Tensor normed =
-        batch_norm(y, wide(norm.gamma), wide(norm.beta), wide(norm.mean), wide(norm.var), {.training = false, .eps = norm.eps});
-    const Tensor sum = then.residual.defined() ? normed + wide(then.residual) : normed;
-    return then.relu ? relu(sum) : sum;
+    const Tensor y = conv2d(wide(x), wide(weight), wide(bias), conv);
+    const Tensor normed = batch_norm(y, {wide(norm.gamma), wide(norm.beta), wide(norm.mean), wide(norm.var)}, params);
+    const Tensor sum = next.residual.defined() ? normed + wide(next.residual) : normed;
+    return next.relu ? relu(sum) : sum;
   }
 };
 
@@ -39,10 +39,11 @@ Tensor random(const Shape& shape, uint64_t seed) {
 
 Layer layer(const Shape& weight, const Conv2dParams& params = {.padding = 1}) {
   const Shape channels{weight[0]};
-  return {random(weight, 2),
-          random(channels, 3),
-          {random(channels, 4), random(channels, 5), random(channels, 6), random(channels, 7) + 1.5, 1e-3},
-          params};
+  return {{random(weight, 2),
+           random(channels, 3),
+           params,
+           {random(channels, 4), random(channels, 5), random(channels, 6), random(channels, 7) + 1.5},
+           {.training = false, .eps = 1e-3}}};
 }
 
 }  // namespace
@@ -64,7 +65,7 @@ TEST_CASE("conv2d_norm: one convolution gives what the ops give apart, in every 
       if (form & 2) l.norm.gamma = {};
       if (form & 4) l.norm.beta = {};
       const Tensor x = random(c.x, 1);
-      Conv2dThen then{.relu = bool(form & 8)};
+      Then then{.relu = bool(form & 8)};
       if (form & 16) then.residual = random(l.apart(x).shape(), 8);
       CHECK(distance(l.folded(x, then), l.apart(x, then)) < 2e-6);
       if (no_bf16) continue;
@@ -92,7 +93,7 @@ TEST_CASE("conv2d_norm: a change of whatever the folded norm is made of is notic
     *t = *t * 1.25;
     check();
   }
-  l.norm.eps = 0.1;
+  l.params.eps = 0.1;
   check();
   l.bias = {};
   check();
@@ -102,16 +103,16 @@ TEST_CASE(
     "conv2d_norm: nothing is folded or packed twice, and the convolution with the norm takes the memory of that without") {
   const Layer l = layer({64, 64, 3, 3});
   Tensor x = random({2, 64, 8, 8}, 1);
-  x = conv2d(x, l.weight, l.bias, l.params);
-  x = conv2d(x, l.weight, l.bias, l.params);
+  x = conv2d(x, l.weight, l.bias, l.conv);
+  x = conv2d(x, l.weight, l.bias, l.conv);
   const size_t packed = memory_stats().in_use;
   l.folded(x);
   const uint64_t before = reorder_count();
   l.folded(x);
   CHECK(reorder_count() == before);
   CHECK(memory_stats().in_use < packed + 64 * 64 * 9 * sizeof(float));
-  const Tensor apart = conv2d(x, l.weight, l.bias, l.params);
-  CHECK(distance(apart, conv2d(x.to(DType::f64), l.weight.to(DType::f64), l.bias.to(DType::f64), l.params)) < 2e-6);
+  const Tensor apart = conv2d(x, l.weight, l.bias, l.conv);
+  CHECK(distance(apart, conv2d(x.to(DType::f64), l.weight.to(DType::f64), l.bias.to(DType::f64), l.conv)) < 2e-6);
 }
 
 TEST_CASE("conv2d_norm: gradients are those of the two ops") {
@@ -121,8 +122,8 @@ TEST_CASE("conv2d_norm: gradients are those of the two ops") {
       std::vector<Tensor> leaves{
           random({2, 16, 6, 6}, 1), random({2, 16, 6, 6}, 9), l.weight, l.bias, l.norm.gamma, l.norm.beta};
       for (Tensor& leaf : leaves) leaf.set_requires_grad();
-      const Conv2dThen then{.residual = leaves[1], .relu = with_relu};
-      Tensor y = as_one ? conv2d_norm(leaves[0], l.weight, l.bias, l.params, l.norm, then) : l.apart(leaves[0], then);
+      const Then then{.residual = leaves[1], .relu = with_relu};
+      Tensor y = as_one ? conv2d_norm(leaves[0], l.and_then(then)) : l.apart(leaves[0], then);
       return grad(y, leaves, {.gradient = random(y.shape(), 10).to(y.dtype())});
     };
     const auto found = gradients(true), wanted = gradients(false);
@@ -145,15 +146,36 @@ TEST_CASE("conv2d_norm: statistics that are missing or do not fit are refused") 
   const Tensor x = random({2, 16, 8, 8}, 1);
   Layer l = layer({32, 16, 3, 3});
   l.norm.mean = {};
-  CHECK_THROWS_WITH_AS(l.folded(x), "conv2d_norm: needs running statistics", Error);
+  CHECK_THROWS_WITH_AS(l.folded(x), "conv2d_norm: evaluation needs running statistics", Error);
   l.norm.mean = ones({16});
   const std::string expected = "conv2d_norm: weight is f32 [32,16,3,3], so bias, parameters and statistics are f32 [32], not ";
   CHECK_THROWS_WITH_AS(l.folded(x), (expected + "f32 [16]").c_str(), Error);
   l.norm.mean = ones({32}, DType::f64);
   CHECK_THROWS_WITH_AS(l.folded(x), (expected + "f64 [32]").c_str(), Error);
   l.norm.mean = ones({32});
-  CHECK_THROWS_WITH_AS(l.folded(x, {.scale = ones({32})}), "conv2d_norm: scales by the norm, so then.scale must be undefined",
+  CHECK_THROWS_WITH_AS(l.folded(x, {.residual = x}), "conv2d_norm: the result is f32 [2,32,8,8], the residual f32 [2,16,8,8]",
                        Error);
+  CHECK_THROWS_WITH_AS(l.folded(x, {.residual = zeros({2, 32, 8, 8}, DType::f64)}),
+                       "conv2d_norm: the result is f32 [2,32,8,8], the residual f64 [2,32,8,8]", Error);
+}
+
+TEST_CASE(
+    "conv2d_norm: one pass where nobody needs a gradient, in evaluation alone, and what it gives in training is that of the ops") {
+  Layer l = layer({32, 16, 3, 3});
+  Tensor x = random({2, 16, 8, 8}, 1);
+  CHECK(is_one_pass(x, l));
+  l.weight.set_requires_grad();
+  CHECK_FALSE(is_one_pass(x, l));
+  NoGrad no_grad;
+  CHECK(is_one_pass(x, l));
+  l.params.training = true;
+  CHECK_FALSE(is_one_pass(x, l));
+  const Tensor mean = l.norm.mean.clone(), var = l.norm.var.clone();
+  const Tensor y = conv2d_norm(x, l),
+               apart = batch_norm(conv2d(x, l.weight, l.bias, l.conv), {l.norm.gamma, l.norm.beta, mean, var}, l.params);
+  CHECK(distance(y, apart) == 0);
+  CHECK(distance(l.norm.mean, mean) == 0);
+  CHECK(distance(l.norm.var, var) == 0);
 }
 
 }  // namespace az::test

@@ -88,11 +88,10 @@ Results solve(const Problem& p, DType type, Draw d) {
   const Tensor y = conv2d(x, w, b, p.params);
   y.backward(d.signs(y.shape()).to(type));
   Results r{y.detach(), x.grad(), w.grad(), p.bias ? b.grad() : Tensor(), {}};
-  Conv2dThen then{.relu = p.relu};
-  if (p.scale) then.scale = d.signs({p.weight[0]}).to(plain);
-  if (p.residual) then.residual = d.signs(y.shape()).to(type);
-  const NoGrad none;
-  r.then = conv2d(x, w, b, p.params, then);
+  const Tensor scale = p.scale ? d.signs({p.weight[0]}).to(plain) : Tensor();
+  const Then then{.residual = p.residual ? d.signs(y.shape()).to(type) : Tensor(), .relu = p.relu};
+  r.then =
+      backend_for(type, "conv2d").conv2d(x.detach(), w.detach(), p.bias ? b.detach() : b, scale, p.params, then, y.shape());
   return r;
 }
 
@@ -142,9 +141,10 @@ Walk walk(const Problem& p, DType type, Draw d) {
   const Tensor x_ = x.to(type), g_ = g.to(type), w_ = w.to(DType::f32), b_ = as(b, DType::f32);
 
   ConvForward forward{{"forward", p.x, p.weight, shape, type, p.params, p.bias, p.residual, p.relu}};
-  const Conv2dThen then{.residual = as(residual, type), .relu = p.relu};
-  const Tensor y = Reference().conv2d(x, w, b, p.params, {.residual = residual, .relu = p.relu}, shape);
-  each(forward, {x_, w_, b_, then}, [&](const Tensor& found) { return excess(found, y); });
+  const Then then{.residual = as(residual, type), .relu = p.relu};
+  const Tensor none;
+  const Tensor y = Reference().conv2d(x, w, b, none, p.params, {.residual = residual, .relu = p.relu}, shape);
+  each(forward, {x_, w_, b_, none, then}, [&](const Tensor& found) { return excess(found, y); });
 
   const Tensor dx = Reference().conv2d_backward_data(g, w, p.params, p.x);
   each(ConvBackwardData{{"backward_data", p.x, p.weight, shape, type, p.params}}, {g_, w_},

@@ -2,14 +2,14 @@
 
 #include <cmath>
 
-#include "core/autograd/autograd.h"
+#include "core/backend/backend.h"
 #include "core/base/random.h"
 #include "core/ops/conv.h"
 #include "core/ops/elementwise.h"
 #include "core/tensor/create.h"
 #include "tests/compare.h"
 
-// Convolution with what follows in the same pass, as evaluation runs it.
+// The back end's convolution with a scale and with what follows in the same pass, as evaluation runs it.
 namespace az::test {
 namespace {
 
@@ -35,6 +35,13 @@ const std::vector<Case>& cases() {
 Tensor random(const Shape& shape, DType type, uint64_t seed) {
   Philox generator(seed);
   return uniform(shape, {.low = -1, .high = 1}, generator).to(type).to(DType::f64);
+}
+
+// scale * conv2d + bias, then what is to follow.
+Tensor fused(const Tensor& x, const Tensor& weight, const Tensor& bias, const Tensor& scale, const Conv2dParams& params,
+             const Then& then) {
+  const Shape shape = conv2d(x, weight, {}, params).shape();
+  return backend_for(x.dtype(), "conv2d").conv2d(x, weight, bias, scale, params, then, shape);
 }
 
 // As a convolution would lay it out.
@@ -65,8 +72,8 @@ void check(DType type, double tolerance) {
       Tensor residual = with_residual ? other.to(type) : Tensor();
       if (is_blocked) residual = blocked(residual);
       const DType own = type == DType::f64 ? DType::f64 : DType::f32;
-      const Tensor found = conv2d(x.to(type), weight.to(own), with_bias ? bias.to(own) : Tensor(), c.params,
-                                  {.scale = with_scale ? scale.to(own) : Tensor(), .residual = residual, .relu = with_relu});
+      const Tensor found = fused(x.to(type), weight.to(own), with_bias ? bias.to(own) : Tensor(),
+                                 with_scale ? scale.to(own) : Tensor(), c.params, {residual, with_relu});
       CHECK(found.dtype() == type);
       CHECK(distance(found, wanted) <= tolerance);
       if (with_residual) CHECK(distance(residual, other) == 0);
@@ -94,7 +101,7 @@ TEST_CASE("conv2d, then: relu keeps NaN, for every kind of convolution") {
       x.mutable_data<double>()[0] = NAN;
       const Tensor weight = random(c.weight, DType::f32, 2).to(DType::f32);
       int64_t found = 0;
-      for (float y : conv2d(x.to(type), weight, {}, c.params, {.relu = true}).to(DType::f32).to_vector<float>())
+      for (float y : fused(x.to(type), weight, {}, {}, c.params, {.relu = true}).to(DType::f32).to_vector<float>())
         found += std::isnan(y);
       CHECK(found >= c.weight[0] / c.params.groups);  // the first pixel's, at the least
     }
@@ -105,41 +112,10 @@ TEST_CASE("conv2d, then: the input may be the residual, and stays as it is") {
   for (int64_t channels : {16, 32}) {
     const Tensor x = random({2, channels, 8, 8}, DType::f32, 1), weight = random({channels, channels, 3, 3}, DType::f32, 2);
     Tensor fed = blocked(x.to(DType::f32));
-    const Tensor found = conv2d(fed, weight.to(DType::f32), {}, {.padding = 1}, {.residual = fed, .relu = true});
+    const Tensor found = fused(fed, weight.to(DType::f32), {}, {}, {.padding = 1}, {.residual = fed, .relu = true});
     CHECK(distance(found, relu(conv2d(x, weight, {}, {.padding = 1}) + x)) <= 1e-5);
     CHECK(distance(fed, x) == 0);
   }
-}
-
-TEST_CASE("conv2d, then: where a gradient is needed it is that of the separate ops") {
-  const Tensor x = random({2, 16, 6, 6}, DType::f32, 1), weight = random({16, 16, 3, 3}, DType::f32, 2);
-  const Tensor residual = random({2, 16, 6, 6}, DType::f32, 3), g = random({2, 16, 6, 6}, DType::f32, 4);
-  const Tensor scale = random({16}, DType::f32, 5);
-  auto gradients = [&](auto function) {
-    std::vector<Tensor> leaves;
-    for (const Tensor& t : {x, weight, residual, scale}) leaves.push_back(t.clone().set_requires_grad());
-    return grad(function(leaves), leaves, {.gradient = g});
-  };
-  for (bool with_relu : {false, true}) {
-    const auto found = gradients([&](const auto& t) {
-      return conv2d(t[0], t[1], {}, {.padding = 1}, {t[3], t[2], with_relu});
-    });
-    const auto wanted = gradients([&](const auto& t) {
-      Tensor y = conv2d(t[0], t[1], {}, {.padding = 1}) * t[3].reshape({-1, 1, 1}) + t[2];
-      return with_relu ? relu(y) : y;
-    });
-    for (size_t i = 0; i < wanted.size(); ++i) CHECK(distance(found[i], wanted[i]) <= 1e-12);
-  }
-}
-
-TEST_CASE("conv2d, then: a scale or a residual of another shape or number type is refused") {
-  const Tensor x = zeros({2, 16, 6, 6}), weight = zeros({16, 16, 3, 3});
-  CHECK_THROWS_WITH_AS(conv2d(x, weight, {}, {}, {.residual = x}),
-                       "conv2d: the result is f32 [2,16,4,4], the residual f32 [2,16,6,6]", Error);
-  CHECK_THROWS_WITH_AS(conv2d(x, weight, {}, {}, {.residual = zeros({2, 16, 4, 4}, DType::f64)}),
-                       "conv2d: the result is f32 [2,16,4,4], the residual f64 [2,16,4,4]", Error);
-  CHECK_THROWS_WITH_AS(conv2d(x, weight, {}, {}, {.scale = zeros({3})}),
-                       "conv2d: weight is f32 [16,16,3,3], so scale is f32 [16], not f32 [3]", Error);
 }
 
 }  // namespace az::test

@@ -44,8 +44,10 @@ struct Case {
   Tensor right() const {
     if (problem.direction == "backward_data")
       return Reference().conv2d_backward_data(exact(trial.g), exact(trial.weight), params, problem.x).to(problem.type);
-    const Conv2dThen then{.residual = exact(trial.then.residual), .relu = problem.relu};
-    return Reference().conv2d(exact(trial.x), exact(trial.weight), exact(trial.bias), params, then, problem.y).to(problem.type);
+    const Then then{.residual = exact(trial.then.residual), .relu = problem.relu};
+    return Reference()
+        .conv2d(exact(trial.x), exact(trial.weight), exact(trial.bias), {}, params, then, problem.y)
+        .to(problem.type);
   }
   ConvWeightGradients right_gradients() const {
     auto d = Reference().conv2d_backward_weights(exact(trial.g), exact(trial.x), problem.weight, problem.bias, params);
@@ -119,7 +121,7 @@ TEST_CASE("conv trial: so many terms are not 0 that bf16 holds every result, and
     ConvProblem p{"forward", {2, 1024, 6, 6}, {32, 1024, 3, 3}, {2, 32, 6, 6}, DType::bf16, params};
     p.relu = relu;
     const ConvTrial trial(p);
-    const auto y = Reference().conv2d(exact(trial.x), exact(trial.weight), {}, params, {}, p.y).to_vector<double>();
+    const auto y = Reference().conv2d(exact(trial.x), exact(trial.weight), {}, {}, params, {}, p.y).to_vector<double>();
     CHECK(std::ranges::max(y) <= 256);
     CHECK(std::ranges::max(y) > 60);
     CHECK(std::ranges::min(y) >= -256);

@@ -330,10 +330,10 @@ TEST_CASE("ops: a NaN in an image is still there after each fused ReLU, in every
     CHECK(has_nan(relu(image)));
     CHECK(has_nan(add_relu(image, other)));
     CHECK(has_nan(add_relu(other, image)));
-    CHECK(has_nan(batch_norm_relu(image, gamma, beta, {}, {}, {})));
-    CHECK(has_nan(batch_norm_relu(image, gamma, beta, zeros({20}), ones({20}), {.training = false})));
-    CHECK(has_nan(batch_norm_add_relu(image, gamma, beta, {}, {}, other, {})));
-    CHECK(has_nan(batch_norm_add_relu(other, gamma, beta, {}, {}, image, {})));
+    CHECK(has_nan(batch_norm(image, {gamma, beta}, {}, {.relu = true})));
+    CHECK(has_nan(batch_norm(image, {gamma, beta, zeros({20}), ones({20})}, {.training = false}, {.relu = true})));
+    CHECK(has_nan(batch_norm(image, {gamma, beta}, {}, {.residual = other, .relu = true})));
+    CHECK(has_nan(batch_norm(other, {gamma, beta}, {}, {.residual = image, .relu = true})));
   }
 }
 

@@ -123,51 +123,67 @@ TEST_CASE("pooling: every misuse is answered with what it got and what it wants"
 
 TEST_CASE("batch_norm: every misuse is answered with what it got and what it wants") {
   const Tensor x = f32({2, 4, 5, 6}), c = f32({4});
-  const BatchNormOptions evaluation{.training = false};
+  const BatchNormParams evaluation{.training = false};
   check({
       {[&] {
-         batch_norm(f32({4, 5, 6}), {}, {}, {}, {}, {});
+         batch_norm(f32({4, 5, 6}), {});
        },
        "batch_norm: input is [n,c] or [n,c,h,w], not [4,5,6]"},
-      {[&] { batch_norm(x, f32({3}), {}, {}, {}, {}); },
-       "batch_norm: input [2,4,5,6] has 4 channels, a parameter or statistic is [3]"},
+      {[&] { batch_norm(x, {f32({3})}); }, "batch_norm: input [2,4,5,6] has 4 channels, a parameter or statistic is [3]"},
       {[&] {
-         batch_norm(x, {}, f32({4, 1}), {}, {}, {});
+         batch_norm(x, {{}, f32({4, 1})});
        },
        "batch_norm: input [2,4,5,6] has 4 channels, a parameter or statistic is [4,1]"},
-      {[&] { batch_norm_relu(x, {}, {}, f32({5}), {}, {}); },
+      {[&] {
+         batch_norm(x, {{}, {}, f32({5})}, {}, {.relu = true});
+       },
        "batch_norm_relu: input [2,4,5,6] has 4 channels, a parameter or statistic is [5]"},
-      {[&] { batch_norm(x, {}, {}, {}, f32({5}), {}); },
+      {[&] {
+         batch_norm(x, {{}, {}, {}, f32({5})});
+       },
        "batch_norm: input [2,4,5,6] has 4 channels, a parameter or statistic is [5]"},
-      {[&] { batch_norm(x, f64({4}), c, {}, {}, {}); },
+      {[&] {
+         batch_norm(x, {f64({4}), c});
+       },
        "batch_norm: input is f32, so gamma, beta and statistics are f32, not f64"},
-      {[&] { batch_norm(x, c, f64({4}), c, c, evaluation); },
+      {[&] {
+         batch_norm(x, {c, f64({4}), c, c}, evaluation);
+       },
        "batch_norm: input is f32, so gamma, beta and statistics are f32, not f64"},
-      {[&] { batch_norm(x, c, c, f64({4}), c, {}); },
+      {[&] {
+         batch_norm(x, {c, c, f64({4}), c});
+       },
        "batch_norm: input is f32, so gamma, beta and statistics are f32, not f64"},
-      {[&] { batch_norm(x, c, c, c, f64({4}), {}); },
+      {[&] {
+         batch_norm(x, {c, c, c, f64({4})});
+       },
        "batch_norm: input is f32, so gamma, beta and statistics are f32, not f64"},
-      {[&] { batch_norm(x, c.to(DType::bf16), c, {}, {}, {}); },
+      {[&] {
+         batch_norm(x, {c.to(DType::bf16), c});
+       },
        "batch_norm: input is f32, so gamma, beta and statistics are f32, not bf16"},
       {[&] {
-         batch_norm(f64({2, 4}), c, c, {}, {}, {});
+         batch_norm(f64({2, 4}), {c, c});
        },
        "batch_norm: input is f64, so gamma, beta and statistics are f64, not f32"},
       {[&] {
-         batch_norm(zeros({2, 4}, DType::i64), {}, {}, {}, {}, {});
+         batch_norm(zeros({2, 4}, DType::i64), {});
        },
        "batch_norm: works on f32, bf16 and f64, not i64"},
       {[&] {
-         batch_norm(f32({1, 4}), {}, {}, {}, {}, {});
+         batch_norm(f32({1, 4}), {});
        },
        "batch_norm: needs more than one value a channel to take statistics over, got input [1,4]"},
-      {[&] { batch_norm(x, {}, {}, c, {}, evaluation); }, "batch_norm: evaluation needs running statistics"},
       {[&] {
-         batch_norm_add_relu(x, {}, {}, {}, {}, f32({2, 4, 5, 5}), {});
+         batch_norm(x, {{}, {}, c}, evaluation);
+       },
+       "batch_norm: evaluation needs running statistics"},
+      {[&] {
+         batch_norm(x, {}, {}, {.residual = f32({2, 4, 5, 5}), .relu = true});
        },
        "batch_norm_add_relu: input f32 [2,4,5,6] and residual f32 [2,4,5,5] differ"},
       {[&] {
-         batch_norm_add_relu(x, {}, {}, {}, {}, f64({2, 4, 5, 6}), {});
+         batch_norm(x, {}, {}, {.residual = f64({2, 4, 5, 6}), .relu = true});
        },
        "batch_norm_add_relu: input f32 [2,4,5,6] and residual f64 [2,4,5,6] differ"},
       {[&] {

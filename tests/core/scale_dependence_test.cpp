@@ -58,7 +58,7 @@ TEST_CASE("scale_dependence: powers add up, and a norm by itself is invariant") 
 
 TEST_CASE("scale_dependence: a bias is a shift, which batch norm takes out and ReLU does not") {
   const Tensor image = randn({2, 2, 3, 3}, DType::f64), kernel = leaf({4, 2, 1, 1}), bias = leaf({4});
-  const auto normed = [](const Tensor& t) { return batch_norm(t, {}, {}, {}, {}, {}); };
+  const auto normed = [](const Tensor& t) { return batch_norm(t, {}); };
   const Tensor biased = conv2d(image, kernel, bias);
   for (const Tensor& w : {kernel, bias}) {
     const ScaleDependence found = scale_dependence(biased, w, 4);
@@ -78,7 +78,7 @@ TEST_CASE("scale_dependence: a bias is a shift, which batch norm takes out and R
 }
 
 TEST_CASE("scale_dependence: a shift is lost where channels are mixed, borders padded, or factors vary within its slices") {
-  const auto normed = [](const Tensor& t) { return batch_norm(t, {}, {}, {}, {}, {}); };
+  const auto normed = [](const Tensor& t) { return batch_norm(t, {}); };
   const auto lost = [](const Tensor& output, const Tensor& w, int64_t rows) {
     const ScaleDependence found = scale_dependence(output, w, rows);
     CHECK(found.kind == Kind::broken);
@@ -98,7 +98,7 @@ TEST_CASE("scale_dependence: a shift is lost where channels are mixed, borders p
   lost(layer_norm(linear(linear(randn({2, 3}, DType::f64), w, {}) + 1.0, v, {}), {}, {}), w, 1);
   // Batch norm with running statistics multiplies each channel by a number.
   const Tensor mean = zeros({4}, DType::f64), variance = ones({4}, DType::f64), gamma = randn({4}, DType::f64);
-  CHECK(scale_dependence(normed(batch_norm(conv2d(image, kernel, bias), gamma, gamma, mean, variance, {.training = false})),
+  CHECK(scale_dependence(normed(batch_norm(conv2d(image, kernel, bias), {gamma, gamma, mean, variance}, {.training = false})),
                          kernel, 4)
             .invariant());
 }

@@ -10,6 +10,7 @@
 #include <set>
 #include <utility>
 
+#include "core/backend/backend.h"
 #include "core/base/error.h"
 #include "core/base/random.h"
 #include "core/ops/conv.h"
@@ -366,7 +367,8 @@ TEST_CASE("tuning: a table may name a fall-back of oneDNN's where a residual is 
   const Tensor x = uniform({8, 32, 9, 8}, {.low = -1, .high = 1}, generator),
                residual = uniform({8, 48, 9, 8}, {.low = -1, .high = 1}, generator);
   auto solve = [&](DType type) {
-    return conv2d(x.to(type), weight.to(type), {}, {.padding = 1}, {.residual = residual.to(type), .relu = true});
+    return backend_for(type, "conv2d")
+        .conv2d(x.to(type), weight.to(type), {}, {}, {.padding = 1}, {residual.to(type), true}, residual.shape());
   };
   const Tensor wanted = solve(DType::f64);
   set_algorithms(AlgorithmChoice::fixed);

@@ -34,8 +34,8 @@ template <class T> void sweep(const Channels& drawn, const Shape& shape, int64_t
   const Tensor running_mean = full({channels}, double(drawn.mean), dtype_of<P>),
                running_var = full({channels}, double(drawn.deviation * drawn.deviation), dtype_of<P>);
   const bool training = statistics == Statistics::batch;
-  const Tensor y = (relu ? batch_norm_relu : batch_norm)(given, weight, bias, running_mean.clone(), running_var.clone(),
-                                                         {.training = training, .eps = drawn.eps});
+  const Tensor y = batch_norm(given, {weight, bias, running_mean.clone(), running_var.clone()},
+                              {.training = training, .eps = drawn.eps}, {.relu = relu});
   y.backward(tensor_of<T>(shape, g));
   const Reals values = reals_of(y), to_x = reals_of(given.grad()), to_gamma = reals_of(weight.grad()),
               to_beta = reals_of(bias.grad());

@@ -168,8 +168,27 @@ TEST_CASE("a layer derived from one that is run together with others keeps a for
   }
 }
 
-TEST_CASE("then_add_relu of layers that do not end in a batch norm is refused") {
-  const Tensor x = randn({1, 3, 4, 4});
-  nn::Sequential layers(nn::ReLU{});
-  CHECK_THROWS_WITH_AS(layers.then_add_relu(x, x), "then_add_relu: Sequential does not end in a batch norm", Error);
+TEST_CASE("residual: what the ops give apart, whatever comes last in its body") {
+  seed_random(7);
+  const Tensor x = randn({4, 8, 5, 5});
+  const nn::Conv2dOptions conv{.out_channels = 8, .padding = 1};
+  for (bool with_relu : {false, true}) {
+    for (bool training : {true, false}) {
+      auto check = [&](nn::Sequential body) {
+        nn::Residual layer(std::move(body), nn::Sequential(), with_relu);
+        layer(x * 2.0 + 1.0);
+        layer.train(training);
+        const nn::ModulePtr copy = layer.clone();
+        const Tensor sum = copy->module("body")(x) + x, wanted = with_relu ? relu(sum) : sum;
+        CHECK(test::distance(layer(x), wanted) < 1e-6);
+        NoGrad no_grad;
+        if (!training) CHECK(test::distance(layer(x), wanted) < 1e-6);
+      };
+      check(nn::Sequential());
+      check(nn::Sequential(nn::Conv2d(8, conv)));
+      check(nn::Sequential(nn::Conv2d(8, conv), nn::BatchNorm2d(8)));
+      check(nn::Sequential(nn::BatchNorm2d(8), nn::ReLU{}));
+      check(nn::Sequential(nn::ReLU{}, nn::BatchNorm2d(8)));
+    }
+  }
 }

@@ -1,7 +1,11 @@
 #include <doctest/doctest.h>
 
+#include <atomic>
+#include <thread>
+
 #include "core/autograd/autograd.h"
 #include "core/backend/info.h"
+#include "core/base/random.h"
 #include "core/config/json_document.h"
 #include "core/ops/elementwise.h"
 #include "core/ops/reduce.h"
@@ -11,6 +15,7 @@
 #include "nn/layers/cosine_linear.h"
 #include "nn/layers/linear.h"
 #include "nn/layers/weight_norm.h"
+#include "nn/lent_parameter.h"
 #include "tests/compare.h"
 
 using namespace az;
@@ -127,6 +132,26 @@ TEST_CASE("weight norm and cosine linear take bf16, with parameters in f32") {
   };
   check(conv, randn({2, 16, 6, 6}), DType::bf16);
   check(cosines, randn({3, 16}), DType::f32);
+}
+
+TEST_CASE("weight norm: several threads may evaluate it at once, and a call that throws lends nothing any longer") {
+  seed_random(3);
+  nn::WeightNorm layer(std::make_unique<nn::Linear>(40, nn::LinearOptions{.out_features = 30}));
+  layer.eval();
+  const Tensor x = randn({8, 40});
+  const auto wanted = layer(x).to_vector<float>();
+  std::atomic<int> wrong = 0;
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 4; ++i) {
+    threads.emplace_back([&] {
+      NoGrad no_grad;
+      for (int call = 0; call < 50; ++call) wrong += layer(x).to_vector<float>() != wanted;
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  CHECK(wrong == 0);
+  CHECK_THROWS_AS(layer(randn({8, 3})), Error);
+  CHECK(nn::LentParameter::find(layer.module("layer"), "weight") == nullptr);
 }
 
 TEST_CASE("weight norm of a layer without a weight is refused at its place") {

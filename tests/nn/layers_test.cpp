@@ -190,7 +190,9 @@ TEST_CASE("every layer's options and parameters reach its op") {
        [](const Tensor& x, const nn::Module& l) { return layer_norm(x, w(l), b(l), 0.5); }},
       {R"({"type": "batch_norm", "eps": 0.5})",
        {4, 3},
-       [](const Tensor& x, const nn::Module& l) { return batch_norm(x, w(l), b(l), {}, {}, {.eps = 0.5}); }},
+       [](const Tensor& x, const nn::Module& l) {
+         return batch_norm(x, {w(l), b(l)}, {.eps = 0.5});
+       }},
       {R"({"type": "linear", "out_features": 3})",
        {2, 4},
        [](const Tensor& x, const nn::Module& l) { return linear(x, w(l), b(l)); }},

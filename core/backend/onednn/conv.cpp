@@ -13,17 +13,17 @@ Tensor exact(const Tensor& x) { return x.defined() ? x.detach().plain().to(DType
 
 }  // namespace
 
-Tensor OneDnn::conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias, const Conv2dParams& params,
-                      const Conv2dThen& then, const Shape& result) {
+Tensor OneDnn::conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias, const Tensor& scale,
+                      const Conv2dParams& params, const Then& then, const Shape& result) {
   ConvForward op{{"forward", x.shape(), weight.shape(), result, x.dtype(), params}};
   op.problem.bias = bias.defined();
   op.problem.residual = then.residual.defined();
   op.problem.relu = then.relu;
   op.problem.given = {x.layout()};
-  const ConvForward::Operands operands{x, weight, bias, then};
+  const ConvForward::Operands operands{x, weight, bias, scale, then};
   if (const auto by = chosen(op, operands)) return op.solve(*by, operands);
   return Reference()
-      .conv2d(exact(x), exact(weight), exact(bias), params, {exact(then.scale), exact(then.residual), then.relu}, result)
+      .conv2d(exact(x), exact(weight), exact(bias), exact(scale), params, {exact(then.residual), then.relu}, result)
       .to(x.dtype());
 }
 

@@ -82,11 +82,10 @@ void ConvForward::describe(algorithm algo, const Visit<Primitive>& visit) const 
 
 Tensor ConvForward::solve(const Convolution<Primitive>& by, const Operands& operands) const {
   const ConvProblem& p = problem;
-  const Conv2dThen& then = operands.then;
   const Tensor x = laid_out(operands.x, by.layout.x);
-  const Held w = packed(grouped(operands.weight, p), by.layout.weight, then.scale);
+  const Held w = packed(grouped(operands.weight, p), by.layout.weight, operands.scale);
   Tensor y = Tensor::empty(p.y, p.type, by.layout.y);
-  Tensor residual = p.residual ? laid_out(then.residual, by.layout.y) : Tensor();
+  Tensor residual = p.residual ? laid_out(operands.then.residual, by.layout.y) : Tensor();
   const bool is_apart = is_winograd(by.name());
   std::unordered_map<int, dnnl::memory> args{
       {DNNL_ARG_SRC, memory_of(x)}, {DNNL_ARG_WEIGHTS, memory_of(w)}, {DNNL_ARG_DST, memory_of(y)}};

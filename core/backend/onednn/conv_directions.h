@@ -14,10 +14,10 @@ template <class P> using Visit = std::function<void(typename P::primitive_desc)>
 struct ConvForward {
   using Primitive = dnnl::convolution_forward;
   struct Operands {
-    const Tensor &x, &weight, &bias;
-    const Conv2dThen& then;
+    const Tensor &x, &weight, &bias, &scale;
+    const Then& then;
   };
-  static Operands of(const ConvTrial& trial) { return {trial.x, trial.weight, trial.bias, trial.then}; }
+  static Operands of(const ConvTrial& trial) { return {trial.x, trial.weight, trial.bias, trial.scale, trial.then}; }
   static const Layout* result_of(const ConvLayouts& layouts) { return layouts.y; }
   ConvProblem problem;
 

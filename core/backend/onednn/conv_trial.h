@@ -20,9 +20,9 @@ class ConvTrial {
  public:
   explicit ConvTrial(const ConvProblem& problem);
 
-  // The operands, in the problem's number types; undefined where its direction has none.
-  Tensor x, g, weight, bias;
-  Conv2dThen then;
+  // The operands, in the problem's number types; undefined where its direction has none, and no trial has a scale.
+  Tensor x, g, weight, bias, scale;
+  Then then;
 
   const ConvProblem& problem() const { return problem_; }
   // Whether that is what an implementation of this name has to give: y or dx, or the weight's and the bias's gradients.

@@ -13,8 +13,9 @@
 //
 //   Tensor mul(const Tensor& a, const Tensor& b) {
 //     Tensor value = ...;
-//     return record("mul", value, {a, b}, saved(a, b), ByOps{[](const Back& k) { return Grads{k.g * k.saved[1], k.g *
-//     k.saved[0]}; }});
+//     return record("mul", value, {a, b}, saved(a, b), ByOps{[](const Back& k) {
+//                     return Grads{k.g * k.saved[1], k.g * k.saved[0]};
+//                   }});
 //   }
 //
 // The engine sums gradients over broadcast axes, accumulates them, and checks their count, shape and number type.

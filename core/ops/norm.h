@@ -5,8 +5,8 @@
 
 namespace az {
 
-// x [n,c] or [n,c,h,w] -> (x - mean_c) / sqrt(var_c + eps) * gamma_c + beta_c, then what is to follow, in one pass. In training,
-// norm.mean and norm.var are changed in place, where they are defined. With x and the result bf16, the norm's are f32.
+// x [n,c] or [n,c,h,w] -> (x - mean_c) / sqrt(var_c + eps) * gamma_c + beta_c, then what is to follow, in one pass. Training
+// changes norm.mean and norm.var in place, where they are defined. With x and the result bf16, the norm's are f32.
 Tensor batch_norm(const Tensor& x, const NormTensors& norm, const BatchNormParams& params = {}, const Then& then = {});
 
 struct GroupNormOptions {

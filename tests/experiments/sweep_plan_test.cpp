@@ -200,7 +200,8 @@ TEST_CASE("a grid over types whose options differ is shown to the variants") {
 
 TEST_CASE("what is wrong with one of the runs, and stands in the base, names the run") {
   // 60 images in batches of 59 leave one for the last, which batch norm after a flatten cannot be trained on.
-  const std::string layers = R"("model": {"type": "network", "layers": [{"type": "flatten"}, {"type": "linear", "out_features": 10},
+  const std::string layers =
+      R"("model": {"type": "network", "layers": [{"type": "flatten"}, {"type": "linear", "out_features": 10},
     {"type": "batch_norm"}]})";
   const std::string set = "\"set\": {" + layers + "}";
   const auto said = [&](const std::string& rest) { return complaint(R"({"base": "base.json", )" + rest + "}"); };
@@ -210,8 +211,10 @@ TEST_CASE("what is wrong with one of the runs, and stands in the base, names the
   const std::string classes = said(R"("grid": {"model.layers.5.out_features": [10, 5]})");
   CHECK(classes.starts_with("azimuth: base.json:5:12: model: the last layer gives [1,5]"));
   CHECK(classes.ends_with(" (in the run out_features=5)\n"));
-  CHECK(said(R"("variants": [{"name": "a"}, {"name": "b", "set": {"model.layers.5.out_features": 5}, "grid": {"optimizer.lr": [1, 2]}}])")
-            .ends_with(" (in the run b,lr=1)\n"));
+  CHECK(
+      said(
+          R"("variants": [{"name": "a"}, {"name": "b", "set": {"model.layers.5.out_features": 5}, "grid": {"optimizer.lr": [1, 2]}}])")
+          .ends_with(" (in the run b,lr=1)\n"));
   // What has its place in the sweep file is found there.
   CHECK(said(R"("grid": {"optimizer.lr": [0.1, -1]})") ==
         "azimuth: sweep.json:1:54: optimizer.lr: must be more than 0, got -1\n");

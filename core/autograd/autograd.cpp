@@ -47,7 +47,7 @@ bool needs_grad(const std::vector<Tensor>& inputs) {
 }
 
 Tensor record(const char* name, Tensor value, std::vector<Tensor> inputs, Saved saved, Gradient gradient,
-              const Scaling& scaling) {
+              const Homogeneity& homogeneity) {
   if (!backward_is_running()) Profile::ended(Phase::forward, name);
   if (!needs_grad(inputs)) return value;
   if (!gradient.function) fail("{}: the op has no gradient; give record() a ByOps or a ByKernel", name);
@@ -78,7 +78,7 @@ Tensor record(const char* name, Tensor value, std::vector<Tensor> inputs, Saved 
     node->result = Node::Result{value.shape(), value.dtype(), value.layout(), value.storage(), value.storage()->version()};
   }
   node->gradient = std::move(gradient);
-  node->scaling = scaling;
+  node->homogeneity = homogeneity;
   // A view of an existing tensor, or the tensor itself, gets a handle of its own: only the result has this op as its maker.
   Tensor result = value.detach();
   result.impl()->node = std::move(node);

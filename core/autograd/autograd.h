@@ -5,7 +5,7 @@
 #include <utility>
 #include <vector>
 
-#include "core/autograd/scaling.h"
+#include "core/autograd/homogeneity.h"
 #include "core/base/scope.h"
 #include "core/tensor/tensor.h"
 
@@ -70,7 +70,7 @@ class Saved {
   }
 
  private:
-  friend Tensor record(const char*, Tensor, std::vector<Tensor>, Saved, struct Gradient, const Scaling&);
+  friend Tensor record(const char*, Tensor, std::vector<Tensor>, Saved, struct Gradient, const Homogeneity&);
   std::vector<Tensor> tensors_;
   bool result_ = false;
 };
@@ -97,9 +97,9 @@ struct ByKernel : Gradient {
 };
 
 // Marks `value` as the result of op `name` (a string literal) on `inputs`. Returns value untouched when no input needs a
-// gradient. `scaling`, if said, is how it scales with them (scaling.h): Scaling::each() for an op like relu.
+// gradient. `homogeneity`, if said, is how it scales with them (homogeneity.h): Homogeneity::each() for an op like relu.
 Tensor record(const char* name, Tensor value, std::vector<Tensor> inputs, Saved saved, Gradient gradient,
-              const Scaling& scaling = {});
+              const Homogeneity& homogeneity = {});
 
 // Whether an op on these inputs would be recorded now.
 bool needs_grad(const std::vector<Tensor>& inputs);

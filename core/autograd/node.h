@@ -45,7 +45,7 @@ struct Node : std::enable_shared_from_this<Node> {
   std::vector<SavedTensor> saved;
   std::optional<Result> result;
   Gradient gradient;
-  Scaling scaling;
+  Homogeneity homogeneity;
   bool freed = false;
   std::vector<Tensor::Hook> hooks;
 };

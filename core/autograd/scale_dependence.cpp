@@ -4,41 +4,41 @@
 #include <map>
 #include <unordered_map>
 
+#include "core/autograd/homogeneity.h"
 #include "core/autograd/node.h"
-#include "core/autograd/scaling.h"
 
 namespace az {
 
-const Scaling& Scaling::never() {
-  static const Scaling word{Says::never};
+const Homogeneity& Homogeneity::never() {
+  static const Homogeneity word{Says::never};
   return word;
 }
-const Scaling& Scaling::same() {
-  static const Scaling word{Says::terms, {{}}, true, true};
+const Homogeneity& Homogeneity::same() {
+  static const Homogeneity word{Says::terms, {{}}, true, true};
   return word;
 }
-const Scaling& Scaling::each() {
-  static const Scaling word{Says::terms, {{}}};
+const Homogeneity& Homogeneity::each() {
+  static const Homogeneity word{Says::terms, {{}}};
   return word;
 }
-const Scaling& Scaling::sum() {
-  static const Scaling word{Says::terms, {{.term = 0}, {.term = 1}}, true};
+const Homogeneity& Homogeneity::sum() {
+  static const Homogeneity word{Says::terms, {{.term = 0}, {.term = 1}}, true};
   return word;
 }
-const Scaling& Scaling::choice() {
-  static const Scaling word{Says::terms, {{.term = 0}, {.term = 1}}};
+const Homogeneity& Homogeneity::choice() {
+  static const Homogeneity word{Says::terms, {{.term = 0}, {.term = 1}}};
   return word;
 }
-const Scaling& Scaling::product() {
-  static const Scaling word{Says::terms, {{}, {}}};
+const Homogeneity& Homogeneity::product() {
+  static const Homogeneity word{Says::terms, {{}, {}}};
   return word;
 }
-const Scaling& Scaling::quotient() {
-  static const Scaling word{Says::terms, {{}, {.power = -1}}};
+const Homogeneity& Homogeneity::quotient() {
+  static const Homogeneity word{Says::terms, {{}, {.power = -1}}};
   return word;
 }
-Scaling Scaling::plus(double b) {
-  Scaling word = same();
+Homogeneity Homogeneity::plus(double b) {
+  Homogeneity word = same();
   word.offset = !is_guard(b);
   return word;
 }
@@ -49,7 +49,7 @@ using Kind = ScaleDependence::Kind;
 
 // Where the rows lie in the result; nothing where their elements are mixed. Rows fill a part of one axis, or elements keep
 // their order.
-std::optional<RowsOf> moved(const RowsOf& rows, const Scaling& says, const Scaling::Input& role, const Shape& from,
+std::optional<RowsOf> moved(const RowsOf& rows, const Homogeneity& says, const Homogeneity::Input& role, const Shape& from,
                             const Shape& to) {
   if (rows.count == 1) return RowsOf{};
   if (says.in_order || (role.axes.empty() && from == to)) return rows;
@@ -66,7 +66,7 @@ std::optional<RowsOf> moved(const RowsOf& rows, const Scaling& says, const Scali
 
 // The slices of the result in which an input that is broadcast to it is the same; nothing unless it varies along one axis or
 // none.
-std::optional<RowsOf> slices_of_equals(const Scaling::Input& role, const Shape& from, const Shape& to) {
+std::optional<RowsOf> slices_of_equals(const Homogeneity::Input& role, const Shape& from, const Shape& to) {
   std::optional<RowsOf> slices = RowsOf{};
   for (int axis = 0; axis < from.rank(); ++axis) {
     if (from[axis] == 1) continue;
@@ -98,7 +98,7 @@ bool merge(std::optional<RowsOf>& into, const RowsOf& more) {
 // The dependence of one op's result, given those of its inputs.
 class Rule {
  public:
-  Rule(const Node& node, const std::vector<ScaleDependence>& inputs) : node_(node), says_(node.scaling), inputs_(inputs) {}
+  Rule(const Node& node, const std::vector<ScaleDependence>& inputs) : node_(node), says_(node.homogeneity), inputs_(inputs) {}
 
   ScaleDependence result() const {
     for (Kind kind : {Kind::broken, Kind::unknown}) {
@@ -108,8 +108,8 @@ class Rule {
     }
     if (std::all_of(inputs_.begin(), inputs_.end(), [](const auto& input) { return input.invariant(); }))
       return *std::find_if(inputs_.begin(), inputs_.end(), [](const auto& input) { return input.kind == Kind::scales; });
-    if (says_.says == Scaling::Says::never) return ended(Kind::broken, "does not scale with its input");
-    if (says_.says == Scaling::Says::nothing || says_.inputs.size() < inputs_.size())
+    if (says_.says == Homogeneity::Says::never) return ended(Kind::broken, "does not scale with its input");
+    if (says_.says == Homogeneity::Says::nothing || says_.inputs.size() < inputs_.size())
       return ended(Kind::unknown, "does not say how it scales with its input");
     std::map<int, Term> terms;
     for (size_t i = 0; i < inputs_.size(); ++i) {
@@ -128,7 +128,7 @@ class Rule {
   // Takes input i into its term, or says what is in the way.
   const char* multiply(Term& term, size_t i) const {
     const ScaleDependence& input = inputs_[i];
-    const Scaling::Input& role = says_.inputs[i];
+    const Homogeneity::Input& role = says_.inputs[i];
     const Shape& from = node_.inputs[i].shape;
     const auto at = [&](const RowsOf& rows) { return moved(rows, says_, role, from, node_.shape); };
     ++term.factors;
@@ -155,7 +155,7 @@ class Rule {
   // The slices of the result in which the shift of input i is the same, if the op is linear: as its elements move, and where it
   // has other factors, element by element and in slices in which they are the same.
   std::optional<RowsOf> carried(size_t i) const {
-    const Scaling::Input& role = says_.inputs[i];
+    const Homogeneity::Input& role = says_.inputs[i];
     auto shift = moved(*inputs_[i].shift, says_, role, node_.inputs[i].shape, node_.shape);
     if (!says_.linear || !shift) return {};
     const bool mixed = std::any_of(role.axes.begin(), role.axes.end(), [](int target) { return target < 0; });
@@ -187,7 +187,7 @@ class Rule {
   }
 
   const Node& node_;
-  const Scaling& says_;
+  const Homogeneity& says_;
   const std::vector<ScaleDependence>& inputs_;
 };
 

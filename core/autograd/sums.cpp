@@ -16,7 +16,7 @@ Tensor add(const Tensor& a, const Tensor& b) {
   const bool are_lanes = in_lanes(a.dtype()) && b.dtype() == a.dtype() && alike(a, b);
   const Tensor value = are_lanes ? over_lanes([](auto... all) { add(all...); }, a, b)
                                  : arithmetic("add", a, b, [](auto x, auto y) { return x + y; });
-  return record("add", value, {a, b}, saved(), ByOps{[](const Back& k) { return Grads{k.g, k.g}; }}, Scaling::sum());
+  return record("add", value, {a, b}, saved(), ByOps{[](const Back& k) { return Grads{k.g, k.g}; }}, Homogeneity::sum());
 }
 
 Tensor sum(const Tensor& x, const ReduceOptions& options) {
@@ -24,7 +24,7 @@ Tensor sum(const Tensor& x, const ReduceOptions& options) {
   return record("sum", sum_of(x, r), {x}, saved(), ByOps{[kept = r.kept, shape = x.shape()](const Back& k) {
                   return Grads{broadcast_to(k.g.reshape(sizes(kept)), shape)};
                 }},
-                Scaling::along(r.place, true));
+                Homogeneity::along(r.place, true));
 }
 
 Tensor sum_to(const Tensor& x, const Shape& shape) {
@@ -48,7 +48,7 @@ Tensor broadcast_to(const Tensor& x, const Shape& shape) {
   Tensor source = x.plain(), value = Tensor::empty(shape, x.dtype());
   copy_elements(shape, {source, broadcast_strides(x.shape(), shape)}, {value, shape.strides()});
   return record("broadcast_to", value, {source}, saved(), ByOps{[](const Back& k) { return Grads{k.g}; }},
-                Scaling::along({}, true));
+                Homogeneity::along({}, true));
 }
 
 }  // namespace az

@@ -72,13 +72,13 @@ Tensor Tensor::reshape(std::vector<int64_t> sizes) const {
                 ByOps{[from = shape()](const Back& k) {
                   return Grads{k.g.reshape({from.begin(), from.end()})};
                 }},
-                Scaling::same());
+                Homogeneity::same());
 }
 
 Tensor Tensor::plain() const {
   if (!layout()) return *this;
   return record("plain", reorder(*this, nullptr), {*this}, saved(), ByOps{[](const Back& k) { return Grads{k.g}; }},
-                Scaling::same());
+                Homogeneity::same());
 }
 
 Tensor Tensor::to(DType type) const {
@@ -88,13 +88,13 @@ Tensor Tensor::to(DType type) const {
   convert_into(source, result);
   if (!is_float(type)) return result;
   return record("to", result, {source}, saved(), ByOps{[from = dtype()](const Back& k) { return Grads{k.g.to(from)}; }},
-                Scaling::same());
+                Homogeneity::same());
 }
 
 Tensor Tensor::clone() const {
   Tensor result = empty(shape(), dtype(), layout());
   std::memcpy(result.raw(), raw(), storage()->bytes());
-  return record("clone", result, {*this}, saved(), ByOps{[](const Back& k) { return Grads{k.g}; }}, Scaling::same());
+  return record("clone", result, {*this}, saved(), ByOps{[](const Back& k) { return Grads{k.g}; }}, Homogeneity::same());
 }
 
 const Tensor& Tensor::fill_(double value) const {

@@ -85,7 +85,7 @@ Tensor gelu_gradient(const Tensor& g, const Tensor& x) {
 
 Tensor tanh(const Tensor& x) {
   return record("tanh", map("tanh", x, Zero::kept, [](auto v) AZ_INLINED { return std::tanh(v); }), {x}, saved(x),
-                ByOps{[](const Back& k) { return Grads{tanh_gradient(k.g, k.saved[0])}; }}, Scaling::never());
+                ByOps{[](const Back& k) { return Grads{tanh_gradient(k.g, k.saved[0])}; }}, Homogeneity::never());
 }
 
 // exp(x) / (1 + exp(x)), which is 1 in every type from 60 on.
@@ -95,13 +95,13 @@ Tensor sigmoid(const Tensor& x) {
     return e / (1 + e);
   };
   return record("sigmoid", map("sigmoid", x, Zero::moved, value), {x}, saved(x),
-                ByOps{[](const Back& k) { return Grads{sigmoid_gradient(k.g, k.saved[0])}; }}, Scaling::never());
+                ByOps{[](const Back& k) { return Grads{sigmoid_gradient(k.g, k.saved[0])}; }}, Homogeneity::never());
 }
 
 // NaN stays NaN, so that a diverged network is noticed.
 Tensor relu(const Tensor& x) {
   return record("relu", map("relu", x, Zero::kept, [](auto v) { return v < 0 ? 0 : v; }), {x}, saved().and_result(),
-                ByOps{[](const Back& k) { return Grads{bend(k.g, k.result, 0)}; }}, Scaling::each());
+                ByOps{[](const Back& k) { return Grads{bend(k.g, k.result, 0)}; }}, Homogeneity::each());
 }
 
 // Where the result is positive the gradient passes to both inputs, elsewhere to neither.
@@ -114,13 +114,13 @@ Tensor add_relu(const Tensor& a, const Tensor& b) {
                   const Tensor dx = over_lanes([](auto... all) { relu_backward(all...); }, k.result, k.g);
                   return Grads{dx, dx};
                 }},
-                Scaling::choice());
+                Homogeneity::choice());
 }
 
 Tensor leaky_relu(const Tensor& x, double slope) {
   Tensor value = map("leaky_relu", x, Zero::kept, [slope](auto v) { return v > 0 ? v : v * decltype(v)(slope); });
   return record("leaky_relu", value, {x}, saved(x),
-                ByOps{[slope](const Back& k) { return Grads{bend(k.g, k.saved[0], slope)}; }}, Scaling::each());
+                ByOps{[slope](const Back& k) { return Grads{bend(k.g, k.saved[0], slope)}; }}, Homogeneity::each());
 }
 
 Tensor gelu(const Tensor& x) {
@@ -128,7 +128,7 @@ Tensor gelu(const Tensor& x) {
   const Tensor value =
       visit_float(x.dtype(), [&](auto zero) { return over_elements<decltype(zero)>([](auto... all) { gelu(all...); }, x); });
   return record("gelu", value, {x}, saved(x), ByOps{[](const Back& k) { return Grads{gelu_gradient(k.g, k.saved[0])}; }},
-                Scaling::never());
+                Homogeneity::never());
 }
 
 // x h^2 / (1 + h^2) with h = exp(x / 2): x exp(x) has digits where exp(x) has lost them.
@@ -139,7 +139,7 @@ Tensor silu(const Tensor& x) {
     return v * (h / (1 + h * h)) * h;
   };
   return record("silu", map("silu", x, Zero::kept, value), {x}, saved(x),
-                ByOps{[](const Back& k) { return Grads{silu_gradient(k.g, k.saved[0])}; }}, Scaling::never());
+                ByOps{[](const Back& k) { return Grads{silu_gradient(k.g, k.saved[0])}; }}, Homogeneity::never());
 }
 
 }  // namespace az

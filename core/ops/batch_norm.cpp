@@ -104,10 +104,10 @@ Tensor batch_norm(const Tensor& x, const NormTensors& given, const BatchNormPara
     auto d = backend.batch_norm_backward(k.g, k.g_more, forward);
     return Grads{d.x, d.gamma, d.beta, d.residual};
   };
-  Scaling scaling{Scaling::Says::terms, {{}, {.axes = {1}}, {.term = 1, .axes = {1}}, {.term = 2}}, !then.relu};
-  if (!params.training) return record(name, r.y, inputs, std::move(kept), ByOps{gradient}, scaling);
-  scaling.inputs[0] = {.power = 0, .axes = {-1, 1, -1, -1}};
-  return record(name, r.y, inputs, std::move(kept), ByKernel{gradient}.takes_parts(), scaling);
+  Homogeneity homogeneity{Homogeneity::Says::terms, {{}, {.axes = {1}}, {.term = 1, .axes = {1}}, {.term = 2}}, !then.relu};
+  if (!params.training) return record(name, r.y, inputs, std::move(kept), ByOps{gradient}, homogeneity);
+  homogeneity.inputs[0] = {.power = 0, .axes = {-1, 1, -1, -1}};
+  return record(name, r.y, inputs, std::move(kept), ByKernel{gradient}.takes_parts(), homogeneity);
 }
 
 }  // namespace az

@@ -120,9 +120,10 @@ Tensor conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias, const C
   const Shape shape = conv2d_shape(x, weight, bias, params);
   Backend& backend = backend_for(x.dtype(), "conv2d");
   const bool one_by_one = params.groups == x.size(1) && params.groups == shape[1];  // depthwise: channels are not mixed
-  const Scaling scaling{Scaling::Says::terms,
-                        {{.axes = {0, one_by_one ? 1 : -1, -1, -1}}, {.axes = {1, -1, -1, -1}}, {.term = 1, .axes = {1}}},
-                        true};
+  const Homogeneity homogeneity{
+      Homogeneity::Says::terms,
+      {{.axes = {0, one_by_one ? 1 : -1, -1, -1}}, {.axes = {1, -1, -1, -1}}, {.term = 1, .axes = {1}}},
+      true};
   return record("conv2d", backend.conv2d(x, weight, bias, {}, params, {}, shape), {x, weight, bias}, saved(x, weight),
                 ByKernel{[params, &backend](const Back& k) {
                   const Tensor &input = k.saved[0], &kernel = k.saved[1];
@@ -136,7 +137,7 @@ Tensor conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias, const C
                   if (k.needs(0)) grads[0] = backend.conv2d_backward_data(k.g, kernel, params, input.shape());
                   return grads;
                 }},
-                scaling);
+                homogeneity);
 }
 
 bool is_one_pass(const Tensor& x, const ConvNorm& layer) {

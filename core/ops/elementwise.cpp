@@ -47,7 +47,7 @@ Tensor sub(const Tensor& a, const Tensor& b) {
   return record("sub", arithmetic("sub", a, b, [](auto x, auto y) { return x - y; }), {a, b}, saved(), ByOps{[](const Back& k) {
                   return Grads{k.g, k.needs(1) ? neg(k.g) : Tensor()};
                 }},
-                Scaling::sum());
+                Homogeneity::sum());
 }
 
 Tensor mul(const Tensor& a, const Tensor& b) {
@@ -55,7 +55,7 @@ Tensor mul(const Tensor& a, const Tensor& b) {
                 ByOps{[](const Back& k) {
                   return Grads{k.needs(0) ? k.g * k.saved[1] : Tensor(), k.needs(1) ? k.g * k.saved[0] : Tensor()};
                 }},
-                Scaling::product());
+                Homogeneity::product());
 }
 
 // d(a/b) = da/b - (a/b) db/b
@@ -66,7 +66,7 @@ Tensor div(const Tensor& a, const Tensor& b) {
                   return Grads{k.needs(0) ? k.g / k.saved[1] : Tensor(),
                                k.needs(1) ? div_gradient(k.g, k.saved[0], k.saved[1]) : Tensor()};
                 }},
-                Scaling::quotient());
+                Homogeneity::quotient());
 }
 
 Tensor maximum(const Tensor& a, const Tensor& b) {
@@ -75,7 +75,7 @@ Tensor maximum(const Tensor& a, const Tensor& b) {
                   Tensor to_a = k.g * share(k.saved[0], k.saved[1], k.g.dtype());
                   return Grads{to_a, k.g - to_a};
                 }},
-                Scaling::choice());
+                Homogeneity::choice());
 }
 
 Tensor minimum(const Tensor& a, const Tensor& b) {
@@ -84,7 +84,7 @@ Tensor minimum(const Tensor& a, const Tensor& b) {
                   Tensor to_b = k.g * share(k.saved[0], k.saved[1], k.g.dtype());
                   return Grads{k.g - to_b, to_b};
                 }},
-                Scaling::choice());
+                Homogeneity::choice());
 }
 
 // d atan2(y, x) = (x dy - y dx) / (x^2 + y^2)
@@ -95,7 +95,7 @@ Tensor atan2(const Tensor& y, const Tensor& x) {
                   return Grads{k.needs(0) ? atan2_gradient(k.g, k.saved[1], k.saved[0]) : Tensor(),
                                k.needs(1) ? neg(atan2_gradient(k.g, k.saved[0], k.saved[1])) : Tensor()};
                 }},
-                Scaling::never());
+                Homogeneity::never());
 }
 
 Tensor where(const Tensor& mask, const Tensor& a, const Tensor& b) {
@@ -122,7 +122,7 @@ Tensor where(const Tensor& mask, const Tensor& a, const Tensor& b) {
                   return Grads{k.needs(0) ? where(k.saved[0], k.g, none) : Tensor(),
                                k.needs(1) ? where(k.saved[0], none, k.g) : Tensor()};
                 }},
-                Scaling::choice());
+                Homogeneity::choice());
 }
 
 Tensor equal(const Tensor& a, const Tensor& b) {

@@ -46,48 +46,48 @@ Tensor pow_gradient(const Tensor& g, const Tensor& x, double exponent) {
 Tensor add(const Tensor& a, double b) {
   if (a.dtype() == DType::i64) return add(a, whole("add", a, b));
   Tensor value = map("add", a, Zero::moved, [b](auto v) { return v + decltype(v)(b); });
-  return record("add", value, {a}, saved(), ByOps{[](const Back& k) { return Grads{k.g}; }}, Scaling::plus(b));
+  return record("add", value, {a}, saved(), ByOps{[](const Back& k) { return Grads{k.g}; }}, Homogeneity::plus(b));
 }
 
 Tensor mul(const Tensor& a, double b) {
   if (a.dtype() == DType::i64) return mul(a, whole("mul", a, b));
   const Zero zero = std::isfinite(b) ? Zero::kept : Zero::moved;
   Tensor value = map("mul", a, zero, [b](auto v) { return v * decltype(v)(b); });
-  return record("mul", value, {a}, saved(), ByOps{[b](const Back& k) { return Grads{k.g * b}; }}, Scaling::same());
+  return record("mul", value, {a}, saved(), ByOps{[b](const Back& k) { return Grads{k.g * b}; }}, Homogeneity::same());
 }
 
 Tensor div(const Tensor& a, double b) {
   if (a.dtype() == DType::i64) return div(a.to(DType::f32), b);
   const Zero zero = 0 / b == 0 ? Zero::kept : Zero::moved;
   Tensor value = map("div", a, zero, [b](auto v) { return v / decltype(v)(b); });
-  return record("div", value, {a}, saved(), ByOps{[b](const Back& k) { return Grads{k.g / b}; }}, Scaling::same());
+  return record("div", value, {a}, saved(), ByOps{[b](const Back& k) { return Grads{k.g / b}; }}, Homogeneity::same());
 }
 
 Tensor neg(const Tensor& x) { return mul(x, -1); }
 
 Tensor exp(const Tensor& x) {
   return record("exp", map("exp", x, Zero::moved, [](auto v) { return std::exp(v); }), {x}, saved().and_result(),
-                ByOps{[](const Back& k) { return Grads{k.g * k.result}; }}, Scaling::never());
+                ByOps{[](const Back& k) { return Grads{k.g * k.result}; }}, Homogeneity::never());
 }
 
 Tensor log(const Tensor& x) {
   return record("log", map("log", x, Zero::moved, [](auto v) { return std::log(v); }), {x}, saved(x),
-                ByOps{[](const Back& k) { return Grads{k.g / k.saved[0]}; }}, Scaling::never());
+                ByOps{[](const Back& k) { return Grads{k.g / k.saved[0]}; }}, Homogeneity::never());
 }
 
 Tensor sqrt(const Tensor& x) {
   return record("sqrt", map("sqrt", x, Zero::kept, [](auto v) { return std::sqrt(v); }), {x}, saved().and_result(),
-                ByOps{[](const Back& k) { return Grads{k.g / (k.result * 2)}; }}, Scaling::power(0.5));
+                ByOps{[](const Back& k) { return Grads{k.g / (k.result * 2)}; }}, Homogeneity::power(0.5));
 }
 
 Tensor sin(const Tensor& x) {
   return record("sin", map("sin", x, Zero::kept, [](auto v) { return std::sin(v); }), {x}, saved(x),
-                ByOps{[](const Back& k) { return Grads{k.g * cos(k.saved[0])}; }}, Scaling::never());
+                ByOps{[](const Back& k) { return Grads{k.g * cos(k.saved[0])}; }}, Homogeneity::never());
 }
 
 Tensor cos(const Tensor& x) {
   return record("cos", map("cos", x, Zero::moved, [](auto v) { return std::cos(v); }), {x}, saved(x),
-                ByOps{[](const Back& k) { return Grads{neg(k.g * sin(k.saved[0]))}; }}, Scaling::never());
+                ByOps{[](const Back& k) { return Grads{neg(k.g * sin(k.saved[0]))}; }}, Homogeneity::never());
 }
 
 Tensor abs(const Tensor& x) {
@@ -95,7 +95,7 @@ Tensor abs(const Tensor& x) {
       "abs", map("abs", x, Zero::kept, [](auto v) { return std::abs(v); }), {x}, saved(x), ByOps{[](const Back& k) {
         return Grads{pass_by("abs_gradient", k.g, k.saved[0], [](auto up, auto v) { return v > 0 ? up : v < 0 ? -up : 0; })};
       }},
-      Scaling::each());
+      Homogeneity::each());
 }
 
 Tensor pow(const Tensor& x, double exponent) {
@@ -103,7 +103,7 @@ Tensor pow(const Tensor& x, double exponent) {
                                : with_power(exponent, [&](auto raise) { return map<Double>("pow", x, Zero::moved, raise); });
   return record("pow", value, {x}, saved(x),
                 ByOps{[exponent](const Back& k) { return Grads{pow_gradient(k.g.plain(), k.saved[0].plain(), exponent)}; }},
-                Scaling::power(exponent));
+                Homogeneity::power(exponent));
 }
 
 Tensor clamp(const Tensor& x, ClampOptions options) {
@@ -114,14 +114,15 @@ Tensor clamp(const Tensor& x, ClampOptions options) {
     using T = decltype(v);
     return v < T(low) ? T(low) : v > T(high) ? T(high) : v;
   });
-  const bool scales = (low == 0 || low == -INFINITY || (low > 0 && Scaling::is_guard(low))) && (high == 0 || high == INFINITY);
+  const bool scales =
+      (low == 0 || low == -INFINITY || (low > 0 && Homogeneity::is_guard(low))) && (high == 0 || high == INFINITY);
   return record("clamp", value, {x}, saved(x), ByOps{[low, high](const Back& k) {
                   return Grads{pass_by("clamp_gradient", k.g, k.saved[0], [low, high](auto up, auto v) {
                     using T = decltype(v);
                     return v >= T(low) && v <= T(high) ? up : 0;
                   })};
                 }},
-                scales ? Scaling::each() : Scaling::never());
+                scales ? Homogeneity::each() : Homogeneity::never());
 }
 
 Tensor dropout(const Tensor& x, double probability) {

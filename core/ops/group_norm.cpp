@@ -51,7 +51,7 @@ Tensor standardize(const char* op, const Tensor& x, double eps) {
   });
   return record(op, value, {x}, saved(x),
                 ByOps{[eps](const Back& k) { return Grads{standardize_gradient(k.g, k.saved[0], eps)}; }},
-                {Scaling::Says::terms, {{.power = 0, .axes = {0, -1}}}});
+                {Homogeneity::Says::terms, {{.power = 0, .axes = {0, -1}}}});
 }
 
 // x * gamma + beta, each where it is defined.

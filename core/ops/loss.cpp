@@ -58,7 +58,7 @@ Tensor softmax_of_rows(const Tensor& x) {
     y[s.top] = T(s.inverse);
   });
   return record("softmax", value, {x}, saved(x), ByOps{[](const Back& k) { return Grads{softmax_gradient(k.g, k.saved[0])}; }},
-                Scaling::never());
+                Homogeneity::never());
 }
 
 // log p_i = (x_i - largest) - log(1 + rest): the largest is taken off first, as its digits are larger than those of the result.
@@ -69,7 +69,7 @@ Tensor log_softmax_of_rows(const Tensor& x) {
     for (int64_t i = 0; i < row.n; ++i) y[i] = T((row.at(i) - s.largest) - log_total);
   });
   return record("log_softmax", value, {x}, saved(x),
-                ByOps{[](const Back& k) { return Grads{log_softmax_gradient(k.g, k.saved[0])}; }}, Scaling::never());
+                ByOps{[](const Back& k) { return Grads{log_softmax_gradient(k.g, k.saved[0])}; }}, Homogeneity::never());
 }
 
 Tensor softmax_over(const char* op, const Tensor& x, int64_t axis, Tensor (*of_rows)(const Tensor&)) {

@@ -36,8 +36,8 @@ template <class T> void multiply_into(const Tensor& a, Side side_a, const Tensor
 }
 
 // Rows of a and columns of b are the last two axes of the result, which has so many; those that are summed over go.
-Scaling scaling_of(const Tensor& a, Side side_a, const Tensor& b, Side side_b, int rank) {
-  Scaling word = Scaling::product();
+Homogeneity homogeneity_of(const Tensor& a, Side side_a, const Tensor& b, Side side_b, int rank) {
+  Homogeneity word = Homogeneity::product();
   for (auto [x, kept, input] : {std::tuple{&a, side_a ? -1 : -2, 0}, std::tuple{&b, side_b ? -2 : -1, 1}}) {
     auto& axes = word.inputs[size_t(input)].axes;
     for (int axis = 0; axis < x->rank() - 2; ++axis) axes.push_back(axis + rank - x->rank());
@@ -68,7 +68,7 @@ Tensor multiply(const char* op, const Tensor& a, Side side_a, const Tensor& b, S
           dy = side_b ? multiply("matmul", k.g, transposed, x, side_a) : multiply("matmul", x, Side(!side_a), k.g, as_is);
         return Grads{dx, dy};
       }},
-      scaling_of(pa, side_a, pb, side_b, shape.rank()));
+      homogeneity_of(pa, side_a, pb, side_b, shape.rank()));
 }
 
 void check_types(const char* op, const Tensor& a, const Tensor& b) {
@@ -108,13 +108,14 @@ Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias) {
     value = multiply("linear", input, as_is, weight, transposed);
     if (bias.defined()) value = value + bias;
   }
-  static const Scaling scaling{Scaling::Says::terms, {{.axes = {0, -1}}, {.axes = {1, -1}}, {.term = 1, .axes = {1}}}, true};
+  static const Homogeneity homogeneity{
+      Homogeneity::Says::terms, {{.axes = {0, -1}}, {.axes = {1, -1}}, {.term = 1, .axes = {1}}}, true};
   return record("linear", value, {input, weight, bias}, saved(input, weight), ByOps{[](const Back& k) {
                   return Grads{k.needs(0) ? multiply("linear", k.g, as_is, k.saved[1], as_is) : Tensor(),
                                k.needs(1) ? multiply("linear", k.g, transposed, k.saved[0], as_is) : Tensor(),
                                k.needs(2) ? sum(k.g, {{0}}) : Tensor()};
                 }},
-                scaling);
+                homogeneity);
 }
 
 }  // namespace az

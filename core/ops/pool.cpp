@@ -29,7 +29,7 @@ Tensor pool2d(const char* name, Pool kind, const Tensor& x, const Pool2dParams& 
                 ByKernel{[kind, params, &backend, input = TensorForm(x)](const Back& k) {
                   return Grads{backend.pool2d_backward(kind, k.g, {{}, k.saved[0]}, input, params)};
                 }},
-                Scaling::along({0, 1, -1, -1}));
+                Homogeneity::along({0, 1, -1, -1}));
 }
 
 // The pixels that were taken get their gradients, the others 0; linear in g, and its gradient is the op itself again.
@@ -64,7 +64,7 @@ Tensor subsample_pad(const Tensor& x, SubsampleOptions options) {
   return record("subsample_pad", y, {x}, saved(), ByOps{[options, input = TensorForm(x)](const Back& k) {
                   return Grads{subsample_pad_gradient(k.g, input, options)};
                 }},
-                Scaling::along({0, 1, -1, -1}));
+                Homogeneity::along({0, 1, -1, -1}));
 }
 
 }  // namespace az

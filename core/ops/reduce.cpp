@@ -39,7 +39,7 @@ template <class F> Tensor extreme(const char* op, const Tensor& x, const ReduceO
                   Tensor winners = equal(k.saved[0], k.result.reshape(sizes(kept))).to(k.g.dtype());
                   return Grads{k.g.reshape(sizes(kept)) * (winners / sum(winners, {axes, true}))};
                 }},
-                Scaling::along(r.place));
+                Homogeneity::along(r.place));
 }
 
 }  // namespace
@@ -50,7 +50,7 @@ Tensor mean(const Tensor& x, const ReduceOptions& options) {
   return record("mean", sum_of(x, r, double(r.count)), {x}, saved(), ByOps{[r, shape = x.shape()](const Back& k) {
                   return Grads{broadcast_to(k.g.reshape(sizes(r.kept)) / double(r.count), shape)};
                 }},
-                Scaling::along(r.place, true));
+                Homogeneity::along(r.place, true));
 }
 
 Tensor max(const Tensor& x, const ReduceOptions& options) {
@@ -115,7 +115,7 @@ Tensor logsumexp(const Tensor& x, const ReduceOptions& options) {
       *y = T(std::log(total<N>(row.n, [&](int64_t i) AZ_INLINED { return std::exp(row.at(i)); })));
   });
   return record("logsumexp", value, {rows}, saved(rows),
-                ByOps{[](const Back& k) { return Grads{logsumexp_gradient(k.g, k.saved[0])}; }}, Scaling::never())
+                ByOps{[](const Back& k) { return Grads{logsumexp_gradient(k.g, k.saved[0])}; }}, Homogeneity::never())
       .reshape(sizes(r.result));
 }
 
@@ -133,12 +133,12 @@ Tensor var(const Tensor& x, const VarOptions& options) {
       return left < 0 ? 0 : left / divisor;
     });
   }
-  Scaling scaling = Scaling::along(r.place);
-  for (auto& input : scaling.inputs) input.power = 2;
+  Homogeneity homogeneity = Homogeneity::along(r.place);
+  for (auto& input : homogeneity.inputs) input.power = 2;
   return record("var", value, {x}, saved(x), ByOps{[kept = r.kept, over, divisor](const Back& k) {
                   return Grads{centred(k.saved[0], over) * (k.g.reshape(sizes(kept)) * (2 / divisor))};
                 }},
-                scaling);
+                homogeneity);
 }
 
 Tensor norm(const Tensor& x, const ReduceOptions& options) {
@@ -151,7 +151,7 @@ Tensor norm(const Tensor& x, const ReduceOptions& options) {
                   // The unit vector first: g / ||x|| may be more than the type holds.
                   return Grads{k.saved[0] / where(equal(length, zero), one, length) * k.g.reshape(sizes(kept))};
                 }},
-                Scaling::along(r.place));
+                Homogeneity::along(r.place));
 }
 
 Tensor argmax(const Tensor& x, int64_t axis) {

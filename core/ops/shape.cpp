@@ -36,7 +36,7 @@ Tensor extract(const char* op, const Tensor& x, const Shape& part, const Region&
   copy_elements(part, {source, strides, offset}, {value, part.strides()});
   return record(op, value, {source}, saved(),
                 ByOps{[whole = x.shape(), region](const Back& k) { return Grads{embed(k.g, whole, region, 0)}; }},
-                Scaling::along({}, true));
+                Homogeneity::along({}, true));
 }
 
 // x in the region of a tensor of shape `whole` that is `background` elsewhere.
@@ -46,7 +46,7 @@ Tensor embed(const Tensor& x, const Shape& whole, const Region& region, double b
   copy_elements(x.shape(), {source, x.shape().strides()}, {value, strides, offset});
   return record("pad", value, {source}, saved(),
                 ByOps{[part = x.shape(), region](const Back& k) { return Grads{extract("slice", k.g, part, region)}; }},
-                background == 0 ? Scaling::each() : Scaling::never());
+                background == 0 ? Homogeneity::each() : Homogeneity::never());
 }
 
 // Axes that keep their places, but for one along which elements move.
@@ -100,7 +100,7 @@ Tensor look_up(const char* op, const Tensor& x, const Shape& shape, const Lookup
                 ByOps{[whole = x.shape(), axis = lookup.axis, per = lookup.per_element](const Back& k) {
                   return Grads{scatter_add(k.g, whole, {k.saved[0], axis, per})};
                 }},
-                Scaling::along(all_but(lookup.axis, x.rank())));
+                Homogeneity::along(all_but(lookup.axis, x.rank())));
 }
 
 // Each element of x added where it was looked up.
@@ -134,7 +134,7 @@ Tensor permute(const Tensor& x, const std::vector<int64_t>& axes) {
   Tensor source = x.plain(), value = Tensor::empty(shape, x.dtype());
   copy_elements(shape, {source, strides}, {value, shape.strides()});
   return record("permute", value, {source}, saved(), ByOps{[inverse](const Back& k) { return Grads{permute(k.g, inverse)}; }},
-                Scaling::along({inverse.begin(), inverse.end()}, true));
+                Homogeneity::along({inverse.begin(), inverse.end()}, true));
 }
 
 Tensor transpose(const Tensor& x) {
@@ -178,8 +178,8 @@ Tensor concat(const std::vector<Tensor>& parts, int64_t axis) {
   }
   std::vector<int64_t> lengths;
   for (const Tensor& part : parts) lengths.push_back(part.shape()[a]);
-  Scaling scaling{Scaling::Says::terms};
-  for (size_t i = 0; i < parts.size(); ++i) scaling.inputs.push_back({.term = int(i), .axes = all_but(a, whole.rank())});
+  Homogeneity homogeneity{Homogeneity::Says::terms};
+  for (size_t i = 0; i < parts.size(); ++i) homogeneity.inputs.push_back({.term = int(i), .axes = all_but(a, whole.rank())});
   return record(
       "concat", value, sources, saved(), ByOps{[lengths, a](const Back& k) {
         Grads gradients;
@@ -189,7 +189,7 @@ Tensor concat(const std::vector<Tensor>& parts, int64_t axis) {
         }
         return gradients;
       }},
-      scaling);
+      homogeneity);
 }
 
 Tensor stack(const std::vector<Tensor>& parts, int64_t axis) {

@@ -27,7 +27,7 @@ Tensor squash(const Tensor& x, const Tensor& s) {
                   Tensor g = k.g * q * q;
                   return Grads{g, k.needs(1) ? -(g * x * abs(x)) : Tensor()};
                 }},
-                Scaling::never());
+                Homogeneity::never());
 }
 
 // What JSON may say about the layer, each with its default, its range and a line for `describe`.

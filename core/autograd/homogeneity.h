@@ -3,11 +3,11 @@
 #include <cmath>
 #include <vector>
 
-// How an op's result scales with its inputs, said in one word as the last argument of record(): Scaling::each(). By it
+// How an op's result scales with its inputs, said in one word as the last argument of record(): Homogeneity::each(). By it
 // scale_dependence() tells from a recorded graph what the length of a weight is to its loss.
 namespace az {
 
-struct Scaling {
+struct Homogeneity {
   enum class Says { nothing, never, terms };
   // The result is a sum of terms, each a product of inputs to their powers (in how it scales, not in what it is).
   struct Input {
@@ -23,20 +23,20 @@ struct Scaling {
   bool in_order = false;  // the elements of its one input in their order, whatever the shape
   bool offset = false;    // a constant is added
 
-  static const Scaling& never();     // not homogeneous: exp, tanh, softmax
-  static const Scaling& same();      // the input's elements, or a multiple, in order: reshape, to, 2 x
-  static const Scaling& each();      // element by element, f(a x) = a f(x) for a > 0: relu, abs
-  static const Scaling& sum();       // of two inputs
-  static const Scaling& choice();    // of two inputs, not linear in them: maximum, where
-  static const Scaling& product();   // of two inputs, element by element
-  static const Scaling& quotient();  // likewise
-  static Scaling power(double exponent) { return {Says::terms, {{.power = exponent}}}; }
+  static const Homogeneity& never();     // not homogeneous: exp, tanh, softmax
+  static const Homogeneity& same();      // the input's elements, or a multiple, in order: reshape, to, 2 x
+  static const Homogeneity& each();      // element by element, f(a x) = a f(x) for a > 0: relu, abs
+  static const Homogeneity& sum();       // of two inputs
+  static const Homogeneity& choice();    // of two inputs, not linear in them: maximum, where
+  static const Homogeneity& product();   // of two inputs, element by element
+  static const Homogeneity& quotient();  // likewise
+  static Homogeneity power(double exponent) { return {Says::terms, {{.power = exponent}}}; }
   // Homogeneous in its input, whose axes lie there in the result: sum, max, permute.
-  static Scaling along(std::vector<int> axes, bool linear = false) {
+  static Homogeneity along(std::vector<int> axes, bool linear = false) {
     return {Says::terms, {{.axes = std::move(axes)}}, linear};
   }
   // x + b
-  static Scaling plus(double b);
+  static Homogeneity plus(double b);
 
   // A number this small, added to a denominator or bounding it, guards it against 0, as the eps of a norm does. It leaves a
   // residue, and is not what makes a weight's length matter.

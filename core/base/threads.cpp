@@ -82,8 +82,8 @@ int threads_made(int wanted) {
   return int(threads.size());
 }
 
-// Throws where a limit of this process leaves less threads than are wanted: OpenMP would end the program. Where there is a limit
-// OpenMP makes them at once, before others take what they need.
+// Throws where a limit of this process leaves fewer threads than are wanted, where OpenMP would end the program. Where there is
+// a limit, OpenMP makes them at once, before others take what they need.
 void check_limits() {
   static std::mutex mutex;
   static std::atomic<int> known = 1;

@@ -1,0 +1,25 @@
+#pragma once
+
+#include "core/backend/operands.h"
+#include "core/kernels/batch_norm.h"
+#include "core/kernels/image_shape.h"
+#include "core/tensor/layout.h"
+
+// Tensors as core/kernels takes them.
+namespace az {
+
+// The elements as they lie, in whatever layout; null for an undefined tensor. T is the tensor's number type.
+template <class T> T* elements_of(const Tensor& x) { return x.defined() ? static_cast<T*>(x.raw()) : nullptr; }
+
+// Of images [n,c,h,w] in a layout.
+inline ImageShape image_shape(const Shape& shape, const Layout* layout = nullptr) {
+  return {shape[0], shape[1], shape[2], shape[3], block_of(layout, shape[1])};
+}
+
+// The statistics are left empty where they are undefined.
+inline BatchNormChannels channels_of(const NormTensors& norm, double eps) {
+  const auto values = [](const Tensor& x) { return x.defined() ? x.to_vector<double>() : std::vector<double>(); };
+  return {{values(norm.mean), values(norm.var)}, norm.gamma.to_vector<double>(), norm.beta.to_vector<double>(), eps};
+}
+
+}  // namespace az

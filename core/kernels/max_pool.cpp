@@ -7,9 +7,10 @@
 #include "core/kernels/lanes.h"
 
 #pragma GCC diagnostic ignored "-Wpsabi"  // as in lanes.h
+#if !defined(__clang__)
 // GCC 12 takes vectors that start as {} for uninitialised where a loop is compiled for several instruction sets.
-#pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#endif
 
 namespace az {
 namespace {
@@ -191,5 +192,3 @@ template void max_pool_backward(const Pool2dShape&, const float*, const void*, f
 template void max_pool_backward(const Pool2dShape&, const bf16*, const void*, bf16*);
 
 }  // namespace az
-
-#pragma GCC diagnostic pop

@@ -115,7 +115,11 @@ optim::Length TrainOptions::length(int64_t steps_per_epoch) const {
 
 std::vector<NamedProbe> make_probes(const ExperimentConfig& config, const optim::Optimizer& optimizer) {
   std::vector<NamedProbe> probes;
-  for (const auto& probe : config.probes) probes.push_back({probe.type(), probe.create(optimizer.parameters())});
+  for (const auto& probe : config.probes) {
+    std::unique_ptr<Probe> made = probe.create(optimizer.parameters());
+    std::vector<Quantity> columns = made->columns();
+    probes.push_back({probe.type(), std::move(made), std::move(columns)});
+  }
   return probes;
 }
 

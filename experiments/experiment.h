@@ -153,10 +153,6 @@ void use_algorithms(const ExperimentConfig& config, Algorithms known = {});
 // One image of a config's data set, [1,c,h,w].
 Shape input_shape(const ExperimentConfig& config);
 
-struct NamedProbe {
-  std::string kind;  // of its lines
-  std::unique_ptr<Probe> probe;
-};
 std::vector<NamedProbe> make_probes(const ExperimentConfig& config, const optim::Optimizer& optimizer);
 
 // What an experiment is built for: a training is refused where its steps cannot be taken, an evaluation is not.

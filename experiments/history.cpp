@@ -6,6 +6,7 @@
 #include "core/base/files.h"
 #include "core/config/json_document.h"
 #include "experiments/damage.h"
+#include "experiments/run_folder.h"
 
 namespace az::experiments {
 namespace {
@@ -127,15 +128,6 @@ bool schedule_differs(const Experiment& experiment, const optim::Length& before,
     if (experiment.lr_at(before.moment(step)) != experiment.lr_at(now.moment(step))) return true;
   }
   return false;
-}
-
-void replace_text(const std::string& file, const std::string& text) {
-  try {
-    if (read_file(file) == text) return;
-  } catch (const FileError& error) {
-    if (error.reason != std::errc::no_such_file_or_directory) throw;
-  }
-  write_file(file, text);
 }
 
 RunConfig read_config(const std::string& folder, const std::vector<std::string>& overrides, Purpose purpose) {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -9,6 +10,7 @@
 #include <vector>
 
 #include "core/base/files.h"
+#include "core/config/value.h"
 #include "experiments/score.h"
 
 namespace az::experiments {
@@ -21,6 +23,36 @@ void add_score(MetricFields& fields, const std::string& prefix, const Score& sco
 
 // {"kind":"epoch","epoch":1,...} on one line, keys in the order given; numbers that are not finite, and absent ones, are null.
 std::string metrics_line(const std::string& kind, const MetricFields& fields);
+
+// The number as JSON has it; null where there is none, or where it is not finite.
+config::Value to_value(const MetricValue& value);
+
+// A line of a metrics.jsonl.
+struct MetricLine {
+  std::string kind;
+  MetricFields fields;
+  size_t place = 0;  // in its file: 1 is the first
+
+  const MetricValue* find(std::string_view key) const;  // nullptr where there is none
+  double number(std::string_view key) const;            // NaN where there is none
+  std::string text(std::string_view key) const;         // "" where there is none
+};
+// The places of the lines that are none of metrics, and whether the last of them is the end of the file, cut off.
+struct UnreadLines {
+  std::vector<size_t> places;
+  bool cut = false;
+};
+// Calls take(line) with each line of a metrics.jsonl, which gives whether it can be used; empty lines are skipped. Where a kind
+// is given, a line that does not begin as metrics_line() begins those of that kind is skipped as well, unparsed. Throws
+// FileError.
+UnreadLines read_metrics(const std::string& path, const std::function<bool(const MetricLine& line)>& take,
+                         const std::string& kind = "");
+struct MetricLines {
+  std::vector<MetricLine> lines;
+  std::vector<size_t> unread;
+};
+// The same, all lines together.
+MetricLines read_metrics(const std::string& path);
 
 // Another form of metrics.jsonl, which stays the truth.
 class Mirror {

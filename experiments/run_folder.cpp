@@ -75,6 +75,15 @@ std::string create_run_folder(const std::string& name, const std::string& wanted
   return path;
 }
 
+void replace_text(const std::string& file, const std::string& text) {
+  try {
+    if (read_file(file) == text) return;
+  } catch (const FileError& error) {
+    if (error.reason != std::errc::no_such_file_or_directory) throw;
+  }
+  write_file(file, text);
+}
+
 void clear_leftovers(const std::string& folder) {
   std::error_code stays;  // the next checkpoint tries again, and says why it cannot
   for (const char* name : {"last", "best"}) {

@@ -17,6 +17,9 @@ std::string create_run_folder(const std::string& name, const std::string& wanted
 // others.
 void clear_leftovers(const std::string& folder);
 
+// Writes a file of a run, unless it holds the text already.
+void replace_text(const std::string& file, const std::string& text);
+
 // How a run was started.
 struct Start {
   std::string command;

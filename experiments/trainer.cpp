@@ -14,6 +14,7 @@
 #include "experiments/log/mirror.h"
 #include "experiments/run_folder.h"
 #include "experiments/say.h"
+#include "experiments/training_lines.h"
 
 namespace az::experiments {
 namespace {
@@ -112,6 +113,7 @@ TrainingResult Trainer::run() {
   metrics_.emplace(folder_ + "/metrics.jsonl", state_.metrics_bytes);  // from here on nobody else writes to the folder
   clear_leftovers(folder_);
   record_config(folder_, config_, state_.step);
+  record_measurements(folder_, measurements_of(experiment_));
   metrics_->mirror_to(make_mirror(config_.log, folder_, [this](const std::string& text) { note(text); }));
   if (state_.step == 0) save("last");
   while (!interrupted() && !over()) {
@@ -160,7 +162,8 @@ void Trainer::finish_step(const StepResult& result) {
   state_.lr = result.lr;
   ++state_.step;
   if (result.diverged || state_.step % config_.train.log_every == 0) {
-    metrics_->write("step", {{"step", state_.step}, {"epoch", state_.epochs + 1}, {"lr", state_.lr}, {"loss", result.loss}});
+    metrics_->write("step",
+                    step_fields({.step = state_.step, .epoch = state_.epochs + 1, .lr = state_.lr, .loss = result.loss}));
   }
   if (result.diverged) fail_diverged("the loss", result.loss, result.diverged->images);
   if (!std::exchange(looked_for_gradients_, true)) note_untrained();
@@ -189,12 +192,12 @@ void Trainer::note_untrained() {
 
 void Trainer::report_probes() {
   std::set<std::string> written;  // what two probes say of one parameter is written once
-  for (const auto& [kind, probe] : experiment_.probes) {
-    if (!probe->due(state_.step)) continue;
-    for (const MetricFields& seen : reported_by(kind, *probe)) {
+  for (const NamedProbe& one : experiment_.probes) {
+    if (!one.probe->due(state_.step)) continue;
+    for (const MetricFields& seen : reported_by(one)) {
       MetricFields fields = {{"step", state_.step}, {"epoch", state_.epochs + 1}};
       fields.insert(fields.end(), seen.begin(), seen.end());
-      if (written.insert(metrics_line(kind, fields)).second) metrics_->write(kind, fields);
+      if (written.insert(metrics_line(one.kind, fields)).second) metrics_->write(one.kind, fields);
     }
   }
 }
@@ -233,13 +236,7 @@ std::optional<EpochSummary> Trainer::measure_epoch() {
   if (interrupted()) return {};
   summary.seconds_left = epochs_left() * (summary.seconds + watch.seconds());
 
-  MetricFields fields = {{"epoch", summary.epoch}, {"step", summary.step}, {"lr", summary.lr}};
-  add_score(fields, "train", summary.train);
-  if (summary.validation) add_score(fields, "validation", *summary.validation);
-  if (summary.test) add_score(fields, "test", *summary.test);
-  fields.emplace_back("seconds", summary.seconds);
-  fields.emplace_back("images_per_second", summary.images_per_second);
-  metrics_->write("epoch", fields);
+  metrics_->write("epoch", epoch_fields(summary));
   if (progress_) progress_->epoch(summary);
   if (summary.validation) check_finite("the validation loss", *summary.validation, *experiment_.validation);
   if (summary.test) check_finite("the test loss", *summary.test, experiment_.test);

@@ -59,4 +59,6 @@ double Adamp::equilibrium_angle(const Group& group, const UpdateInfo& info) cons
   return momentum_equilibrium(shrink, options_.betas[0], options_.nesterov);
 }
 
+std::optional<NormRule> Adamp::own_norm_rule() const { return projected_norm_rule("adamp", options_.projection); }
+
 }  // namespace az::optim

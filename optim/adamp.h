@@ -45,6 +45,7 @@ class Adamp : public Optimizer {
   UpdateInfo update(Parameter& parameter, const Tensor& gradient, const Group& group, ParameterState& state) override;
   double equilibrium_angle(const Group& group, const UpdateInfo& info) const override;
   EffectiveRate effective_rate(const Parameter& parameter, const Group& group, const ParameterState& state) const override;
+  std::optional<NormRule> own_norm_rule() const override;
 
  private:
   AdampOptions options_;

@@ -5,6 +5,7 @@
 
 #include "core/config/options.h"
 #include "core/tensor/tensor.h"
+#include "optim/norm_identity.h"
 #include "optim/schedule.h"
 
 namespace az::optim {
@@ -47,6 +48,8 @@ class WeightAverage {
   std::vector<std::string> examine(const Length& length) const;
   // Whether the decay depends on the length of the training.
   bool follows_length() const { return power_ > 0; }
+  // Whether the weights go on from it.
+  bool moves_weights() const { return write_back_; }
   // To be called after each step; `moment` is the step's.
   void update(const Moment& moment);
   // Exchanges weights and averages, in place.
@@ -66,6 +69,10 @@ class WeightAverage {
   bool write_back_;
   Tensors weights_, averages_;
 };
+
+class Optimizer;
+// The rule of an optimizer beside such an average of its weights; nullptr: none.
+NormRule norm_rule(const Optimizer& optimizer, const WeightAverage* average);
 
 // Has the weights be their average for as long as it lives; nullptr: does nothing.
 class Averaged {

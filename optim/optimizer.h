@@ -2,49 +2,16 @@
 
 #include <cmath>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "core/tensor/parameter.h"
 #include "optim/groups.h"
+#include "optim/norm_identity.h"
+#include "optim/update_info.h"
 
 namespace az::optim {
-
-enum class View { none, channel, layer };  // of a weight: one row an output channel, or one row in all
-
-// "none", "channel" or "layer"
-const char* name_of(View view);
-
-// A step turns the direction of a scale-invariant weight w by an angle that goes, at other norms of w, as rate /
-// ||w||^norm_power: lr and 2 where steps are linear in the gradient, lr and 1 where they do not depend on its scale. NaN:
-// nothing is known, or it goes by no such power.
-struct EffectiveRate {
-  double rate = NAN, norm_power = NAN;
-};
-// What makes less than this share of a step, or of its square, is left out in judging that.
-constexpr double negligible = 0.01;
-
-// What one update did.
-struct UpdateInfo {
-  View view = View::none;       // the view the projection fired in
-  double channel_cosine = NAN;  // largest |cos(gradient, weight)| of a row in the channel view; NaN when not looked at
-  double layer_cosine = NAN;    // and in the layer view
-  double eps = 1e-8;            // which the denominator of the cosines is at least
-  double decay_ratio = 1;       // factor on weight decay
-  double lr = 0;                // of this parameter
-  bool step_only = false;       // the update did as Group::step_only asked
-  // Radians a step that a scale-invariant weight's direction turns once its norm has settled, if all steps are as this one
-  // (equilibrium.h); NaN where it does not settle or nothing is known.
-  double equilibrium_angle = NAN;
-  EffectiveRate effective = {};  // of a step that is watched
-};
-
-// Watches a step, parameter by parameter.
-struct StepObserver {
-  virtual ~StepObserver() = default;
-  virtual void before(const Parameter&, const Tensor& /*gradient*/) {}
-  virtual void after(const Parameter&, const Tensor& /*gradient*/, const UpdateInfo&) {}
-};
 
 // What an optimizer remembers about one parameter.
 struct ParameterState {
@@ -70,6 +37,8 @@ class Optimizer {
   int64_t steps() const { return steps_; }
   // What is odd about its options, each as "option: sentence".
   virtual std::vector<std::string> examine() const { return {}; }
+  // How the norm of a scale-invariant weight follows from its steps, with all that its groups ask for.
+  NormRule norm_rule() const;
   const std::vector<Parameter>& parameters() const { return parameters_; }
 
   // "steps", and for each parameter "steps/NAME" (i64 scalars) and its tensors ("momentum/NAME"), sharing memory with the
@@ -98,6 +67,8 @@ class Optimizer {
   virtual double equilibrium_angle(const Group&, const UpdateInfo& /*info*/) const { return NAN; }
   // What UpdateInfo::effective becomes, after an update that is watched, before the group's trust ratio counts.
   virtual EffectiveRate effective_rate(const Parameter&, const Group&, const ParameterState&) const { return {}; }
+  // What norm_rule() becomes where no group decays, scales or renormalizes a parameter; none where nothing is known.
+  virtual std::optional<NormRule> own_norm_rule() const { return {}; }
 
  private:
   void check_state_names() const;

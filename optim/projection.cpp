@@ -28,6 +28,11 @@ double clamped_cosine(const RowSums& sums, double eps) {
   return double(std::abs(sums.pg) / clamped(sums.gg) / clamped(sums.pp));
 }
 
+NormRule projected_norm_rule(const std::string& name, const std::string& when) {
+  if (when == "never") return {{}, "no prediction, as projection is \"never\""};
+  return {0, name + ": a projected step is orthogonal to the weight and adds its squared length"};
+}
+
 UpdateInfo projected_update(const Shape& shape, const ProjectionOptions& options, const Direct& direct, const Move& move) {
   const bool projectable = shape.rank() > 1;
   const int64_t count = shape.numel();

@@ -36,6 +36,9 @@ struct Removal {
 // |cos(g, p)| as the rule has it: each norm is at least eps, as in torch.nn.functional.cosine_similarity.
 double clamped_cosine(const RowSums& sums, double eps);
 
+// Of an optimizer of that name whose projection is `when`: a step that is not projected breaks the rule.
+NormRule projected_norm_rule(const std::string& name, const std::string& when);
+
 // On one row, p being the weight before decay and g the raw gradient: Direct brings the state up to date and sums over p, g and
 // the direction d; Move moves p.
 using Direct = std::function<RowSums(int64_t begin, int64_t length)>;

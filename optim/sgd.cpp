@@ -54,4 +54,9 @@ double Sgd::equilibrium_angle(const Group& group, const UpdateInfo&) const {
   return momentum_equilibrium(shrink, options_.momentum, options_.nesterov);
 }
 
+std::optional<NormRule> Sgd::own_norm_rule() const {
+  if (options_.nesterov) return NormRule{{}, "no prediction: the identity is of plain momentum, and this is Nesterov's"};
+  return NormRule{options_.momentum, "momentum: each step adds its squared length, and that of its echoes"};
+}
+
 }  // namespace az::optim

@@ -42,6 +42,7 @@ class Sgd : public Optimizer {
   EffectiveRate effective_rate(const Parameter&, const Group& group, const ParameterState&) const override {
     return {.rate = group.lr, .norm_power = 2};
   }
+  std::optional<NormRule> own_norm_rule() const override;
 
  private:
   SgdOptions options_;

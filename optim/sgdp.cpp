@@ -60,4 +60,6 @@ double Sgdp::equilibrium_angle(const Group& group, const UpdateInfo& info) const
   return momentum_equilibrium(shrink, options_.momentum, options_.nesterov);
 }
 
+std::optional<NormRule> Sgdp::own_norm_rule() const { return projected_norm_rule("sgdp", options_.projection); }
+
 }  // namespace az::optim

@@ -51,6 +51,7 @@ class Sgdp : public Optimizer {
   EffectiveRate effective_rate(const Parameter&, const Group& group, const ParameterState&) const override {
     return {.rate = group.lr, .norm_power = 2};
   }
+  std::optional<NormRule> own_norm_rule() const override;
 
  private:
   SgdpOptions options_;

@@ -6,6 +6,7 @@
 #include "core/base/files.h"
 #include "core/config/json_document.h"
 #include "core/ops/reduce.h"
+#include "experiments/training_lines.h"
 #include "optim/builtin.h"
 #include "optim/norm_control.h"
 
@@ -60,6 +61,9 @@ Toy::Toy(LessonRun& run, const ToyOptions& options)
                                      {"train", Value::Object{{"max_steps", options.steps}}},
                                      {"probes", Value::Array{probe}}};
   write_file(folder + "/config.json", config::dump(config, 2) + "\n");
+  Measurements measurements{{step_measurement(), {"scale_invariance", probe_.columns()}}, optimizer_->norm_rule()};
+  if (path_) measurements.add(path_measurement());
+  record_measurements(folder, measurements);
   metrics_ = std::make_unique<MetricsLog>(folder + "/metrics.jsonl", 0);
 }
 
@@ -76,7 +80,7 @@ Toy::Step Toy::step(const Loss& loss_of) {
   const bool logged = probe_.due(number);
   if (logged) {
     if (path_) write_path(loss.item());
-    metrics_->write("step", {{"step", number}, {"epoch", int64_t(1)}, {"lr", optimizer_->lr()}, {"loss", loss.item()}});
+    metrics_->write("step", step_fields({.step = number, .epoch = 1, .lr = optimizer_->lr(), .loss = loss.item()}));
   }
   optimizer_->step(&probe_);
   std::map<std::string, double> seen;
@@ -96,6 +100,13 @@ Toy::Step Toy::step(const Loss& loss_of) {
           .angle = seen["angle"],
           .radial = seen["radial"],
           .tangential = seen["tangential"]};
+}
+
+Measurement path_measurement() {
+  Measurement path{"path", {}};
+  for (const char* key : {"series", "optimizer", "beta", "x", "y", "z", "target_x", "target_y", "target_z", "loss", "norm"})
+    path.quantities.push_back({.key = key, .drawn = false});  // each against steps; the page draws the way
+  return path;
 }
 
 void Toy::write_path(double loss) {

@@ -35,8 +35,8 @@ struct ToyOptions {
 };
 
 // One weight w [1,n] in f64 that an optimizer of the library trains on functions of it, in a run folder of its own:
-// config.json, which says all of these options but the path, and metrics.jsonl with lines of kinds "step", "scale_invariance"
-// and "path".
+// config.json, which says all of these options but the path, measurements.json, and metrics.jsonl with lines of kinds "step",
+// "scale_invariance" and "path".
 class Toy {
  public:
   using Loss = std::function<Tensor(const Tensor& w)>;
@@ -68,6 +68,9 @@ class Toy {
   std::string name_;
   std::optional<ToyOptions::Path> path_;
 };
+
+// What lines of kind "path" hold: where w was at a step of a series.
+Measurement path_measurement();
 
 // <a, b>/(||a|| ||b||), a number.
 Tensor cosine(const Tensor& a, const Tensor& b);

@@ -2,21 +2,11 @@
 
 #include <fmt/core.h>
 
-#include <nlohmann/json.hpp>
-
-#include "core/base/c_locale.h"
 #include "experiments/log/csv.h"
 #include "experiments/log/tensorboard.h"
 
 namespace az::experiments {
 namespace {
-
-MetricValue value_of(const nlohmann::ordered_json& json) {
-  if (json.is_number_integer()) return json.get<int64_t>();
-  if (json.is_number()) return json.get<double>();
-  if (json.is_string()) return json.get<std::string>();
-  return std::optional<double>();
-}
 
 // Several forms at a time, each until it fails.
 class Mirrors : public Mirror {
@@ -65,26 +55,6 @@ class Mirrors : public Mirror {
 };
 
 }  // namespace
-
-MetricLines read_metrics(const std::string& path) {
-  const CLocale locale;
-  MetricLines result;
-  size_t number = 0;
-  read_lines(path, [&](std::string_view text) {
-    ++number;
-    const auto json = nlohmann::ordered_json::parse(text, nullptr, false);
-    if (!json.is_object() || !json.contains("kind") || !json["kind"].is_string()) {
-      result.unread.push_back(number);
-      return;
-    }
-    MetricLine line{json["kind"].get<std::string>(), {}};
-    for (const auto& [key, value] : json.items()) {
-      if (key != "kind") line.fields.emplace_back(key, value_of(value));
-    }
-    result.lines.push_back(std::move(line));
-  });
-  return result;
-}
 
 std::unique_ptr<Mirror> make_mirror(const std::vector<std::string>& forms, const std::string& folder,
                                     std::function<void(const std::string&)> note) {

@@ -15,15 +15,4 @@ namespace az::experiments {
 std::unique_ptr<Mirror> make_mirror(const std::vector<std::string>& forms, const std::string& folder,
                                     std::function<void(const std::string&)> note);
 
-struct MetricLine {
-  std::string kind;
-  MetricFields fields;
-};
-struct MetricLines {
-  std::vector<MetricLine> lines;
-  std::vector<size_t> unread;  // numbers, from 1, of lines that are none of metrics
-};
-// What a metrics.jsonl holds. Throws FileError.
-MetricLines read_metrics(const std::string& path);
-
 }  // namespace az::experiments

@@ -9,13 +9,15 @@
 #include <vector>
 
 #include "core/config/registry.h"
+#include "experiments/measurement.h"
 #include "experiments/metrics.h"
 #include "optim/optimizer.h"
 
 namespace az::experiments {
 
 // Watches a training at some of its steps and writes what it saw to metrics.jsonl, in lines whose "kind" is its type. Make
-// one's own by deriving from it: before() and after() see each parameter at a step that is due, report() then gives the lines.
+// one's own by deriving from it: before() and after() see each parameter at a step that is due, report() then gives the lines,
+// and columns() says what is in them.
 class Probe : public optim::StepObserver {
  public:
   using Write = std::function<void(const MetricFields&)>;
@@ -29,8 +31,11 @@ class Probe : public optim::StepObserver {
     if (every_ <= steps || steps == 1) return {};
     return {fmt::format("every: {} is more than the {} steps of the training: only the first is watched", every_, steps)};
   }
+  // What its lines hold, by which reports draw it: the same as long as it lives.
+  virtual std::vector<Quantity> columns() const = 0;
   // Writes about the step just watched, and forgets it: a resumed run must write the same. Kind, step and epoch are added to
-  // each line; no other two fields of a line are called alike.
+  // each line. A line about a parameter names it in the field "parameter" and has all columns that are per parameter; any other
+  // has all those that are not. A number that is not there is NaN.
   virtual void report(const Write& write) = 0;
 
  private:
@@ -42,6 +47,7 @@ struct ProbeRegistry : config::Registry<ProbeRegistry, std::unique_ptr<Probe>, c
   static constexpr const char* kind = "probe";
   static void register_builtin();
   static void check_name(const std::string& name);  // lines of other kinds are there already
+  static void check(const std::unique_ptr<Probe>& probe, const std::vector<Parameter>&);  // its columns
 };
 
 // Registers what comes with Azimuth; a second call does nothing.
@@ -59,8 +65,13 @@ class Probes : public optim::StepObserver {
   std::vector<std::pair<std::string, Probe*>> all_;
 };
 
-// What a probe reports; what it throws starts with its kind. Throws for fields that would not be found again in a line of
-// metrics.
-std::vector<MetricFields> reported_by(const std::string& kind, Probe& probe);
+struct NamedProbe {
+  std::string kind;  // of its lines
+  std::unique_ptr<Probe> probe;
+  std::vector<Quantity> columns;  // what it declares
+};
+// What a probe reports; what it throws starts with its kind. Throws for fields that it did not declare, or declared and does
+// not report.
+std::vector<MetricFields> reported_by(const NamedProbe& probe);
 
 }  // namespace az::experiments

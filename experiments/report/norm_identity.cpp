@@ -1,43 +1,60 @@
 #include "experiments/report/norm_identity.h"
 
+#include <algorithm>
 #include <cmath>
+#include <memory>
 
+#include "core/base/error.h"
+#include "core/tensor/create.h"
 #include "experiments/report/run_data.h"
+#include "optim/average.h"
+#include "optim/builtin.h"
 
 namespace az::experiments {
 namespace {
 
-// Whether a group changes what steps do to norms.
-bool groups_interfere(const config::Value& config) {
-  const config::Value& groups = value_at(config, "optimizer.groups");
-  if (!groups.is_array()) return false;
-  for (const config::Value& group : groups.as_array()) {
-    if (number_at(group, "weight_decay", 0) > 0 || number_at(group, "trust_ratio", 0) > 0 ||
-        number_at(group, "renormalize_every", 0) > 0)
-      return true;
+using optim::NormRule;
+
+// The greatest of what the groups of a config ask for, for one parameter.
+optim::GroupOptions greatest(const config::Value& groups) {
+  optim::GroupOptions all{.pattern = "*", .weight_decay = 0, .trust_ratio = 0, .renormalize_every = 0};
+  if (!groups.is_array()) return all;
+  for (const auto& group : config::parse<std::vector<optim::GroupOptions>>(groups)) {
+    all.weight_decay = std::max(*all.weight_decay, group.weight_decay.value_or(0));
+    all.trust_ratio = std::max(*all.trust_ratio, group.trust_ratio.value_or(0));
+    all.renormalize_every = std::max(*all.renormalize_every, group.renormalize_every.value_or(0));
   }
-  return false;
+  return all;
+}
+
+// Makes the optimizer of a config for one number.
+std::unique_ptr<optim::Optimizer> made_for_one(config::Value options) {
+  optim::GroupOptions group = greatest(value_at(options, "groups"));
+  if (*group.weight_decay == 0) group.weight_decay.reset();  // what the optimizer says for all counts
+  options["groups"] = config::Value::Array{config::to_value(group)};
+  if (!options.find("lr")) options["lr"] = 1.0;  // no rule depends on it
+  const auto optimizer = config::parse<config::Component<optim::OptimizerRegistry>>(options);
+  return optimizer.create(std::vector<Parameter>{{"w", full({1, 1}, 1)}});
 }
 
 }  // namespace
 
 NormRule norm_rule(const config::Value& config) {
+  optim::register_builtin_optimizers();
+  optim::register_builtin_averages();
   const std::string type = string_at(config, "optimizer.type");
-  const bool projects = type == "sgdp" || type == "adamp";
-  const config::Value& nesterov = value_at(config, "optimizer.nesterov");
-  if (type.empty()) return {{}, "no prediction, as the run's optimizer is not known"};
-  if (type != "sgd" && !projects) return {{}, "no prediction: the identity is of momentum, and this is " + type};
-  if (number_at(config, "optimizer.weight_decay", 0) > 0 || groups_interfere(config))
-    return {{}, "no prediction: the identity is of steps without weight decay, trust ratios or renormalizing"};
-  if (string_at(config, "train.average.type") == "lookahead")
-    return {{}, "no prediction, as lookahead moves the weights after a step"};
-  if (projects) {
-    if (string_at(config, "optimizer.projection") == "never") return {{}, "no prediction, as projection is \"never\""};
-    return {0, type + ": a projected step is orthogonal to the weight and adds its squared length"};
+  const NormRule unknown{{}, "no prediction, as the run's optimizer is not known"};
+  if (type.empty()) return unknown;
+  if (!optim::OptimizerRegistry::base().find(type))
+    return {{}, "no prediction: the identity is of momentum, and this is " + type};
+  try {
+    std::unique_ptr<optim::WeightAverage> average;
+    if (const config::Value& given = value_at(config, "train.average"); given.is_object())
+      average = config::parse<config::Component<optim::AverageRegistry>>(given).create(optim::WeightAverage::Tensors());
+    return optim::norm_rule(*made_for_one(value_at(config, "optimizer")), average.get());
+  } catch (const Error&) {
+    return unknown;
   }
-  if (nesterov.is_bool() && nesterov.as_bool())
-    return {{}, "no prediction: the identity is of plain momentum, and this is Nesterov's"};
-  return {number_at(config, "optimizer.momentum", 0), "momentum: each step adds its squared length, and that of its echoes"};
 }
 
 std::vector<double> predicted_norm_squared(const Table& layer, double beta) {
@@ -46,17 +63,13 @@ std::vector<double> predicted_norm_squared(const Table& layer, double beta) {
   const auto& radial = layer.columns.at("radial");
   const auto& tangential = layer.columns.at("tangential");
   std::vector<double> predicted(layer.rows(), NAN);
-  double squared = NAN, along = 0;
-  for (size_t t = 0; t < layer.rows(); ++t) {
-    if (layer.step[t] != double(t + 1)) break;
-    if (t == 0) squared = norm[0] * norm[0];
-    predicted[t] = squared;
-    const double length = radial[t] * radial[t] + tangential[t] * tangential[t];
-    squared += length;
-    if (beta == 0) continue;
-    const double lr = rate[t] * norm[t] * norm[t];  // of SGD, which alone has momentum here
-    squared -= 2 * lr * along;
-    along = beta * (along - (lr > 0 ? length / lr : 0));
+  std::optional<optim::NormIdentity> identity;
+  for (size_t t = 0; t < layer.rows() && layer.step[t] == double(t + 1); ++t) {
+    const double squared = norm[t] * norm[t];
+    if (!identity) identity.emplace(optim::NormIdentity::Start{.squared_norm = squared, .beta = beta});
+    predicted[t] = identity->squared_norm();
+    // The rate is that of SGD, which alone has momentum here.
+    identity->add({.squared_length = radial[t] * radial[t] + tangential[t] * tangential[t], .lr = rate[t] * norm[t] * norm[t]});
   }
   return predicted;
 }

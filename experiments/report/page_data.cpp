@@ -2,9 +2,10 @@
 
 #include <algorithm>
 #include <cmath>
+#include <set>
 
+#include "experiments/json_text.h"
 #include "experiments/lessons/comparison.h"
-#include "experiments/report/json_text.h"
 #include "experiments/report/norm_identity.h"
 #include "experiments/report/run_names.h"
 
@@ -14,17 +15,22 @@ namespace {
 // How many numbers of layers a page holds, and how many points a line or a path.
 constexpr size_t most_numbers = 1'000'000, most_points = 1000, most_path_points = 2000;
 
-// What a layer's table gets beside what the probe saw: measured and predicted squares of the norm, and the cosines at which the
-// projection fired, by channel and on the layer as a whole.
-void derive(Table& table, const NormRule& rule) {
+// The views of a projection as the words of "projected" count them.
+constexpr double by_channel = 1, by_layer = 2;
+
+// Columns that a layer's table gets beside what the probe saw: measured and predicted squares of the norm, and the cosines at
+// which the projection fired, by channel and on the layer as a whole.
+constexpr const char* derived[] = {"norm_squared", "norm_squared_predicted", "fired_channel", "fired_layer"};
+
+void derive(Table& table, const optim::NormRule& rule) {
   auto& columns = table.columns;
   std::vector<double> squared = columns.at("norm"), channel = columns.at("scaled_channel_cosine_max"),
                       layer = columns.at("scaled_cosine");
-  const std::vector<double>& fired = columns.at("fired");
+  const std::vector<double>& fired = columns.at("projected");
   for (size_t i = 0; i < table.rows(); ++i) {
     squared[i] *= squared[i];
-    if (fired[i] != fired_by_channel) channel[i] = NAN;
-    if (fired[i] != fired_by_layer) layer[i] = NAN;
+    if (fired[i] != by_channel) channel[i] = NAN;
+    if (fired[i] != by_layer) layer[i] = NAN;
   }
   columns["norm_squared_predicted"] =
       rule.beta ? predicted_norm_squared(table, *rule.beta) : std::vector<double>(table.rows(), NAN);
@@ -33,18 +39,28 @@ void derive(Table& table, const NormRule& rule) {
   columns["fired_layer"] = std::move(layer);
 }
 
-// The columns that a page holds for each layer.
-const std::vector<std::string>& shown_columns() {
-  static const std::vector<std::string> names = {
-      "norm",          "effective_step", "angle",         "equilibrium_angle",         "norm_squared", "norm_squared_predicted",
-      "scaled_cosine", "fired_layer",    "fired_channel", "scaled_channel_cosine_max", "radial",       "tangential"};
+bool is_scale_invariance(const std::string& kind) { return kind == "scale_invariance"; }
+
+// The columns that a page holds for each parameter.
+std::vector<std::string> shown_columns(const Measurement& measurement) {
+  std::vector<std::string> names = measurement.drawn(true);
+  if (is_scale_invariance(measurement.kind)) names.insert(names.end(), std::begin(derived), std::end(derived));
+  return names;
+}
+
+// Those of which a mean over parameters is geometric.
+std::set<std::string> geometric_columns(const Measurement& measurement) {
+  std::set<std::string> names;
+  for (const Quantity& quantity : measurement.quantities) {
+    if (quantity.geometric_mean) names.insert(quantity.key);
+  }
   return names;
 }
 
 // The share of the steps watched at which the projection fired.
 double fired_share(const Table& table) {
   double sum = 0, count = 0;
-  for (double mark : table.columns.at("fired")) {
+  for (double mark : table.columns.at("projected")) {
     if (!std::isnan(mark)) sum += mark > 0, ++count;
   }
   return sum / count;
@@ -62,12 +78,12 @@ double largest_gap(const Table& table) {
 }
 
 // The mean effective step of each layer in each epoch.
-void write_heat(JsonText& json, const RunData& run) {
+void write_heat(JsonText& json, const std::vector<Table>& layers) {
   std::vector<double> epochs;
-  for (double epoch : run.probe.front().columns.at("epoch")) {
+  for (double epoch : layers.front().columns.at("epoch")) {
     if (!std::isnan(epoch) && (epochs.empty() || epoch > epochs.back())) epochs.push_back(epoch);
   }
-  json.raw("{").key("epochs").steps(epochs).key("values").list(run.probe, [&](const Table& layer) {
+  json.raw("{").key("epochs").steps(epochs).key("values").list(layers, [&](const Table& layer) {
     std::vector<double> sums(epochs.size()), counts(epochs.size());
     for (size_t i = 0; i < layer.rows(); ++i) {
       const double step = layer.columns.at("effective_step")[i], epoch = layer.columns.at("epoch")[i];
@@ -81,9 +97,15 @@ void write_heat(JsonText& json, const RunData& run) {
   json.raw("}");
 }
 
+void write_table(JsonText& json, const Table& table) {
+  json.raw("{").key("step").steps(table.step);
+  for (const auto& [name, column] : table.columns) json.key(name).numbers(column);
+  json.raw("}");
+}
+
 // How often |cos(w, g)| sqrt(n) came to what, in quarters of a decade from 1e-9 to 1e2; what lies outside counts at the ends.
-void write_histogram(JsonText& json, const RunData& run) {
-  json.list(run.probe, [&](const Table& layer) {
+void write_histogram(JsonText& json, const std::vector<Table>& layers) {
+  json.list(layers, [&](const Table& layer) {
     std::vector<double> counts(44);
     for (double cosine : layer.columns.at("scaled_cosine")) {
       if (std::isnan(cosine)) continue;
@@ -94,10 +116,35 @@ void write_histogram(JsonText& json, const RunData& run) {
   });
 }
 
-// Everything the probe saw: "layers" names the lists in each column, the mean first.
+// What a page holds of parameters: their names, the mean first, and a table of each.
+struct Layers {
+  std::vector<std::string> names;
+  std::vector<Table> tables;
+};
+Layers layers_of(const Measurement& measurement, const Series& series, const std::vector<Table>& tables, double stretch) {
+  const std::set<std::string> marks = {"fired_channel", "fired_layer"};
+  Layers layers{series.parameters, tables};
+  Table mean = mean_of(tables, geometric_columns(measurement));
+  if (is_scale_invariance(measurement.kind)) {
+    for (const std::string& mark : marks) mean.columns.at(mark).assign(mean.rows(), NAN);  // no layer's
+  }
+  layers.names.insert(layers.names.begin(), "mean over layers");
+  layers.tables.insert(layers.tables.begin(), std::move(mean));
+  for (Table& table : layers.tables) table = thinned(table, stretch, marks);
+  return layers;
+}
+
+// A list a column, of a list a layer.
+void write_columns(JsonText& json, const Measurement& measurement, const Layers& layers) {
+  for (const std::string& name : shown_columns(measurement))
+    json.key(name).list(layers.tables, [&](const Table& table) { json.numbers(table.columns.at(name)); });
+}
+
+// Everything that the probe scale_invariance saw.
 void write_probe(JsonText& json, const RunData& run, double stretch) {
-  const NormRule rule = norm_rule(run.config);
-  std::vector<Table> tables = run.probe;
+  const Series& probe = run.series.at("scale_invariance");
+  const optim::NormRule rule = run.declared.norm_rule ? *run.declared.norm_rule : norm_rule(run.config);
+  std::vector<Table> tables = probe.of_parameters;
   for (Table& table : tables) derive(table, rule);
   std::vector<double> shares, gaps = {NAN};
   for (const Table& table : tables) {
@@ -107,21 +154,49 @@ void write_probe(JsonText& json, const RunData& run, double stretch) {
   double sum = 0;
   for (double share : shares) sum += share / double(shares.size());
   shares.insert(shares.begin(), sum);
-  Table mean = mean_of(tables, {"scaled_cosine", "scaled_channel_cosine_max"});
-  for (const char* mark : {"fired_channel", "fired_layer"}) mean.columns.at(mark).assign(mean.rows(), NAN);  // no layer's
-  tables.insert(tables.begin(), std::move(mean));
-  std::vector<std::string> layers = run.layers;
-  layers.insert(layers.begin(), "mean over layers");
-  json.raw("{").key("layers").strings(layers).key("rule").value(rule.words);
-  for (Table& table : tables) table = thinned(table, stretch, {"fired_channel", "fired_layer"});
-  json.key("step").steps(tables.front().step);
-  for (const std::string& name : shown_columns())
-    json.key(name).list(tables, [&](const Table& table) { json.numbers(table.columns.at(name)); });
+  const Measurement& measurement = *run.declared.find("scale_invariance");
+  const Layers layers = layers_of(measurement, probe, tables, stretch);
+  json.raw("{").key("layers").strings(layers.names).key("rule").value(rule.words);
+  json.key("step").steps(layers.tables.front().step);
+  write_columns(json, measurement, layers);
   json.key("fired").numbers(shares).key("gap").numbers(gaps).key("heat");
-  write_heat(json, run);
+  write_heat(json, probe.of_parameters);
   json.key("histogram");
-  write_histogram(json, run);
+  write_histogram(json, probe.of_parameters);
   json.raw("}");
+}
+
+// The longest stretches of steps that stand for two points each.
+struct Stretches {
+  double steps = 0, layers = 0;
+};
+
+// What other probes measured, a kind at a time.
+void write_others(JsonText& json, const RunData& run, size_t layer_points, Stretches& longest) {
+  std::vector<const Measurement*> others;
+  for (const Measurement& one : run.declared.kinds) {
+    const Series& series = run.series.at(one.kind);
+    const bool is_own = is_scale_invariance(one.kind) || one.kind == "step" || one.kind == "epoch" || one.kind == "path";
+    if (!is_own && series.table.rows() + series.parameters.size() > 0) others.push_back(&one);
+  }
+  json.list(others, [&](const Measurement* one) {
+    const Series& series = run.series.at(one->kind);
+    const double steps = stretch_for(series.table, most_points);
+    longest.steps = std::max(longest.steps, steps);
+    json.raw("{").key("kind").value(one->kind).key("table");
+    write_table(json, thinned(series.table, steps));
+    json.key("layers");
+    if (series.parameters.empty()) {
+      json.raw("null}");
+      return;
+    }
+    const double stretch = stretch_for(series.of_parameters.front(), layer_points);
+    longest.layers = std::max(longest.layers, stretch);
+    const Layers layers = layers_of(*one, series, series.of_parameters, stretch);
+    json.raw("{").key("names").strings(layers.names).key("step").steps(layers.tables.front().step).key("columns").raw("{");
+    write_columns(json, *one, layers);
+    json.raw("}}}");
+  });
 }
 
 void write_paths(JsonText& json, const RunData& run) {
@@ -129,7 +204,9 @@ void write_paths(JsonText& json, const RunData& run) {
     const Table points = outline(path.points, {"x", "y", "z"}, most_path_points);
     json.raw("{").key("series").value(path.series).key("optimizer").value(path.optimizer).key("beta").value(path.beta);
     json.key("target").numbers(path.target);
-    json.key("of").value(path.points.rows()).key("points").table(points).raw("}");
+    json.key("of").value(path.points.rows()).key("points");
+    write_table(json, points);
+    json.raw("}");
   });
 }
 
@@ -151,30 +228,46 @@ config::Value in_words(config::Value lesson) {
 std::string page_data(const std::vector<RunData>& runs, const std::vector<config::Value>& lessons, const std::string& title) {
   const std::vector<std::string> labels = labels_of(runs);
   const std::vector<size_t> experiments = experiments_of(runs);
+  Measurements declared = built_in_measurements();  // and what any run declares
   size_t lines = 1;
-  for (const RunData& run : runs) lines += (run.layers.size() + 1) * shown_columns().size();
+  for (const RunData& run : runs) {
+    for (const Measurement& one : run.declared.kinds) {
+      declared.add(one);
+      lines += (run.series.at(one.kind).parameters.size() + 1) * shown_columns(one).size();
+    }
+  }
   const size_t layer_points = std::clamp<size_t>(most_numbers / lines, 6, most_points);
   JsonText json;
-  json.raw("{").key("title").value(title);
+  json.raw("{").key("title").value(title).key("kinds").value(config::to_value(declared.kinds));
   json.key("lessons").list(lessons, [&](const config::Value& lesson) { json.value(in_words(lesson)); });
   json.key("runs").list(runs, [&](const RunData& run) {
     const size_t index = size_t(&run - runs.data());
-    const double steps = stretch_for(run.steps, most_points),
-                 layers = run.probe.empty() ? 0 : stretch_for(run.probe.front(), layer_points);
     json.raw("{").key("label").value(labels[index]).key("folder").value(run.folder).key("experiment").value(experiments[index]);
     json.key("notes").strings(run.notes).key("config").value(run.config).key("environment").value(run.environment);
     json.key("invariance").value(run.invariance);
-    json.key("stretch").raw("{").key("steps").value(steps).key("layers").value(layers).raw("}");
-    json.key("steps").table(thinned(run.steps, steps)).key("epochs").table(run.epochs).key("paths");
+    const Series &step = run.series.at("step"), &probe = run.series.at("scale_invariance");
+    Stretches longest{.steps = stretch_for(step.table, most_points)};
+    json.key("steps");
+    write_table(json, thinned(step.table, longest.steps));
+    json.key("epochs");
+    write_table(json, run.series.at("epoch").table);
+    json.key("paths");
     write_paths(json, run);
     json.key("probe");
-    if (run.probe.empty())
+    if (probe.of_parameters.empty()) {
       json.raw("null");
-    else
-      write_probe(json, run, layers);
-    json.raw("}");
+    } else {
+      longest.layers = stretch_for(probe.of_parameters.front(), layer_points);
+      write_probe(json, run, longest.layers);
+    }
+    json.key("others");
+    write_others(json, run, layer_points, longest);
+    json.key("stretch").raw("{").key("steps").value(longest.steps).key("layers").value(longest.layers).raw("}}");
   });
-  return json.raw("}").take();
+  // Nothing in it may end the script element that it stands in. Outside of texts JSON has no "<".
+  std::string text;
+  for (const char c : json.raw("}").take()) c == '<' ? text += "\\u003c" : text += c;
+  return text;
 }
 
 }  // namespace az::experiments

@@ -3,151 +3,64 @@
 #include <algorithm>
 #include <cmath>
 #include <filesystem>
-#include <nlohmann/json.hpp>
-#include <numeric>
 #include <set>
 
-#include "core/base/c_locale.h"
 #include "core/base/files.h"
 #include "core/config/json_document.h"
+#include "experiments/lessons/toy.h"
+#include "experiments/metrics.h"
+#include "experiments/probes/scale_invariance.h"
+#include "experiments/report/series.h"
+#include "experiments/training_lines.h"
 
 namespace az::experiments {
 namespace {
 
 namespace fs = std::filesystem;
-using Json = nlohmann::json;
-
-double number(const Json& line, const std::string& name) {
-  const auto found = line.find(name);
-  return found != line.end() && found->is_number() ? found->get<double>() : NAN;
-}
-
-std::string text(const Json& line, const std::string& name) {
-  const auto found = line.find(name);
-  return found != line.end() && found->is_string() ? found->get<std::string>() : "";
-}
-
-// Gathers a table line by line.
-class Rows {
- public:
-  explicit Rows(const std::vector<std::string>& names) {
-    for (const std::string& name : names) table_.columns[name];
-  }
-  void add(double step, const Json& line) {
-    table_.step.push_back(step);
-    for (auto& [name, column] : table_.columns) column.push_back(name == "fired" ? fired(line) : number(line, name));
-    if (const auto radial = table_.columns.find("radial"); radial != table_.columns.end())
-      radial->second.back() = std::abs(radial->second.back());
-  }
-  // Ascending; of lines for one step the last counts.
-  Table table() const {
-    std::vector<size_t> order(table_.rows());
-    std::iota(order.begin(), order.end(), size_t(0));
-    std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) { return table_.step[a] < table_.step[b]; });
-    std::vector<size_t> kept;
-    for (size_t i = 0; i < order.size(); ++i) {
-      if (i + 1 == order.size() || table_.step[order[i]] != table_.step[order[i + 1]]) kept.push_back(order[i]);
-    }
-    Table result;
-    for (size_t i : kept) result.step.push_back(table_.step[i]);
-    for (const auto& [name, column] : table_.columns) {
-      std::vector<double>& to = result.columns[name];
-      for (size_t i : kept) to.push_back(column[i]);
-    }
-    return result;
-  }
-
- private:
-  static double fired(const Json& line) {
-    const std::string view = text(line, "projected");
-    return view == "none" ? 0 : view == "channel" ? fired_by_channel : view == "layer" ? fired_by_layer : NAN;
-  }
-
-  Table table_;
-};
-
-struct PathRows {
-  std::string optimizer;
-  double beta;
-  std::vector<double> target;
-  Rows rows{{"x", "y", "z", "loss", "norm"}};
-};
-
-// Names in the order they came up, with what belongs to each.
-template <class T> struct Named {
-  std::vector<std::string> names;
-  std::map<std::string, T> by_name;
-  template <class Make> T& get(const std::string& name, const Make& make) {
-    const auto found = by_name.find(name);
-    if (found != by_name.end()) return found->second;
-    names.push_back(name);
-    return by_name.emplace(name, make()).first->second;
-  }
-};
-
-// The lines of metrics.jsonl, by kind.
-struct Metrics {
-  Rows steps{{"epoch", "lr", "loss"}};
-  Rows epochs{{"epoch", "lr", "train_loss", "train_accuracy", "validation_loss", "validation_accuracy", "test_loss",
-               "test_accuracy", "seconds"}};
-  Named<Rows> layers;
-  Named<PathRows> paths;
-
-  // False where the line is none of metrics.
-  bool add(std::string_view content) {
-    const Json line = Json::parse(content, nullptr, false);
-    if (!line.is_object() || text(line, "kind").empty()) return false;
-    const std::string kind = text(line, "kind");
-    const double step = number(line, "step");
-    const bool placed = step >= 0 && step < 9e15;
-    if (kind == "step" && placed) {
-      steps.add(step, line);
-    } else if (kind == "epoch" && placed) {
-      epochs.add(step, line);
-    } else if (kind == "scale_invariance" && placed && !text(line, "parameter").empty()) {
-      layers.get(text(line, "parameter"), [] { return Rows(probe_columns()); }).add(step, line);
-    } else if (kind == "path" && placed) {
-      paths
-          .get(text(line, "series"),
-               [&] {
-                 return PathRows{.optimizer = text(line, "optimizer"),
-                                 .beta = number(line, "beta"),
-                                 .target = {number(line, "target_x"), number(line, "target_y"), number(line, "target_z")}};
-               })
-          .rows.add(step, line);
-    } else {
-      return kind != "step" && kind != "epoch" && kind != "scale_invariance" &&
-             kind != "path";  // another's probe may say anything
-    }
-    return true;
-  }
-};
 
 std::string counted(size_t count, const char* one, const char* many) {
   return fmt::format("{} {}", count, count == 1 ? one : many);
 }
 
-Metrics metrics_of(const std::string& path, std::vector<std::string>& notes) {
-  const CLocale locale;
-  Metrics metrics;
-  size_t count = 0, unread = 0, first = 0;
-  bool cut = false;
+// What the folder declares, or else what is built in.
+Measurements declared_in(const std::string& folder, std::vector<std::string>& notes) {
+  const Measurements built_in = built_in_measurements();
+  Measurements declared = built_in;
   try {
-    read_lines(path, [&](std::string_view line) {
-      ++count;
-      if (line == "\n" || metrics.add(line)) return;
-      cut = line.back() != '\n';
-      if (!cut && unread++ == 0) first = count;
-    });
+    const Measurements recorded = read_measurements(folder);
+    for (const Measurement& one : recorded.kinds) declared.add(one);
+    declared.norm_rule = recorded.norm_rule;
+    // What the page's own code reads stays what it is.
+    for (const Measurement& one : built_in.kinds) {
+      for (const Quantity& quantity : one.quantities) {
+        const Quantity& now = *declared.find(one.kind)->find(quantity.key);
+        if (now.per != quantity.per || now.words != quantity.words) declared.add({one.kind, {quantity}});
+      }
+    }
+  } catch (const Error& error) {
+    notes.push_back(fmt::format("measurements.json cannot be read and is left out: {}.", error.what()));
+  }
+  return declared;
+}
+
+Gathered metrics_of(const std::string& path, const Measurements& declared, std::vector<std::string>& notes) {
+  Gathered metrics(declared);
+  UnreadLines unread;
+  try {
+    unread = read_metrics(path, [&](const MetricLine& line) { return metrics.add(line); });
   } catch (const FileError& error) {
     const bool absent = error.reason == std::errc::no_such_file_or_directory;
     notes.push_back(absent ? "There is no metrics.jsonl: nothing was trained here yet."
                            : fmt::format("metrics.jsonl cannot be read: {}.", error.reason.message()));
   }
-  if (unread > 0)
+  if (const size_t count = unread.places.size() - unread.cut; count > 0)
     notes.push_back(fmt::format("metrics.jsonl: {} left out; the first is line {}.",
-                                counted(unread, "line cannot be read and is", "lines cannot be read and are"), first));
-  if (cut) notes.push_back("metrics.jsonl: the last line is cut off and left out.");
+                                counted(count, "line cannot be read and is", "lines cannot be read and are"),
+                                unread.places[0]));
+  if (unread.cut) notes.push_back("metrics.jsonl: the last line is cut off and left out.");
+  for (const std::string& kind : metrics.undeclared())
+    notes.push_back(
+        fmt::format("metrics.jsonl holds lines of kind \"{}\", which no probe declared; they are not drawn.", kind));
   return metrics;
 }
 
@@ -195,32 +108,41 @@ void note_gaps(const Table& table, const std::string& column, const std::string&
                               count, values.size()));
 }
 
+// Gives the tables of all parameters the same steps.
+void align(Series& series) {
+  std::set<double> watched;
+  for (const Table& table : series.of_parameters) watched.insert(table.step.begin(), table.step.end());
+  const std::vector<double> steps(watched.begin(), watched.end());
+  for (Table& table : series.of_parameters) table = aligned(table, steps);
+}
+
 // Of a run that diverged all layers are like the first.
-void note_norms(const RunData& run, std::vector<std::string>& notes) {
+void note_norms(const Series& probe, std::vector<std::string>& notes) {
   std::vector<std::string> gaps;
-  for (size_t i = 0; i < run.layers.size(); ++i)
-    note_gaps(run.probe[i], "norm", "The norm of " + run.layers[i] + " is not a finite number", gaps);
+  for (size_t i = 0; i < probe.parameters.size(); ++i)
+    note_gaps(probe.of_parameters[i], "norm", "The norm of " + probe.parameters[i] + " is not a finite number", gaps);
   if (gaps.size() > 1)
     gaps.front() += " " + counted(gaps.size() - 1, "more parameter has such gaps.", "more parameters have such gaps.");
   if (!gaps.empty()) notes.push_back(gaps.front());
 }
 
-void note_zeros(const RunData& run, std::vector<std::string>& notes) {
-  for (size_t i = 0; i < run.layers.size(); ++i) {
-    const auto& norm = run.probe[i].columns.at("norm");
+void note_zeros(const Series& probe, std::vector<std::string>& notes) {
+  for (size_t i = 0; i < probe.parameters.size(); ++i) {
+    const auto& norm = probe.of_parameters[i].columns.at("norm");
     if (std::find(norm.begin(), norm.end(), 0.0) == norm.end()) continue;
-    notes.push_back(run.layers[i] + " is all zeros at times: it has no direction then, and neither step nor angle.");
+    notes.push_back(probe.parameters[i] + " is all zeros at times: it has no direction then, and neither step nor angle.");
   }
 }
 
 }  // namespace
 
-const std::vector<std::string>& probe_columns() {
-  static const std::vector<std::string> columns = {
-      "epoch",        "norm",           "gradient_norm", "scaled_cosine",     "scaled_channel_cosine_max",
-      "effective_lr", "effective_step", "angle",         "equilibrium_angle", "radial",
-      "tangential",   "fired"};
-  return columns;
+Measurements built_in_measurements() {
+  return {{step_measurement(), epoch_measurement(), {"scale_invariance", ScaleInvariance::quantities()}, path_measurement()}};
+}
+
+bool RunData::trained() const {
+  const auto has_rows = [](const auto& one) { return one.second.table.rows() + one.second.parameters.size() > 0; };
+  return !paths.empty() || std::any_of(series.begin(), series.end(), has_rows);
 }
 
 bool holds_run(const std::string& folder) {
@@ -252,24 +174,14 @@ RunData read_run(const std::string& folder) {
   run.invariance = read_json(folder, "invariance.json", run.notes);
   run.lesson = read_json(folder, "lesson.json", run.notes);
   check_shapes(run);
-  const Metrics metrics = metrics_of(folder + "/metrics.jsonl", run.notes);
-  run.steps = metrics.steps.table();
-  run.epochs = metrics.epochs.table();
-  run.layers = metrics.layers.names;
-  std::set<double> watched;
-  for (const std::string& layer : run.layers) {
-    run.probe.push_back(metrics.layers.by_name.at(layer).table());
-    watched.insert(run.probe.back().step.begin(), run.probe.back().step.end());
-  }
-  const std::vector<double> steps(watched.begin(), watched.end());
-  for (const std::string& name : metrics.paths.names) {
-    const PathRows& path = metrics.paths.by_name.at(name);
-    run.paths.push_back({name, path.optimizer, path.beta, path.target, path.rows.table()});
-  }
-  note_gaps(run.steps, "loss", "The loss is not a finite number", run.notes);
-  note_norms(run, run.notes);
-  for (Table& layer : run.probe) layer = aligned(layer, steps);
-  note_zeros(run, run.notes);
+  run.declared = declared_in(folder, run.notes);
+  const Gathered metrics = metrics_of(folder + "/metrics.jsonl", run.declared, run.notes);
+  run.series = metrics.series();
+  run.paths = metrics.paths();
+  note_gaps(run.series.at("step").table, "loss", "The loss is not a finite number", run.notes);
+  note_norms(run.series.at("scale_invariance"), run.notes);
+  note_zeros(run.series.at("scale_invariance"), run.notes);
+  for (auto& [kind, series] : run.series) align(series);
   return run;
 }
 

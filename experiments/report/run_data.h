@@ -1,11 +1,13 @@
 #pragma once
 
+#include <map>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "core/config/value.h"
 #include "experiments/history.h"
+#include "experiments/measurement.h"
 #include "experiments/report/table.h"
 
 namespace az::experiments {
@@ -18,31 +20,34 @@ struct Path {
   Table points;
 };
 
+// The numbers of one kind of lines, as it declares them, and the epoch.
+struct Series {
+  Table table;                          // of lines that are about no parameter
+  std::vector<std::string> parameters;  // that others are about, in the order they came up
+  std::vector<Table> of_parameters;     // of each
+};
+
 // What a run's folder says, as far as it can be read.
 struct RunData {
   std::string folder;
   config::Value config, environment, invariance, lesson;  // null where the file is missing or damaged
   std::vector<TrainedWith> history;                       // empty there
   std::vector<std::string> notes;                         // on what is missing, damaged or not finite, a sentence each
-  Table steps;                                            // epoch, lr, loss
-  Table epochs;                                           // epoch, lr, {train,validation,test}_{loss,accuracy}, seconds
-  std::vector<std::string> layers;                        // the parameters that the probe watched, in its order
-  std::vector<Table> probe;                               // of each, all at the same steps: probe_columns()
-  std::vector<Path> paths;
+  Measurements declared;                                  // what its lines may hold: "step", "epoch" and "scale_invariance" are
+  std::map<std::string, Series> series;                   // of each kind declared; parameters at the same steps
+  std::vector<Path> paths;                                // of lines of kind "path"
 
-  bool trained() const { return steps.rows() + epochs.rows() + probe.size() + paths.size() > 0; }
+  bool trained() const;
 };
 
-// Numbers for the view on which a step's projection fired, in the column "fired"; 0 where it did not.
-constexpr double fired_by_channel = 1, fired_by_layer = 2;
-
-// What is taken from lines of kind scale_invariance (probes/scale_invariance.h); radial without its sign.
-const std::vector<std::string>& probe_columns();
+// What is built in declares.
+Measurements built_in_measurements();
 
 // Whether a folder is one of a run or a lesson: it holds config.json, metrics.jsonl or lesson.json.
 bool holds_run(const std::string& folder);
 
-// Reads config.json, environment.json, metrics.jsonl, invariance.json and lesson.json. Parts of a shape that
+// Reads config.json, environment.json, measurements.json, metrics.jsonl, invariance.json and lesson.json. What is built in is
+// declared in any case, for folders of older versions. A kind of lines that nobody declares is noted. Parts of a shape that
 // the page cannot draw are left out, with a note. Throws ConfigError where !holds_run(folder).
 RunData read_run(const std::string& folder);
 

@@ -65,8 +65,8 @@ bool only_started(const std::string& folder) {
     std::error_code unknown;
     if (name == "metrics.jsonl") return fs::file_size(folder + "/" + name, unknown) == 0;
     if (name == "checkpoints") return all_in(folder + "/" + name, [](const std::string& one) { return one == "last.new"; });
-    return name == "config.json" || name == "configs.jsonl" || name == "environment.json" || name == "metrics.csv" ||
-           name == "tensorboard" || names_unfinished_file(name);
+    return name == "config.json" || name == "configs.jsonl" || name == "environment.json" || name == "measurements.json" ||
+           name == "metrics.csv" || name == "tensorboard" || names_unfinished_file(name);
   });
 }
 

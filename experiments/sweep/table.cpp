@@ -12,82 +12,78 @@
 #include "experiments/html.h"
 #include "experiments/log/csv.h"
 #include "experiments/score.h"
+#include "experiments/training_lines.h"
 
 namespace az::experiments {
 namespace {
 
 using config::Value;
 
-struct Kind {
-  const char* name;
-  const char* title;
-  bool accuracy;  // more is better, shown in percent
-};
-constexpr Kind kinds[] = {{"validation_accuracy", "validation accuracy", true},
-                          {"test_accuracy", "test accuracy", true},
-                          {"train_loss", "train loss", false},
-                          {"test_loss", "test loss", false}};
-
-// The line of the epoch that a finished run ended with. Other lines, of which there may be many, are not parsed. Throws Error
-// with the place.
-Value last_epoch(const std::string& folder) {
-  const std::string metrics = folder + "/metrics.jsonl";
-  std::string last;
-  size_t above = 0, count = 0;
-  read_lines(metrics, [&](std::string_view line) {
-    if (line.starts_with(R"({"kind":"epoch",)")) {
-      last = line;
-      above = count;
-    }
-    ++count;
-  });
-  if (last.empty()) throw DataError(metrics + " has no epoch");
-  const Value epoch = config::parse_text(std::string(above, '\n') + last, metrics);
-  const std::string checkpoint = existing_checkpoint(folder + "/checkpoints/last");
-  const Value* step = epoch.find("step");
-  if (step && !is_absent(checkpoint) && step->as_double() != double(load_state(checkpoint).step))
-    throw DataError(metrics + " has no line of the last epoch");
-  return epoch;
+// What the table shows of the last epoch: shares, of which more is better, and losses.
+const std::vector<Quantity>& kinds() {
+  static const std::vector<Quantity> chosen = [] {
+    const Measurement epoch = epoch_measurement();
+    std::vector<Quantity> result;
+    for (const char* key : {"validation_accuracy", "test_accuracy", "train_loss", "test_loss"})
+      result.push_back(*epoch.find(key));
+    return result;
+  }();
+  return chosen;
 }
 
-std::optional<Measure> measure(const Kind& kind, const std::vector<Value>& epochs) {
+// The line of the epoch that a finished run ended with. Throws Error with the place.
+MetricLine last_epoch(const std::string& folder) {
+  const std::string metrics = folder + "/metrics.jsonl";
+  MetricLine last;
+  const UnreadLines unread = read_metrics(
+      metrics, [&](const MetricLine& line) { return last = line, true; }, "epoch");
+  if (!unread.places.empty() && unread.places.back() > last.place)
+    throw DataError(fmt::format("{}:{}: the line of the last epoch is damaged", metrics, unread.places.back()));
+  if (last.place == 0) throw DataError(metrics + " has no epoch");
+  const std::string checkpoint = existing_checkpoint(folder + "/checkpoints/last");
+  if (last.find("step") && !is_absent(checkpoint) && last.number("step") != double(load_state(checkpoint).step))
+    throw DataError(metrics + " has no line of the last epoch");
+  return last;
+}
+
+std::optional<Measure> measure(const Quantity& kind, const std::vector<MetricLine>& epochs) {
   std::vector<double> values;
-  for (const Value& epoch : epochs) {
-    if (const Value* value = epoch.find(kind.name); value && value->is_number()) values.push_back(value->as_double());
+  for (const MetricLine& epoch : epochs) {
+    if (const double value = epoch.number(kind.key); !std::isnan(value)) values.push_back(value);
   }
   if (values.empty()) return {};
   const auto n = double(values.size());
-  Measure result{.name = kind.name, .runs = int64_t(values.size())};
+  Measure result{.name = kind.key, .runs = int64_t(values.size())};
   for (double value : values) result.mean += value / n;
   double squares = 0;
   for (double value : values) squares += (value - result.mean) * (value - result.mean);
   if (values.size() > 1) result.spread = std::sqrt(squares / (n - 1));
   const auto [low, high] = std::minmax_element(values.begin(), values.end());
-  result.best = kind.accuracy ? *high : *low;
+  result.best = kind.share ? *high : *low;
   return result;
 }
 
-const Measure* find(const GroupResult& group, const Kind& kind) {
+const Measure* find(const GroupResult& group, const Quantity& kind) {
   for (const Measure& one : group.measures) {
-    if (one.name == kind.name) return &one;
+    if (one.name == kind.key) return &one;
   }
   return nullptr;
 }
 
-std::string number(const Kind& kind, double value) {
-  return kind.accuracy ? percent(value) + " %" : fmt::format("{:.4f}", value);
+std::string number(const Quantity& kind, double value) {
+  return kind.share ? percent(value) + " %" : fmt::format("{:.4f}", value);
 }
-std::string mean_text(const Kind& kind, const Measure& m, const GroupResult& group) {
-  const std::string mean = !m.spread       ? number(kind, m.mean)
-                           : kind.accuracy ? fmt::format("{} ± {} %", percent(m.mean), percent(*m.spread))
-                                           : fmt::format("{:.4f} ± {:.4f}", m.mean, *m.spread);
+std::string mean_text(const Quantity& kind, const Measure& m, const GroupResult& group) {
+  const std::string mean = !m.spread    ? number(kind, m.mean)
+                           : kind.share ? fmt::format("{} ± {} %", percent(m.mean), percent(*m.spread))
+                                        : fmt::format("{:.4f} ± {:.4f}", m.mean, *m.spread);
   return m.runs == group.done ? mean : fmt::format("{} ({} of {})", mean, m.runs, group.done);
 }
 
 // The kinds that any group has.
-std::vector<Kind> shown(const std::vector<GroupResult>& groups) {
-  std::vector<Kind> result;
-  for (const Kind& kind : kinds) {
+std::vector<Quantity> shown(const std::vector<GroupResult>& groups) {
+  std::vector<Quantity> result;
+  for (const Quantity& kind : kinds()) {
     if (std::any_of(groups.begin(), groups.end(), [&](const GroupResult& group) { return find(group, kind); }))
       result.push_back(kind);
   }
@@ -99,12 +95,12 @@ std::string runs_text(const GroupResult& group) {
 }
 
 std::vector<std::vector<std::string>> cells(const SweepTable& table) {
-  const std::vector<Kind> columns = shown(table.groups);
+  const std::vector<Quantity> columns = shown(table.groups);
   std::vector<std::vector<std::string>> rows = {{"group", "runs"}};
-  for (const Kind& kind : columns) rows[0].insert(rows[0].end(), {kind.title, "best"});
+  for (const Quantity& kind : columns) rows[0].insert(rows[0].end(), {kind.name, "best"});
   for (const GroupResult& group : table.groups) {
     rows.push_back({group.group, runs_text(group)});
-    for (const Kind& kind : columns) {
+    for (const Quantity& kind : columns) {
       const Measure* m = find(group, kind);
       rows.back().push_back(m ? mean_text(kind, *m, group) : "-");
       rows.back().push_back(m ? number(kind, m->best) : "-");
@@ -123,7 +119,7 @@ SweepTable sweep_table(const Sweep& sweep, const SweepResult& result, const std:
                    .legend = sweep.legend,
                    .left_out = {},
                    .runs = Value::Array{}};
-  std::map<std::string, std::vector<Value>> epochs;  // of the groups' finished runs
+  std::map<std::string, std::vector<MetricLine>> epochs;  // of the groups' finished runs
   for (size_t i = 0; i < sweep.runs.size(); ++i) {
     const SweepRun& run = sweep.runs[i];
     const RunState state = result.states[i];
@@ -138,7 +134,7 @@ SweepTable sweep_table(const Sweep& sweep, const SweepResult& result, const std:
                           {"seed", run.config.seed}, {"folder", run_folder},
                           {"state", name_of(state)}, {"overrides", Value::Array(run.overrides.begin(), run.overrides.end())}};
     std::string failure = result.failures[i];
-    Value epoch;
+    std::optional<MetricLine> epoch;
     try {
       if (state == RunState::done) epoch = last_epoch(run_folder);
     } catch (const Error& error) {
@@ -146,16 +142,16 @@ SweepTable sweep_table(const Sweep& sweep, const SweepResult& result, const std:
       table.left_out.push_back(fmt::format("{} is left out of the table: {}", run.name, failure));
     }
     if (!failure.empty()) line.push_back({"failure", failure});
-    if (epoch.is_object()) {
-      epochs[run.group].push_back(epoch);
-      for (const Kind& kind : kinds) {
-        if (const Value* value = epoch.find(kind.name)) line.push_back({kind.name, *value});
+    if (epoch) {
+      epochs[run.group].push_back(*epoch);
+      for (const Quantity& kind : kinds()) {
+        if (const MetricValue* value = epoch->find(kind.key)) line.push_back({kind.key, to_value(*value)});
       }
     }
     table.runs.push_back(line);
   }
   for (GroupResult& group : table.groups) {
-    for (const Kind& kind : kinds) {
+    for (const Quantity& kind : kinds()) {
       if (const auto found = measure(kind, epochs[group.group])) group.measures.push_back(*found);
     }
   }
@@ -186,12 +182,12 @@ std::string SweepTable::text() const {
 }
 
 std::string SweepTable::csv() const {
-  const std::vector<Kind> columns = shown(groups);
+  const std::vector<Quantity> columns = shown(groups);
   std::string out = "group,runs,done,failed";
-  for (const Kind& kind : columns) out += fmt::format(",{0}_mean,{0}_spread,{0}_best,{0}_runs", kind.name);
+  for (const Quantity& kind : columns) out += fmt::format(",{0}_mean,{0}_spread,{0}_best,{0}_runs", kind.key);
   for (const GroupResult& group : groups) {
     out += fmt::format("\r\n{},{},{},{}", csv_cell(group.group), group.runs, group.done, group.failed);
-    for (const Kind& kind : columns) {
+    for (const Quantity& kind : columns) {
       const Measure* m = find(group, kind);
       out +=
           m ? fmt::format(",{},{},{},{}", m->mean, m->spread ? fmt::format("{}", *m->spread) : "", m->best, m->runs) : ",,,,0";

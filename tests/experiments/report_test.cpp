@@ -17,45 +17,17 @@
 #include "tests/compare.h"
 #include "tests/data/temporary_folder.h"
 #include "tests/experiments/command.h"
+#include "tests/experiments/report_page.h"
 
 using namespace az;
 using namespace az::experiments;
 using test::has;
-using Json = nlohmann::json;
 namespace fs = std::filesystem;
 
 namespace {
 
-std::string write_run(const fs::path& folder, const std::string& metrics, const std::string& config = R"({"name": "a"})") {
-  fs::create_directories(folder);
-  if (!config.empty()) write_file((folder / "config.json").string(), config);
-  write_file((folder / "metrics.jsonl").string(), metrics);
-  return folder.string();
-}
-
-// The data that a page carries, as a browser would read it.
-Json data_in(const std::string& page) {
-  const std::string start = R"(<script type="application/json" id="data">)";
-  const size_t from = page.find(start) + start.size();
-  return Json::parse(page.substr(from, page.find("</script>", from) - from));
-}
-
-Json only_run(const std::string& folder) { return data_in(report_html({folder}))["runs"][0]; }
-
 std::string step_line(int64_t step, double loss) {
   return metrics_line("step", {{"step", step}, {"epoch", int64_t(1)}, {"lr", 0.1}, {"loss", loss}});
-}
-
-std::string probe_line(int64_t step, const std::string& parameter, double norm, double effective_step, int64_t epoch = 1) {
-  return metrics_line("scale_invariance", {{"step", step},
-                                           {"epoch", epoch},
-                                           {"parameter", parameter},
-                                           {"norm", norm},
-                                           {"scaled_cosine", 0.5},
-                                           {"scaled_channel_cosine_max", 0.75},
-                                           {"effective_step", effective_step},
-                                           {"radial", -0.25},
-                                           {"projected", std::string("channel")}});
 }
 
 bool any_has(const Json& notes, const std::string& part) {

@@ -74,7 +74,15 @@ struct Watch : experiments::Probe {
   void before(const Parameter&, const Tensor&) override {
     if (is("probe_throws")) throw std::runtime_error("nothing to see");
   }
-  void report(const Write& write) override { write({{is("probe_field") ? "epoch" : "seen", int64_t(1)}}); }
+  std::vector<experiments::Quantity> columns() const override {
+    if (is("probe_reserved")) return {{.key = "epoch"}};
+    return {{.key = "seen", .beside = is("probe_beside") ? "sene" : ""}};
+  }
+  void report(const Write& write) override {
+    if (is("probe_silent")) return write({});
+    if (is("probe_undeclared")) return write({{"seen", 1.0}, {"more", 1.0}});
+    write({{is("probe_field") ? "epoch" : "seen", int64_t(1)}});
+  }
 };
 
 struct Descent : optim::Optimizer {

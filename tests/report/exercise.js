@@ -48,7 +48,7 @@ async function exercise(expect) {
     single: ["loss", "test-loss", "run-accuracy", "accuracy", "lr", "norm", "effective-step", "angle", "identity", "cosine", "layer-cosine", "radial", "heatmap", "histogram", "scaling"],
     several: ["loss", "accuracy", "lr", "norm", "effective-step", "angle", "identity", "cosine", "radial", "heatmap", "histogram", "scaling"],
     lesson: ["path"], toys: ["path", "loss", "accuracy"], hostile: ["loss", "norm"], cut: ["loss", "norm"], one: [], empty: [], shapes: ["loss", "norm"], many: ["loss", "accuracy", "norm", "heatmap"],
-    sweep: ["loss", "run-accuracy", "accuracy"],
+    sweep: ["loss", "run-accuracy", "accuracy"], stranger: ["loss", "norm", "update_ratio-ratio", "update_ratio-above"],
   }[expect];
   for (const id of ids) check(one(`#${id}`), `${id} is there`);
   for (const box of all(".card")) {
@@ -149,6 +149,18 @@ async function exercise(expect) {
     const strokes = new Set(all("#path .chip line").map((line) => line.getAttribute("stroke")));
     check(all("#path .stage polyline[stroke-width]").filter((line) => line.getAttribute("opacity")).every((line) => strokes.has(line.getAttribute("stroke"))), "paths are drawn in the colours of their legend");
     check(all("#accuracy .chip span").map((name) => name.textContent)[0].endsWith("(3 runs, 2 seeds)"), "a run that is there twice is one seed");
+  }
+  if (expect === "stranger") {
+    const card = (key) => one(`#update_ratio-${key}`), said = (key, part) => one(part, card(key)).textContent;
+    check(all("h2").some((head) => head.textContent === "Seen by the probe update_ratio"), "a stranger's probe has a section");
+    check(said("ratio", "h3").startsWith("Update beside weight: ") && said("above", "h3") === "Parameters that move too fast", "its plots have their titles");
+    check(said("ratio", ".dygraph-ylabel") === "‖d‖ / ‖w‖" && said("above", ".dygraph-ylabel") === "share", "and their units");
+    check(/pale: what is taken for healthy/.test(said("ratio", ".caption")) && /above the target/.test(said("above", ".caption")), "and their captions");
+    check(one(".scale", card("ratio")).getAttribute("aria-pressed") === "true" && one(".scale", card("above")).getAttribute("aria-pressed") === "false", "and their scales");
+    check(!one("#update_ratio-target"), "what is drawn beside another has no plot of its own");
+    await choose(one("#bar select"), "0.bias");  // which only the stranger watches
+    check(all(".chip", card("ratio")).length === 1 && one(".empty", one("#norm")), "a layer that one probe watches is drawn for that one");
+    check(/metrics.jsonl holds lines of kind "mystery", which no probe declared/.test(one("#notes").textContent), "what nobody declared is said");
   }
   if (expect === "several") check(all("#runs tbody tr").length === 4 && /different models/.test(one("#notes").textContent), "different models are said to be");
   if (expect === "many") check(all("#loss .chip").length === 20 && /thinned out: of every stretch of steps, of 21/.test(one("#notes").textContent), "thinning is said");

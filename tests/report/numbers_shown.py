@@ -134,6 +134,31 @@ def hold_pictures(shown, folder, layers):
         shown.check([judged["name"], judged["verdict"], str(one["a"]), str(one["loss"])] in shown.rows("scaling"), f"scaling lacks a = {one['a']}")
 
 
+def hold_declared(shown, folder, label, layer, run_is_picked):
+    """What a stranger's probe noted, by its declaration in measurements.json."""
+    with open(f"{folder}/measurements.json") as file:
+        declared = {one["kind"]: {quantity["key"]: quantity for quantity in one["quantities"]} for one in json.load(file)["kinds"]}
+    for kind in declared.keys() - {"step", "epoch", "path", "scale_invariance"}:
+        lines = lines_of(folder, kind)
+        names = list(dict.fromkeys(line["parameter"] for line in lines if "parameter" in line))
+        for key, one in declared[kind].items():
+            if not one["drawn"]:
+                continue
+            if one["per"] != "parameter":
+                shown.hold(f"{kind}-{key}", label, column([line for line in lines if "parameter" not in line], key))
+                continue
+            beside = declared[kind].get(one["beside"])
+            parts = {key: beside and (one["name"] or key), **({beside["key"]: beside["name"] or beside["key"]} if beside else {})}
+            for of, part in parts.items():
+                series = {name: column([line for line in lines if line.get("parameter") == name], of) for name in names}
+                steps = series[names[0]]
+                known = {step: [series[name][step] for name in names if series[name][step] is not None] for step in steps}
+                series[MEAN] = {step: sum(values) / len(values) if values else None for step, values in known.items()}
+                for name in series if layer == EVERY and run_is_picked else [layer] if layer in series else []:
+                    words = [name, label] if layer == EVERY else [label, name]
+                    shown.hold(f"{kind}-{key}", ", ".join(filter(None, [*words, part])), series[name])
+
+
 def compare(work, runs, tables):
     """(how many numbers are right, what is wrong) of the reports named "single", "several" and "lesson" by the runs in them."""
     folders = [f"{work}/{run}" for run in runs]
@@ -141,9 +166,11 @@ def compare(work, runs, tables):
     for layer, plots in tables.items():
         shown = Shown(plots)
         for folder, run in zip(folders, runs):
+            if run == "stranger":
+                hold_declared(shown, folder, "update_ratio", layer, run == runs[0])
             if not run.startswith("sgd") or "hostile" in runs or "shapes" in runs:
                 continue
-            label = "tiny" if len(runs) == 1 else run
+            label = "tiny" if len(runs) == 1 or "stranger" in runs else run
             with open(f"{folder}/config.json") as file:
                 optimizer = json.load(file)["optimizer"]
             shown.hold_all(training_plots(folder), label)
@@ -156,7 +183,7 @@ def compare(work, runs, tables):
             elif run == runs[0]:
                 for name, expected in by_layer.items():
                     shown.hold_all(expected, name, label)
-            if run == "sgd-1":
+            if run == runs[0] == "sgd-1":
                 hold_spread(shown, [folder for folder, name in zip(folders, runs) if name.startswith("sgd-")])
                 hold_pictures(shown, folder, layers)
         for path in [path for run in runs for path in lines_of(f"{work}/{run}", "path")][::60]:

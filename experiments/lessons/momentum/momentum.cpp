@@ -49,22 +49,6 @@ config::Value::Object options_of(const Published& row) {
 
 double squared(const Tensor& x) { return sum(x * x).item(); }
 
-// What ||w||^2 has to be, step by step, given the p of each: p is the momentum, or for SGDP its part across w.
-class NormIdentity {
- public:
-  // SGDP's steps add their own squares only: beta 0.
-  NormIdentity(double squared_norm, double beta) : predicted_(squared_norm), beta_(beta) {}
-  void add(double squared_p) {
-    predicted_ += lr * lr * (squared_p + 2 * earlier_);
-    earlier_ = beta_ * (earlier_ + squared_p);
-  }
-  double predicted() const { return predicted_; }
-
- private:
-  double predicted_, beta_;
-  double earlier_ = 0;  // sum_{k<t} beta^(t-k) ||p_k||^2 for the step to come
-};
-
 void run_toy(LessonRun& run, const Published& row) {
   const bool projects = std::string(row.optimizer) == "SGDP";
   const double length = std::hypot(0.001, 1);
@@ -74,13 +58,15 @@ void run_toy(LessonRun& run, const Published& row) {
                 .start = {0.001 / length, 1 / length},
                 .steps = 500,
                 .path = ToyOptions::Path{row.optimizer, row.beta, {0, -1}}});
-  NormIdentity identity(squared(toy.weight().detach()), projects ? 0 : row.beta);
+  // SGDP's steps, which are across w, add their own squares only.
+  optim::NormIdentity identity({.squared_norm = squared(toy.weight().detach()), .beta = projects ? 0 : row.beta});
   std::vector<double> losses;
   while (!toy.done()) {
     const Toy::Step step = toy.step(fall);
     losses.push_back(step.loss);
     const double moved = projects ? step.tangential : std::hypot(step.radial, step.tangential);
-    identity.add(row.beta > 0 && !projects ? squared(toy.state("momentum")) : moved * moved / (lr * lr));
+    const bool remembers = row.beta > 0 && !projects;
+    identity.add({.squared_length = remembers ? lr * lr * squared(toy.state("momentum")) : moved * moved, .lr = lr});
   }
   const auto what = [&](const std::string& text) { return title_of(row) + ": " + text; };
   run.compare(
@@ -102,7 +88,7 @@ void run_toy(LessonRun& run, const Published& row) {
                  .tolerance = 0.02});
   }
   run.compare({.what = what("||w||^2 by the identity"),
-               .predicted = identity.predicted(),
+               .predicted = identity.squared_norm(),
                .measured = squared(toy.weight().detach()),
                .tolerance = 1e-13});
 }

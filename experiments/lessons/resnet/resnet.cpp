@@ -2,7 +2,8 @@
 #include <map>
 
 #include "experiments/lessons/builtin.h"
-#include "experiments/log/mirror.h"
+#include "experiments/metrics.h"
+#include "optim/norm_identity.h"
 
 namespace az::experiments {
 namespace {
@@ -31,27 +32,11 @@ struct Lengths {
   double growth() const { return end - start; }
 };
 
-double number(const MetricLine& line, const std::string& key) {
-  for (const auto& [name, value] : line.fields) {
-    if (name != key) continue;
-    if (const auto* x = std::get_if<double>(&value)) return *x;
-    if (const auto* n = std::get_if<int64_t>(&value)) return double(*n);
-  }
-  return NAN;
-}
-
-std::string text(const MetricLine& line, const std::string& key) {
-  for (const auto& [name, value] : line.fields) {
-    if (name == key) return std::get<std::string>(value);
-  }
-  return "";
-}
-
-// One weight's part of them. With q_t = <d_t, w_t>: q_(t+1) = momentum (q_t + ||d_t||^2), as every gradient is orthogonal to
-// its weight, and ||w_(t+1)||^2 = ||w_t||^2 + 2 q_t + ||d_t||^2.
+// One weight's part of them.
 struct Weight {
-  double start = 0, end = 0, q = 0;
+  double start = 0, end = 0;
   double first_rate = 0, rate = 0;  // effective
+  optim::NormIdentity identity;
 };
 
 Lengths lengths(const std::string& folder, double momentum) {
@@ -60,21 +45,24 @@ Lengths lengths(const std::string& folder, double momentum) {
   std::vector<MetricLine> lines = read_metrics(folder + "/metrics.jsonl").lines;
   std::erase_if(lines, [](const MetricLine& line) { return line.kind != "scale_invariance"; });
   for (const MetricLine& line : lines) {
-    const double norm = number(line, "norm"), radial = number(line, "radial"), tangential = number(line, "tangential");
-    const double across = tangential * tangential, square = radial * radial + across;
-    const auto [at, first] = weights.try_emplace(text(line, "parameter"));
-    Weight& weight = at->second;
-    weight.rate = number(line, "effective_lr");
-    if (first) weight.start = norm * norm, weight.first_rate = weight.rate;
+    const double norm = line.number("norm"), radial = line.number("radial"), tangential = line.number("tangential");
+    const double across = tangential * tangential, square = radial * radial + across, rate = line.number("effective_lr");
+    Weight& weight = weights
+                         .try_emplace(line.text("parameter"),
+                                      Weight{.start = norm * norm,
+                                             .first_rate = rate,
+                                             .identity = optim::NormIdentity({.squared_norm = norm * norm, .beta = momentum})})
+                         .first->second;
+    weight.rate = rate;
     all.steps += square;
-    all.identity += 2 * weight.q + square;
-    weight.q = momentum * (weight.q + square);
+    weight.identity.add({.squared_length = square, .lr = rate * norm * norm});
     weight.end = (norm + radial) * (norm + radial) + across;
-    all.projected += text(line, "projected") != "none" ? 1 / double(lines.size()) : 0;
+    all.projected += line.text("projected") != "none" ? 1 / double(lines.size()) : 0;
   }
   for (const auto& [name, weight] : weights) {
     all.start += weight.start;
     all.end += weight.end;
+    all.identity += weight.identity.squared_norm() - weight.start;
     all.kept += weight.rate / weight.first_rate / double(weights.size());
   }
   return all;

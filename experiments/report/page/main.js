@@ -1,6 +1,6 @@
 // Puts the page together and keeps it in step with the state.
 const sections = [["The path", [pathPlot], Picture], ["Training", training, Chart], ["The length and the direction of the weights", laboratory, Chart],
-  ["Maps and counts", [heatmap, histogram, scaling], Picture]];
+  ...others.map((kind) => [`Seen by the probe ${kind}`, declaredPlots(kind), Chart]), ["Maps and counts", [heatmap, histogram, scaling], Picture]];
 
 function buildBar() {
   const themes = el("span", { class: "joined", role: "group", "aria-label": "theme" }, ...Object.keys(palettes).map((theme) =>
@@ -9,14 +9,14 @@ function buildBar() {
   bar.replaceChildren(el("h1", {}, data.title));
   if (layerNames.length) bar.append(picker("layer", [MEAN, EVERY, ...layerNames].map((name) => [name, name]), state.layer, (layer) => {
     state.layer = layer;
-    runPicker.hidden = layer !== EVERY || probed.length < 2;
+    runPicker.hidden = layer !== EVERY || layered.length < 2;
     refresh("data");
   }));
-  const runPicker = picker("of run", probed.map((run) => [String(runs.indexOf(run)), run.label]), String(state.run), (index) => {
+  const runPicker = picker("of run", layered.map((run) => [String(runs.indexOf(run)), run.label]), String(state.run), (index) => {
     state.run = Number(index);
     refresh("data");
   });
-  runPicker.hidden = state.layer !== EVERY || probed.length < 2;
+  runPicker.hidden = state.layer !== EVERY || layered.length < 2;
   bar.append(runPicker, el("button", { type: "button", id: "unzoom", onclick: () => zoomTo(null, null) }, "all steps"), themes);
 }
 

@@ -1,37 +1,53 @@
 // The plots against steps, and where their numbers come from.
-const layerWords = () => (state.layer === EVERY && probed.length > 1 ? `${EVERY} of ${runs[state.run].label}` : state.layer);
+const layerWords = () => (state.layer === EVERY && layered.length > 1 ? `${EVERY} of ${runs[state.run].label}` : state.layer);
 
-// Lines of one quantity of the probe: a line a run, or a line a layer of the run picked.
-function probeLines(column) {
+// The numbers of a column, where there are any; what a file calls its columns is no property of every object.
+const columnOf = (columns, key) => (Object.hasOwn(columns, key) ? columns[key] : []);
+
+// Lines of one quantity of layers: a line a run, or a line a layer of the run picked.
+function layerLines(kind, key) {
   if (state.layer !== EVERY) {
-    return probed.filter((run) => layerIndex(run, state.layer) >= 0 && run.probe[column][layerIndex(run, state.layer)].length).map((run) => (
-      { key: run.key, name: run.label, of: state.layer, color: color(run.color), dash: run.dash, x: run.probe.step, y: run.probe[column][layerIndex(run, state.layer)] }));
+    return runs.flatMap((run) => {
+      const layers = layersOf(run, kind), y = layers && columnOf(layers.columns, key)[layers.names.indexOf(state.layer)];
+      return y && y.length ? [{ key: run.key, name: run.label, of: state.layer, color: color(run.color), dash: run.dash, x: layers.step, y }] : [];
+    });
   }
-  const run = runs[state.run];
-  if (!run || !run.probe) return [];
-  const count = run.probe.layers.length - 1;
-  const lines = run.probe.layers.map((name, i) => ({
-    key: i === 0 ? "mean" : `layer ${name}`, name, of: run.label, color: i === 0 ? css("--text") : depthColor(i - 1, count), width: i === 0 ? 2 : 1,
-    x: run.probe.step, y: run.probe[column][i],
+  const run = runs[state.run], layers = run && layersOf(run, kind);
+  if (!layers) return [];
+  const count = layers.names.length - 1;
+  const lines = columnOf(layers.columns, key).map((y, i) => ({
+    key: i === 0 ? "mean" : `layer ${layers.names[i]}`, name: layers.names[i], of: run.label, color: i === 0 ? css("--text") : depthColor(i - 1, count), width: i === 0 ? 2 : 1,
+    x: layers.step, y,
   }));
-  return [...lines.slice(1), lines[0]].filter((line) => line.y.length);  // the mean on top
+  return [...lines.slice(1), lines[0]].filter((line) => line && line.y.length);  // the mean on top
+}
+const probeLines = (key) => layerLines(PROBE, key);
+
+// Lines of one quantity of steps or epochs, a line a run.
+function runLines(kind, key, of = runs) {
+  return of.filter((run) => held(kind, key, [run])).map((run) => {
+    const table = run.measured.get(kind).table;
+    return { key: run.key, name: run.label, color: color(run.color), dash: run.dash, x: table.step, y: columnOf(table, key) };
+  });
 }
 
-function runLines(part, column, of = runs) {
-  return of.filter((run) => held(part, column, [run])).map((run) => (
-    { key: run.key, name: run.label, color: color(run.color), dash: run.dash, x: run[part].step, y: run[part][column] }));
-}
-
-const held = (part, column, of = runs) => of.some((run) => run[part][column] && run[part][column].some((y) => y !== null));
-const watched = (column) => probed.some((run) => run.probe[column].some((line) => line.some((y) => y !== null)));
+const someNumber = (line) => line.some((y) => y !== null);
+const held = (kind, key, of = runs) => of.some((run) => {
+  const { table } = run.measured.get(kind) || {};
+  return table && someNumber(columnOf(table, key));
+});
+const watched = (key, kind = PROBE) => runs.some((run) => {
+  const layers = layersOf(run, kind);
+  return layers && columnOf(layers.columns, key).some(someNumber);
+});
 
 // The images that runs were measured on: a validation part, where one was held out for that, or the test set.
-const isMeasured = (part, of) => held("epochs", `${part}_accuracy`, of);
+const isMeasured = (part, of) => held("epoch", `${part}_accuracy`, of);
 const measuredPart = (of) => ["validation", "test"].find((part) => isMeasured(part, of));
 const measuredParts = ["validation", "test"].filter((part) => runs.some((run) => measuredPart([run]) === part));
 const measuredWords = measuredParts.join(" or ") || "test";
 const withPart = (name, part) => (measuredParts.length > 1 ? `${name} (${part})` : name);
-const measuredLines = (quantity) => measuredParts.flatMap((part) => runLines("epochs", `${part}_${quantity}`, runs.filter((run) => measuredPart([run]) === part))
+const measuredLines = (quantity) => measuredParts.flatMap((part) => runLines("epoch", `${part}_${quantity}`, runs.filter((run) => measuredPart([run]) === part))
   .map((line) => Object.assign(line, { part, name: withPart(line.name, part) })));
 
 // The mean over the seeds of each experiment, with a band from the lowest to the highest.
@@ -85,47 +101,58 @@ function ruleInWords(probe, i) {
 }
 
 const noProbe = 'no run has probe data; add "probes": [{"type": "scale_invariance"}] to the config';
-const needsProbe = (column) => (probed.length ? (watched(column) ? "" : "the probe noted no such number") : noProbe);
+
+// What is declared of the lines of a kind.
+const quantitiesOf = (kind) => (data.kinds.find((one) => one.kind === kind) || { quantities: [] }).quantities;
+const quantityOf = (kind, key) => quantitiesOf(kind).find((one) => one.key === key);
+const others = data.kinds.map((one) => one.kind).filter((kind) => ![PROBE, "step", "epoch", "path"].includes(kind));
+
+// A plot of one quantity, as it is declared, with its companion; `more` adds to it.
+function declaredPlot(kind, key, more = {}) {
+  const one = quantityOf(kind, key), ofLayers = one.per === "parameter", beside = quantityOf(kind, one.beside);
+  const lines = (of) => (ofLayers ? layerLines(kind, of) : runLines(kind, of)), word = (of) => of.name || of.key;
+  const missing = () => {
+    if (ofLayers ? watched(key, kind) : held(kind, key)) return "";
+    return kind === PROBE && !probed.length ? noProbe : kind === "step" ? "no run has noted it" : "the probe noted no such number";
+  };
+  return { id: `${kind}-${key}`, title: one.title || key, y: one.unit || key, log: one.scale === "log", caption: one.caption, missing,
+    ...(ofLayers ? { of: layerWords } : {}), ...(one.share ? { value: percent } : {}),
+    lines: () => (beside ? paired(lines(key), word(one), lines(beside.key), word(beside)) : lines(key)), ...more };
+}
+// Those of a kind: first the ones that `more` adds to, in its order.
+function declaredPlots(kind, more = {}) {
+  const keys = quantitiesOf(kind).filter((one) => one.drawn).map((one) => one.key), first = Object.keys(more).filter((key) => keys.includes(key));
+  return [...first, ...keys.filter((key) => !first.includes(key))].map((key) => declaredPlot(kind, key, Object.hasOwn(more, key) ? more[key] : {}));
+}
+
+// Plots of the test or validation part and the training set, which take what each run has.
+const accuracy = { y: quantityOf("epoch", "test_accuracy").unit, log: false, value: percent };
 const training = [
-  { id: "loss", title: "Training loss", y: "loss", log: false, caption: "The loss of the batches, as each run went along.",
-    missing: () => (held("steps", "loss") ? "" : "no run has noted a loss"), lines: () => runLines("steps", "loss") },
-  { id: "test-loss", title: "Loss, epoch by epoch", y: "loss", log: false,
+  ...declaredPlots("step", { loss: { id: "loss" }, lr: { id: "lr" } }),
+  { id: "test-loss", title: "Loss, epoch by epoch", y: quantityOf("epoch", "test_loss").unit, log: false,
     caption: `Thin: on the ${measuredWords} images, which the network was not trained on; pale: on the training set, during the epoch.`,
-    missing: () => (held("epochs", "train_loss") ? "" : "no run has finished an epoch"),
-    lines: () => paired(measuredLines("loss"), "", runLines("epochs", "train_loss"), "train") },
-  { id: "run-accuracy", title: "Accuracy, run by run", y: "accuracy", log: false, value: percent,
+    missing: () => (held("epoch", "train_loss") ? "" : "no run has finished an epoch"),
+    lines: () => paired(measuredLines("loss"), "", runLines("epoch", "train_loss"), "train") },
+  { ...accuracy, id: "run-accuracy", title: "Accuracy, run by run",
     caption: `Thin: the share of the ${measuredWords} images that the network gets right; pale: of the training set, during the epoch.`,
-    missing: () => (held("epochs", "train_accuracy") ? "" : "no run has finished an epoch"),
-    lines: () => paired(measuredLines("accuracy"), "", runLines("epochs", "train_accuracy"), "train") },
-  { id: "accuracy", title: "Accuracy with its spread over seeds", y: `${measuredWords} accuracy`, log: false, value: percent,
+    missing: () => (held("epoch", "train_accuracy") ? "" : "no run has finished an epoch"),
+    lines: () => paired(measuredLines("accuracy"), "", runLines("epoch", "train_accuracy"), "train") },
+  { ...accuracy, id: "accuracy", title: "Accuracy with its spread over seeds", y: `${measuredWords} ${accuracy.y}`,
     caption: "The mean over runs that differ in nothing but their seed; the band reaches from the worst to the best of them.",
     missing: () => (measuredParts.length ? "" : "no run was evaluated"), lines: seedLines },
-  { id: "lr", title: "Learning rate", y: "learning rate", log: false, caption: "What the schedule makes of the learning rate.",
-    missing: () => (held("steps", "lr") ? "" : "no run has noted a step"), lines: () => runLines("steps", "lr") },
 ];
+
+// The cosines are drawn with the projection's threshold, and where it fired.
+const cosinePlot = (id, key, fired) => ({ id, level: threshold, lines: () => paired(probeLines(key), quantityOf(PROBE, key).name, probeLines(fired), "where it was projected") });
 const laboratory = [
-  { id: "norm", title: "Norm of the weights", y: "‖w‖", log: true, of: layerWords,
-    caption: "A weight under batch norm computes the same at any length, yet every step that is orthogonal to it makes it longer, momentum's most of all.",
-    missing: () => needsProbe("norm"), lines: () => probeLines("norm") },
-  { id: "effective-step", title: "Effective step", y: "‖ŵ′ − ŵ‖", log: true, of: layerWords,
-    caption: "How far one step moves the direction of the weight, which is all that a scale-invariant network sees: it falls as the norm grows.",
-    missing: () => needsProbe("effective_step"), lines: () => probeLines("effective_step") },
-  { id: "angle", title: "Angle of a step, and its equilibrium", y: "radians", log: true, of: layerWords,
-    caption: "Thin: the angle that each step turns the weight by; pale: the one at which growth by steps and shrinking by weight decay would balance, where theory knows it.",
-    missing: () => needsProbe("angle"), lines: () => paired(probeLines("angle"), "measured", probeLines("equilibrium_angle"), "equilibrium") },
-  { id: "identity", title: "Squared norm, measured and predicted", y: "‖w‖²", log: false, of: layerWords,
+  ...declaredPlots(PROBE, {
+    norm: { id: "norm" }, effective_step: { id: "effective-step" }, angle: { id: "angle" }, tangential: { id: "radial" },
+    scaled_channel_cosine_max: { ...cosinePlot("cosine", "scaled_channel_cosine_max", "fired_channel"), words: () => inWords(projectedShare) },
+    scaled_cosine: cosinePlot("layer-cosine", "scaled_cosine", "fired_layer"),
+  }),
+  { id: "identity", title: "Squared norm, measured and predicted", y: `${quantityOf(PROBE, "norm").unit}²`, log: false, of: layerWords,
     caption: "Thin: measured; pale: what the lengths of the steps and momentum alone say, if every gradient is orthogonal to the weight. Where they part, gradients lie along the weight in part, or, with SGDP and AdamP, a step was not projected.",
     missing: () => (!probed.length ? noProbe : watched("norm_squared_predicted") ? ""
       : [...new Set(probed.map((run) => run.probe.rule))].join("; ") + '; it takes a probe with "every": 1, from the first step on'),
     words: () => inWords(ruleInWords), lines: () => paired(probeLines("norm_squared"), "measured", probeLines("norm_squared_predicted"), "predicted") },
-  { id: "cosine", title: "Is the gradient orthogonal to the weight?", y: "largest |cos(w, g)| √dim", log: true, of: layerWords, level: threshold,
-    caption: "The largest cosine of a channel with its gradient, times the root of its size (the mean over layers is a geometric one): SGDP and AdamP take a weight for scale-invariant, and project its step, in the shaded region, unless it has one dimension only, as biases and gains have; pale: steps that were projected by channel.",
-    missing: () => needsProbe("scaled_channel_cosine_max"), words: () => inWords(projectedShare),
-    lines: () => paired(probeLines("scaled_channel_cosine_max"), "cosine", probeLines("fired_channel"), "where it was projected") },
-  { id: "layer-cosine", title: "The same for layers as a whole", y: "|cos(w, g)| √dim", log: true, of: layerWords, level: threshold,
-    caption: "The second view of the projection's rule, tried where some channel fails the first; pale: steps that were projected on this view. A random gradient falls below delta by chance in 8 steps of 100.",
-    missing: () => needsProbe("scaled_cosine"), lines: () => paired(probeLines("scaled_cosine"), "cosine", probeLines("fired_layer"), "where it was projected") },
-  { id: "radial", title: "Radial against tangential", y: "length", log: true, of: layerWords,
-    caption: "Thin: the part of a step across the weight, which turns it; pale: the part along the weight, which only changes its length.",
-    missing: () => needsProbe("tangential"), lines: () => paired(probeLines("tangential"), "tangential", probeLines("radial"), "radial") },
 ];

@@ -2,13 +2,21 @@
 const data = JSON.parse(document.getElementById("data").textContent);
 const runs = data.runs;
 const MEAN = "mean over layers", EVERY = "every layer";
-const layerNames = [...new Set(runs.flatMap((run) => (run.probe ? run.probe.layers.slice(1) : [])))];
 const probed = runs.filter((run) => run.probe);
+const PROBE = "scale_invariance";
+// What a run measured, by kind: a table of what is of steps, and {names, step, columns} of what is of layers.
+for (const run of runs) {
+  run.measured = new Map([["step", { table: run.steps }], ["epoch", { table: run.epochs }], ...run.others.map((one) => [one.kind, one])]);
+  if (run.probe) run.measured.set(PROBE, { layers: { names: run.probe.layers, step: run.probe.step, columns: run.probe } });
+}
+const layersOf = (run, kind) => (run.measured.get(kind) || {}).layers;
+const layered = runs.filter((run) => [...run.measured.values()].some((one) => one.layers));
+const layerNames = [...new Set(layered.flatMap((run) => [...run.measured.values()].flatMap((one) => (one.layers ? one.layers.names.slice(1) : []))))];
 
 const state = {
   theme: matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light",
-  layer: probed.length === 1 && layerNames.length > 1 ? EVERY : layerNames.length === 1 ? layerNames[0] : MEAN,
-  run: Math.max(0, runs.findIndex((run) => run.probe)),
+  layer: layered.length === 1 && layerNames.length > 1 ? EVERY : layerNames.length === 1 ? layerNames[0] : MEAN,
+  run: Math.max(0, runs.findIndex((run) => layered.includes(run))),
   hidden: new Set(),  // keys of lines that are switched off
 };
 

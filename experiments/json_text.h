@@ -8,22 +8,19 @@
 #include <vector>
 
 #include "core/config/json_document.h"
-#include "experiments/report/table.h"
 
 namespace az::experiments {
 
-// JSON, a piece at a time: numbers in six digits, and nothing that could end the script element it stands in.
+// JSON without a space, a piece at a time. It writes what config::dump() would make too large: lines of metrics.jsonl, and
+// lists of numbers, in six digits.
 class JsonText {
  public:
   JsonText& raw(std::string_view text) {
     out_.append(text);
     return *this;
   }
-  JsonText& key(std::string_view name) { return raw(fmt::format("{}\"{}\":", out_.back() == '{' ? "" : ",", name)); }
-  JsonText& value(const config::Value& value) {
-    for (const char c : config::dump(value)) c == '<' ? out_ += "\\u003c" : out_ += c;
-    return *this;
-  }
+  JsonText& key(const std::string& name) { return raw(out_.back() == '{' ? "" : ",").value(name).raw(":"); }
+  JsonText& value(const config::Value& value) { return raw(config::dump(value)); }
   template <class Each, class Write> JsonText& list(const Each& elements, const Write& write) {
     out_ += '[';
     for (const auto& element : elements) {
@@ -43,11 +40,6 @@ class JsonText {
   }
   JsonText& strings(const std::vector<std::string>& values) {
     return list(values, [&](const std::string& text) { value(text); });
-  }
-  JsonText& table(const Table& table) {
-    raw("{").key("step").steps(table.step);
-    for (const auto& [name, column] : table.columns) key(name).numbers(column);
-    return raw("}");
   }
   std::string take() { return std::move(out_); }
 

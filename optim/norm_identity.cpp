@@ -1,0 +1,28 @@
+#include "optim/norm_identity.h"
+
+#include <algorithm>
+
+#include "optim/average.h"
+#include "optim/optimizer.h"
+
+namespace az::optim {
+
+NormRule Optimizer::norm_rule() const {
+  const std::optional<NormRule> own = own_norm_rule();
+  if (!own) return {{}, "no prediction: the identity is of momentum, and this is " + name_};
+  const auto is_held = [](const Group& group) {
+    return !group.frozen && (group.weight_decay > 0 || group.trust_ratio > 0 || group.renormalize_every > 0);
+  };
+  if (std::any_of(groups_.begin(), groups_.end(), is_held))
+    return {{}, "no prediction: the identity is of steps without weight decay, trust ratios or renormalizing"};
+  return *own;
+}
+
+NormRule norm_rule(const Optimizer& optimizer, const WeightAverage* average) {
+  const NormRule rule = optimizer.norm_rule();
+  if (rule.beta && average && average->moves_weights())
+    return {{}, "no prediction, as lookahead moves the weights after a step"};
+  return rule;
+}
+
+}  // namespace az::optim

@@ -9,6 +9,8 @@ thread_local LentParameter* innermost = nullptr;
 
 LentParameter::LentParameter(const Module& layer, std::string name, Tensor value)
     : layer_(layer), name_(std::move(name)), value_(std::move(value)), outer_(innermost) {
+  if (!layer.taken_.contains(name_))
+    fail("{}: the parameter \"{}\" was not taken, so none can be lent", class_of(layer), name_);
   innermost = this;
 }
 LentParameter::~LentParameter() { innermost = outer_; }

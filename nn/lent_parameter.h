@@ -5,8 +5,8 @@
 namespace az::nn {
 
 // For layers that make a parameter of another layer from parameters of their own: while one lives, on its thread,
-// layer.parameter(name) is `value`, for a parameter that was taken by layer.take_parameter(name).
-class LentParameter {
+// layer.parameter(name) is `value`. Throws unless the parameter was taken by layer.take_parameter(name).
+class [[nodiscard]] LentParameter {
  public:
   LentParameter(const Module& layer, std::string name, Tensor value);
   ~LentParameter();

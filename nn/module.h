@@ -160,6 +160,7 @@ class Module {
   ModulePtr checked_copy(const std::type_info& self, const std::function<ModulePtr()>& copy) const;
 
  private:
+  friend class LentParameter;
   struct Run;
   struct Turn;
   struct ChildEntry {
@@ -182,7 +183,7 @@ class Module {
   std::string below(const Module& module) const;  // its path from here
 
   std::vector<Parameter> parameters_;
-  std::map<std::string, Tensor> taken_;  // parameters that left, as they were
+  std::map<std::string, Tensor> taken_;  // parameters that left, as they were: describe() may ask for their shape
   std::vector<std::pair<std::string, Tensor>> buffers_;
   std::vector<ChildEntry> children_;
   std::string path_;

@@ -203,7 +203,13 @@ Tensor through_hooks(const std::vector<Tensor::Hook>& hooks, const Tensor& arriv
                        op ? op : "a leaf " + describe(gradient));
   };
   for (const auto& hook : hooks) {
-    Tensor changed = placed(place, [&] { return hook(gradient); });
+    const uint64_t version = gradient.storage()->version();
+    const Tensor changed = placed(place, [&] {
+      Tensor given = hook(gradient);
+      if (gradient.storage()->version() != version)
+        fail("it wrote to the gradient, which others may use as well; return a tensor of its own in its place");
+      return given;
+    });
     if (!changed.defined()) continue;
     if (changed.shape() != gradient.shape() || changed.dtype() != gradient.dtype())
       fail("hook: returned {} for a gradient of {}", describe(changed), describe(gradient));

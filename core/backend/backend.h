@@ -16,8 +16,8 @@ struct BatchNormForward {
   const Tensor& x;
   NormTensors norm;  // mean and var: the statistics it went by
   BatchNormParams params;
-  bool relu;
-  const Tensor& y;  // the result; defined only where there was a residual
+  bool with_residual, relu;
+  const Tensor& y;  // the result, where both were
 };
 struct BatchNormGradients {
   Tensor x, gamma, beta, residual;  // residual undefined where there was none

@@ -38,7 +38,9 @@ struct Addend {
 template <class T> BatchNormGradients backward(const Tensor& g, const Tensor& more, const BatchNormForward& forward) {
   const Tensor& x = forward.x;
   const Addend first(g, x.layout()), second(more, x.layout());
-  const bool with_residual = forward.y.defined(), writes = with_residual || second.tensor.defined();
+  // What passes is written where it is not what came: summed, or cut by ReLU and asked for by the residual.
+  const bool with_residual = forward.with_residual;
+  const bool writes = second.tensor.defined() || (with_residual && forward.relu);
   Tensor passed = first.tensor;
   auto fresh = [&] { return Tensor::empty(x.shape(), x.dtype(), x.layout()); };
   if (writes && !first.free) passed = second.free ? second.tensor : fresh();

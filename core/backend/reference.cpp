@@ -71,7 +71,7 @@ BatchNormGradients Reference::batch_norm_backward(const Tensor& first, const Ten
        .dx = values_of(dx)},
       image_shape(x.shape()), channels_of(forward.norm, forward.params.eps), forward.params.training);
   return {dx, Tensor::of<double>({x.size(1)}, gamma), Tensor::of<double>({x.size(1)}, beta),
-          forward.y.defined() ? passed : Tensor()};
+          forward.with_residual ? passed : Tensor()};
 }
 
 PoolResult Reference::pool2d(Pool kind, const Tensor& x, const Pool2dParams& params, const Shape& result) {

@@ -22,6 +22,11 @@ struct BatchNormParams {
   double eps = 1e-5;      // added to the variance
 };
 
+struct GroupNormParams {
+  int64_t groups = 32;
+  double eps = 1e-5;  // added to the variance
+};
+
 struct Pool2dParams {
   Size2 kernel = 2, stride = 2, padding = 0;
 };

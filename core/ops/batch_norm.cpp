@@ -95,11 +95,13 @@ Tensor batch_norm(const Tensor& x, const NormTensors& given, const BatchNormPara
     r.mean = norm.mean.clone();
     r.var = norm.var.clone();
   }
-  // The result tells what passed the ReLU; without a residual it is computed again from x, and need not be kept.
+  // The result tells what passed the ReLU; without a residual it is computed again from x, and without ReLU all passes.
   Saved kept = saved(x, norm.gamma, norm.beta, r.mean, r.var);
-  if (then.residual.defined()) kept = std::move(kept).and_result();
-  auto gradient = [params, relu = then.relu, &backend](const Back& k) {
-    const BatchNormForward forward{k.saved[0], {k.saved[1], k.saved[2], k.saved[3], k.saved[4]}, params, relu, k.result};
+  const bool with_residual = then.residual.defined();
+  if (with_residual && then.relu) kept = std::move(kept).and_result();
+  auto gradient = [params, with_residual, relu = then.relu, &backend](const Back& k) {
+    const BatchNormForward forward{k.saved[0], {k.saved[1], k.saved[2], k.saved[3], k.saved[4]}, params, with_residual, relu,
+                                   k.result};
     if (GradMode::enabled()) return by_constant_statistics(k, forward);  // to be differentiated again
     auto d = backend.batch_norm_backward(k.g, k.g_more, forward);
     return Grads{d.x, d.gamma, d.beta, d.residual};

@@ -101,16 +101,14 @@ class FoldedNorm : public Derived {
 
 Folded folded(const ConvNorm& layer) { return layer.weight.storage()->derived<FoldedNorm>().get(layer); }
 
-void check_norm(const ConvNorm& layer) {
+// The first of the bias and the norm's tensors that is not of the weight's channels and number type; null for none.
+const Tensor* misfit(const ConvNorm& layer) {
   const Tensor& weight = layer.weight;
   const auto& [gamma, beta, mean, var] = layer.norm;
-  if (!layer.params.training && (!mean.defined() || !var.defined())) fail("conv2d_norm: evaluation needs running statistics");
   for (const Tensor* t : {&layer.bias, &gamma, &beta, &mean, &var}) {
-    if (t->defined() && (t->shape() != Shape{weight.size(0)} || t->dtype() != weight.dtype())) {
-      fail("conv2d_norm: weight is {}, so bias, parameters and statistics are {} [{}], not {}", describe(weight),
-           name_of(weight.dtype()), weight.size(0), describe(*t));
-    }
+    if (t->defined() && (t->shape() != Shape{weight.size(0)} || t->dtype() != weight.dtype())) return t;
   }
+  return nullptr;
 }
 
 }  // namespace
@@ -141,14 +139,19 @@ Tensor conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias, const C
 }
 
 bool is_one_pass(const Tensor& x, const ConvNorm& layer) {
-  check_norm(layer);
   const auto& [weight, bias, conv, norm, params, then] = layer;
   if (params.training || needs_grad({x, weight, bias, norm.gamma, norm.beta, then.residual})) return false;
-  return (weight.dtype() == DType::f32 || weight.dtype() == DType::f64) && weight.numel() > 0 && folded(layer).finite;
+  const bool is_whole =
+      (weight.dtype() == DType::f32 || weight.dtype() == DType::f64) && weight.rank() == 4 && weight.numel() > 0;
+  return is_whole && norm.mean.defined() && norm.var.defined() && !misfit(layer) && folded(layer).finite;
 }
 
 Tensor conv2d_norm(const Tensor& x, const ConvNorm& layer) {
   const auto& [weight, bias, conv, norm, params, then] = layer;
+  if (const Tensor* other = misfit(layer)) {
+    fail("conv2d_norm: weight is {}, so bias, parameters and statistics are {} [{}], not {}", describe(weight),
+         name_of(weight.dtype()), weight.size(0), describe(*other));
+  }
   if (!is_one_pass(x, layer)) return batch_norm(conv2d(x, weight, bias, conv), norm, params, then);
   const Shape shape = conv2d_shape(x, weight, bias, conv);
   if (then.residual.defined() && (then.residual.shape() != shape || then.residual.dtype() != x.dtype())) {

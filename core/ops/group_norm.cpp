@@ -74,20 +74,20 @@ void check(const char* op, const Tensor& x, const Tensor& part, const char* name
 
 }  // namespace
 
-Tensor group_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta, const GroupNormOptions& options) {
+Tensor group_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta, const GroupNormParams& params) {
   if (x.rank() < 2) fail("group_norm: needs [n,c,...], got {}", describe(x));
   int64_t channels = x.size(1);
-  if (options.groups < 1 || channels % options.groups)
-    fail("group_norm: {} channels do not divide into {} groups", channels, options.groups);
+  if (params.groups < 1 || channels % params.groups)
+    fail("group_norm: {} channels do not divide into {} groups", channels, params.groups);
   check("group_norm", x, gamma, "gamma", {channels});
   check("group_norm", x, beta, "beta", {channels});
-  if (x.dtype() == DType::bf16) return group_norm(x.to(DType::f32), gamma, beta, options).to(DType::bf16);
-  Shape rows{x.size(0) * options.groups, channels / options.groups};
+  if (x.dtype() == DType::bf16) return group_norm(x.to(DType::f32), gamma, beta, params).to(DType::bf16);
+  Shape rows{x.size(0) * params.groups, channels / params.groups};
   for (int axis = 2; axis < x.rank(); ++axis) rows[1] *= x.shape()[axis];
   std::vector<int64_t> per_channel(size_t(x.rank() - 1), 1);
   per_channel[0] = channels;
   auto shaped = [&](const Tensor& part) { return part.defined() ? part.reshape(per_channel) : part; };
-  return affine(standardize("group_norm", x.reshape(sizes(rows)), options.eps).reshape(sizes(x.shape())), shaped(gamma),
+  return affine(standardize("group_norm", x.reshape(sizes(rows)), params.eps).reshape(sizes(x.shape())), shaped(gamma),
                 shaped(beta));
 }
 

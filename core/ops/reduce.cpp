@@ -207,6 +207,11 @@ TopK topk(const Tensor& x, int64_t k) {
 
 Tensor cosine_similarity(const Tensor& a, const Tensor& b, CosineOptions options) {
   check_float("cosine_similarity", a);
+  // Vectors that are nearly parallel have a gradient that is a difference of close numbers: in wider ones, rounded once.
+  if (const DType type = a.dtype(); type != DType::f64 && b.dtype() == type) {
+    const DType wide = type == DType::bf16 ? DType::f32 : DType::f64;
+    return cosine_similarity(a.to(wide), b.to(wide), options).to(type);
+  }
   Shape shape = broadcast(a.shape(), b.shape(), "cosine_similarity");
   Tensor wide_a = broadcast_to(a, shape), wide_b = broadcast_to(b, shape);
   ReduceOptions over{{shape.axis(options.axis, "cosine_similarity")}, true};

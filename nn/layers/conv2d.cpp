@@ -24,7 +24,7 @@ Conv2dParams Conv2d::params() const {
 
 Tensor Conv2d::forward(const Tensor& x) { return conv2d(x, parameter("weight"), parameter("bias"), params()); }
 
-Tensor Conv2d::then_norm(const Tensor& x, BatchNorm& norm, const Then& then) {
+Tensor Conv2d::then_norm(const Tensor& x, BatchNorm2d& norm, const Then& then) {
   const ConvNorm both{parameter("weight"), parameter("bias"), params(), norm.tensors(), norm.params(), then};
   if (!is_one_pass(x, both)) return norm.then((*this)(x), then);
   return norm.applied(enter(x, [&] { return conv2d_norm(x, both); }));

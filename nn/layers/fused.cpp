@@ -30,7 +30,7 @@ Tensor run_fused(std::span<Module* const> modules, const Tensor& x, Then& then) 
     }
     auto* relu = exactly<ReLU>(at(after));
     const Then taken = after == modules.size() ? std::exchange(then, {}) : Then{.relu = relu != nullptr};
-    y = conv ? conv->then_norm(y, *norm, taken) : norm->then(y, taken);
+    y = conv ? conv->then_norm(y, static_cast<BatchNorm2d&>(*norm), taken) : norm->then(y, taken);
     if (relu) y = relu->applied(y);
     i = relu ? after + 1 : after;
   }

@@ -9,8 +9,9 @@ Residual::Residual(Sequential body, Sequential shortcut, bool relu)
 
 Tensor Residual::forward(const Tensor& x) {
   Then then{.residual = child(shortcut_)(x), .relu = relu_};
-  const Tensor body = child(body_).taking_along(x, then), &shortcut = then.residual;
-  if (!shortcut.defined()) return body;
+  const Tensor body = child(body_).taking_along(x, then);
+  const Tensor& shortcut = then.residual;
+  if (!shortcut.defined()) return body;  // the body took both along
   if (!(body.shape() == shortcut.shape())) {
     fail("residual: body and shortcut give {} and {}", az::describe(body), az::describe(shortcut));
   }

@@ -17,6 +17,7 @@ Tensor Sequential::taking_along(const Tensor& x, Then& then) {
 
 Tensor Sequential::run(const Tensor& x, Then& then) {
   std::vector<Module*> layers;
+  layers.reserve(child_count());
   for (size_t i = 0; i < child_count(); ++i) layers.push_back(&child(i));
   return run_fused(layers, x, then);
 }

@@ -40,7 +40,7 @@ struct BlockSizes {
 };
 
 // A convolution and the batch norm behind it.
-struct ConvNorm {
+struct NormedConv {
   nn::Child<Conv2d> conv;
   nn::Child<BatchNorm2d> norm;
 };
@@ -80,7 +80,7 @@ class Block : public nn::Layer<Block> {
     return changes_ ? subsample_pad(x, {.stride = stride_, .channels = out_}) : x;
   }
 
-  std::vector<ConvNorm> body_;
+  std::vector<NormedConv> body_;
   nn::Child<nn::Sequential> downsample_;
   int64_t stride_, out_;
   bool changes_ = false;
@@ -116,7 +116,7 @@ class ResNet : public nn::Layer<ResNet> {
 
  private:
   bool imagenet_stem_;
-  ConvNorm stem_;
+  NormedConv stem_;
   std::vector<nn::Child<nn::Sequential>> stages_;
   nn::Child<nn::Linear> fc_;
 };

@@ -146,7 +146,7 @@ TEST_CASE("conv2d_norm: statistics that are missing or do not fit are refused") 
   const Tensor x = random({2, 16, 8, 8}, 1);
   Layer l = layer({32, 16, 3, 3});
   l.norm.mean = {};
-  CHECK_THROWS_WITH_AS(l.folded(x), "conv2d_norm: evaluation needs running statistics", Error);
+  CHECK_THROWS_WITH_AS(l.folded(x), "batch_norm: evaluation needs running statistics", Error);
   l.norm.mean = ones({16});
   const std::string expected = "conv2d_norm: weight is f32 [32,16,3,3], so bias, parameters and statistics are f32 [32], not ";
   CHECK_THROWS_WITH_AS(l.folded(x), (expected + "f32 [16]").c_str(), Error);

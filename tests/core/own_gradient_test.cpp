@@ -140,6 +140,19 @@ TEST_CASE("hooks: what they throw says so, with the op or the leaf, and the modu
   CHECK(error_of([&] { sum(w).backward(); }) == "hook on the gradient of a leaf f64 [2]: threw a value of type int");
 }
 
+TEST_CASE("hooks: one that writes to its gradient is refused, as others use it, too") {
+  const Tensor a = leaf({1, 2}), b = leaf({3, 4});
+  Tensor scaled = a * 1.0;
+  scaled.register_hook([](const Tensor& g) {
+    g.mul_(5);
+    return Tensor();
+  });
+  CHECK(
+      error_of([&] { sum(scaled + b).backward(); }) ==
+      "hook on the gradient of mul: it wrote to the gradient, which others may use as well; return a tensor of its own in its "
+      "place");
+}
+
 TEST_CASE("without_gradient names what backward did not reach and was to be trained") {
   const Tensor used = leaf({1}), unused = leaf({2}), frozen = leaf({3}), detached = leaf({4});
   const std::vector<Parameter> all{{"used", used}, {"unused", unused}, {"frozen", frozen}, {"detached", detached}};

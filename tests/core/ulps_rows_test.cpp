@@ -280,3 +280,36 @@ TEST_CASE("ulps: functions of rows and their gradients, of numbers of any size a
     sweep<double>(f);
   }
 }
+
+namespace {
+
+// The largest error in da of cosine_similarity(a, b) = a b / (|a| |b|) for rows of `count` numbers that are `apart`, beside the
+// largest |da|, which is da = b / (|a| |b|) - a (a b) / (|a|^3 |b|).
+template <class T> Real error_where_nearly_parallel(int64_t count, double apart) {
+  Philox random(9);
+  std::vector<double> a, b;
+  for (int64_t i = 0; i < count; ++i) {
+    a.push_back(rounded<T>(Real(random.normal())));
+    b.push_back(rounded<T>(Real(a.back() + apart * random.normal())));
+  }
+  const Tensor given = Tensor::of<double>({1, count}, a).to(dtype_of<T>).set_requires_grad();
+  cosine_similarity(given, Tensor::of<double>({1, count}, b).to(dtype_of<T>)).backward(ones({1}, dtype_of<T>));
+  const Reals wide_a(a.begin(), a.end()), wide_b(b.begin(), b.end()), found = reals_of(given.grad());
+  const Real aa = dot(wide_a, wide_a), bb = dot(wide_b, wide_b), ab = dot(wide_a, wide_b);
+  Real error = 0, most = 0;
+  for (size_t i = 0; i < size_t(count); ++i) {
+    const Real right = (wide_b[i] - wide_a[i] * (ab / aa)) / (std::sqrt(aa) * std::sqrt(bb));
+    error = std::max(error, std::abs(found[i] - right));
+    most = std::max(most, std::abs(right));
+  }
+  return error / most;
+}
+
+}  // namespace
+
+TEST_CASE("ulps: the gradient of cosine_similarity keeps its digits where two rows are nearly parallel") {
+  CHECK(error_where_nearly_parallel<bf16>(2, 0.01) < 0.004);
+  CHECK(error_where_nearly_parallel<bf16>(64, 0.01) < 0.004);
+  CHECK(error_where_nearly_parallel<float>(64, 1e-3) < 1e-7);
+  CHECK(error_where_nearly_parallel<double>(64, 1e-3) < 1e-12);
+}

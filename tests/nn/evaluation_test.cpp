@@ -192,3 +192,13 @@ TEST_CASE("residual: what the ops give apart, whatever comes last in its body") 
     }
   }
 }
+
+TEST_CASE("a norm that does not fit the convolution before it is told of at its place, in training and in evaluation") {
+  nn::Sequential net(nn::Conv2d(3, {.out_channels = 16}), nn::BatchNorm2d(32));
+  for (bool training : {true, false}) {
+    net.train(training);
+    NoGrad no_grad;
+    CHECK_THROWS_WITH_AS(net(randn({2, 3, 5, 5})),
+                         "1: batch_norm: input [2,16,3,3] has 16 channels, a parameter or statistic is [32]", Error);
+  }
+}

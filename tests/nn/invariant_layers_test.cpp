@@ -8,6 +8,7 @@
 #include "core/base/random.h"
 #include "core/config/json_document.h"
 #include "core/ops/elementwise.h"
+#include "core/ops/matmul.h"
 #include "core/ops/reduce.h"
 #include "core/tensor/create.h"
 #include "nn/builtin.h"
@@ -134,22 +135,45 @@ TEST_CASE("weight norm and cosine linear take bf16, with parameters in f32") {
   check(cosines, randn({3, 16}), DType::f32);
 }
 
-TEST_CASE("weight norm: several threads may evaluate it at once, and a call that throws lends nothing any longer") {
+TEST_CASE("a parameter is lent to its layer on one thread, for as long as the loan lives") {
   seed_random(3);
-  nn::WeightNorm layer(std::make_unique<nn::Linear>(40, nn::LinearOptions{.out_features = 30}));
+  nn::Linear layer(40, {.out_features = 30, .bias = false});
   layer.eval();
+  CHECK_THROWS_WITH_AS(nn::LentParameter(layer, "weight", randn({30, 40})),
+                       "Linear: the parameter \"weight\" was not taken, so none can be lent", Error);
+  const auto before = layer.take_parameter("weight").to_vector<float>();
+  CHECK(layer.parameters().empty());
   const Tensor x = randn({8, 40});
-  const auto wanted = layer(x).to_vector<float>();
   std::atomic<int> wrong = 0;
   std::vector<std::thread> threads;
   for (int i = 0; i < 4; ++i) {
-    threads.emplace_back([&] {
+    threads.emplace_back([&, i] {
       NoGrad no_grad;
-      for (int call = 0; call < 50; ++call) wrong += layer(x).to_vector<float>() != wanted;
+      const Tensor own = full({30, 40}, i), inner = full({30, 40}, -1 - i);
+      const auto row = sum(x, {{1}}).to_vector<double>();
+      const auto is = [&](double factor) {
+        const auto y = layer(x).to_vector<double>();
+        for (size_t k = 0; k < y.size(); ++k) wrong += std::abs(y[k] - factor * row[k / 30]) > 1e-4;
+      };
+      for (int call = 0; call < 50; ++call) {
+        const nn::LentParameter lent(layer, "weight", own);
+        is(i);
+        {
+          const nn::LentParameter another(layer, "weight", inner);
+          is(-1 - i);
+        }
+        is(i);
+      }
     });
   }
   for (std::thread& thread : threads) thread.join();
   CHECK(wrong == 0);
+  CHECK(nn::LentParameter::find(layer, "weight") == nullptr);
+  CHECK(layer(x).to_vector<float>() == linear(x, Tensor::of<float>({30, 40}, before), {}).to_vector<float>());
+}
+
+TEST_CASE("weight norm: a call that throws lends nothing any longer") {
+  nn::WeightNorm layer(std::make_unique<nn::Linear>(40, nn::LinearOptions{.out_features = 30}));
   CHECK_THROWS_AS(layer(randn({8, 3})), Error);
   CHECK(nn::LentParameter::find(layer.module("layer"), "weight") == nullptr);
 }

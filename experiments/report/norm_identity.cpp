@@ -60,17 +60,20 @@ NormRule norm_rule(const config::Value& config) {
 std::vector<double> predicted_norm_squared(const Table& layer, double beta) {
   const auto& norm = layer.columns.at("norm");
   const auto& rate = layer.columns.at("effective_lr");
+  const auto& norm_power = layer.columns.at("norm_power");
   const auto& radial = layer.columns.at("radial");
   const auto& tangential = layer.columns.at("tangential");
   std::vector<double> predicted(layer.rows(), NAN);
-  std::optional<optim::NormIdentity> identity;
+  if (layer.rows() < 2 || layer.step[0] != 1 || layer.step[1] != 2) return predicted;
+  optim::NormIdentity identity({.squared_norm = norm[0] * norm[0], .beta = beta});
   for (size_t t = 0; t < layer.rows() && layer.step[t] == double(t + 1); ++t) {
-    const double squared = norm[t] * norm[t];
-    if (!identity) identity.emplace(optim::NormIdentity::Start{.squared_norm = squared, .beta = beta});
-    predicted[t] = identity->squared_norm();
-    // The rate is that of SGD, which alone has momentum here.
-    identity->add({.squared_length = radial[t] * radial[t] + tangential[t] * tangential[t], .lr = rate[t] * norm[t] * norm[t]});
+    predicted[t] = identity.squared_norm();
+    // The rate is lr / ||w||^power. Folders of older versions do not have the power, and are of SGD.
+    const double power = std::isnan(norm_power[t]) ? 2 : norm_power[t];
+    identity.add(
+        {.squared_length = radial[t] * radial[t] + tangential[t] * tangential[t], .lr = rate[t] * std::pow(norm[t], power)});
   }
+  if (std::isnan(predicted[1])) predicted[0] = NAN;
   return predicted;
 }
 

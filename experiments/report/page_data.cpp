@@ -140,11 +140,22 @@ void write_columns(JsonText& json, const Measurement& measurement, const Layers&
     json.key(name).list(layers.tables, [&](const Table& table) { json.numbers(table.columns.at(name)); });
 }
 
+// The rule of a run's norms, or why there is none.
+optim::NormRule rule_of(const RunData& run, const std::vector<Table>& tables) {
+  const optim::NormRule rule = run.declared.norm_rule ? *run.declared.norm_rule : norm_rule(run.config);
+  const auto has_rate = [](const Table& table) {
+    const std::vector<double>& rates = table.columns.at("effective_lr");
+    return std::any_of(rates.begin(), rates.end(), [](double rate) { return !std::isnan(rate); });
+  };
+  if (!rule.beta || *rule.beta == 0 || std::any_of(tables.begin(), tables.end(), has_rate)) return rule;
+  return {{}, "no prediction: it takes the learning rate, and the optimizer does not say its effective rate"};
+}
+
 // Everything that the probe scale_invariance saw.
 void write_probe(JsonText& json, const RunData& run, double stretch) {
   const Series& probe = run.series.at("scale_invariance");
-  const optim::NormRule rule = run.declared.norm_rule ? *run.declared.norm_rule : norm_rule(run.config);
   std::vector<Table> tables = probe.of_parameters;
+  const optim::NormRule rule = rule_of(run, tables);
   for (Table& table : tables) derive(table, rule);
   std::vector<double> shares, gaps = {NAN};
   for (const Table& table : tables) {

@@ -9,9 +9,7 @@
 
 #include "core/base/error.h"
 #include "core/base/files.h"
-#include "core/config/json_document.h"
 #include "experiments/metrics.h"
-#include "experiments/report/norm_identity.h"
 #include "experiments/report/run_data.h"
 #include "experiments/report/run_names.h"
 #include "tests/compare.h"
@@ -109,57 +107,6 @@ TEST_CASE("layers: values, mean, share of projected steps, epochs and counts") {
   CHECK(probe["heat"]["epochs"] == Json({1, 2}));
   CHECK(probe["heat"]["values"] == Json::parse("[[0.5,0.5],[0.25,null]]"));
   CHECK(probe["histogram"][0][34] == 3);  // 0.5 lies in [10^-0.5, 10^-0.25)
-}
-
-TEST_CASE("the momentum identity, against a simulation of momentum on f = -cos(w, u) in double") {
-  const double beta = 0.9;
-  std::vector<double> w = {0.3, 1.1, -0.4}, p(3), u = {0, -0.6, 0.8};
-  const auto dot = [](const auto& a, const auto& b) { return a[0] * b[0] + a[1] * b[1] + a[2] * b[2]; };
-  Table layer;
-  for (int t = 1; t <= 200; ++t) {
-    const double lr = 0.05 / (1 + 0.01 * t), norm = std::sqrt(dot(w, w)), cosine = dot(w, u) / norm;
-    std::vector<double> step(3);
-    for (size_t i = 0; i < 3; ++i) {
-      p[i] = beta * p[i] - (u[i] - cosine * w[i] / norm) / norm;
-      step[i] = -lr * p[i];
-    }
-    const double radial = dot(step, w) / norm;
-    layer.step.push_back(t);
-    layer.columns["norm"].push_back(norm);
-    layer.columns["effective_lr"].push_back(lr / (norm * norm));
-    layer.columns["radial"].push_back(radial);
-    layer.columns["tangential"].push_back(std::sqrt(dot(step, step) - radial * radial));
-    for (size_t i = 0; i < 3; ++i) w[i] += step[i];
-  }
-  const auto largest_error = [&](double momentum) {
-    const std::vector<double> predicted = predicted_norm_squared(layer, momentum);
-    double error = 0;
-    for (size_t t = 0; t < predicted.size(); ++t)
-      error = std::max(error, std::abs(predicted[t] / std::pow(layer.columns["norm"][t], 2) - 1));
-    return error;
-  };
-  CHECK(largest_error(beta) < 1e-12);
-  CHECK(largest_error(0.89) > 1e-3);
-  layer.step[100] = 102;  // a step that was not watched
-  const std::vector<double> predicted = predicted_norm_squared(layer, beta);
-  CHECK(std::isfinite(predicted[99]));
-  CHECK(std::isnan(predicted[100]));
-}
-
-TEST_CASE("where the norm is not predicted, the report says why") {
-  const auto rule = [](const std::string& optimizer) {
-    return norm_rule(config::parse_text("{\"optimizer\": " + optimizer + "}", "config.json"));
-  };
-  CHECK(rule(R"({"type": "sgd", "momentum": 0.95})").beta == 0.95);
-  CHECK(rule(R"({"type": "sgd"})").beta == 0);
-  CHECK(rule(R"({"type": "sgdp", "momentum": 0.9, "nesterov": true})").beta == 0);
-  CHECK_FALSE(rule(R"({"type": "sgdp", "projection": "never"})").beta);
-  CHECK(has(rule(R"({"type": "sgd", "momentum": 0.9, "nesterov": true})").words, "Nesterov"));
-  CHECK(has(rule(R"({"type": "sgd", "weight_decay": 1e-4})").words, "weight decay"));
-  CHECK(has(rule(R"({"type": "sgd", "groups": [{"kind": "weight", "trust_ratio": 0.001}]})").words, "trust"));
-  CHECK(has(rule(R"({"type": "adam"})").words, "this is adam"));
-  CHECK(has(rule(R"({"type": "sgd"}, "train": {"average": {"type": "lookahead"}})").words, "lookahead"));
-  CHECK(has(rule("null").words, "not known"));
 }
 
 TEST_CASE("damaged and missing files: the page is made, and says what it lacks") {

@@ -44,9 +44,9 @@ void add_score(MetricFields& fields, const std::string& prefix, const Score& sco
 }
 
 config::Value to_value(const MetricValue& value) {
-  if (const auto* perhaps = std::get_if<std::optional<double>>(&value))
-    return *perhaps ? config::Value(**perhaps) : config::Value();
-  if (const auto* number = std::get_if<double>(&value)) return *number;
+  const auto finite = [](double x) { return std::isfinite(x) ? config::Value(x) : config::Value(); };
+  if (const auto* perhaps = std::get_if<std::optional<double>>(&value)) return finite(perhaps->value_or(NAN));
+  if (const auto* number = std::get_if<double>(&value)) return finite(*number);
   if (const auto* count = std::get_if<int64_t>(&value)) return *count;
   return std::get<std::string>(value);
 }

@@ -1,7 +1,6 @@
 #include "experiments/probes/probe.h"
 
 #include <algorithm>
-#include <cmath>
 #include <set>
 
 #include "core/base/names.h"
@@ -17,15 +16,10 @@ std::string of(const std::string& kind, const Parameter& parameter) {
   return fmt::format("probe \"{}\" at \"{}\"", kind, parameter.name);
 }
 
-bool is_nan(const MetricValue& value) {
-  const double* number = std::get_if<double>(&value);
-  return number && std::isnan(*number);
-}
-
 void check_value(const Quantity& quantity, const MetricValue& value) {
   const auto* word = std::get_if<std::string>(&value);
   const auto& words = quantity.words;
-  if (!word && !words.empty() && !to_value(value).is_null() && !is_nan(value))
+  if (!word && !words.empty() && !to_value(value).is_null())
     fail("the field \"{}\" is declared as one of the words {}", quantity.key, quoted_list(words));
   if (word && words.empty() && quantity.drawn)
     fail("the field \"{}\" is a text, which cannot be drawn; declare its words, or .drawn = false", quantity.key);

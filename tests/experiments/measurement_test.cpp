@@ -109,7 +109,9 @@ TEST_CASE("what a probe reports is what it declares, of a step and of a paramete
   }
   CHECK(has(said_of_line(columns, changed(of_parameter, "view", std::string("some"))),
             "the field \"view\" is \"some\", and declared as one of the words \"none\", \"all\""));
-  CHECK(said_of_line(columns, changed(of_parameter, "view", NAN)) == "");
+  for (const MetricValue& none : {MetricValue(NAN), MetricValue(INFINITY), MetricValue(std::optional<double>()),
+                                  MetricValue(std::optional<double>(NAN)), MetricValue(std::optional<double>(-INFINITY))})
+    CHECK(said_of_line(columns, changed(of_parameter, "view", none)) == "");
   CHECK(has(said_of_line(columns, changed(of_parameter, "view", 1.0)), "is declared as one of the words"));
   CHECK(has(said_of_line(columns, changed(of_parameter, "size", std::string("big"))), "is a text, which cannot be drawn"));
   CHECK(has(said_of_line(columns, changed(of_parameter, "parameter", 1.0)), "the field \"parameter\" is to be a name"));
@@ -196,11 +198,16 @@ TEST_CASE("a line of metrics is compact JSON, keys in order, in the shortest dig
                                {"nan", NAN},
                                {"inf", INFINITY},
                                {"none", std::optional<double>()},
+                               {"no number", std::optional<double>(NAN)},
                                {"some", std::optional<double>(2.5)}};
   CHECK(metrics_line("k", fields) ==
         "{\"kind\":\"k\",\"a<b\":\"\\\"<é>\xEF\xBF\xBD\\n\",\"third\":0.3333333333333333,\"one\":1.0,\"count\":-7,"
         "\"tiny\":1e-300,"
-        "\"nan\":null,\"inf\":null,\"none\":null,\"some\":2.5}\n");
+        "\"nan\":null,\"inf\":null,\"none\":null,\"no number\":null,\"some\":2.5}\n");
+  for (double x : {double(NAN), double(INFINITY), -double(INFINITY)}) {
+    CHECK(to_value(x).is_null());
+    CHECK(to_value(std::optional<double>(x)).is_null());
+  }
 }
 
 TEST_CASE("one reader of metrics.jsonl tells what is no line of it, and where") {

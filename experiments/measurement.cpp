@@ -20,6 +20,16 @@ template <class List> auto find_in(List& list, std::string_view name, auto membe
   return found == list.end() ? nullptr : std::to_address(found);
 }
 
+// Whether reports can be made by these.
+bool is_drawable(const std::vector<Quantity>& quantities) {
+  try {
+    check_quantities(quantities);
+    return true;
+  } catch (const Error&) {
+    return false;
+  }
+}
+
 }  // namespace
 
 const Quantity* Measurement::find(std::string_view key) const { return find_in(quantities, key, &Quantity::key); }
@@ -82,7 +92,11 @@ Measurements read_measurements(const std::string& folder) {
 
 void record_measurements(const std::string& folder, const Measurements& measurements) {
   Measurements all = read_measurements(folder);
-  for (const Measurement& one : measurements.kinds) all.add(one);
+  for (const Measurement& one : measurements.kinds) {
+    all.add(one);
+    std::vector<Quantity>& merged = find_in(all.kinds, one.kind, &Measurement::kind)->quantities;
+    if (!is_drawable(merged)) merged = one.quantities;
+  }
   all.norm_rule = measurements.norm_rule;
   replace_text(folder + "/measurements.json", config::dump(config::to_value(all), 2) + "\n");
 }

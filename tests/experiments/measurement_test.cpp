@@ -4,6 +4,7 @@
 #include <doctest/doctest.h>
 
 #include <cmath>
+#include <filesystem>
 #include <limits>
 #include <nlohmann/json.hpp>
 
@@ -187,6 +188,31 @@ TEST_CASE("a run's folder keeps what is declared, and more where it is resumed w
     CHECK(run_azimuth({"report", run}).exit == 0);
     CHECK(has(read_file(run + "/report.html"), "measurements.json cannot be read and is left out"));
   }
+}
+
+TEST_CASE("what a run's folder declares can be read again, whatever it is resumed with") {
+  TemporaryFolder temporary;
+  const std::string folder = temporary.path.string();
+  const auto recorded = [&](const std::vector<Quantity>& first, const std::vector<Quantity>& second) {
+    std::filesystem::remove(folder + "/measurements.json");
+    record_measurements(folder, {{{"other", {{.key = "x"}}}, {"mine", first}}});
+    record_measurements(folder, {{{"mine", second}}});
+    const Json kept = Json::parse(read_file(folder + "/measurements.json"));
+    CHECK(read_measurements(folder).kinds.size() == 2);
+    CHECK(keys_of(kept, "other") == std::vector<std::string>{"x"});
+    return keys_of(kept, "mine");
+  };
+  using Keys = std::vector<std::string>;
+  const Quantity a = {.key = "a", .per = "parameter", .beside = "b"}, b = {.key = "b", .per = "parameter"};
+  const Quantity b_of_step = {.key = "b"}, c = {.key = "c", .beside = "b"};
+  CHECK(recorded({a, b}, {b_of_step}) == Keys{"b"});
+  CHECK(recorded({a, b}, {b_of_step, c}) == Keys{"b", "c"});
+  CHECK(recorded({b_of_step, c}, {a, b}) == Keys{"a", "b"});
+  CHECK(recorded({a, b}, {c, b_of_step}) == Keys{"c", "b"});
+  // What goes together stays together.
+  CHECK(recorded({a, b}, {b}) == Keys{"a", "b"});
+  CHECK(recorded({a, b}, {{.key = "d"}}) == Keys{"a", "b", "d"});
+  CHECK(recorded({a, b}, {}) == Keys{"a", "b"});
 }
 
 TEST_CASE("a line of metrics is compact JSON, keys in order, in the shortest digits that read back") {

@@ -66,7 +66,7 @@ bool Gathered::add(const MetricLine& line) {
   if (line.kind == "path") return add_path(step, line);
   OfKind& of = kind->second;
   const std::string parameter = line.text("parameter");
-  if (parameter.empty() ? of.of_step.empty() : of.of_parameter.empty()) return false;
+  if (parameter.empty() ? of.of_step.empty() : of.of_parameter.empty()) return true;  // it holds nothing to be drawn
   Rows& rows = parameter.empty() ? of.rows : of.parameters.get(parameter, [&] { return Rows(of.of_parameter); });
   rows.add(step, line);
   return true;

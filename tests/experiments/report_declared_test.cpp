@@ -68,3 +68,27 @@ TEST_CASE("what a folder says of built-in quantities counts, but for what the pa
   CHECK(has(text, "\"Length\""));
   CHECK_FALSE(has(text, "Norm of the weights"));
 }
+
+TEST_CASE("a line that holds nothing declared of such lines is none that cannot be read") {
+  TemporaryFolder temporary;
+  const std::string folder = write_run(temporary.path / "run",
+                                       R"({"kind":"empty","step":1,"epoch":1}
+{"kind":"empty","step":2,"epoch":1,"parameter":"w"}
+{"kind":"of_step","step":1,"epoch":1,"x":2}
+{"kind":"of_step","step":1,"epoch":1,"parameter":"w","y":2}
+{"kind":"of_parameter","step":1,"epoch":1,"x":3}
+{"kind":"of_parameter","step":1,"epoch":1,"parameter":"w","x":4}
+{"kind":"empty","epoch":1}
+{"kind":"of_step","step":null,"x":1}
+)");
+  write_file(folder + "/measurements.json", R"({"kinds": [{"kind": "empty", "quantities": []},
+    {"kind": "of_step", "quantities": [{"key": "x"}]},
+    {"kind": "of_parameter", "quantities": [{"key": "x", "per": "parameter"}]}]})");
+  const Json run = only_run(folder);
+  CHECK(run["notes"] == Json({"metrics.jsonl: 2 lines cannot be read and are left out; the first is line 7."}));
+  REQUIRE(run["others"].size() == 2);
+  CHECK(run["others"][0]["table"]["x"] == Json({2}));
+  CHECK(run["others"][0]["layers"].is_null());
+  CHECK(run["others"][1]["table"]["step"].empty());
+  CHECK(run["others"][1]["layers"]["columns"]["x"][1] == Json({4}));
+}

@@ -14,7 +14,7 @@ std::string quoted(const std::string& text) {
   return result + "'";
 }
 
-// bash: a function that finds the command among the words before the cursor, then offers what may stand there.
+// bash: a function that finds the command among the words before the cursor, then offers what may stand there by a second one.
 
 // compgen's options for a kind of argument.
 std::string bash_choice(const Argument& argument) {
@@ -28,17 +28,17 @@ void add_bash(const Command& command, const std::string& path, std::string& path
   std::string names, positional;
   for (const Argument& argument : command.arguments) {
     if (argument.positional) {
-      positional += fmt::format("      offer {}\n", bash_choice(argument));
-      if (argument.kind == config_file || argument.kind == sweep_file) positional += "      offer -d\n";
+      positional += fmt::format("      $offer {}\n", bash_choice(argument));
+      if (argument.kind == config_file || argument.kind == sweep_file) positional += "      $offer -d\n";
       continue;
     }
     names += " " + joined(argument.names);
     if (argument.kind.empty()) continue;
     for (const std::string& name : argument.names)
-      values += fmt::format("    {}) offer {}; return ;;\n", quoted(path + " " + name), bash_choice(argument));
+      values += fmt::format("    {}) $offer {}; return ;;\n", quoted(path + " " + name), bash_choice(argument));
   }
   for (const Command& inner : command.commands) names += " " + inner.name;
-  words += fmt::format("    {})\n      offer -W {}\n{}      ;;\n", quoted(path), quoted(names.substr(names.empty() ? 0 : 1)),
+  words += fmt::format("    {})\n      $offer -W {}\n{}      ;;\n", quoted(path), quoted(names.substr(names.empty() ? 0 : 1)),
                        positional);
   for (const Command& inner : command.commands) {
     const std::string below = path + " " + inner.name;
@@ -51,12 +51,15 @@ std::string bash(const Command& program) {
   std::string paths, values, words;
   add_bash(program, program.name, paths, values, words);
   return fmt::format(R"(# Completion of {0} for bash, made by `{0} describe --as bash`.
+# Adds what compgen finds by these options. Only what stands for files is quoted, and gets a slash where it is a folder.
+_{0}_offer() {{
+  (($#)) || return
+  local count=${{#COMPREPLY[@]}}
+  while IFS= read -r; do COMPREPLY+=("$REPLY"); done < <(compgen "$@" -- "$word")
+  [[ $1 == -W ]] || ((${{#COMPREPLY[@]}} == count)) || compopt -o filenames
+}}
 _{0}() {{
-  local word=${{COMP_WORDS[COMP_CWORD]}} before=${{COMP_WORDS[COMP_CWORD - 1]}} command={1} i
-  offer() {{
-    (($#)) || return
-    while IFS= read -r; do COMPREPLY+=("$REPLY"); done < <(compgen "$@" -- "$word")
-  }}
+  local word=${{COMP_WORDS[COMP_CWORD]}} before=${{COMP_WORDS[COMP_CWORD - 1]}} command={1} offer=_{0}_offer i
   COMPREPLY=()
   for ((i = 1; i < COMP_CWORD; ++i)); do
     case "$command ${{COMP_WORDS[i]}}" in
@@ -69,7 +72,6 @@ _{0}() {{
 }}
 _{0}_and_space() {{
   _{0}
-  compopt -o filenames
   [[ ${{COMPREPLY[0]-}} != *= ]] || compopt -o nospace
 }}
 complete -F _{0}_and_space {0}

@@ -4,7 +4,6 @@
 #include <utility>
 
 #include "core/autograd/autograd.h"
-#include "core/base/memory.h"
 #include "core/base/random.h"
 #include "core/config/json_document.h"
 #include "core/ops/loss.h"

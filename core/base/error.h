@@ -42,6 +42,10 @@ struct DataError : Error {
 struct DivergedError : Error {
   explicit DivergedError(const std::string& message) : Error(message, Exit::diverged) {}
 };
+// There is too little memory (1). It is the fault of no option: it keeps its type and exit code where an error gets a place.
+struct MemoryError : Error {
+  explicit MemoryError(const std::string& message) : Error(message) {}
+};
 
 // Throws Error with "<module path>: <message>".
 [[noreturn]] void throw_error(const std::string& message);

@@ -9,10 +9,6 @@
 // Too little memory, and what the limits of this process (ulimit -v, ulimit -d) leave of it.
 namespace az {
 
-// There is too little memory. It is the fault of no option: it keeps its type and exit code where an error gets a place.
-struct MemoryError : Error {
-  explicit MemoryError(const std::string& message) : Error(message) {}
-};
 // Throws MemoryError with "<module path>: <message>".
 [[noreturn]] void throw_memory_error(const std::string& message);
 template <class... Args> [[noreturn]] void fail_memory(fmt::format_string<Args...> format, Args&&... args) {

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cstring>
 
-#include "core/base/memory.h"
 #include "core/base/names.h"
 #include "core/config/json_document.h"
 #include "core/config/rules.h"

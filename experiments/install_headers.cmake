@@ -1,6 +1,8 @@
-# Installs the headers that a user may include: azimuth.h, the command line's program.h, and what these two include.
+# Installs the headers that a user may include into the folder ${headers} below the prefix: azimuth.h, the command line's
+# program.h, and what these two include.
 get_filename_component(root ${CMAKE_CURRENT_LIST_DIR} DIRECTORY)
-file(INSTALL ${azimuth_header} DESTINATION ${CMAKE_INSTALL_PREFIX}/include/azimuth)
+get_filename_component(headers ${headers} ABSOLUTE BASE_DIR ${CMAKE_INSTALL_PREFIX})
+file(INSTALL ${azimuth_header} DESTINATION ${headers})
 set(left ${azimuth_header} ${root}/experiments/cli/program.h)
 set(public)
 while(left)
@@ -15,5 +17,5 @@ endwhile()
 foreach(header ${public} ${root}/experiments/cli/program.h)
   file(RELATIVE_PATH place ${root} ${header})
   get_filename_component(folder ${place} DIRECTORY)
-  file(INSTALL ${header} DESTINATION ${CMAKE_INSTALL_PREFIX}/include/azimuth/${folder})
+  file(INSTALL ${header} DESTINATION ${headers}/${folder})
 endforeach()

@@ -67,10 +67,10 @@ function seedLines() {
   });
 }
 
-// Where runs project weights by the rule, and where SGDP would if none does.
+// Where runs project weights by the rule, as their optimizer's options say, and where SGDP would if none does.
 function threshold() {
-  const optimizers = probed.map((run) => (run.config && run.config.optimizer) || {}).filter(({ type, projection }) => /^(sgdp|adamp)$/.test(type) && (projection || "rule") === "rule");
-  const deltas = [...new Set(optimizers.map(({ delta }) => (typeof delta === "number" ? delta : 0.1)))].filter((value) => value > 0);
+  const optimizers = probed.map((run) => (run.config && run.config.optimizer) || {}).filter(({ projection }) => projection === "rule");
+  const deltas = [...new Set(optimizers.map(({ delta }) => delta))].filter((value) => typeof value === "number" && value > 0);
   if (!deltas.length) return [{ value: 0.1, words: "SGDP would project below delta = 0.1" }];
   return deltas.map((value) => ({ value, words: `weights are projected below delta = ${value}` }));
 }

@@ -21,7 +21,7 @@ struct Quantity {
   std::string beside = {};              // the key of its theory, or of a companion
   std::string name = {};                // a word for it in a table, where it is drawn with another; "": the key
   bool drawn = true;                    // whether it has a plot of its own
-  bool share = false;                   // whether it is a part of 1
+  bool share = false;                   // whether it is a fraction, told in percent
   bool magnitude = false;               // whether its sign is left out
   bool geometric_mean = false;          // whether the mean over parameters is that
   std::vector<std::string> words = {};  // that it takes where it is no number; each counts as its place, from 0
@@ -38,7 +38,7 @@ struct Quantity {
     f("beside", &Q::beside, "the key of what is drawn wide and pale along with it: its theory, or a companion");
     f("name", &Q::name, "a word for it in a table, where it is drawn with another; empty: the key");
     f("drawn", &Q::drawn, "whether it has a plot of its own");
-    f("share", &Q::share, "whether it is a part of 1, to be told in percent");
+    f("share", &Q::share, "whether it is a fraction from 0 to 1, which is told in percent");
     f("magnitude", &Q::magnitude, "whether it is drawn without its sign");
     f("geometric_mean", &Q::geometric_mean, "whether its mean over parameters is the geometric one");
     f("words", &Q::words, "that it takes where it is no number; each counts as its place, from 0");
@@ -80,7 +80,8 @@ void check_quantities(const std::vector<Quantity>& quantities);
 
 // What the folder's measurements.json declares; nothing where there is none. Throws DataError where it is damaged.
 Measurements read_measurements(const std::string& folder);
-// Adds to it what these declare.
+// Adds to it what these declare. Where a kind's declaration does not go together with the one that is there (check_quantities),
+// it takes its place.
 void record_measurements(const std::string& folder, const Measurements& measurements);
 
 }  // namespace az::experiments

@@ -56,7 +56,7 @@ double Sgd::equilibrium_angle(const Group& group, const UpdateInfo&) const {
 
 std::optional<NormRule> Sgd::own_norm_rule() const {
   if (options_.nesterov) return NormRule{{}, "no prediction: the identity is of plain momentum, and this is Nesterov's"};
-  return NormRule{options_.momentum, "momentum: each step adds its squared length, and that of its echoes"};
+  return NormRule{options_.momentum, "momentum: a step adds its squared length at once, and 2 beta^k times that k steps later"};
 }
 
 }  // namespace az::optim

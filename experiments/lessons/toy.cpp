@@ -105,7 +105,7 @@ Toy::Step Toy::step(const Loss& loss_of) {
 Measurement path_measurement() {
   Measurement path{"path", {}};
   for (const char* key : {"series", "optimizer", "beta", "x", "y", "z", "target_x", "target_y", "target_z", "loss", "norm"})
-    path.quantities.push_back({.key = key, .drawn = false});  // each against steps; the page draws the way
+    path.quantities.push_back({.key = key, .drawn = false});  // the page draws the path itself, and no plots over steps
   return path;
 }
 

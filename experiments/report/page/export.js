@@ -1,5 +1,7 @@
 // A plot as a table or as a picture.
-const fileName = (plot, end) => `${[data.title.slice(0, 60), plot.id, ...(plot.of ? [plot.of()] : [])].join("-").replace(/[^\w.-]+/g, "_").slice(0, 120)}.${end}`;
+const fileName = (plot, end) =>
+    `${[data.title.slice(0, 60), plot.id, ...(plot.of ? [plot.of()] : [])].join("-").replace(/[^\w.-]+/g, "_").slice(0, 120)}.${
+        end}`;
 
 // RFC 4180. A text that a spreadsheet would take for a formula gets an apostrophe.
 function csvCell(value) {
@@ -8,7 +10,8 @@ function csvCell(value) {
   const content = /^[=+\-@\t\r]/.test(value) ? `'${value}` : String(value);
   return /[",\r\n]/.test(content) ? `"${content.replace(/"/g, '""')}"` : content;
 }
-const exportCsv = (plot) => save(fileName(plot, "csv"), plot.rows().map((row) => row.map(csvCell).join(",")).join("\r\n") + "\r\n", "text/csv");
+const exportCsv = (plot) =>
+    save(fileName(plot, "csv"), plot.rows().map((row) => row.map(csvCell).join(",")).join("\r\n") + "\r\n", "text/csv");
 
 async function exportPng(plot) {
   const canvas = await plot.image();
@@ -16,14 +19,14 @@ async function exportPng(plot) {
 }
 
 function blankCanvas(width, height, title) {
-  const ratio = 2, canvas = el("canvas", { width: width * ratio, height: height * ratio }), context = canvas.getContext("2d");
+  const ratio = 2, canvas = el("canvas", {width: width * ratio, height: height * ratio}), context = canvas.getContext("2d");
   context.scale(ratio, ratio);
   context.fillStyle = css("--paper");
   context.fillRect(0, 0, width, height);
   context.fillStyle = css("--text");
   context.font = "600 16px sans-serif";
   context.fillText(title, 12, 24);
-  return { canvas, context };
+  return {canvas, context};
 }
 
 // dygraphs' canvas with the labels that it sets beside it in HTML, then the legend.
@@ -31,7 +34,8 @@ function chartImage(chart) {
   if (!chart.graph) return null;
   const frame = chart.host.getBoundingClientRect(), lines = chart.lines.filter((line) => !state.hidden.has(line.key));
   const top = 36, names = lines.filter((line) => !line.pale), perRow = Math.max(1, Math.floor(frame.width / 220));
-  const { canvas, context } = blankCanvas(frame.width + 16, top + frame.height + 22 * Math.ceil(names.length / perRow) + 16, heading(chart.plot));
+  const {canvas, context} =
+      blankCanvas(frame.width + 16, top + frame.height + 22 * Math.ceil(names.length / perRow) + 16, heading(chart.plot));
   context.drawImage(chart.graph.hidden_, 0, top, frame.width, frame.height);
   context.fillStyle = css("--soft");
   context.textBaseline = "middle";
@@ -69,7 +73,7 @@ async function svgImage(picture, title) {
   copy.setAttribute("height", 2 * height);
   image.src = `data:image/svg+xml;charset=utf-8,${encodeURIComponent(new XMLSerializer().serializeToString(copy))}`;
   await image.decode();
-  const { canvas, context } = blankCanvas(width, height + 36, title);
+  const {canvas, context} = blankCanvas(width, height + 36, title);
   context.drawImage(image, 0, 36, width, height);
   return canvas;
 }

@@ -6,16 +6,20 @@ const probed = runs.filter((run) => run.probe);
 const PROBE = "scale_invariance";
 // What a run measured, by kind: a table of what is of steps, and {names, step, columns} of what is of layers.
 for (const run of runs) {
-  run.measured = new Map([["step", { table: run.steps }], ["epoch", { table: run.epochs }], ...run.others.map((one) => [one.kind, one])]);
-  if (run.probe) run.measured.set(PROBE, { layers: { names: run.probe.layers, step: run.probe.step, columns: run.probe } });
+  run.measured =
+      new Map([["step", {table: run.steps}], ["epoch", {table: run.epochs}], ...run.others.map((one) => [one.kind, one])]);
+  if (run.probe) run.measured.set(PROBE, {layers: {names: run.probe.layers, step: run.probe.step, columns: run.probe}});
 }
 const layersOf = (run, kind) => (run.measured.get(kind) || {}).layers;
 const layered = runs.filter((run) => [...run.measured.values()].some((one) => one.layers));
-const layerNames = [...new Set(layered.flatMap((run) => [...run.measured.values()].flatMap((one) => (one.layers ? one.layers.names.slice(1) : []))))];
+const layerNames = [...new Set(
+    layered.flatMap((run) => [...run.measured.values()].flatMap((one) => (one.layers ? one.layers.names.slice(1) : []))))];
 
 const state = {
   theme: matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light",
-  layer: layered.length === 1 && layerNames.length > 1 ? EVERY : layerNames.length === 1 ? layerNames[0] : MEAN,
+  layer: layered.length === 1 && layerNames.length > 1 ? EVERY :
+      layerNames.length === 1                          ? layerNames[0] :
+                                                         MEAN,
   run: Math.max(0, runs.findIndex((run) => layered.includes(run))),
   hidden: new Set(),  // keys of lines that are switched off
 };
@@ -28,7 +32,8 @@ const palettes = {
 };
 const dashes = [null, [8, 4], [2, 3], [10, 3, 2, 3], [16, 4], [6, 2, 2, 2, 2, 2]];
 // As many as there are runs: from here on a stroke and ever more dots.
-const dashAt = (index) => (index < dashes.length ? dashes[index] : [14, 3, ...Array.from({ length: index - 3 }, () => [2, 3]).flat()]);
+const dashAt = (index) =>
+    (index < dashes.length ? dashes[index] : [14, 3, ...Array.from({length: index - 3}, () => [2, 3]).flat()]);
 const viridis = ["#440154", "#482878", "#3e4989", "#31688e", "#26828e", "#1f9e89", "#35b779", "#6ece58", "#b5de2b", "#fde725"];
 
 const color = (index) => palettes[state.theme][index % 7];
@@ -49,8 +54,8 @@ function depthColor(index, count) {
 
 const faded = (stroke) => (stroke.startsWith("#") ? `${stroke}55` : stroke.replace("rgb(", "rgba(").replace(")", ",0.33)"));
 
-// How a run looks, in every plot, legend and table: an experiment has a colour; dashes tell its repetitions apart, and experiments of
-// the same colour.
+// How a run looks, in every plot, legend and table: an experiment has a colour; dashes tell its repetitions apart, and
+// experiments of the same colour.
 const repetitions = new Map();
 for (const run of runs) {
   const list = repetitions.get(run.experiment) || [];
@@ -58,19 +63,24 @@ for (const run of runs) {
   repetitions.set(run.experiment, list);
 }
 const mostRepetitions = Math.max(...[...repetitions.values()].map((list) => list.length));
-const lookOf = (experiment, repetition) => ({ color: experiment, dash: dashAt(mostRepetitions * Math.floor(experiment / 7) + repetition) });
-runs.forEach((run, index) => Object.assign(run, { key: `run ${index}` }, lookOf(run.experiment, run.repetition)));
+const lookOf = (experiment, repetition) =>
+    ({color: experiment, dash: dashAt(mostRepetitions * Math.floor(experiment / 7) + repetition)});
+runs.forEach((run, index) => Object.assign(run, {key: `run ${index}`}, lookOf(run.experiment, run.repetition)));
 
 // Values of a run's config by path, "optimizer.lr", for the ones that differ; a list of numbers or words is one value.
 function flatten(value, path = "", into = {}) {
-  if (value === null || typeof value !== "object") into[path] = value;
-  else if (Array.isArray(value) && value.every((one) => one === null || typeof one !== "object")) into[path] = value.join(", ");
-  else for (const [key, inner] of Object.entries(value)) flatten(inner, path ? `${path}.${key}` : key, into);
+  if (value === null || typeof value !== "object")
+    into[path] = value;
+  else if (Array.isArray(value) && value.every((one) => one === null || typeof one !== "object"))
+    into[path] = value.join(", ");
+  else
+    for (const [key, inner] of Object.entries(value)) flatten(inner, path ? `${path}.${key}` : key, into);
   return into;
 }
 const options = runs.map((run) => flatten(run.config || {}));
 const differing = [...new Set(options.flatMap((flat) => Object.keys(flat)))].filter(
-  (path) => !/^(name|description|\$schema)$/.test(path) && new Set(options.map((flat) => JSON.stringify(flat[path]))).size > 1);
+    (path) =>
+        !/^(name|description|\$schema)$/.test(path) && new Set(options.map((flat) => JSON.stringify(flat[path]))).size > 1);
 // Of these the ones that all runs have, so that they can be compared.
 const telling = differing.filter((path) => path !== "seed" && options.every((flat) => path in flat));
 
@@ -78,7 +88,9 @@ const telling = differing.filter((path) => path !== "seed" && options.every((fla
 function experimentName(experiment) {
   const list = repetitions.get(experiment), flat = options[runs.indexOf(list[0])];
   if (list.length === 1 || telling.length === 0) return list.length === 1 ? list[0].label : `${list[0].label} and repetitions`;
-  return telling.slice(0, 3).map((path) => (path === "optimizer.type" ? flat[path] : `${path.split(".").pop()} ${flat[path]}`)).join(", ");
+  return telling.slice(0, 3)
+      .map((path) => (path === "optimizer.type" ? flat[path] : `${path.split(".").pop()} ${flat[path]}`))
+      .join(", ");
 }
 
 function shown(x) {
@@ -98,7 +110,8 @@ function percent(x) {
   return `${(100 * x).toFixed(digits)} %`;
 }
 const last = (list) => {
-  for (let i = (list || []).length - 1; i >= 0; --i) if (list[i] !== null) return list[i];
+  for (let i = (list || []).length - 1; i >= 0; --i)
+    if (list[i] !== null) return list[i];
   return null;
 };
 const best = (list) => {

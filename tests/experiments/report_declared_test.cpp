@@ -1,6 +1,8 @@
 // What a report makes of what a run's folder declares.
 #include <doctest/doctest.h>
 
+#include <nlohmann/json.hpp>
+
 #include "tests/compare.h"
 #include "tests/data/temporary_folder.h"
 #include "tests/experiments/report_page.h"
@@ -8,6 +10,7 @@
 using namespace az;
 using namespace az::experiments;
 using test::has;
+using Json = nlohmann::json;
 
 TEST_CASE("a stranger's probe is drawn by what it declared, and what nobody declared is listed") {
   TemporaryFolder temporary;
@@ -27,7 +30,7 @@ TEST_CASE("a stranger's probe is drawn by what it declared, and what nobody decl
     {"key": "kept", "per": "parameter", "drawn": false}]}], "norm_rule": {"beta": null, "words": "a rule of its own"}})");
   const std::string page = report_html({folder});
   CHECK_FALSE(has(page, "Size <b>"));
-  const Json data = data_in(page), run = data["runs"][0];
+  const Json data = data_in<Json>(page), run = data["runs"][0];
   CHECK(run["notes"] == Json({"metrics.jsonl: 1 line cannot be read and is left out; the first is line 6.",
                               "metrics.jsonl holds lines of kind \"mystery\", which no probe declared; they are not drawn."}));
   REQUIRE(run["others"].size() == 1);
@@ -58,13 +61,13 @@ TEST_CASE("what a folder says of built-in quantities counts, but for what the pa
   const std::string folder = write_run(temporary.path / "run", probe_line(1, "a", 2, 0.5));
   write_file(folder + "/measurements.json", R"({"kinds": [{"kind": "scale_invariance", "quantities": [
     {"key": "norm", "title": "Length", "per": "step"}, {"key": "projected"}]}], "norm_rule": {"words": "a rule of its own"}})");
-  const Json data = data_in(report_html({folder}));
+  const Json data = data_in<Json>(report_html({folder}));
   CHECK(data["runs"][0]["probe"]["norm"][1] == Json({2}));
   CHECK(data["runs"][0]["probe"]["fired_channel"][1] == Json({0.75}));
   CHECK(data["runs"][0]["probe"]["rule"] == "a rule of its own");
   write_file(folder + "/measurements.json", R"({"kinds": [{"kind": "scale_invariance", "quantities": [
     {"key": "norm", "title": "Length", "per": "parameter"}]}]})");
-  const std::string text = data_in(report_html({folder}))["kinds"].dump();
+  const std::string text = data_in<Json>(report_html({folder}))["kinds"].dump();
   CHECK(has(text, "\"Length\""));
   CHECK_FALSE(has(text, "Norm of the weights"));
 }
@@ -84,7 +87,7 @@ TEST_CASE("a line that holds nothing declared of such lines is none that cannot 
   write_file(folder + "/measurements.json", R"({"kinds": [{"kind": "empty", "quantities": []},
     {"kind": "of_step", "quantities": [{"key": "x"}]},
     {"kind": "of_parameter", "quantities": [{"key": "x", "per": "parameter"}]}]})");
-  const Json run = only_run(folder);
+  const Json run = only_run<Json>(folder);
   CHECK(run["notes"] == Json({"metrics.jsonl: 2 lines cannot be read and are left out; the first is line 7."}));
   REQUIRE(run["others"].size() == 2);
   CHECK(run["others"][0]["table"]["x"] == Json({2}));

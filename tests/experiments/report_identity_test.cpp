@@ -2,6 +2,7 @@
 #include <doctest/doctest.h>
 
 #include <cmath>
+#include <nlohmann/json.hpp>
 
 #include "core/config/json_document.h"
 #include "experiments/report/norm_identity.h"
@@ -12,6 +13,7 @@
 using namespace az;
 using namespace az::experiments;
 using test::has;
+using Json = nlohmann::json;
 
 namespace {
 
@@ -93,7 +95,7 @@ TEST_CASE("a report says where a rule needs a rate that the optimizer does not t
     const std::string folder = write_run(temporary.path / name, lines);
     write_file(folder + "/measurements.json",
                fmt::format(R"({{"kinds": [], "norm_rule": {{"beta": {}, "words": "a rule of its own"}}}})", beta));
-    return only_run(folder)["probe"];
+    return only_run<Json>(folder)["probe"];
   };
   Json probe = run_of("momentum", 0.9, {});
   CHECK(probe["rule"] == "no prediction: it takes the learning rate, and the optimizer does not say its effective rate");

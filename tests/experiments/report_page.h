@@ -1,14 +1,11 @@
 #pragma once
 
 #include <filesystem>
-#include <nlohmann/json.hpp>
 #include <string>
 
 #include "core/base/files.h"
 #include "experiments/metrics.h"
 #include "experiments/report/report.h"
-
-using Json = nlohmann::json;
 
 // A run's folder with these two files.
 inline std::string write_run(const std::filesystem::path& folder, const std::string& metrics,
@@ -19,14 +16,16 @@ inline std::string write_run(const std::filesystem::path& folder, const std::str
   return folder.string();
 }
 
-// The data that a page carries, as a browser would read it.
-inline Json data_in(const std::string& page) {
+// The data that a page carries, as a browser would read it; Json has parse(), as nlohmann::json.
+template <class Json> Json data_in(const std::string& page) {
   const std::string start = R"(<script type="application/json" id="data">)";
   const size_t from = page.find(start) + start.size();
   return Json::parse(page.substr(from, page.find("</script>", from) - from));
 }
 
-inline Json only_run(const std::string& folder) { return data_in(az::experiments::report_html({folder}))["runs"][0]; }
+template <class Json> Json only_run(const std::string& folder) {
+  return data_in<Json>(az::experiments::report_html({folder}))["runs"][0];
+}
 
 inline std::string probe_line(int64_t step, const std::string& parameter, double norm, double effective_step,
                               int64_t epoch = 1) {

@@ -20,6 +20,7 @@
 using namespace az;
 using namespace az::experiments;
 using test::has;
+using Json = nlohmann::json;
 namespace fs = std::filesystem;
 
 namespace {
@@ -51,7 +52,7 @@ TEST_CASE("a report carries the lines of a run, its config and the command that 
   TemporaryFolder temporary;
   const std::string folder = write_run(temporary.path / "first", step_line(1, 2.5) + step_line(2, 1.25));
   write_file(folder + "/environment.json", R"({"command": "azimuth train x.json --set seed=2"})");
-  const Json run = only_run(folder);
+  const Json run = only_run<Json>(folder);
   CHECK(run["label"] == "a");
   CHECK(run["steps"]["step"] == Json({1, 2}));
   CHECK(run["steps"]["loss"] == Json({2.5, 1.25}));
@@ -78,14 +79,14 @@ TEST_CASE("each run is thinned by its own length, and a page holds a million num
   for (int i = 1; i <= 3000; ++i) many += step_line(i, 1.0 / i);
   for (int i = 1; i <= 900; ++i) few += step_line(i, 1.0 / i);
   const Json runs =
-      data_in(report_html({write_run(temporary.path / "many", many), write_run(temporary.path / "few", few)}))["runs"];
+      data_in<Json>(report_html({write_run(temporary.path / "many", many), write_run(temporary.path / "few", few)}))["runs"];
   CHECK(runs[0]["steps"]["loss"].size() <= 1000);
   CHECK(runs[1]["steps"]["loss"].size() == 900);
   std::string layers;
   for (int step = 1; step <= 40; ++step) {
     for (int layer = 0; layer < 2500; ++layer) layers += probe_line(step, fmt::format("layer{}.weight", layer), 1 + step, 0.1);
   }
-  const Json probe = only_run(write_run(temporary.path / "deep", layers))["probe"];
+  const Json probe = only_run<Json>(write_run(temporary.path / "deep", layers))["probe"];
   CHECK(probe["step"].size() <= 33);  // 2501 layers, 12 columns
   CHECK(probe["norm"][1].back() == 41);
 }
@@ -95,7 +96,7 @@ TEST_CASE("layers: values, mean, share of projected steps, epochs and counts") {
   const std::string folder = write_run(temporary.path / "run",
                                        probe_line(1, "conv.weight", 2, 0.5) + probe_line(1, "fc.weight", 4, 0.25) +
                                            probe_line(2, "conv.weight", 3, 0.25, 2) + probe_line(3, "conv.weight", 3, 0.75, 2));
-  const Json probe = only_run(folder)["probe"];
+  const Json probe = only_run<Json>(folder)["probe"];
   CHECK(probe["layers"] == Json({"mean over layers", "conv.weight", "fc.weight"}));
   CHECK(probe["step"] == Json({1, 2, 3}));
   CHECK(probe["norm"] == Json::parse("[[3,3,3],[2,3,3],[4,null,null]]"));
@@ -115,33 +116,34 @@ TEST_CASE("damaged and missing files: the page is made, and says what it lacks")
                             R"({"kind":"step","step":-3})"
                             "\n" +
                             step_line(3, 2);
-  const Json cut = only_run(write_run(temporary.path / "cut", lines + R"({"kind":"step","st)"));
+  const Json cut = only_run<Json>(write_run(temporary.path / "cut", lines + R"({"kind":"step","st)"));
   CHECK(cut["steps"]["step"] == Json({1, 2, 3}));
   CHECK(cut["steps"]["loss"] == Json::parse("[1,null,2]"));
   CHECK(any_has(cut["notes"], "3 lines cannot be read and are left out; the first is line 2"));
   CHECK(any_has(cut["notes"], "the last line is cut off"));
   CHECK(any_has(cut["notes"], "The loss is not a finite number from step 2 on, at 1 of 3 steps"));
 
-  const Json empty = only_run(write_run(temporary.path / "empty", ""));
+  const Json empty = only_run<Json>(write_run(temporary.path / "empty", ""));
   CHECK(empty["steps"]["step"].empty());
   fs::remove(temporary.path / "empty" / "metrics.jsonl");
-  CHECK(any_has(only_run((temporary.path / "empty").string())["notes"], "nothing was trained here yet"));
+  CHECK(any_has(only_run<Json>((temporary.path / "empty").string())["notes"], "nothing was trained here yet"));
 
-  const Json broken = only_run(write_run(temporary.path / "broken", step_line(1, 1), R"({"name": )"));
+  const Json broken = only_run<Json>(write_run(temporary.path / "broken", step_line(1, 1), R"({"name": )"));
   CHECK(broken["config"].is_null());
   CHECK(any_has(broken["notes"], "config.json cannot be read"));
 
-  const Json zeros = only_run(write_run(temporary.path / "zeros", probe_line(1, "dead.weight", 0, NAN)));
+  const Json zeros = only_run<Json>(write_run(temporary.path / "zeros", probe_line(1, "dead.weight", 0, NAN)));
   CHECK(any_has(zeros["notes"], "dead.weight is all zeros"));
   CHECK(zeros["probe"]["effective_step"][1].empty());
 
-  const Json lost = only_run(write_run(temporary.path / "lost", probe_line(1, "a", 1, 1) + probe_line(2, "a", NAN, NAN) +
-                                                                    probe_line(2, "b", NAN, 1) + probe_line(3, "a", NAN, NAN)));
+  const Json lost =
+      only_run<Json>(write_run(temporary.path / "lost", probe_line(1, "a", 1, 1) + probe_line(2, "a", NAN, NAN) +
+                                                            probe_line(2, "b", NAN, 1) + probe_line(3, "a", NAN, NAN)));
   CHECK(lost["notes"] ==
         Json({"The norm of a is not a finite number from step 2 on, at 2 of 3 steps noted. 1 more parameter has such gaps."}));
 
   // The same step twice, as after a kill: the later line counts.
-  const Json twice = only_run(write_run(temporary.path / "twice", step_line(2, 5) + step_line(1, 7) + step_line(2, 6)));
+  const Json twice = only_run<Json>(write_run(temporary.path / "twice", step_line(2, 5) + step_line(1, 7) + step_line(2, 6)));
   CHECK(twice["steps"]["loss"] == Json({7, 6}));
 }
 
@@ -162,7 +164,7 @@ TEST_CASE("no text of a run gets out of the data or into the page's HTML") {
   const std::string folder = write_run(temporary.path / "<img onerror=1>", probe_line(1, hostile, 1, 1), config);
   write_file(folder + "/lesson.json", Json({{"title", hostile}, {"question", hostile}}).dump());
   const std::string page = report_html({folder});
-  const Json data = data_in(page);
+  const Json data = data_in<Json>(page);
   CHECK(data["title"] == hostile);
   CHECK(data["runs"][0]["config"][hostile] == hostile);
   CHECK(data["runs"][0]["probe"]["layers"][1] == hostile);
@@ -183,14 +185,14 @@ TEST_CASE(
   run("b/seed1", R"({"name": "y", "seed": 2, "optimizer": {"lr": 0.1}})");
   run("b/seed2", R"({"name": "x", "seed": 1, "optimizer": {"lr": 0.2}})");
   const std::string first = (temporary.path / "a/seed1/").string(), second = (temporary.path / "b").string();
-  const Json runs = data_in(report_html({first, second, second}))["runs"];
+  const Json runs = data_in<Json>(report_html({first, second, second}))["runs"];
   REQUIRE(runs.size() == 3);
   CHECK(runs[0]["label"] == "a/seed1");
   CHECK(runs[1]["label"] == "b/seed1");
   CHECK(runs[2]["label"] == "seed2");
   CHECK(runs[0]["experiment"] == runs[1]["experiment"]);
   CHECK(runs[0]["experiment"] != runs[2]["experiment"]);
-  CHECK(data_in(report_html({first, second + "/seed1"}))["runs"][1]["label"] == "y");  // names that differ are taken
+  CHECK(data_in<Json>(report_html({first, second + "/seed1"}))["runs"][1]["label"] == "y");  // names that differ are taken
 }
 
 TEST_CASE("a run that went on with another config is no repetition of one that was trained with that from the start") {
@@ -215,7 +217,7 @@ TEST_CASE("a run that went on with another config is no repetition of one that w
   run(7, line(0, 7, 4) + line(16, 7, 6) + line(24, 7, 8));
   run(8, line(0, 4, 8) + line(24, 8, 8));  // called otherwise from then on
   run(9, "{\n");
-  const Json runs = data_in(report_html(folders))["runs"];
+  const Json runs = data_in<Json>(report_html(folders))["runs"];
   std::vector<size_t> experiments;
   for (const Json& one : runs) experiments.push_back(one["experiment"]);
   CHECK(experiments == std::vector<size_t>{0, 0, 0, 1, 1, 2, 3, 0, 0});
@@ -237,7 +239,7 @@ TEST_CASE("a JSON file of another shape than the page can draw is cut to what fi
   write_file(folder + "/lesson.json", R"({"rows": [null, {"what": "norm"}, 3]})");
   write_file(folder + "/invariance.json", R"({"parameters": [null, {"name": 4}, {"name": "w", "scaled": 7}, {"name": "v",
     "scaled": [1, {"a": 2, "loss": 3}]}]})");
-  const Json data = data_in(report_html({folder})), run = data["runs"][0];
+  const Json data = data_in<Json>(report_html({folder})), run = data["runs"][0];
   CHECK(data["lessons"][0]["rows"] == Json::parse(R"([{"what": "norm"}])"));
   CHECK(run["invariance"]["parameters"] ==
         Json::parse(R"([{"name": "w", "scaled": []}, {"name": "v", "scaled": [{"a": 2, "loss": 3}]}])"));
@@ -256,7 +258,7 @@ TEST_CASE("a lesson's folder without a training of its own gives its table and i
       write_run(lesson / "toy",
                 R"({"kind":"path","series":"gd","beta":0.9,"target_x":0,"target_y":-1,"step":0,"x":1,"y":2,"loss":3,"norm":4})"
                 "\n");
-  const Json data = data_in(report_html({lesson.string(), toy}));
+  const Json data = data_in<Json>(report_html({lesson.string(), toy}));
   CHECK(data["title"] == "Momentum");
   CHECK(data["lessons"][0]["rows"][0]["what"] == "norm");
   REQUIRE(data["runs"].size() == 1);
@@ -264,9 +266,9 @@ TEST_CASE("a lesson's folder without a training of its own gives its table and i
   CHECK(data["runs"][0]["paths"][0]["target"] == Json({0, -1, nullptr}));
   CHECK(data["runs"][0]["paths"][0]["points"]["y"] == Json({2}));
   CHECK(data["runs"][0]["paths"][0]["points"]["z"].empty());
-  CHECK(data_in(report_html({lesson.string()})) == data);  // the runs in it are taken in
+  CHECK(data_in<Json>(report_html({lesson.string()})) == data);  // the runs in it are taken in
   fs::remove_all(toy);
-  CHECK(data_in(report_html({lesson.string()}))["runs"].empty());
+  CHECK(data_in<Json>(report_html({lesson.string()}))["runs"].empty());
 }
 
 TEST_CASE("a lesson's table shows as many digits as its outcome needs") {
@@ -276,7 +278,7 @@ TEST_CASE("a lesson's table shows as many digits as its outcome needs") {
     {"what": "a", "relation": "=", "predicted": 2.9975, "measured": 2.99744, "relative_error": 2e-5, "absolute_tolerance": 1e-4},
     {"what": "b", "relation": "<", "predicted": 2, "measured": 1.9999996},
     {"what": "c", "predicted": 1, "measured": null, "tolerance": 0.1}, {"what": "d", "predicted": "x", "measured": [1]}, {"what": "e"}]})");
-  const Json rows = data_in(report_html({folder}))["lessons"][0]["rows"];
+  const Json rows = data_in<Json>(report_html({folder}))["lessons"][0]["rows"];
   CHECK(rows[0]["words"] ==
         Json({{"predicted", "2.9975"}, {"measured", "2.99744"}, {"error", "0.002 %"}, {"allowed", "± 0.0001"}}));
   CHECK(rows[0]["predicted"] == 2.9975);
@@ -293,11 +295,11 @@ TEST_CASE("azimuth report says where it wrote, and what is wrong with a run that
   CommandResult result = run_azimuth({"report", folder});
   CHECK(result.exit == 0);
   CHECK(result.out == "The report lies in " + folder + "/report.html\n");
-  CHECK(data_in(read_file(folder + "/report.html"))["title"] == "a");
+  CHECK(data_in<Json>(read_file(folder + "/report.html"))["title"] == "a");
   result = run_azimuth({"report", folder, folder, "-o", file, "--title", "Two"});
   CHECK(result.exit == 0);
   CHECK(result.out == "The report lies in " + file + "\n");
-  CHECK(data_in(read_file(file))["title"] == "Two");
+  CHECK(data_in<Json>(read_file(file))["title"] == "Two");
   result = run_azimuth({"report", folder + "x"});
   CHECK(result.exit == 2);
   CHECK(result.err == "azimuth: " + folder + "x is not there: a report is made of run folders, which `azimuth train` makes\n");

@@ -84,6 +84,8 @@ class Explanation {
     if (is_other_space(c.code))
       return here(fmt::format("the character U+{:04X} looks like a space; write a plain one", c.code));
     if (const char* mark = plain_mark(c.code)) return here(fmt::format("write a plain {} instead of {}", mark, shown(c)));
+    if (c.code == '"' && at_ == p_.end && at_ == p_.token + 2 && text_[p_.token] == '"')
+      return {p_.token, "JSON writes one double quote on each side of a text, and a new line within it as \\n"};
     if (c.code == '"') {
       if (auto broken = broken_string()) return *broken;
     }
@@ -99,6 +101,7 @@ class Explanation {
 
  private:
   static constexpr size_t none = std::string_view::npos;
+  static constexpr const char* no_variables = "JSON has no variables; write the value itself";
 
   bool starts(std::string_view with) const { return text_.substr(at_).starts_with(with); }
   // A comment of Lua's and SQL's: neither YAML's mark nor a number's signs.
@@ -163,6 +166,10 @@ class Explanation {
       return here(fmt::format("the {} of {} is open and this {} does not close it; write {}", p_.bracket, p_.bracket_place, c,
                               closing()));
     if ((c == '}' || c == ']') && !p_.bracket) return here(fmt::format("remove this {}: it closes nothing", c));
+    if (c == ')' && p_.bracket) return here(fmt::format("write {} instead of )", closing()));
+    if (c != ';') return {};
+    const size_t behind = text_.find_first_not_of(" \t\r\n", at_ + 1);
+    if (behind == none || text_[behind] == closing()) return here("remove the ;: nothing follows it");
     return {};
   }
 
@@ -175,7 +182,20 @@ class Explanation {
     }
     if (auto section = section_name()) return *section;
     if (is_other_quote(c.code)) return {at_, "JSON writes text in straight double quotes: \"" + unquoted() + '"', true};
+    if (auto code = program()) return {at_, *code, true};
     return value_at(at_);
+  }
+
+  // What is said of a value as programs write them: (1, 2), $NAME, range(3), f"text".
+  std::optional<std::string> program() const {
+    if (next() == '(') return "JSON has no parentheses; write a list in [ and ], and a number as it is";
+    if (next() == '$') return no_variables;
+    const std::string word = word_at(at_);
+    const char behind = at_ + word.size() < text_.size() ? text_[at_ + word.size()] : '\0';
+    if (behind == '(') return fmt::format("JSON calls no functions; write what {}(...) comes to", excerpt(word));
+    const bool prefix = behind == '"' && word.find_first_not_of("fFrRbBuUlL@") == none;
+    if (prefix) return fmt::format("remove the {} before the quote: JSON has one kind of text", excerpt(word));
+    return {};
   }
 
   SyntaxError key(const Character& c) const {
@@ -188,6 +208,8 @@ class Explanation {
     }
     if (is_other_quote(c.code)) return here("JSON writes keys in straight double quotes: \"" + unquoted() + '"');
     const std::string word = word_at(at_);
+    const size_t inner = text_.find_first_not_of(" \t", at_ + 1);
+    if (starts("{") && at_ == p_.end && inner != none && is_letter(text_[inner])) return here(no_variables);  // {{ name }}
     if (word.empty()) return here(fmt::format("a key in double quotes is missing before {}", shown(c)));
     return here(fmt::format("put the key in double quotes: \"{}\"", excerpt(word)));
   }
@@ -215,6 +237,9 @@ class Explanation {
     const std::string word = word_at(at_);
     if (c == '"') return here("put a comma before " + excerpt(text_.substr(at_, string_end() - at_)));
     if (c == '{' || c == '[') return here(fmt::format("put a comma before {}", c));
+    if (!word.empty() && word.find_first_not_of("+-*/%^") == none)
+      return here(text_[p_.token] == '"' ? "JSON joins no texts; write them as one"
+                                         : "JSON does no arithmetic; write what it comes to");
     if (!word.empty() && !std::strchr("+*/&|!@%^?<>\\", c)) return here("put a comma before " + excerpt(word));
     return here(shown(character_at(text_, at_)) + " means nothing here; remove it");
   }

@@ -13,6 +13,7 @@ std::string fault(std::string_view name, std::string_view without) {
   if (name.empty()) return "is empty";
   if (!is_utf8(name)) return "is not UTF-8";
   if (std::any_of(name.begin(), name.end(), is_control)) return "has a control character";
+  if (name.front() == ' ' || name.back() == ' ') return "begins or ends with a space";
   const size_t at = name.find_first_of(without);
   return at == std::string_view::npos ? "" : fmt::format("has a \"{}\"", name[at]);
 }

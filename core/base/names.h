@@ -12,8 +12,8 @@ std::string join_path(const std::string& path, const std::string& name);
 // In quotes, with what cannot be printed as "\x0a".
 std::string in_quotes(std::string_view text);
 
-// Throws "<what> \"a.b\" cannot be a name: it has a \".\"" for one that is empty, not UTF-8, or has a control character or one
-// of those in `without`.
+// Throws "<what> \"a.b\" cannot be a name: it has a \".\"" for one that is empty, not UTF-8, begins or ends with a
+// space, or has a control character or one of those in `without`.
 void check_name(const std::string& what, std::string_view name, std::string_view without = "");
 
 }  // namespace az

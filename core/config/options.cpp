@@ -67,7 +67,7 @@ void Codec::check_default(const void* value, const Rules& rules, void* scratch) 
 }
 
 void ObjectType::add(Field field) {
-  check_name("option", field.name, ".");
+  check_name("option", field.name, ".=\"");  // --set reads path.of.option=value
   const std::string what = fmt::format("option \"{}\"", field.name);
   if (find(field.name)) fail("{} is declared twice", what);
   if (!field.required()) {

@@ -56,8 +56,8 @@ constexpr auto letters = [] { return config::one_of({"a", "b"}); };
 template <int which> struct Named {
   double a = 1, b = 1;
   static void fields(auto& f) {
-    const char* const names[] = {"", "type", "a.b", "line\n", "\xff"};
-    if constexpr (which < 5)
+    const char* const names[] = {"", "type", "a.b", "line\n", "\xff", "a=b", "a\"b", " "};
+    if constexpr (which < 8)
       f(names[which], &Named::a, "an option");
     else
       f("twice", &Named::a, "an option"), f("twice", &Named::b, "another");
@@ -163,7 +163,10 @@ TEST_CASE("options: names that are empty, twice, `type`, or unfit for JSON and p
   CHECK(refusal<Named<2>>() == "thing \"own\": option \"a.b\" cannot be a name: it has a \".\"");
   CHECK(refusal<Named<3>>() == "thing \"own\": option \"line\\x0a\" cannot be a name: it has a control character");
   CHECK(refusal<Named<4>>() == "thing \"own\": option \"\\xff\" cannot be a name: it is not UTF-8");
-  CHECK(refusal<Named<5>>() == "thing \"own\": option \"twice\" is declared twice");
+  CHECK(refusal<Named<5>>() == "thing \"own\": option \"a=b\" cannot be a name: it has a \"=\"");
+  CHECK(refusal<Named<6>>() == "thing \"own\": option \"a\"b\" cannot be a name: it has a \"\"\"");
+  CHECK(refusal<Named<7>>() == "thing \"own\": option \" \" cannot be a name: it begins or ends with a space");
+  CHECK(refusal<Named<8>>() == "thing \"own\": option \"twice\" is declared twice");
   CHECK(refusal<Throwing>() == "thing \"own\": not today");
 }
 

@@ -90,6 +90,8 @@ TEST_CASE("names: not empty, UTF-8, without control characters and what the call
   CHECK(refusal("a\nb") == "thing \"a\\x0ab\" cannot be a name: it has a control character");
   CHECK(refusal(std::string("a\0b", 3)) == "thing \"a\\x00b\" cannot be a name: it has a control character");
   CHECK(refusal("a\x7f") == "thing \"a\\x7f\" cannot be a name: it has a control character");
+  CHECK(refusal(" ") == "thing \" \" cannot be a name: it begins or ends with a space");
+  CHECK(refusal("a ") == "thing \"a \" cannot be a name: it begins or ends with a space");
   CHECK(refusal("\xff\xc3") == "thing \"\\xff\\xc3\" cannot be a name: it is not UTF-8");
   CHECK(refusal("\xed\xa0\x80") == "thing \"\\xed\\xa0\\x80\" cannot be a name: it is not UTF-8");  // half of a surrogate pair
 }

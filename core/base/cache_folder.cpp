@@ -10,7 +10,8 @@ std::filesystem::path cache_folder() {
   if (const char* given = std::getenv("XDG_CACHE_HOME")) cache = given;
   if (!cache.is_absolute()) {
     const char* home = std::getenv("HOME");
-    if (!home || !*home) return {};
+    std::error_code unknown;
+    if (!home || !*home || !std::filesystem::exists(home, unknown)) return {};
     cache = std::filesystem::path(home) / ".cache";
   }
   return cache / "azimuth";

@@ -4,7 +4,8 @@
 
 namespace az {
 
-// ${XDG_CACHE_HOME:-~/.cache}/azimuth: what can be had again lies there. Need not exist; empty when neither variable is set.
+// ${XDG_CACHE_HOME:-~/.cache}/azimuth: what can be had again lies there. Need not exist; empty where neither
+// variable is set, or HOME is not there: accounts without a home have one that is not to be made.
 std::filesystem::path cache_folder();
 
 }  // namespace az

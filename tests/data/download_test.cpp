@@ -349,17 +349,19 @@ TEST_CASE("an archive without the expected folder, and a place that cannot be wr
 }
 
 TEST_CASE("data sets lie in the user's cache") {
-  const ScopedVariable home("HOME", "/home/someone");
+  const TemporaryFolder place;
+  const std::string someone = place.path.string();
+  const ScopedVariable home("HOME", someone.c_str());
   {
     const ScopedVariable cache("XDG_CACHE_HOME", "/big/cache");
     CHECK(datasets_folder() == "/big/cache/azimuth/datasets");
   }
   {
     const ScopedVariable cache("XDG_CACHE_HOME", "relative");
-    CHECK(datasets_folder() == "/home/someone/.cache/azimuth/datasets");
+    CHECK(datasets_folder() == someone + "/.cache/azimuth/datasets");
   }
   const ScopedVariable cache("XDG_CACHE_HOME", nullptr);
-  CHECK(datasets_folder() == "/home/someone/.cache/azimuth/datasets");
+  CHECK(datasets_folder() == someone + "/.cache/azimuth/datasets");
   const ScopedVariable homeless("HOME", nullptr);
   CHECK_THROWS_AS(datasets_folder(), DataError);
 }

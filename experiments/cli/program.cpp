@@ -41,6 +41,21 @@ void check_command_name(const CLI::App& app, int argc, char** argv) {
   throw ConfigError(fmt::format("unknown command \"{}\"{}; see azimuth --help", argv[1], config::did_you_mean(argv[1], names)));
 }
 
+// What was typed, last word first as CLI11 takes it, with a --set before each further KEY=VALUE behind one.
+std::vector<std::string> words_of(int argc, char** argv) {
+  std::vector<std::string> words;
+  bool sets = false;  // whether a pair may follow
+  for (int i = 1; i < argc; ++i) {
+    const std::string word = argv[i];
+    const size_t equals = word.find('=');
+    const bool pair = word[0] != '-' && equals != std::string::npos && word.find('/') >= equals;  // keys have no slash
+    if (sets && pair && words.back() != "--set") words.push_back("--set");
+    sets = word == "--set" || word.starts_with("--set=") || (sets && (pair || words.back() == "--set"));
+    words.push_back(word);
+  }
+  return {words.rbegin(), words.rend()};
+}
+
 Exit run_command(int argc, char** argv) {
   Outcome outcome;
   for (int i = 0; i < argc; ++i) outcome.command_line += (i ? " " : "") + quoted(argv[i]);
@@ -60,7 +75,7 @@ Exit run_command(int argc, char** argv) {
   check_command_name(app, argc, argv);
   experiments::register_builtin();
   try {
-    app.parse(argc, argv);
+    app.parse(words_of(argc, argv));
   } catch (const CLI::Success& success) {
     std::ostringstream text;  // of --help or --version
     app.exit(success, text);

@@ -173,6 +173,11 @@ TEST_CASE("overrides") {
     CHECK(result.exit == 2);
     return result.err;
   };
+  const CommandResult several =
+      run_azimuth({"check", "--set", "name=a", "seed=7", path, "--set=train.epochs=3", "data.batch_size=8"});
+  CHECK(several.exit == 0);
+  CHECK(run_azimuth({"check", path, "--set", "name=a", "optimizer.lr=0"}).err ==
+        "azimuth: --set optimizer.lr: must be more than 0, got 0\n");
   CHECK(say("optimizer.lr=0") == "azimuth: --set optimizer.lr: must be more than 0, got 0\n");
   CHECK(say("optimizer.rl=0.1") == "azimuth: --set optimizer.rl: unknown key; did you mean \"lr\"?\n");
   CHECK(say("optimizer.lr") == "azimuth: --set optimizer.lr: expected key=value, as in --set optimizer.lr=0.05\n");

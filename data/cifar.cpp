@@ -40,8 +40,7 @@ void read_file(const CifarFormat& format, const std::filesystem::path& path, int
 
 std::vector<std::string> read_names(const CifarFormat& format, const std::filesystem::path& path) {
   std::vector<std::string> names;
-  std::error_code absent;
-  if (!exists(path, absent)) return names;
+  if (!is_there(path)) return names;
   read_lines(path.string(), [&](std::string_view line) {
     const size_t length = line.find_last_not_of("\r\n") + 1;
     if (length > 0) names.emplace_back(line.substr(0, length));
@@ -78,8 +77,7 @@ std::optional<Statistics> training_statistics(const CifarFormat& format, const C
   if (options.train) return {};
   const auto folder = folder_of(format, options);
   const auto& files = format.train_files;
-  std::error_code ignored;
-  const bool alone = std::none_of(files.begin(), files.end(), [&](const auto& file) { return exists(folder / file, ignored); });
+  const bool alone = std::none_of(files.begin(), files.end(), [&](const auto& file) { return is_there(folder / file); });
   if (alone && !format.statistics.mean.empty()) return format.statistics;
   return Dataset(read(format, {.root = options.root, .train = true})).statistics();
 }

@@ -105,7 +105,7 @@ void fetch(const std::string& url, OutputFile& file, const Progress& progress) {
 }
 
 path download_into(const path& folder, const CatalogEntry& entry, const DownloadOptions& options) {
-  std::filesystem::create_directories(folder);
+  if (const std::error_code error = make_folders(folder)) throw FileError(folder, "cannot be made", error.value());
   const path target = folder / entry.folder;
   SetState found;
   const auto is_there = [&] {

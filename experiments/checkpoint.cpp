@@ -122,7 +122,7 @@ void save_checkpoint(const std::string& folder, const Checkpoint& checkpoint) {
   const std::string fresh = folder + ".new";
   std::error_code error;
   fs::remove_all(fresh, error);
-  if (!error) fs::create_directories(fresh, error);
+  if (!error) error = make_folders(fresh);
   if (error) fail("cannot make the checkpoint folder {}: {}", fresh, error.message());
   try {
     write_safetensors(fresh + "/model.safetensors", checkpoint.model);
@@ -139,11 +139,11 @@ void save_checkpoint(const std::string& folder, const Checkpoint& checkpoint) {
 }
 
 std::string existing_checkpoint(const std::string& folder) {
-  return is_absent(folder) && !is_absent(folder + ".old") ? folder + ".old" : folder;
+  return !is_there(folder) && is_there(folder + ".old") ? folder + ".old" : folder;
 }
 
 std::string best_or_last(const std::string& run) {
-  return is_absent(existing_checkpoint(run + "/checkpoints/best")) ? "last" : "best";
+  return is_there(existing_checkpoint(run + "/checkpoints/best")) ? "best" : "last";
 }
 
 TrainingState load_state(const std::string& folder) {
@@ -157,16 +157,16 @@ TrainingState load_state(const std::string& folder) {
 
 Checkpoint load_checkpoint(const std::string& wanted) {
   const std::string folder = existing_checkpoint(wanted);
-  if (is_absent(folder)) throw DataError(fmt::format("there is no checkpoint at {}; {}", absolute_path(folder), remedy));
+  if (!is_there(folder)) throw DataError(fmt::format("there is no checkpoint at {}; {}", absolute_path(folder), remedy));
   const auto tensors = [&](const char* name) {
     const std::string file = fmt::format("{}/{}.safetensors", folder, name);
     return undamaged(file, remedy, [&] { return read_safetensors(file); });
   };
   Checkpoint result{tensors("model"), tensors("optimizer"), {}};
   result.state = load_state(folder);
-  if (const std::string file = folder + "/algorithms.json"; !is_absent(file))
+  if (const std::string file = folder + "/algorithms.json"; is_there(file))
     result.algorithms = undamaged(file, remedy, [&] { return algorithms_from_json(read_file(file)); });
-  if (!is_absent(folder + "/average.safetensors")) result.average = tensors("average");
+  if (is_there(folder + "/average.safetensors")) result.average = tensors("average");
   return result;
 }
 

@@ -86,8 +86,12 @@ ExperimentConfig parse_config(config::Value value, const std::string& path, cons
 
 config::Value read_run_config(const std::string& folder) {
   const std::string file = folder + "/config.json";
-  if (is_absent(file)) throw ConfigError(absolute_path(folder) + " is not a run folder: it has no config.json");
-  return config::parse_file(file);
+  try {
+    if (is_there(file)) return config::parse_file(file);
+  } catch (const FileError& unreadable) {
+    throw ConfigError(unreadable.what());
+  }
+  throw ConfigError(absolute_path(folder) + " is not a run folder: it has no config.json");
 }
 
 std::string to_json(const ExperimentConfig& config) { return config::dump(config::to_value(config), 2) + "\n"; }

@@ -150,8 +150,8 @@ RunConfig read_config(const std::string& folder, const std::vector<std::string>&
 std::vector<TrainedWith> read_history(const std::string& folder) {
   std::vector<Entry> entries;
   const std::string file = history_file(folder);
-  if (is_absent(file)) return entries;
   return undamaged(file, remedy, [&] {
+    if (!is_there(file)) return entries;
     const std::string text = read_file(file);
     size_t lines = 0;
     for (size_t begin = 0; begin < text.size(); ++lines) {

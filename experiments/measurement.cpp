@@ -82,8 +82,8 @@ void check_quantities(const std::vector<Quantity>& quantities) {
 
 Measurements read_measurements(const std::string& folder) {
   const std::string file = folder + "/measurements.json";
-  if (is_absent(file)) return {};
   return undamaged(file, "put back a copy, or remove it: resuming the run makes it anew", [&] {
+    if (!is_there(file)) return Measurements();
     auto measurements = config::parse<Measurements>(config::parse_file(file));
     for (const Measurement& one : measurements.kinds) check_quantities(one.quantities);
     return measurements;

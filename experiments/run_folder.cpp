@@ -24,9 +24,8 @@ namespace fs = std::filesystem;
 
 // Whether it was made now: false when something of that name exists.
 bool make_folder(const std::string& path) {
-  std::error_code error;
   const fs::path parent = fs::path(path).parent_path();
-  if (!parent.empty()) fs::create_directories(parent, error);
+  std::error_code error = parent.empty() ? std::error_code() : make_folders(parent);
   const bool made = !error && fs::create_directory(path, error);
   if (error) fail_to_make(path, error);
   return made;

@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
-#include <filesystem>
 #include <set>
 #include <utility>
 
@@ -86,14 +85,6 @@ DType Trainer::restore(const RunConfig& run) {
   state_ = checkpoint.state;
   experiment_.use_precision(state_.precision);
   set_random_state(state_.random);
-
-  const std::string log = folder_ + "/metrics.jsonl";
-  std::error_code absent;
-  const auto size = std::filesystem::file_size(log, absent);
-  const int64_t bytes = absent ? 0 : int64_t(size);
-  if (progress_ && bytes < state_.metrics_bytes)
-    note(fmt::format("{} has {} bytes of the {} written before the checkpoint; what is lost is left out", log, bytes,
-                     state_.metrics_bytes));
   return state_.precision;
 }
 
@@ -110,7 +101,11 @@ TrainingResult Trainer::run() {
   InterruptGuard guard(progress_ ? "finishing the step, then saving" : nullptr,
                        "stopped at once; the last checkpoint stays as it was");
   const auto over = [&] { return ended(config_.train, state_); };
-  metrics_.emplace(folder_ + "/metrics.jsonl", state_.metrics_bytes);  // from here on nobody else writes to the folder
+  const std::string log = folder_ + "/metrics.jsonl";
+  metrics_.emplace(log, state_.metrics_bytes);  // from here on nobody else writes to the folder
+  if (progress_ && metrics_->bytes() < state_.metrics_bytes)
+    note(fmt::format("{} has whole lines in {} bytes of the {} written before the checkpoint; what is lost is left out", log,
+                     metrics_->bytes(), state_.metrics_bytes));
   clear_leftovers(folder_);
   record_config(folder_, config_, state_.step);
   record_measurements(folder_, measurements_of(experiment_));

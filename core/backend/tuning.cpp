@@ -208,9 +208,9 @@ class Tuner {
 
   // What the file holds for this machine; nothing where it cannot be read now.
   std::optional<Memory> recall() {
-    std::error_code error;
-    if (file_.empty() || !fs::exists(file_, error)) return Memory();
+    if (file_.empty()) return Memory();
     try {
+      if (!is_there(file_)) return Memory();
       const std::string text = read_file(file_);
       const Json json = parsed(text);
       if (machine_of(json) == this_machine())
@@ -239,9 +239,7 @@ class Tuner {
     all->right.insert(memory_->right.begin(), memory_->right.end());
     try {
       const fs::path folder = fs::path(file_).parent_path();
-      std::error_code error;
-      fs::create_directories(folder, error);
-      if (error) throw FileError(file_, "cannot be written", error.value());
+      if (const std::error_code error = make_folders(folder)) throw FileError(file_, "cannot be written", error.value());
       if (!std::exchange(cleared_, true)) delete_unfinished_files(folder.string());
       Json json = parsed(to_json(all->fastest));
       json["right"] = all->right;

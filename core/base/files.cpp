@@ -115,8 +115,10 @@ bool OutputFile::lock() {
   }
   struct stat opened {
   }, named{};
-  return ::fstat(descriptor_, &opened) == 0 && ::stat(path_.c_str(), &named) == 0 && opened.st_dev == named.st_dev &&
-         opened.st_ino == named.st_ino;
+  if (::fstat(descriptor_, &opened) != 0) throw FileError(name_, cannot_lock, errno);
+  if (::stat(path_.c_str(), &named) == 0) return opened.st_dev == named.st_dev && opened.st_ino == named.st_ino;
+  if (errno == ENOENT || errno == ENOTDIR) return false;
+  throw FileError(name_, cannot_lock, errno);
 }
 
 void OutputFile::write(const void* bytes, size_t count) {
@@ -281,9 +283,25 @@ bool names_unfinished_file(const std::string& name) {
   return dash != numbers.npos && is_number(numbers.substr(0, dash)) && is_number(numbers.substr(dash + 1));
 }
 
-bool is_absent(const std::string& path) {
+bool is_there(const std::string& path) {
   std::error_code unknown;
-  return fs::status(path, unknown).type() == fs::file_type::not_found;
+  const fs::file_status status = fs::status(path, unknown);
+  if (status.type() == fs::file_type::none) throw FileError(path, cannot_read, unknown.value());
+  return fs::exists(status);
+}
+
+std::error_code make_folders(const std::string& path) {
+  const auto made = [&] { return ::mkdir(path.c_str(), 0777) == 0; };
+  if (made()) return {};
+  const std::string above = parent_of(path);
+  if (errno == ENOENT && above != path) {
+    if (const std::error_code error = make_folders(above)) return error;
+    if (made()) return {};
+  }
+  if (errno != EEXIST) return last_error();
+  std::error_code unknown;
+  if (fs::is_directory(path, unknown)) return {};
+  return unknown ? unknown : std::make_error_code(std::errc::not_a_directory);
 }
 
 std::error_code sync_path(const std::string& path) {

@@ -78,9 +78,12 @@ void delete_unfinished_files(const std::string& folder);
 // Whether it is such a name, as nobody else gives to a file: ".azimuth-<process>-<number>.part".
 bool names_unfinished_file(const std::string& name);
 
-// Whether the system says that nothing is there, links followed. False where it cannot tell, as in a folder that may not be
-// entered: reading what is there says why then.
-bool is_absent(const std::string& path);
+// Whether something is there, links followed. Throws FileError where the system cannot tell, as in a folder that may not be
+// entered.
+bool is_there(const std::string& path);
+
+// Makes a folder, and those above it that are missing. One that is there is no error.
+[[nodiscard]] std::error_code make_folders(const std::string& path);
 
 // `path` from the root on, counted from the current folder; without "." and a slash at its end, and with links as they are.
 std::string absolute_path(const std::string& path);

@@ -25,8 +25,8 @@ namespace fs = std::filesystem;
 // The choices of convolution algorithms that are remembered for this machine.
 Finding tuning() {
   const std::string file = tuning_file();
-  if (std::error_code unreadable; !fs::exists(file, unreadable)) return {"algorithms", "none timed yet"};
   try {
+    if (!is_there(file)) return {"algorithms", "none timed yet"};
     const size_t count = algorithms_from_json(read_file(file)).size();
     return {"algorithms", fmt::format("{} timed, in {}", count, file)};
   } catch (const FileError& error) {

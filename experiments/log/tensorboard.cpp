@@ -94,9 +94,7 @@ uint32_t crc32c(std::string_view bytes) {
 
 TensorboardMirror::TensorboardMirror(const std::string& folder, const std::vector<MetricLine>& lines) {
   const std::string path = folder + "/events.out.tfevents.0.azimuth";
-  std::error_code error;
-  std::filesystem::create_directories(folder, error);
-  if (error) throw FileError(folder, "cannot be made", error.value());
+  if (const std::error_code error = make_folders(folder)) throw FileError(folder, "cannot be made", error.value());
   file_.emplace(path);
   std::vector<std::string> events = {field(3, std::string("brain.Event:2"))};
   for (const MetricLine& line : lines) events.push_back(event_of(line.kind, line.fields));

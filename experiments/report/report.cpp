@@ -35,13 +35,15 @@ std::vector<std::string> with_runs_within(const std::vector<std::string>& folder
     std::vector<fs::path> within;
     std::error_code absent;
     for (fs::directory_iterator at(folder, absent), end; at != end; at.increment(absent)) {
-      if (holds_run(at->path().string())) within.push_back(at->path());
+      try {
+        if (holds_run(at->path().string())) within.push_back(at->path());
+      } catch (const FileError&) {}  // such as lost+found, which may not be entered
     }
     std::sort(within.begin(), within.end(),
               [](const fs::path& a, const fs::path& b) { return comes_before(a.filename().string(), b.filename().string()); });
-    const bool holds = holds_run(folder);
+    const bool holds = !within.empty() && holds_run(folder);
     if (holds || within.empty()) add(folder);
-    if (holds && is_absent(folder + "/lesson.json")) continue;
+    if (holds && !is_there(folder + "/lesson.json")) continue;
     for (const fs::path& run : within) add(run);
   }
   return all;

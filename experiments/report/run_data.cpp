@@ -66,8 +66,8 @@ Gathered metrics_of(const std::string& path, const Measurements& declared, std::
 
 config::Value read_json(const std::string& folder, const std::string& name, std::vector<std::string>& notes) {
   const std::string path = folder + "/" + name;
-  if (is_absent(path)) return {};
   try {
+    if (!is_there(path)) return {};
     config::Value value = config::parse_file(path);
     if (value.is_object()) return value;
     notes.push_back(name + " is not an object and left out.");
@@ -147,8 +147,7 @@ bool RunData::trained() const {
 
 bool holds_run(const std::string& folder) {
   for (const char* name : {"config.json", "metrics.jsonl", "lesson.json"}) {
-    std::error_code unknown;
-    if (fs::is_regular_file(folder + "/" + name, unknown)) return true;
+    if (is_there(folder + "/" + name)) return true;
   }
   return false;
 }

@@ -16,6 +16,7 @@
 #include "core/base/threads.h"
 #include "core/config/json_document.h"
 #include "experiments/interrupt.h"
+#include "experiments/run_folder.h"
 #include "experiments/say.h"
 #include "experiments/sweep/child.h"
 #include "experiments/trainer.h"
@@ -68,6 +69,16 @@ bool only_started(const std::string& folder) {
     return name == "config.json" || name == "configs.jsonl" || name == "environment.json" || name == "measurements.json" ||
            name == "metrics.csv" || name == "tensorboard" || names_unfinished_file(name);
   });
+}
+
+// Deletes what a kill has left in the folder of a run that is done, unless another program is at work there.
+void tidy(const std::string& folder) {
+  try {
+    const std::string log = folder + "/metrics.jsonl";
+    if (!is_there(log)) return;
+    OutputFile held(log);
+    if (held.lock()) clear_leftovers(folder);
+  } catch (const FileError&) {}  // it may not be written to: the run is done all the same
 }
 
 [[noreturn]] void fail_to_make(const std::string& folder, const std::error_code& error) {
@@ -144,7 +155,7 @@ class Runner {
   void start(size_t index) {
     const SweepRun& run = sweep_.runs[index];
     const std::string folder = folder_of(run);
-    if (result_.states[index] == RunState::done) return;
+    if (result_.states[index] == RunState::done) return tidy(folder);
     if (result_.states[index] == RunState::failed) return fail_run(index, result_.failures[index]);
     const bool fresh = result_.states[index] == RunState::absent;
     std::vector<std::string> arguments = {"resume", folder};
@@ -229,13 +240,14 @@ Standing standing_of(const SweepRun& run, const std::string& folder) {
   std::error_code unknown;
   if (fs::symlink_status(folder, unknown).type() == fs::file_type::not_found) return {RunState::absent};
   const std::string remedy = "remove it, or choose another folder for the sweep with --folder DIR";
-  const std::string checkpoint = existing_checkpoint(folder + "/checkpoints/last");
-  if (is_absent(checkpoint)) {
-    if (fs::is_directory(folder, unknown) && only_started(folder)) return {RunState::absent};
-    return {RunState::failed, fmt::format("{} is in the way: it is no run with a checkpoint; {}", folder, remedy)};
-  }
+  std::string checkpoint;
   ExperimentConfig before;
   try {
+    checkpoint = existing_checkpoint(folder + "/checkpoints/last");
+    if (!is_there(checkpoint)) {
+      if (fs::is_directory(folder, unknown) && only_started(folder)) return {RunState::absent};
+      return {RunState::failed, fmt::format("{} is in the way: it is no run with a checkpoint; {}", folder, remedy)};
+    }
     before = parse_config(read_run_config(folder), folder + "/config.json");
   } catch (const Error& error) {
     return {RunState::failed, error.what()};
@@ -255,7 +267,11 @@ Standing standing_of(const SweepRun& run, const std::string& folder) {
 void check_sweep_folder(const std::string& folder) {
   fs::path place = absolute_path(folder);
   const fs::path whole = place;
-  while (is_absent(place) && place.has_relative_path()) place = place.parent_path();
+  try {
+    while (!is_there(place) && place.has_relative_path()) place = place.parent_path();
+  } catch (const FileError& error) {
+    fail_to_make(folder, error.reason);
+  }
   std::error_code error;
   if (!fs::is_directory(place, error)) fail_to_make(folder, error ? error : std::make_error_code(std::errc::not_a_directory));
   if (place != whole && ::access(place.c_str(), W_OK | X_OK) != 0) fail_to_make(folder, {errno, std::generic_category()});
@@ -263,9 +279,7 @@ void check_sweep_folder(const std::string& folder) {
 
 SweepResult run_sweep(const Sweep& sweep, const SweepRunnerOptions& options) {
   check_sweep_folder(options.folder);
-  std::error_code error;
-  fs::create_directories(options.folder, error);
-  if (error) fail_to_make(options.folder, error);
+  if (const std::error_code error = make_folders(options.folder)) fail_to_make(options.folder, error);
   const FolderLock lock(options.folder);
   delete_unfinished_files(options.folder);
   return Runner(sweep, options).run();

@@ -41,7 +41,7 @@ MetricLine last_epoch(const std::string& folder) {
     throw DataError(fmt::format("{}:{}: the line of the last epoch is damaged", metrics, unread.places.back()));
   if (last.place == 0) throw DataError(metrics + " has no epoch");
   const std::string checkpoint = existing_checkpoint(folder + "/checkpoints/last");
-  if (last.find("step") && !is_absent(checkpoint) && last.number("step") != double(load_state(checkpoint).step))
+  if (last.find("step") && is_there(checkpoint) && last.number("step") != double(load_state(checkpoint).step))
     throw DataError(metrics + " has no line of the last epoch");
   return last;
 }

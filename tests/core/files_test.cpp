@@ -207,14 +207,28 @@ TEST_CASE("a file may have the longest name there can be, and nothing else is se
   CHECK(place.count() == 2);
 }
 
-TEST_CASE("only what the system says is not there is absent") {
+TEST_CASE("what is not there is told from what the system cannot tell") {
   Place place;
-  CHECK(is_absent(place.target));
-  CHECK(is_absent(place.fresh + "/file/below"));
-  CHECK_FALSE(is_absent(place.fresh));
-  CHECK_FALSE(is_absent((place.root / std::string(300, 'x')).string()));
-  fs::create_symlink("loop", place.root / "loop");
-  CHECK_FALSE(is_absent((place.root / "loop").string()));
+  CHECK_FALSE(is_there(place.target));
+  CHECK_FALSE(is_there(place.fresh + "/file/below"));
+  CHECK(is_there(place.fresh));
+  const std::string longest = (place.root / std::string(300, 'x')).string(), loop = (place.root / "loop").string();
+  CHECK_THROWS_WITH_AS(is_there(longest), (longest + ": cannot be read: File name too long").c_str(), FileError);
+  fs::create_symlink("loop", loop);
+  CHECK_THROWS_WITH_AS(is_there(loop), (loop + ": cannot be read: Too many levels of symbolic links").c_str(), FileError);
+}
+
+TEST_CASE("make_folders makes what is missing, and says what is in the way") {
+  Place place;
+  const fs::path below = place.root / "a/b/c";
+  CHECK(!make_folders(below.string()));
+  CHECK(fs::is_directory(below));
+  CHECK(!make_folders(below.string()));
+  CHECK(!make_folders(below.string() + "/d/"));
+  write_file((below / "file").string(), "");
+  CHECK(make_folders((below / "file").string()) == std::errc::not_a_directory);
+  CHECK(make_folders((below / "file/x").string()) == std::errc::not_a_directory);
+  CHECK(make_folders((below / std::string(300, 'x')).string()) == std::errc::filename_too_long);
 }
 
 TEST_CASE("of several at once who write one file, each writes it whole") {

@@ -199,9 +199,9 @@ TEST_CASE("a run goes on without the part of its log that is lost, and says so")
     left == 0 ? void(fs::remove(log)) : fs::resize_file(log, left);
     const CommandResult result = run_azimuth({"resume", run});
     CHECK(result.exit == 0);
-    const std::string note =
-        fmt::format("azimuth: note: {} has {} bytes of the {} written before the checkpoint; what is lost is left out\n", log,
-                    left, whole.size());
+    const std::string note = fmt::format(
+        "azimuth: note: {} has whole lines in {} bytes of the {} written before the checkpoint; what is lost is left out\n",
+        log, left == 0 ? 0 : whole.rfind('\n', left - 1) + 1, whole.size());
     CHECK((result.err.find(note) != std::string::npos) == (left < whole.size()));
     std::vector<int> steps, wanted;
     std::istringstream lines(read_file(log));

@@ -60,8 +60,11 @@ TEST_CASE("a sweep trains its runs, sums them up by group, and skips what is don
     CHECK(has(first.err, std::string(name) + ": done\n"));
   }
 
+  const std::string left = place.runs + "/lr=0.1,seed=2/checkpoints/last.new";  // by a kill
+  fs::create_directory(left);
   const CommandResult second = place.run({"--json"});
   CHECK(second.exit == 0);
+  CHECK_FALSE(fs::exists(left));
   CHECK(has(second.err, "sweep <s>: 4 runs, 4 done, 0 unfinished;"));
   CHECK_FALSE(has(second.err, "starts"));
   for (const auto& [name, text] : metrics) CHECK(place.metrics(name) == text);

@@ -27,7 +27,10 @@ struct Arguments {
 
 Exit judge(const Arguments& arguments) {
   std::error_code unknown;
-  const bool is_run = std::filesystem::is_directory(arguments.path, unknown);
+  const std::filesystem::file_type type = std::filesystem::status(arguments.path, unknown).type();
+  if (type == std::filesystem::file_type::none)
+    throw ConfigError(fmt::format("{}: cannot be read: {}", arguments.path, unknown.message()));
+  const bool is_run = type == std::filesystem::file_type::directory;
   if (is_run && !arguments.overrides.empty()) throw ConfigError("--set: a run has its config already; give the config instead");
   const Scorecard scorecard = is_run ? judge_run(arguments.path, arguments.batches, arguments.checkpoint)
                                      : judge_config(load_config(arguments.path, arguments.overrides), arguments.batches);

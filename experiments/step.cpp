@@ -24,7 +24,7 @@ StepResult train_step(Experiment& experiment, int64_t step, const std::vector<da
   int64_t images_in_step = 0;
   for (const data::Batch& batch : batches) images_in_step += batch.images.size(0);
 
-  StepResult result{.lr = experiment.lr_at(step), .score = {}};
+  StepResult result{.lr = experiment.lr_at(step), .score = {}, .without_gradient = {}};
   optimizer.set_lr(result.lr);
   optimizer.zero_grad();
   for (const data::Batch& batch : batches) {
@@ -43,6 +43,7 @@ StepResult train_step(Experiment& experiment, int64_t step, const std::vector<da
     result.loss += share * value;
     Profile::ended(Phase::other, "score");
   }
+  result.without_gradient = without_gradient(optimizer.parameters());
   if (options.clip_value) optim::clip_grad_value(optimizer.parameters(), *options.clip_value);
   if (options.clip_norm) optim::clip_grad_norm(optimizer.parameters(), *options.clip_norm);
   if (options.clip_value || options.clip_norm) Profile::ended(Phase::optimizer, "clip");

@@ -18,6 +18,7 @@ struct StepResult {
   Score score;      // of each batch before the update
   // The batch whose loss is not finite, at which the step broke off: no parameter was changed. nullptr: none.
   const data::Batch* diverged = nullptr;
+  std::vector<std::string> without_gradient;  // the optimizer's parameters that no gradient reached, before the update
 };
 // One optimizer step, `step` counted from 0: forward, loss, backward over each batch, clipping, update.
 StepResult train_step(Experiment& experiment, int64_t step, const std::vector<data::Batch>& batches,

@@ -161,12 +161,12 @@ void Trainer::finish_step(const StepResult& result) {
                     step_fields({.step = state_.step, .epoch = state_.epochs + 1, .lr = state_.lr, .loss = result.loss}));
   }
   if (result.diverged) fail_diverged("the loss", result.loss, result.diverged->images);
-  if (!std::exchange(looked_for_gradients_, true)) note_untrained();
+  if (!std::exchange(looked_for_gradients_, true)) note_untrained(result.without_gradient);
   state_.train.add(result.score);
   report_probes();
 }
 
-void Trainer::note_untrained() {
+void Trainer::note_untrained(const std::vector<std::string>& without_gradient) {
   if (!progress_) return;
   const auto note_names = [this](const std::vector<std::string>& names, const char* what) {
     if (names.empty()) return;
@@ -176,7 +176,7 @@ void Trainer::note_untrained() {
                      names.size() > shown ? ", ..." : ""));
   };
   const auto& trained = experiment_.optimizer->parameters();
-  note_names(without_gradient(trained), "no gradient reached these parameters in the first step, which left them as they were");
+  note_names(without_gradient, "no gradient reached these parameters in the first step, which left them as they were");
   std::vector<std::string> unknown;
   for (const Parameter& p : experiment_.model->parameters()) {
     const auto is_it = [&](const Parameter& other) { return other.tensor.same(p.tensor); };

@@ -56,7 +56,7 @@ class Trainer {
   void train_epoch();
   void finish_step(const StepResult& result);
   // Names what the first step did not reach, which would train to nothing in silence.
-  void note_untrained();
+  void note_untrained(const std::vector<std::string>& without_gradient);
   void report_probes();
   void show_step();
   // Evaluates and logs; nothing when a signal comes first.

@@ -39,8 +39,10 @@ Optimizer::Optimizer(const char* name, std::vector<Parameter> parameters, double
 }
 
 void Optimizer::step(StepObserver* observer) {
-  const auto has_gradient = [](const Parameter& parameter) { return parameter.tensor.grad().defined(); };
-  if (std::none_of(parameters_.begin(), parameters_.end(), has_gradient)) {
+  // Taken before the first update, which may forget them.
+  std::vector<Tensor> gradients;
+  for (const Parameter& parameter : parameters_) gradients.push_back(parameter.tensor.grad());
+  if (std::none_of(gradients.begin(), gradients.end(), [](const Tensor& gradient) { return gradient.defined(); })) {
     fail(
         "{}: none of the {} parameters has a gradient; call backward() on a loss that depends on them before step(), and make "
         "the optimizer after Module::to()",
@@ -48,7 +50,7 @@ void Optimizer::step(StepObserver* observer) {
   }
   for (size_t i = 0; i < parameters_.size(); ++i) {
     Parameter& parameter = parameters_[i];
-    const Tensor gradient = parameter.tensor.grad();
+    const Tensor& gradient = gradients[i];
     if (!gradient.defined()) continue;
     if (gradient.shape() != parameter.tensor.shape() || gradient.dtype() != parameter.tensor.dtype())
       fail("{}: \"{}\" is {}, its gradient {}", name_, parameter.name, describe(parameter.tensor), describe(gradient));

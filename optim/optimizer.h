@@ -27,7 +27,8 @@ class Optimizer {
   Optimizer(const Optimizer&) = delete;
   Optimizer& operator=(const Optimizer&) = delete;
 
-  // Moves every parameter that has a gradient; the others, such as frozen ones, are skipped. Never changes a gradient.
+  // Moves every parameter that has a gradient as it begins; the others, such as frozen ones, are skipped. Never changes a
+  // gradient.
   void step(StepObserver* observer = nullptr);
   // Forgets all gradients. Without it, further backward passes add to them.
   void zero_grad();

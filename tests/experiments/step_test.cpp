@@ -7,6 +7,9 @@
 
 #include "core/base/threads.h"
 #include "core/config/json_document.h"
+#include "core/ops/elementwise.h"
+#include "core/tensor/create.h"
+#include "nn/registry.h"
 #include "tests/experiments/tiny.h"
 
 using namespace az;
@@ -50,6 +53,51 @@ Made step_with(const std::string& train) {
     for (size_t i = 0; i < after.size(); ++i) made.differences.push_back((before.at(name)[i] - after[i]) / 0.5);
   }
   return made;
+}
+
+// Adds a parameter, or does not.
+struct ShiftOptions {
+  std::string use;
+  static void fields(auto& f) { f("use", &ShiftOptions::use, "when"); }
+};
+struct Shift : nn::Layer<Shift> {
+  explicit Shift(ShiftOptions given) : options(std::move(given)) {
+    add_parameter("shift", ones({1}));
+    parameter("shift").set_requires_grad(options.use != "frozen");
+  }
+  Tensor forward(const Tensor& x) override {
+    const Tensor& shift = parameter("shift");
+    calls += GradMode::enabled();
+    if (options.use == "by zero") return x + shift * 0.0;
+    const bool uses = options.use == "always" || (options.use == "second batch" && calls == 2);
+    return uses ? x + shift : x + shift.detach();
+  }
+  ShiftOptions options;
+  int64_t calls = 0;
+};
+
+// Forgets all gradients as it moves the first parameter.
+struct Forgetful : optim::Optimizer {
+  explicit Forgetful(const std::vector<Parameter>& list) : Optimizer("forgetful", list, 0.1, 0, {}, {}) {}
+  optim::UpdateInfo update(Parameter&, const Tensor&, const optim::Group&, optim::ParameterState&) override {
+    zero_grad();
+    return {};
+  }
+};
+
+std::string config_with_shift(const std::string& train, const std::string& use) {
+  static const bool once = [] {
+    register_builtin();
+    nn::LayerRegistry::add<ShiftOptions>("shift of a step", "adds a number", [](const ShiftOptions& options, const Shape&) {
+      return std::make_unique<Shift>(options);
+    });
+    return true;
+  }();
+  static_cast<void>(once);
+  return R"({"data": {"type": "shapes", "train_images": 24, "test_images": 8, "batch_size": 12},
+    "model": {"type": "network", "layers": [{"type": "flatten"}, {"type": "shift of a step", "use": ")" +
+         use + R"("}, {"type": "linear", "out_features": 10}]}, "optimizer": {"type": "sgd", "lr": 0.5}, "train": )" + train +
+         "}";
 }
 
 double norm(const std::vector<double>& x) {
@@ -100,6 +148,27 @@ TEST_CASE("train.clip_norm and train.clip_value bound what a step does") {
   for (double difference : plain.differences) expected += std::pow(std::min(std::abs(difference), peak / 4), 2);
   CHECK(norm(by_value.differences) == doctest::Approx(std::sqrt(expected)).epsilon(1e-4));
   CHECK(std::sqrt(expected) < 0.95 * length);
+}
+
+TEST_CASE("which parameters no gradient reached is seen before the update, which may forget gradients") {
+  const auto unreached = [](const std::string& train, const std::string& use) {
+    Experiment experiment(config::parse<ExperimentConfig>(config::parse_text(config_with_shift(train, use), "test")));
+    experiment.optimizer = std::make_unique<Forgetful>(experiment.model->parameters());
+    auto at = experiment.train.begin();
+    const auto batches = next_batches(at, experiment.config.train.accumulate);
+    const StepResult result = train_step(experiment, 0, batches);
+    CHECK(without_gradient(experiment.optimizer->parameters()).size() >= 2);  // the update forgot them
+    return result.without_gradient;
+  };
+  for (const std::string train : {"{}", R"({"accumulate": 2})", R"({"clip_norm": 0.1})", R"({"clip_value": 0.1})"}) {
+    CAPTURE(train);
+    CHECK(unreached(train, "always") == std::vector<std::string>{});
+    CHECK(unreached(train, "never") == std::vector<std::string>{"1.shift"});
+    CHECK(unreached(train, "by zero") == std::vector<std::string>{});
+    CHECK(unreached(train, "frozen") == std::vector<std::string>{});
+  }
+  CHECK(unreached(R"({"accumulate": 2})", "second batch") == std::vector<std::string>{});
+  CHECK(unreached("{}", "second batch") == std::vector<std::string>{"1.shift"});
 }
 
 TEST_CASE("train.threads sets the number of threads, and says so") {

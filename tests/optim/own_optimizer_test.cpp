@@ -136,6 +136,24 @@ TEST_CASE("What update and observers throw names the optimizer and the parameter
   CHECK(error_of([&] { watched.step(&watch); }) == "own: observer of \"w\": threw a value of type double");
 }
 
+TEST_CASE("A step moves every parameter that has a gradient as it begins, whatever its updates forget") {
+  const std::vector<Parameter> list{with_gradient("a"), with_gradient("b"), parameter("without"), with_gradient("c")};
+  std::map<std::string, std::vector<double>> given;
+  for (const Parameter& p : list)
+    if (p.tensor.grad().defined()) given[p.name] = p.tensor.grad().to_vector<double>();
+  Own* running = nullptr;
+  std::map<std::string, std::vector<double>> seen;
+  Own own(list, {}, [&](Parameter& p, const Tensor& gradient) {
+    seen[p.name] = gradient.to_vector<double>();
+    running->zero_grad();
+  });
+  running = &own;
+  own.step();
+  CHECK(seen == given);
+  CHECK(without_gradient(list).size() == 4);
+  CHECK_THROWS_AS(own.step(), Error);
+}
+
 TEST_CASE("A rule for one element moves weights of f32 and f64 of any size as its formula says") {
   for (DType type : {DType::f32, DType::f64}) {
     for (int64_t n : {1, 7, 40000}) {

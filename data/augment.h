@@ -21,7 +21,7 @@ struct Image {
   Philox own{0};                         // numbers of the image's own, the same in every epoch
 };
 
-class Augmentation {
+class Augmentation : public config::Made {
  public:
   virtual ~Augmentation() = default;
   // Throws ConfigError when it cannot be applied to images of that shape, [c,h,w]; a loader asks once.

@@ -35,7 +35,8 @@ Loader::Loader(Dataset dataset, LoaderOptions options) : dataset_(std::move(data
   if (!is_float(options_.type)) fail("loader: images are of a floating type, not {}", name_of(options_.type));
   for (const AugmentationPtr& augmentation : options_.augment) {
     if (!augmentation) fail("loader: an augmentation is null");
-    placed([&] { return place_of(*augmentation); }, [&] { augmentation->check(dataset_.image_shape()); });
+    const auto where = [&] { return place_of(*augmentation); };
+    located(*augmentation, [&] { placed(where, [&] { augmentation->check(dataset_.image_shape()); }); });
   }
   const Statistics& statistics = dataset_.statistics();
   std::vector<double> table;
@@ -71,6 +72,10 @@ std::vector<int64_t> Loader::order(int64_t epoch) const {
   return samples;
 }
 
+template <class F> void Loader::located(const Augmentation& augmentation, const F& f) const {
+  az::located(options_.config_place, [&] { augmentation.located(f); });  // its own place, or that of the set it came with
+}
+
 Batch Loader::fill(const std::vector<int64_t>& order, Position position) const {
   const int64_t first = position.batch * options_.batch_size, count = std::min(options_.batch_size, dataset_.count() - first);
   const Shape& shape = dataset_.image_shape();
@@ -89,11 +94,15 @@ Batch Loader::fill(const std::vector<int64_t>& order, Position position) const {
         image.own = lasting_generator(options_.seed, sample);
         Philox random = sample_generator(options_.seed, position.epoch, sample);
         for (const AugmentationPtr& augmentation : options_.augment) {
-          placed([&] { return fmt::format("{}, sample {}", place_of(*augmentation), sample); },
-                 [&] { augmentation->apply(image, random); });
-          if (image.pixels.size() == size_t(size) && image.scratch.size() == size_t(size)) continue;
-          fail("{}, sample {}: it left {} bytes of pixels and {} of scratch, where an image {} has {}", place_of(*augmentation),
-               sample, image.pixels.size(), image.scratch.size(), shape.str(), size);
+          const auto where = [&] { return fmt::format("{}, sample {}", place_of(*augmentation), sample); };
+          located(*augmentation, [&] {
+            placed(where, [&] {
+              augmentation->apply(image, random);
+              if (image.pixels.size() == size_t(size) && image.scratch.size() == size_t(size)) return;
+              fail("it left {} bytes of pixels and {} of scratch, where an image {} has {}", image.pixels.size(),
+                   image.scratch.size(), shape.str(), size);
+            });
+          });
         }
         pixels = image.pixels.data();
       }

@@ -21,6 +21,7 @@ struct LoaderOptions {
   uint64_t seed = 0;
   std::vector<AugmentationPtr> augment = {};  // applied in this order
   DType type = DType::f32;                    // of the images; layers pass it on, so that bf16 here is mixed precision
+  std::string config_place = {};              // of the data set, as config::Made has it, for errors
 };
 
 // How many batches so many samples make.
@@ -71,6 +72,7 @@ class Loader {
   std::vector<int64_t> order(int64_t epoch) const;
 
  private:
+  template <class F> void located(const Augmentation& augmentation, const F& f) const;
   Batch fill(const std::vector<int64_t>& order, Position position) const;
 
   Dataset dataset_;

@@ -39,8 +39,9 @@ ExperimentConfig with_threads(ExperimentConfig config) {
   return config;
 }
 
-data::Loader loader_of(const data::Dataset& set, data::LoaderOptions options, DType precision) {
+data::Loader loader_of(const ExperimentConfig& config, const data::Dataset& set, data::LoaderOptions options, DType precision) {
   options.type = available_precision(precision);
+  options.config_place = config.data.place();
   return data::Loader(set, std::move(options));
 }
 
@@ -121,7 +122,7 @@ std::vector<NamedProbe> make_probes(const ExperimentConfig& config, const optim:
   std::vector<NamedProbe> probes;
   for (const auto& probe : config.probes) {
     std::unique_ptr<Probe> made = probe.create(optimizer.parameters());
-    std::vector<Quantity> columns = made->columns();
+    std::vector<Quantity> columns = made->located([&] { return made->columns(); });
     probes.push_back({probe.type(), std::move(made), std::move(columns)});
   }
   return probes;
@@ -139,8 +140,8 @@ Blueprint::Blueprint(ExperimentConfig given, Purpose purpose, TriedBatches* trie
 Experiment::Experiment(ExperimentConfig given, Purpose purpose)
     : Blueprint(std::move(given), purpose),
       splits(load_data(*this)),
-      train(loader_of(splits.train, splits.training, precision_of(config.train.precision))),
-      test(loader_of(splits.test, splits.evaluation, precision())),
+      train(loader_of(config, splits.train, splits.training, precision_of(config.train.precision))),
+      test(loader_of(config, splits.test, splits.evaluation, precision())),
       base_lr_(optimizer->lr()) {
   if (!source.plan) {
     source.plan = splits.plan();
@@ -148,27 +149,28 @@ Experiment::Experiment(ExperimentConfig given, Purpose purpose)
   }
   if (config.train.threads) set_thread_count(int(*config.train.threads), "train.threads");
   use_algorithms(config);
-  if (splits.validation) validation = loader_of(*splits.validation, splits.evaluation, precision());
+  if (splits.validation) validation = loader_of(config, *splits.validation, splits.evaluation, precision());
   // A run that is resumed or evaluated overwrites it with what it took then.
   nn::initialize_from_data(*model, [&] { return (*data::Loader(splits.train, splits.evaluation).begin()).images; });
   if (config.train.average) average = config.train.average->create(model->state());
 }
 
 void Experiment::use_precision(DType wanted) {
-  train = loader_of(splits.train, splits.training, wanted);
-  if (splits.validation) validation = loader_of(*splits.validation, splits.evaluation, wanted);
-  test = loader_of(splits.test, splits.evaluation, wanted);
+  train = loader_of(config, splits.train, splits.training, wanted);
+  if (splits.validation) validation = loader_of(config, *splits.validation, splits.evaluation, wanted);
+  test = loader_of(config, splits.test, splits.evaluation, wanted);
 }
 
 int64_t Experiment::steps_per_epoch() const { return config.train.steps_of(train.batches()); }
 
 double Blueprint::lr_factor(const optim::Moment& moment) const {
-  return placed([&] { return fmt::format("schedule \"{}\" at step {}", config.schedule.type(), moment.step); },
-                [&] {
-                  const double factor = schedule(moment);
-                  if (!(factor >= 0 && std::isfinite(factor))) fail("its factor is {}; a learning rate is 0 or more", factor);
-                  return factor;
-                });
+  const auto where = [&] { return fmt::format("schedule \"{}\" at step {}", config.schedule.type(), moment.step); };
+  const auto checked = [&] {
+    const double factor = schedule(moment);
+    if (!(factor >= 0 && std::isfinite(factor))) fail("its factor is {}; a learning rate is 0 or more", factor);
+    return factor;
+  };
+  return schedule.located([&] { return placed(where, checked); });
 }
 
 double Experiment::lr_at(const optim::Moment& moment) const { return base_lr_ * lr_factor(moment); }

@@ -61,7 +61,7 @@ class Trial {
     } catch (const MemoryError&) {
       throw;
     } catch (const Error& error) {
-      return error.what();
+      return error.unlocated();
     }
   }
 

@@ -38,7 +38,7 @@ StepResult train_step(Experiment& experiment, int64_t step, const std::vector<da
     }
     // A short batch weighs less: the step's gradient is the mean over all its images.
     const double share = double(batch.images.size(0)) / double(images_in_step);
-    (batches.size() == 1 ? loss : loss * share).backward();
+    experiment.model->located([&] { (batches.size() == 1 ? loss : loss * share).backward(); });
     result.score.add(value, logits, batch.labels);
     result.loss += share * value;
     Profile::ended(Phase::other, "score");

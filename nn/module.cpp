@@ -66,7 +66,7 @@ std::string list_of(const std::vector<std::string>& names, const char* title) {
 
 }  // namespace
 
-Module::Module(const Module& other) : training_(other.training_) {
+Module::Module(const Module& other) : Made(other), training_(other.training_) {
   for (const Parameter& p : other.parameters_) {
     check_unhooked(other, p);
     parameters_.push_back({p.name, copy_of(p.tensor), p.kind});
@@ -86,7 +86,8 @@ Module::Module(const Module& other) : training_(other.training_) {
 }
 
 Module::Module(Module&& other) noexcept
-    : parameters_(std::move(other.parameters_)),
+    : Made(other),
+      parameters_(std::move(other.parameters_)),
       taken_(std::move(other.taken_)),
       buffers_(std::move(other.buffers_)),
       children_(std::move(other.children_)),
@@ -100,22 +101,24 @@ Module::Module(Module&& other) noexcept
 }
 
 ModulePtr Module::checked_copy(const std::type_info& self, const std::function<ModulePtr()>& copy) const {
-  if (typeid(*this) != self) {
-    fail("{0} derives from {1}, whose clone() would leave out what {0} adds; derive it from nn::Layer<{0}, {1}>",
-         class_of(*this), class_name(self));
-  }
-  const auto own = state();
-  std::map<std::string, long> holders;
-  for (const auto& [name, tensor] : own) holders[name] = tensor.impl().use_count();
-  ModulePtr made = copy();
-  for (const auto& [name, tensor] : own) {
-    if (!has_more_holders(tensor, holders[name])) continue;
-    fail(
-        "{}: a member keeps the tensor of \"{}\", which a copy would share with its original; take it by parameter(name) or "
-        "buffer(name) in forward instead",
-        class_of(*this), name);
-  }
-  return made;
+  return Made::located([&] {
+    if (typeid(*this) != self) {
+      fail("{0} derives from {1}, whose clone() would leave out what {0} adds; derive it from nn::Layer<{0}, {1}>",
+           class_of(*this), class_name(self));
+    }
+    const auto own = state();
+    std::map<std::string, long> holders;
+    for (const auto& [name, tensor] : own) holders[name] = tensor.impl().use_count();
+    ModulePtr made = copy();
+    for (const auto& [name, tensor] : own) {
+      if (!has_more_holders(tensor, holders[name])) continue;
+      fail(
+          "{}: a member keeps the tensor of \"{}\", which a copy would share with its original; take it by parameter(name) or "
+          "buffer(name) in forward instead",
+          class_of(*this), name);
+    }
+    return made;
+  });
 }
 
 std::string Module::below(const Module& module) const {

@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "core/config/made.h"
 #include "core/tensor/parameter.h"
 #include "core/tensor/tensor.h"
 
@@ -59,7 +60,7 @@ template <std::derived_from<Module> M> class Child {
 
 // A piece of a network: named parameters, buffers and children, registered in the constructor and owned here, and a function of
 // one tensor. Write one's own by deriving from Layer<Self> below; all else (modes, copies, files, counts, printing) is generic.
-class Module {
+class Module : public config::Made {
  public:
   Module() = default;
   Module(const Module& other);      // copies parameters, buffers and children
@@ -67,12 +68,21 @@ class Module {
   Module& operator=(const Module&) = delete;
   virtual ~Module() = default;
 
-  // forward(x) inside this module's scope, seen by the observers. What it throws starts with the module's path.
+  // forward(x) inside this module's scope, seen by the observers. What it throws starts with the place in the config of the
+  // module, or of what it is part of, if any, and the module's path.
   // Throws where another module's forward runs a module that was not registered with it, unless that changes nothing in it: it
   // is frozen, or run under a NoGrad of that forward's, and its buffers, if any, are in evaluation. One that has neither
   // parameters nor buffers takes the mode of who runs it. The first forward for a gradient that gets to its end also throws
   // where an op took a tensor that needs one and is no parameter.
   Tensor operator()(const Tensor& x);
+  // Calls f, in which this network, or the gradient of what it gave, runs: what is thrown says where likewise.
+  template <class F> decltype(auto) located(F&& f) const {
+    try {
+      return f();
+    } catch (...) {
+      rethrow_located();
+    }
+  }
   // Stands in for a call where the module before has done this one's work already: observers see y.
   Tensor applied(const Tensor& y);
   // An independent copy: same values, mode and frozen parameters; no gradients. Throws where the class keeps a tensor of its
@@ -163,6 +173,8 @@ class Module {
   friend class LentParameter;
   struct Run;
   struct Turn;
+  [[noreturn]] void rethrow_located() const;
+  Tensor run(const Tensor& x, const std::function<Tensor()>& function);
   struct ChildEntry {
     std::string name;
     uint64_t id;

@@ -2,6 +2,7 @@
 // going unnoticed.
 #include <fmt/format.h>
 
+#include <cstring>
 #include <optional>
 #include <set>
 
@@ -69,8 +70,25 @@ Tensor Module::applied(const Tensor& y) {
 }
 
 Tensor Module::enter(const Tensor& x, const std::function<Tensor()>& function) {
+  if (Run::innermost) return run(x, function);
+  return located([&] { return run(x, function); });
+}
+
+// By the path, which errors of a forward and of a gradient start with, and by what of it is in the config.
+void Module::rethrow_located() const {
+  const std::string where = current_exception_place();
+  const Made* at = this;
+  for (const Module* part : modules()) {
+    const std::string& path = part->path_;
+    const bool is_within = where.starts_with(path) && (where.size() == path.size() || strchr(".:", where[path.size()]));
+    if (is_within && !part->config_place().empty()) at = part;
+  }
+  az::rethrow_located(at->config_place());
+}
+
+Tensor Module::run(const Tensor& x, const std::function<Tensor()>& function) {
   check_belongs(true);
-  const Run run(this);
+  const Run inside(this);
   const uint64_t mark = ops_recorded();
   if (!ran_) ran_ = true;
   // The root adds nothing to the path, so a module that is still being put together keeps its builder's.
@@ -89,14 +107,14 @@ Tensor Module::enter(const Tensor& x, const std::function<Tensor()>& function) {
     try {
       return function();
     } catch (UndefinedTensor& error) {
-      error.add(run.without_value());
+      error.add(inside.without_value());
       throw;
     }
   };
   Tensor y = placed(path, named, [&] { return class_of(*this); });
   if (!y.defined()) fail("{}: forward gave an undefined tensor", class_of(*this));
   if (GradMode::enabled() && !trained_) {
-    if (!run.outer) check_leaves(x, y, mark);
+    if (!inside.outer) check_leaves(x, y, mark);
     trained_ = true;
   }
   show([&](Observer& observer) { observer.after(*this, x, y); });

@@ -8,7 +8,8 @@
 namespace az::optim {
 
 NormRule Optimizer::norm_rule() const {
-  const std::optional<NormRule> own = own_norm_rule();
+  const std::optional<NormRule> own =
+      located([&] { return placed([&] { return name_ + ": own_norm_rule"; }, [&] { return own_norm_rule(); }); });
   if (!own) return {{}, "no prediction: the identity is of momentum, and this is " + name_};
   const auto is_held = [](const Group& group) {
     return !group.frozen && (group.weight_decay > 0 || group.trust_ratio > 0 || group.renormalize_every > 0);

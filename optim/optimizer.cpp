@@ -39,8 +39,7 @@ Optimizer::Optimizer(const char* name, std::vector<Parameter> parameters, double
 }
 
 void Optimizer::step(StepObserver* observer) {
-  // Taken before the first update, which may forget them.
-  std::vector<Tensor> gradients;
+  std::vector<Tensor> gradients;  // taken before the first update, which may forget them
   for (const Parameter& parameter : parameters_) gradients.push_back(parameter.tensor.grad());
   if (std::none_of(gradients.begin(), gradients.end(), [](const Tensor& gradient) { return gradient.defined(); })) {
     fail(
@@ -72,10 +71,13 @@ void Optimizer::step(StepObserver* observer) {
       guard("observer");
     };
     observe([&] { observer->before(parameter, gradient); });
-    const UpdateInfo info = placed([&] { return fmt::format("{}: update of \"{}\"", name_, before.name); },
-                                   [&] { return move(parameter, gradient, group, state, observer != nullptr); });
-    guard("update");
-    check_update(i, before, gradient, step);
+    UpdateInfo info;
+    located([&] {
+      info = placed([&] { return fmt::format("{}: update of \"{}\"", name_, before.name); },
+                    [&] { return move(parameter, gradient, group, state, observer != nullptr); });
+      guard("update");
+      check_update(i, before, gradient, step);
+    });
     observe([&] { observer->after(parameter, gradient, info); });
   }
   ++steps_;
@@ -113,10 +115,6 @@ UpdateInfo Optimizer::scaled_update(const Parameter& parameter, const Tensor& gr
   }
   take_step(parameter.tensor, copy.tensor, {.lr = group.lr, .trust_ratio = group.trust_ratio});
   return info;
-}
-
-void Optimizer::zero_grad() {
-  for (const Parameter& parameter : parameters_) parameter.tensor.zero_grad();
 }
 
 }  // namespace az::optim

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "core/config/made.h"
 #include "core/tensor/parameter.h"
 #include "optim/groups.h"
 #include "optim/norm_identity.h"
@@ -21,7 +22,7 @@ struct ParameterState {
 };
 
 // Owns the groups, the step counts and the state of a list of parameters; a subclass says how one parameter moves.
-class Optimizer {
+class Optimizer : public config::Made {
  public:
   virtual ~Optimizer() = default;
   Optimizer(const Optimizer&) = delete;

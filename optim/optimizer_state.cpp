@@ -61,6 +61,10 @@ void Optimizer::check_update(size_t i, const Parameter& before, const Tensor& gr
   }
 }
 
+void Optimizer::zero_grad() {
+  for (const Parameter& parameter : parameters_) parameter.tensor.zero_grad();
+}
+
 std::map<std::string, Tensor> Optimizer::state() const {
   std::map<std::string, Tensor> result{{"steps", scalar(steps_)}};
   for (size_t i = 0; i < parameters_.size(); ++i) {

@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "core/config/made.h"
 #include "core/config/options.h"
 
 // The factor on the learning rate, step by step. Everything here is a pure function of where training stands.
@@ -32,7 +33,7 @@ struct Length {
 };
 
 // The factor at each moment of a training; any function of a Moment is one.
-class Schedule {
+class Schedule : public config::Made {
  public:
   using Factor = std::function<double(const Moment&)>;
   using Examine = std::function<std::vector<std::string>(const Length&)>;

@@ -20,9 +20,9 @@ constexpr const char* no_memory = "there is not enough memory; take smaller batc
 
 // Says where there was not enough.
 struct PlacedBadAlloc : std::bad_alloc {
-  explicit PlacedBadAlloc(std::string text) : message(std::move(text)) {}
-  const char* what() const noexcept override { return message.c_str(); }
-  std::string message;
+  PlacedBadAlloc(const std::string& where, const std::string& thrower) : told(joined(thrower, no_memory)) { told.place(where); }
+  const char* what() const noexcept override { return told.what(); }
+  Error told;
 };
 
 bool says_more(const std::bad_alloc& error) { return error.what() != std::string_view(std::bad_alloc().what()); }
@@ -45,9 +45,15 @@ void end_with_sentence() {
 }  // namespace
 
 void Error::place(const std::string& place) {
-  if (placed_ || place.empty()) return;
-  message_ = place + ": " + message_;
-  placed_ = true;
+  if (!place_.empty() || place.empty()) return;
+  message_.insert(located_, place + ": ");
+  place_ = place;
+}
+
+void Error::locate(const std::string& config_place) {
+  if (located() || config_place.empty()) return;
+  message_ = config_place + ": " + message_;
+  located_ = config_place.size() + 2;
 }
 
 void throw_error(const std::string& message) {
@@ -63,9 +69,39 @@ std::string current_exception_text() {
     return says_more(error) ? error.what() : no_memory;
   } catch (const std::exception& error) {
     return error.what();
+  } catch (const std::string& text) {
+    return text;
+  } catch (const std::string_view& text) {
+    return std::string(text);
+  } catch (const char* text) {
+    return text ? text : "threw a null char const*";
   } catch (...) {
     const std::type_info* type = abi::__cxa_current_exception_type();
     return "threw a value of type " + (type ? class_name(*type) : "unknown");
+  }
+}
+
+std::string current_exception_place() {
+  try {
+    throw;
+  } catch (const Error& error) {
+    return error.where();
+  } catch (const PlacedBadAlloc& error) {
+    return error.told.where();
+  } catch (...) {
+    return "";
+  }
+}
+
+void rethrow_located(const std::string& config_place) {
+  try {
+    rethrow_placed("");
+  } catch (Error& error) {
+    error.locate(config_place);
+    throw;
+  } catch (PlacedBadAlloc& error) {
+    error.told.locate(config_place);
+    throw;
   }
 }
 
@@ -77,7 +113,7 @@ void rethrow_placed(const std::string& place, const std::string& thrower) {
     throw;
   } catch (const std::bad_alloc& error) {
     if (says_more(error)) throw;
-    throw PlacedBadAlloc(joined(place, joined(thrower, no_memory)));
+    throw PlacedBadAlloc(place, thrower);
   } catch (...) {
     Error error(joined(thrower, current_exception_text()));
     error.place(place);

@@ -21,14 +21,20 @@ class Error : public std::exception {
   const char* what() const noexcept override { return message_.c_str(); }
   Exit code() const { return code_; }
 
-  // Puts "<place>: " before the message, unless it says where already.
+  // Puts "<place>: " before the message, unless it says where already; where() is that place.
   void place(const std::string& place);
+  const std::string& where() const { return place_; }
+  // Puts "<place>: " before all of that, unless it says already where in a config what threw it stands.
+  void locate(const std::string& config_place);
+  bool located() const { return located_ > 0; }
+  // The message without that.
+  std::string unlocated() const { return message_.substr(located_); }
   // Puts more behind it.
   void add(const std::string& more) { message_ += more; }
 
  private:
-  std::string message_;
-  bool placed_ = false;
+  std::string message_, place_;
+  size_t located_ = 0;  // characters
   Exit code_;
 };
 
@@ -54,8 +60,10 @@ template <class... Args> [[noreturn]] void fail(fmt::format_string<Args...> form
   throw_error(fmt::format(format, std::forward<Args>(args)...));
 }
 
-// While an exception is being handled: what it says; of one that is no std::exception, what type it is of.
+// While an exception is being handled: what it says; of one that is neither a std::exception nor a text, what type it is of.
 std::string current_exception_text();
+// Likewise: the place that it was given, as Error::where().
+std::string current_exception_place();
 // Likewise: throws it on, saying where. An Error keeps its type and exit code, std::bad_alloc its type. Anything
 // else, as code that others wrote may throw anything, becomes an Error "<place>: <thrower>: <what it says>".
 [[noreturn]] void rethrow_placed(const std::string& place, const std::string& thrower = "");
@@ -70,6 +78,19 @@ template <class Where, class F, class Thrower> decltype(auto) placed(Where&& whe
 }
 template <class Where, class F> decltype(auto) placed(Where&& where, F&& f) {
   return placed(where, f, [] { return ""; });
+}
+
+// Likewise: throws it on as by rethrow_placed(), saying where in a config what threw it stands, by Error::locate(). An empty
+// place adds nothing.
+[[noreturn]] void rethrow_located(const std::string& config_place);
+
+// Calls f, in which something that a config names runs. What it throws is thrown on as by rethrow_located(config_place).
+template <class F> decltype(auto) located(const std::string& config_place, F&& f) {
+  try {
+    return f();
+  } catch (...) {
+    rethrow_located(config_place);
+  }
 }
 
 // The name of a class without its namespaces, for messages; and of an object's class.

@@ -42,16 +42,16 @@ void rethrow_at(const Value& value, const std::string& path, const std::string& 
   } catch (const PlacedError&) {
     throw;
   } catch (MemoryError& error) {
-    error.place(path.empty() ? value.position().text() : placed_text(value.position(), "", path));
+    error.locate(place_text(value.position(), path));
     throw;
-  } catch (const Invalid& error) {
-    if (error.option.empty()) fail_at(value.position(), path, error.message);
-    const Value* given = value.find(error.option);
-    fail_at((given ? *given : value).position(), join_path(path, error.option), error.message);
   } catch (const Error& error) {
     const bool about_options = error.code() == Exit::failure || error.code() == Exit::config;
     if (!about_options) throw;
-    fail_at(value.position(), path, error.what());
+    if (error.located()) throw PlacedError(error.what());  // a part of what is at `path`
+    const auto* invalid = dynamic_cast<const Invalid*>(&error);
+    if (!invalid || invalid->option.empty()) fail_at(value.position(), path, invalid ? invalid->message : error.what());
+    const Value* given = value.find(invalid->option);
+    fail_at((given ? *given : value).position(), join_path(path, invalid->option), invalid->message);
   }
 }
 

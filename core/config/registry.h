@@ -2,6 +2,7 @@
 
 #include <functional>
 
+#include "core/config/made.h"
 #include "core/config/options.h"
 
 namespace az::config {
@@ -52,6 +53,8 @@ class ComponentBase {
   explicit operator bool() const { return entry_ != nullptr; }
   const std::string& type() const { return entry().name; }
   Value to_value() const;
+  // Where in the config it stands, as Made::config_place().
+  std::string place() const { return given_ ? place_text(given_->position(), path_) : ""; }
 
   // Calls f; an error about the options gets their place in the config.
   template <class F> auto placed(F&& f) const {
@@ -87,6 +90,7 @@ class ComponentBase {
 // with `static constexpr const char* kind = "layer";`. Factories take (options, Args...). A kind may also have
 // `static void register_builtin()`, called before anybody else's are added; `static void check_name(name)`, which throws for
 // names that it cannot use; and `static void check(made, args...)`, which throws for what a factory should not have made.
+// Results, or what they point to, derive from Made where code that others may have written runs in them later.
 template <class Tag, class Result, class... Args> class Registry {
  public:
   template <class O, class Factory> static void add(const std::string& name, const std::string& description, Factory factory) {
@@ -110,7 +114,13 @@ template <class Tag, class Result, class... Args> class Registry {
 
   static Result create(const ComponentBase& component, Args... args) {
     const auto& factory = *static_cast<const Function*>(component.entry().factory.get());
-    return component.placed([&] { return factory(component.options_.get(), std::forward<Args>(args)...); });
+    Result made = component.placed([&] { return factory(component.options_.get(), std::forward<Args>(args)...); });
+    if constexpr (requires { made->config_place(); }) {
+      made->config_place_ = component.place();
+    } else if constexpr (requires { made.config_place(); }) {
+      made.config_place_ = component.place();
+    }
+    return made;
   }
 
   static RegistryBase& base() {

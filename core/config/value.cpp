@@ -25,13 +25,17 @@ std::string Position::text() const {
   return line > 0 ? fmt::format("{}:{}:{}", *source, line, column) : *source;
 }
 
-std::string placed_text(const Position& position, const std::string& path, const std::string& message) {
-  std::string place = position.text();
+std::string place_text(const Position& position, const std::string& path) {
+  const std::string place = position.text();
   // "--set optimizer.lr" has said the path already.
-  bool repeated = position.line == 0 && !path.empty() && place.ends_with(" " + path);
-  if (!place.empty()) place += ": ";
-  if (!path.empty() && !repeated) place += printable(path) + ": ";
-  return place + message;
+  const bool repeated = position.line == 0 && !path.empty() && place.ends_with(" " + path);
+  if (path.empty() || repeated) return place;
+  return place.empty() ? printable(path) : place + ": " + printable(path);
+}
+
+std::string placed_text(const Position& position, const std::string& path, const std::string& message) {
+  const std::string place = place_text(position, path);
+  return place.empty() ? message : place + ": " + message;
 }
 
 void fail_at(const Position& position, const std::string& path, const std::string& message) {

@@ -28,7 +28,8 @@ struct PlacedError : ConfigError {
   using ConfigError::ConfigError;
 };
 
-// "<position>: <path>: <message>", without the parts that are empty.
+// "<position>: <path>", and with ": <message>" behind it, without the parts that are empty.
+std::string place_text(const Position& position, const std::string& path);
 std::string placed_text(const Position& position, const std::string& path, const std::string& message);
 // Throws PlacedError with that.
 [[noreturn]] void fail_at(const Position& position, const std::string& path, const std::string& message);

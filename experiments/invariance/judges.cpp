@@ -50,7 +50,7 @@ class Subject {
 
   void backward(const data::Batch& batch) {
     for (const Parameter& parameter : model_->parameters()) parameter.tensor.zero_grad();
-    loss(batch).backward();
+    model_->located([&] { loss(batch).backward(); });
   }
 
  private:

@@ -12,10 +12,6 @@ namespace {
 using config::did_you_mean;
 using config::quoted_list;
 
-std::string of(const std::string& kind, const Parameter& parameter) {
-  return fmt::format("probe \"{}\" at \"{}\"", kind, parameter.name);
-}
-
 void check_value(const Quantity& quantity, const MetricValue& value) {
   const auto* word = std::get_if<std::string>(&value);
   const auto& words = quantity.words;
@@ -67,14 +63,19 @@ void ProbeRegistry::check(const std::unique_ptr<Probe>& probe, const std::vector
   check_quantities(probe->columns());
 }
 
+template <class Turn> void Probes::each(const Parameter& parameter, const Turn& turn) {
+  for (const auto& [kind, probe] : all_) {
+    const auto where = [&, &name = kind] { return fmt::format("probe \"{}\" at \"{}\"", name, parameter.name); };
+    probe->located([&, one = probe] { placed(where, [&] { turn(*one); }); });
+  }
+}
+
 void Probes::before(const Parameter& parameter, const Tensor& gradient) {
-  for (const auto& [kind, probe] : all_)
-    placed([&, &name = kind] { return of(name, parameter); }, [&, one = probe] { one->before(parameter, gradient); });
+  each(parameter, [&](Probe& probe) { probe.before(parameter, gradient); });
 }
 
 void Probes::after(const Parameter& parameter, const Tensor& gradient, const optim::UpdateInfo& info) {
-  for (const auto& [kind, probe] : all_)
-    placed([&, &name = kind] { return of(name, parameter); }, [&, one = probe] { one->after(parameter, gradient, info); });
+  each(parameter, [&](Probe& probe) { probe.after(parameter, gradient, info); });
 }
 
 std::vector<MetricFields> reported_by(const NamedProbe& probe) {
@@ -83,7 +84,8 @@ std::vector<MetricFields> reported_by(const NamedProbe& probe) {
     check_line(fields, probe.columns);
     lines.push_back(fields);
   };
-  placed([&] { return fmt::format("probe \"{}\"", probe.kind); }, [&] { probe.probe->report(take); });
+  const auto where = [&] { return fmt::format("probe \"{}\"", probe.kind); };
+  probe.probe->located([&] { placed(where, [&] { probe.probe->report(take); }); });
   return lines;
 }
 

@@ -18,7 +18,7 @@ namespace az::experiments {
 // Watches a training at some of its steps and writes what it saw to metrics.jsonl, in lines whose "kind" is its type. Make
 // one's own by deriving from it: before() and after() see each parameter at a step that is due, report() then gives the lines,
 // and columns() says what is in them.
-class Probe : public optim::StepObserver {
+class Probe : public optim::StepObserver, public config::Made {
  public:
   using Write = std::function<void(const MetricFields&)>;
 
@@ -53,7 +53,7 @@ struct ProbeRegistry : config::Registry<ProbeRegistry, std::unique_ptr<Probe>, c
 // Registers what comes with Azimuth; a second call does nothing.
 void register_builtin_probes();
 
-// Hands what a step does on to several probes; what one throws starts with its kind.
+// Hands what a step does on to several probes; what one throws starts with its place and kind.
 class Probes : public optim::StepObserver {
  public:
   void add(const std::string& kind, Probe& probe) { all_.emplace_back(kind, &probe); }
@@ -62,6 +62,8 @@ class Probes : public optim::StepObserver {
   void after(const Parameter& parameter, const Tensor& gradient, const optim::UpdateInfo& info) override;
 
  private:
+  template <class Turn> void each(const Parameter& parameter, const Turn& turn);
+
   std::vector<std::pair<std::string, Probe*>> all_;
 };
 
@@ -70,8 +72,8 @@ struct NamedProbe {
   std::unique_ptr<Probe> probe;
   std::vector<Quantity> columns;  // what it declares
 };
-// What a probe reports; what it throws starts with its kind. Throws for fields that it did not declare, or declared and does
-// not report.
+// What a probe reports; what it throws starts with its place and kind. Throws for fields that it did not declare, or declared
+// and does not report.
 std::vector<MetricFields> reported_by(const NamedProbe& probe);
 
 }  // namespace az::experiments

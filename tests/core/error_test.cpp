@@ -4,6 +4,7 @@
 
 #include <new>
 #include <stdexcept>
+#include <string_view>
 
 #include "core/autograd/autograd.h"
 #include "core/base/names.h"
@@ -26,7 +27,12 @@ template <class T> struct Box {};
 TEST_CASE("whatever code throws arrives as an Error that says where") {
   CHECK(placed_text([] { throw std::out_of_range("index 3"); }) == "here: index 3");
   CHECK(placed_text([] { throw 42; }) == "here: threw a value of type int");
-  CHECK(placed_text([] { throw "text"; }) == "here: threw a value of type char const*");
+  CHECK(placed_text([] { throw "a text"; }) == "here: a text");
+  CHECK(placed_text([] { throw std::string("a text"); }) == "here: a text");
+  CHECK(placed_text([] { throw std::string_view("a text"); }) == "here: a text");
+  static char letters[] = "a text";
+  CHECK(placed_text([] { throw static_cast<char*>(letters); }) == "here: a text");
+  CHECK(placed_text([] { throw static_cast<const char*>(nullptr); }) == "here: threw a null char const*");
   CHECK(placed_text([] { throw Error("it broke"); }) == "here: it broke");
   CHECK(placed([] { return "here"; }, [] { return 7; }) == 7);
   const auto by_someone = [](auto f) { return error_of([&] { placed([] { return "here"; }, f, [] { return "someone"; }); }); };
@@ -66,6 +72,32 @@ TEST_CASE("an Error keeps its type and exit code on the way, and the place that 
   const std::string path = "layer1.fc";
   const Scope scope(path);
   CHECK(error_of([&] { outer([] { fail("bad shape"); }); }) == "layer1.fc: bad shape");
+}
+
+TEST_CASE("the place in a config comes before all else, once") {
+  const std::string inner = "exp.json:3:5: data.augment.1", outer = "exp.json:2:1: data", none;
+  const auto here = [] { return "here"; };
+  const auto told = [&](auto f) {
+    return error_of([&] { placed(here, [&] { located(outer, [&] { located(inner, [&] { located(none, f); }); }); }); });
+  };
+  CHECK(told([] { fail("no"); }) == "exp.json:3:5: data.augment.1: here: no");
+  CHECK(told([&] { placed([] { return "inside"; }, [] { fail("no"); }); }) == "exp.json:3:5: data.augment.1: inside: no");
+  CHECK(told([] { throw std::out_of_range("index 3"); }) == "exp.json:3:5: data.augment.1: here: index 3");
+  CHECK(told([] { throw "a text"; }) == "exp.json:3:5: data.augment.1: here: a text");
+  CHECK(error_of([&] { located(none, [] { throw 42; }); }) == "threw a value of type int");
+  CHECK(located(inner, [] { return 7; }) == 7);
+  CHECK_THROWS_AS(located(inner, [] { throw DataError("gone"); }), DataError);
+  CHECK_THROWS_WITH_AS(
+      located(inner, [] { throw std::bad_alloc(); }),
+      (inner + ": there is not enough memory; take smaller batches, a smaller network or fewer images").c_str(),
+      std::bad_alloc);
+  try {
+    located(inner, [&] { placed(here, [] { fail("no"); }); });
+  } catch (const Error& error) {
+    CHECK(error.located());
+    CHECK(error.unlocated() == "here: no");
+    CHECK(error.where() == "here");
+  }
 }
 
 TEST_CASE("classes are named without their namespaces") {

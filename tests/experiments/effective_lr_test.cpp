@@ -128,9 +128,10 @@ const std::map<std::string, std::vector<Row>> known = {
 
 }  // namespace
 
-TEST_CASE("The effective learning rate of every optimizer is to its angles from norm 1 to norm 4") {
+TEST_CASE("The effective learning rate of every optimizer here is to its angles from norm 1 to norm 4") {
   optim::register_builtin_optimizers();
   for (const std::string& name : optim::OptimizerRegistry::names()) {
+    if (!optim::OptimizerRegistry::base().at(name).built_in) continue;  // another test's
     CAPTURE(name);
     REQUIRE_MESSAGE(known.count(name), "a new optimizer needs a row in the table above");
     for (const Row& row : known.at(name)) {

@@ -223,9 +223,10 @@ TEST_CASE("what an optimizer throws as it is examined comes with its place; too 
   ExperimentConfig config = config_with("\"images\": 20");
   config.optimizer = config::Component<optim::OptimizerRegistry>("examined");
   CHECK(refusal<Blueprint>(config).text == "optimizer \"examined\": index 3");
-  CHECK_THROWS_WITH_AS(Blueprint(config_with("\"images\": 20", R"({"type": "hungry"}, )")),
-                       "1: Hungry: there is not enough memory; take smaller batches, a smaller network or fewer images",
-                       std::bad_alloc);
+  CHECK_THROWS_WITH_AS(
+      Blueprint(config_with("\"images\": 20", R"({"type": "hungry"}, )")),
+      "exp.json:2:66: model.layers.1: 1: Hungry: there is not enough memory; take smaller batches, a smaller network or fewer images",
+      std::bad_alloc);
 }
 
 TEST_CASE("a schedule whose factor is no learning rate in some step of the training is refused before the first") {

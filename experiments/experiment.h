@@ -155,8 +155,9 @@ Shape input_shape(const ExperimentConfig& config);
 
 std::vector<NamedProbe> make_probes(const ExperimentConfig& config, const optim::Optimizer& optimizer);
 
-// What an experiment is built for: a training is refused where its steps cannot be taken, an evaluation is not.
-enum class Purpose { training, evaluation };
+// What an experiment is built for: a training, new or resumed, is refused where its steps cannot be taken; an evaluation is
+// not.
+enum class Purpose { training, evaluation, resuming };
 
 struct TriedBatches;  // experiments/preflight.h
 

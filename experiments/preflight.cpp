@@ -93,7 +93,7 @@ class Trial {
 std::string images_text(int64_t count) { return count == 1 ? "1 image" : fmt::format("{} images", count); }
 
 // Refuses batches that the network cannot be trained on.
-void try_training(Trial& trial, const ExperimentConfig& config, const data::DataPlan& plan) {
+void try_training(Trial& trial, const ExperimentConfig& config, const data::DataPlan& plan, Purpose purpose) {
   const int64_t first = std::min(plan.train, plan.batch_size), last = plan.drop_last ? 0 : plan.train % plan.batch_size;
   if (const std::string why = trial.failure(first, Purpose::training); !why.empty()) {
     const bool too_few = first == 1 && trial.failure(2, Purpose::training).empty();
@@ -108,12 +108,14 @@ void try_training(Trial& trial, const ExperimentConfig& config, const data::Data
   const int64_t steps = config.train.steps_of(plan.batches());
   if (last == 0 || last == first || config.train.length(steps).steps < steps) return;
   if (const std::string why = trial.failure(last, Purpose::training); !why.empty()) {
+    const std::string remedy = purpose == Purpose::training ? "set it to true, or choose a batch_size that leaves more"
+                               : steps == 1                 ? "no step can be taken"
+                                                            : fmt::format("end before it, by train.max_steps={}", steps - 1);
     config.data.placed([&] {
-      config::invalid_option(
-          "drop_last",
-          fmt::format("the last batch of an epoch has {} of {}, and the network cannot be trained on that: {}; set "
-                      "it to true, or choose a batch_size that leaves more",
-                      last, images_text(plan.train), why));
+      config::invalid_option("drop_last",
+                             fmt::format("the last batch of an epoch has {} of {}, and the network cannot be trained "
+                                         "on that: {}; {}",
+                                         last, images_text(plan.train), why, remedy));
     });
   }
 }
@@ -157,7 +159,7 @@ void note_data(Notes& notes, const Blueprint& blueprint) {
 }
 
 // What happens at so many steps or epochs, of a training that has fewer.
-void note_length(Notes& notes, const Blueprint& blueprint) {
+void note_length(Notes& notes, const Blueprint& blueprint, Purpose purpose) {
   const ExperimentConfig& config = blueprint.config;
   const TrainOptions& train = config.train;
   const int64_t batches = blueprint.source.plan->batches();
@@ -176,12 +178,17 @@ void note_length(Notes& notes, const Blueprint& blueprint) {
   notes.add_if(config.checkpoint.every_epochs > epochs,
                "checkpoint.every_epochs: {} is more than the {} epochs of the training: only its end is saved",
                config.checkpoint.every_epochs, epochs);
-  notes.add("schedule", config.schedule.placed([&] {
-    // Of more steps than a million some are looked at.
-    const int64_t stride = 1 + length.steps / 1'000'000;
-    for (int64_t step = 0; step < length.steps; step += stride) blueprint.lr_factor(length.moment(step));
-    return blueprint.schedule.examine(length);
-  }));
+  try {
+    notes.add("schedule", config.schedule.placed([&] {
+      // Of more steps than a million some are looked at.
+      const int64_t stride = 1 + length.steps / 1'000'000;
+      for (int64_t step = 0; step < length.steps; step += stride) blueprint.lr_factor(length.moment(step));
+      return blueprint.schedule.examine(length);
+    }));
+  } catch (Error& error) {
+    if (purpose == Purpose::resuming) error.add(", or put back the train.epochs and train.max_steps that the run began with");
+    throw;
+  }
   if (train.average) {
     notes.add("train.average", train.average->create(blueprint.model->state())->examine(length));
     const config::Value options = train.average->to_value();
@@ -239,13 +246,13 @@ std::vector<std::string> preflight(const Blueprint& blueprint, Purpose purpose, 
                  classes);
     if (plan) try_evaluation(trial, config, *plan);
     if (purpose == Purpose::evaluation) return {};
-    if (plan) try_training(trial, config, *plan);
+    if (plan) try_training(trial, config, *plan, purpose);
   }
   notes.add_if(classes == 1, "data: there is 1 class, so that there is nothing to learn");
   note_numbers(notes, blueprint);
   if (plan) {
     note_data(notes, blueprint);
-    note_length(notes, blueprint);
+    note_length(notes, blueprint, purpose);
   } else {
     notes.add_if(true, "data: {} does not say how many images it has: what depends on that shows when it is read",
                  config.data.type());

@@ -84,22 +84,41 @@ Exit train(const Arguments& arguments, const std::string& command_line) {
   }
 }
 
+// Calls f, in which a run goes on or is evaluated. What is thrown may recommend an option that a run keeps, so that what to do
+// then is added.
+template <class F> auto going_on(const F& f) {
+  constexpr const char* otherwise =
+      "; a run takes no other change than those that azimuth describe config says are for resume: otherwise train anew with "
+      "azimuth train";
+  try {
+    return f();
+  } catch (const std::bad_alloc&) {
+    throw MemoryError(current_exception_text() + otherwise);
+  } catch (Error& error) {
+    const bool recommends =
+        error.code() == Exit::config || error.code() == Exit::diverged || dynamic_cast<MemoryError*>(&error);
+    if (recommends) error.add(otherwise);
+    throw;
+  }
+}
+
 Exit resume(const Arguments& arguments) {
   const RunConfig run = resumed_config(arguments.path, arguments.overrides);
-  Experiment experiment(run.now);
+  Experiment experiment = going_on([&] { return Experiment(run.now, Purpose::resuming); });
   Trainer trainer(experiment, arguments.path);
   const DType before = trainer.restore(run);
   print_machine_notes();
   print_precision_note(experiment.config, experiment.precision(), before);
   print_notes(notes_on_changes(run, experiment, trainer.state()));
   print_notes(experiment.notes);
-  const TrainingResult result = trainer.run();
+  const TrainingResult result = going_on([&] { return trainer.run(); });
   report(result, arguments.path, arguments.json);
   return result.exit;
 }
 
 Exit evaluate_run(const Arguments& arguments) {
-  Experiment experiment(load_run_config(arguments.path, Purpose::evaluation), Purpose::evaluation);
+  const ExperimentConfig config = load_run_config(arguments.path, Purpose::evaluation);
+  Experiment experiment = going_on([&] { return Experiment(config, Purpose::evaluation); });
   const std::string which = arguments.checkpoint.empty() ? best_or_last(arguments.path) : arguments.checkpoint;
   const Checkpoint checkpoint = load_checkpoint(arguments.path + "/checkpoints/" + which);
   experiment.model->load_state(checkpoint.weights());
@@ -109,7 +128,7 @@ Exit evaluate_run(const Arguments& arguments) {
   MetricFields fields = {
       {"run", arguments.path}, {"checkpoint", which}, {"epochs", checkpoint.state.epochs}, {"step", checkpoint.state.step}};
   const auto show = [&](const std::string& name, data::Loader& loader) {
-    const Score score = evaluate(*experiment.model, loader, experiment.config.train.evaluation);
+    const Score score = going_on([&] { return evaluate(*experiment.model, loader, experiment.config.train.evaluation); });
     add_score(fields, name, score);
     if (!arguments.json) {
       fmt::print("{}: loss {:.4f}, accuracy {} %, top-5 {} % of {} images\n", name, score.loss(), percent(score.accuracy()),

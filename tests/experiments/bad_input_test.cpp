@@ -319,3 +319,19 @@ TEST_CASE("a training that diverges stops, says where, and keeps what was saved"
   CHECK(log.find("\"loss\":null") != std::string::npos);
   CHECK(fs::exists(run + "/checkpoints/last/model.safetensors"));
 }
+
+TEST_CASE("a run that diverges as it goes on is not told to change what resume refuses, but to train anew") {
+  TemporaryFolder folder;
+  const std::string config = (folder.path / "exp.json").string(), run = (folder.path / "run").string();
+  write_file(config, tiny_config(R"({"epochs": 3})"));
+  const std::string schedule = R"(schedule={"type": "multistep", "milestones": [1], "gamma": 1e38})";
+  REQUIRE(run_azimuth({"train", config, "--run", run, "--set", schedule, "--set", "train.max_steps=4"}).exit == 0);
+  const CommandResult result = run_azimuth({"resume", run, "--set", "train.max_steps=null"});
+  CHECK(result.exit == 4);
+  CHECK(result.err.find("; lower optimizer.lr, warm up for longer or set train.clip_norm; the checkpoint at ") !=
+        std::string::npos);
+  CHECK(
+      result.err.ends_with("; a run takes no other change than those that azimuth describe config says are for resume: "
+                           "otherwise train anew with azimuth train\n"));
+  CHECK(run_azimuth({"resume", run, "--set", "optimizer.lr=1e-9"}).exit == 2);
+}

@@ -199,6 +199,21 @@ TEST_CASE("a warm-up longer than the epochs of the training is refused, with its
           "53: schedule.warmup_epochs: the warm-up of 9e+18 steps is longer than the training of 8 (2 epochs); shorten it");
 }
 
+TEST_CASE("on resume, a length that the warm-up does not fit is refused with what can be done about it") {
+  TemporaryFolder folder;
+  const std::string file = (folder.path / "exp.json").string(), run = (folder.path / "run").string();
+  write_file(file, with_schedule(R"({"type": "cosine", "warmup_epochs": 3})", R"({"epochs": 6, "max_steps": 4})"));
+  REQUIRE(run_azimuth({"train", file, "--run", run}).exit == 0);
+  const CommandResult shorter = run_azimuth({"resume", run, "--set", "train.epochs=2", "--set", "train.max_steps=null"});
+  CHECK(shorter.exit == 2);
+  CHECK(has(shorter.err, "schedule.warmup_epochs: the warm-up of 12 steps is longer than the training of 8 (2 epochs)"));
+  CHECK(shorter.err.ends_with(
+      "; shorten it, or put back the train.epochs and train.max_steps that the run began with; a run takes "
+      "no other change than those that azimuth describe config says are for resume: otherwise train "
+      "anew with azimuth train\n"));
+  CHECK(run_azimuth({"resume", run, "--set", "train.epochs=6", "--set", "train.max_steps=5"}).exit == 0);
+}
+
 TEST_CASE("what is odd is noted in the same words by check, train, resume and sweep --check, and trained") {
   bool everywhere = true;
   const auto noted = [&](const std::string& schedule, const std::string& train, const std::vector<std::string>& notes) {

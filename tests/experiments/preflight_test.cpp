@@ -115,11 +115,17 @@ TEST_CASE("a last batch that cannot be trained on is refused by every command, i
 TEST_CASE("a run that was cut before a last batch that cannot be trained on may not go on to it, and can be evaluated") {
   const Place place(pooled_config(1));
   const std::string run = place.runs + "/run";
-  CHECK(place.train({"train.max_steps=4"}).exit == 0);
+  CHECK(place.train({"train.max_steps=3"}).exit == 0);
   const CommandResult resumed = run_azimuth({"resume", run, "--set", "train.max_steps=null"});
   CHECK(resumed.exit == 2);
   CHECK_MESSAGE(resumed.err.find("data.drop_last: the last batch of an epoch has 1 of 65 images") != std::string::npos,
                 resumed.err);
+  // What is recommended can be done.
+  CHECK(
+      resumed.err.ends_with("got input [1,8]; end before it, by train.max_steps=4; a run takes no other change than those "
+                            "that azimuth describe config says are for resume: otherwise train anew with azimuth train\n"));
+  CHECK(run_azimuth({"resume", run, "--set", "train.max_steps=4"}).exit == 0);
+  CHECK(run_azimuth({"resume", run, "--set", "data.drop_last=true", "--set", "train.max_steps=null"}).exit == 2);
   CHECK(run_azimuth({"eval", run}).exit == 0);
   // What SGDP's rule is tried on are the batches that it was trained on.
   const CommandResult judged = run_azimuth({"invariance", run, "--batches", "6"});

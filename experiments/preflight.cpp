@@ -10,6 +10,7 @@
 #include "core/tensor/create.h"
 #include "experiments/precision.h"
 #include "experiments/views.h"
+#include "nn/hidden_state.h"
 
 namespace az::experiments {
 namespace {
@@ -47,6 +48,22 @@ class Trial {
     if (count > 2 && failure(2, purpose).empty()) return "";
     const auto [found, fresh] = tried_.failures[size_t(purpose)].try_emplace({words_, count});
     if (fresh) found->second = try_batch(count, purpose);
+    return found->second;
+  }
+
+  // As nn::hidden_state(), by batches of two images, or of `count` where the network cannot be trained on two.
+  std::string hidden_state(int64_t count) {
+    const auto [found, fresh] = tried_.hidden_states.try_emplace(words_);
+    if (!fresh) return found->second;
+    const bool takes_two = failure(2, Purpose::training).empty() && failure(2, Purpose::evaluation).empty();
+    model_.reset();
+    model_ = blueprint_.model->clone();  // one that was not trained
+    try {
+      found->second = nn::hidden_state(*blueprint_.model, *model_, images(takes_two ? 2 : count));
+    } catch (const MemoryError&) {
+      throw;
+    } catch (const Error&) {  // of random images, which the network need not take: nothing is found
+    }
     return found->second;
   }
 
@@ -246,7 +263,15 @@ std::vector<std::string> preflight(const Blueprint& blueprint, Purpose purpose, 
                  classes);
     if (plan) try_evaluation(trial, config, *plan);
     if (purpose == Purpose::evaluation) return {};
-    if (plan) try_training(trial, config, *plan, purpose);
+    if (plan) {
+      try_training(trial, config, *plan, purpose);
+      const std::string hidden = trial.hidden_state(std::min(plan->train, plan->batch_size));
+      notes.add_if(!hidden.empty(),
+                   "model: {} keeps something beside its parameters and buffers that training changes and its output depends "
+                   "on: no checkpoint holds it, so that a resumed run would differ; keep it by add_buffer(), and draw random "
+                   "numbers by next_generator()",
+                   hidden);
+    }
   }
   notes.add_if(classes == 1, "data: there is 1 class, so that there is nothing to learn");
   note_numbers(notes, blueprint);

@@ -13,12 +13,13 @@ namespace az::experiments {
 struct TriedBatches {
   std::map<std::string, int64_t> classes;
   std::map<std::pair<std::string, int64_t>, std::string> failures[2];  // by Purpose
+  std::map<std::string, std::string> hidden_states;
 };
 
-// Finds out before the first step what can be known then, of a blueprint all but whose notes are built. Runs a copy of the
-// network on zeros of the sizes that its batches will have, as far as source.plan tells them: the training's, its last one, and
-// those of each evaluation, seen as test-time augmentation sees them. Changes nothing, random numbers included, and reads no
-// data. What `tried` knows is not tried again.
+// Finds out before the first step what can be known then, of a blueprint all but whose notes are built. Runs copies of the
+// network on numbers, and one on zeros of the sizes that its batches will have, as far as source.plan tells them: the
+// training's, its last one, and those of each evaluation, seen as test-time augmentation sees them. Changes nothing, random
+// numbers included, and reads no data. What `tried` knows is not tried again.
 //
 // Throws ConfigError, with the place, for what cannot work or cannot be meant; for an evaluation, only what that needs counts.
 // Returns what is odd about a training: a sentence each, after the option that it is of.

@@ -142,6 +142,8 @@ class Module : public config::Made {
   // Names are unique and not empty, without dots and slashes; order is the order of parameters(). An undefined tensor stands
   // for a parameter that was switched off (bias: false). The tensor is taken by parameter(name) and buffer(name) from then on.
   void add_parameter(const std::string& name, const Tensor& value, ParameterKind kind = ParameterKind::weight);
+  // A buffer is what forward keeps from one call to the next and changes in place: in a plain member, a Tensor or not, it would
+  // be in no checkpoint, and copies might share it (nn/hidden_state.h finds that).
   void add_buffer(const std::string& name, const Tensor& value);
   // To be kept: Child<Linear> fc_ = add_child("fc", Linear(3, {.out_features = 2}));
   template <std::derived_from<Module> M> Child<M> add_child(const std::string& name, M child) {

@@ -3,8 +3,12 @@
 
 #include <cmath>
 
+#include "core/autograd/autograd.h"
 #include "core/config/json_document.h"
 #include "core/ops/elementwise.h"
+#include "core/ops/reduce.h"
+#include "core/ops/shape.h"
+#include "core/tensor/create.h"
 #include "experiments/experiment.h"
 #include "nn/registry.h"
 
@@ -85,6 +89,18 @@ struct Hungry : nn::Layer<Hungry> {
   Tensor forward(const Tensor& x) override { return training() ? throw std::bad_alloc() : x; }
 };
 
+// Takes off a running mean, which is a plain member.
+struct Running : nn::Layer<Running> {
+  Tensor forward(const Tensor& x) override {
+    if (training()) {
+      const NoGrad no_grad;
+      mean_ = (mean_.defined() ? mean_ : zeros({1})) * 0.9 + mean(x).reshape({1}) * 0.1 + 1.0;
+    }
+    return mean_.defined() ? x - mean_ : x;
+  }
+  Tensor mean_;
+};
+
 struct Examined : optim::Optimizer {
   explicit Examined(const std::vector<Parameter>& list) : Optimizer("examined", list, 0.1, 0, {}, {}) {}
   std::vector<std::string> examine() const override { throw std::out_of_range("index 3"); }
@@ -109,6 +125,8 @@ ExperimentConfig config_with(const std::string& data, const std::string& layers 
                                       [](const NoOptions&, const Shape&) { return std::make_unique<Fours>(); });
     nn::LayerRegistry::add<NoOptions>("hungry", "has no memory",
                                       [](const NoOptions&, const Shape&) { return std::make_unique<Hungry>(); });
+    nn::LayerRegistry::add<NoOptions>("running", "keeps a mean",
+                                      [](const NoOptions&, const Shape&) { return std::make_unique<Running>(); });
     optim::OptimizerRegistry::add<NoOptions>("examined", "throws", [](const NoOptions&, const std::vector<Parameter>& list) {
       return std::make_unique<Examined>(list);
     });
@@ -217,6 +235,17 @@ TEST_CASE("a layer that wants batches of some size is asked with the sizes that 
         "fours: 2 images are no whole number of fours; set it to true, or choose a batch_size that leaves more");
   CHECK(refusal<Blueprint>(config_with(R"("images": 60)", R"({"type": "fours"}, )", "{}", 6)).text ==
         "exp.json:2:14: model: in training, on a batch of 6 images: 1: fours: 6 images are no whole number of fours");
+}
+
+TEST_CASE("a layer that keeps state which is no buffer is named in a note") {
+  const auto notes = [](const std::string& layers) { return Blueprint(config_with("\"images\": 20", layers)).notes; };
+  const std::vector<std::string> found = notes(R"({"type": "running"}, )");
+  REQUIRE(found.size() == 1);
+  CHECK(found[0].starts_with("model: 1 (Running) keeps something beside its parameters and buffers that training changes"));
+  CHECK(notes(R"({"type": "batch_norm"}, {"type": "dropout"}, )").empty());
+  // Batches of two are not for every network.
+  CHECK(notes(R"({"type": "fours"}, )").empty());
+  CHECK(notes(R"({"type": "fours"}, {"type": "running"}, )").size() == 1);
 }
 
 TEST_CASE("what an optimizer throws as it is examined comes with its place; too little memory with the layer") {

@@ -17,6 +17,7 @@
 #include "core/ops/pool.h"
 #include "core/tensor/create.h"
 #include "nn/builtin.h"
+#include "nn/hidden_state.h"
 #include "nn/layers/activations.h"
 #include "nn/layers/batch_norm.h"
 #include "nn/layers/dropout.h"
@@ -132,6 +133,8 @@ TEST_CASE("every layer: shape, gradients, files, copies, modes") {
     Tensor x = randn(c.input);
     CHECK((*layer)(x).shape() == c.output);
     auto state = values(*layer);
+    CHECK(nn::hidden_state(*layer, *layer->clone(), x) == "");
+    CHECK(values(*layer) == state);
 
     layer->eval();
     CHECK(values(*layer) == state);

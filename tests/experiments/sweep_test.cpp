@@ -163,7 +163,8 @@ TEST_CASE("a sweep of which one run's metrics cannot be read still gives its tab
 }
 
 TEST_CASE("a run that is killed is reported with the signal") {
-  const SweepPlace place(R"({"base": "base.json", "seeds": [1], "set": {"train.epochs": 1000000}})");
+  const SweepPlace place(R"({"base": "base.json", "seeds": [1], "set": {
+    "train.epochs": 1000000, "train.evaluation.every_epochs": 1000000, "checkpoint.every_epochs": 1000000}})");
   const CommandResult result = run_through({"bash", "-c", R"(ulimit -c 0; ulimit -S -t 4; exec "$0" "$@")"}, place.command());
   INFO(result.err);
   CHECK(result.exit == 1);

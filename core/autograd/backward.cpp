@@ -49,6 +49,9 @@ class Arrived {
     return parts.second.defined() ? total(std::move(parts.first), std::move(parts.second)) : parts.first;
   }
 
+  // Their sum; they stay as they are.
+  Tensor total_of(const Parts& parts) const { return parts.second.defined() ? total(parts.first, parts.second) : parts.first; }
+
  private:
   Tensor total(Tensor have, Tensor more) const {
     if (create_graph_ || !have.is_unshared())
@@ -195,13 +198,13 @@ void find_relevant(Pass& pass, const std::shared_ptr<Node>& root) {
   }
 }
 
-// What leaves the engine, or comes from a hook, is row-major.
-Tensor through_hooks(const std::vector<Tensor::Hook>& hooks, const Tensor& arrived, const char* op) {
-  Tensor gradient = arrived.plain();
+// What hooks put in a gradient's place; undefined where they leave it. What they get, and what comes of them, is row-major.
+Tensor replaced_by(const std::vector<Tensor::Hook>& hooks, Tensor gradient, const char* op) {
   const auto place = [&] {
     return fmt::format("{}{}hook on the gradient of {}", Scope::path(), Scope::path().empty() ? "" : ": ",
                        op ? op : "a leaf " + describe(gradient));
   };
+  Tensor result;
   for (const auto& hook : hooks) {
     const uint64_t version = gradient.storage()->version();
     const Tensor changed = placed(place, [&] {
@@ -213,9 +216,9 @@ Tensor through_hooks(const std::vector<Tensor::Hook>& hooks, const Tensor& arriv
     if (!changed.defined()) continue;
     if (changed.shape() != gradient.shape() || changed.dtype() != gradient.dtype())
       fail("hook: returned {} for a gradient of {}", describe(changed), describe(gradient));
-    gradient = changed.plain();
+    result = gradient = changed.plain();
   }
-  return gradient;
+  return result;
 }
 
 void check_usable(const Node& node, bool create_graph) {
@@ -260,13 +263,15 @@ class Run {
     }
   }
 
-  // What arrived for an op's result: whole, and through its hooks, where somebody wants to see it.
+  // What arrived for an op's result. Who wants to see it sees it whole and row-major; it goes on as it came, so that looking
+  // changes no bit, unless a hook puts another in its place.
   Arrived::Parts arrived_at(Node& node) {
     Tensor* asked_for = pass_.asked_for(&node);
-    if (node.hooks.empty() && !asked_for) return arrived_.take(&node);
-    Arrived::Parts g{through_hooks(node.hooks, arrived_.take_total(&node), node.name), {}};
-    if (asked_for) *asked_for = g.first;
-    return g;
+    Arrived::Parts parts = arrived_.take(&node);
+    if (node.hooks.empty() && !asked_for) return parts;
+    const Tensor whole = arrived_.total_of(parts).plain(), replaced = replaced_by(node.hooks, whole, node.name);
+    if (asked_for) *asked_for = replaced.defined() ? replaced : whole;
+    return replaced.defined() ? Arrived::Parts{replaced, {}} : parts;
   }
 
   // From the gradient of an op's result to those of its inputs.
@@ -294,7 +299,8 @@ class Run {
   }
 
   void store(TensorImpl& leaf) {
-    Tensor g = through_hooks(leaf.hooks, arrived_.take_total(&leaf), nullptr);
+    Tensor g = arrived_.take_total(&leaf).plain();
+    if (const Tensor replaced = replaced_by(leaf.hooks, g, nullptr); replaced.defined()) g = replaced;
     if (pass_.wanted) {
       if (Tensor* asked_for = pass_.asked_for(&leaf)) *asked_for = g;
     } else if (!leaf.grad.defined()) {

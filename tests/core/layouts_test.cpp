@@ -180,4 +180,25 @@ TEST_CASE("layouts: what grad() and hooks hand out is row-major, leaf or not") {
   CHECK(x.grad().data<float>()[0] == 3);
 }
 
+TEST_CASE("a gradient goes on in the layout that it came in where a hook looks at it, or grad() is asked for it") {
+  const Tensor x = ones({2, 16, 3, 3}).set_requires_grad();
+  const Layout* layout = blocked_layout(16);
+  std::vector<const Layout*> came;
+  const auto op = [&](const Tensor& t) {
+    return record("op", t.detach(), {t}, saved(), ByKernel{[&](const Back& k) {
+                    came.push_back(k.g.layout());
+                    return Grads{reorder(k.g.plain(), layout)};
+                  }});
+  };
+  const Tensor y = op(x), z = op(y), upstream = ones(x.shape());
+  y.register_hook([](const Tensor&) { return Tensor(); });
+  z.backward(upstream, {.retain_graph = true});
+  grad(z, {y, x}, {.gradient = upstream, .retain_graph = true});
+  CHECK(came == std::vector<const Layout*>{nullptr, layout, nullptr, layout});
+  y.register_hook([](const Tensor& gradient) { return gradient * 2; });
+  z.backward(upstream);
+  CHECK(came.back() == nullptr);
+  CHECK(x.grad().to_vector<float>() == std::vector<float>(size_t(x.numel()), 3.f));
+}
+
 }  // namespace az::test

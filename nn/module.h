@@ -19,12 +19,18 @@ namespace az::nn {
 class Module;
 using ModulePtr = std::unique_ptr<Module>;
 
-// Sees every module that runs on its thread, outermost first, but for those that observers run; attach one with Observe.
+// Sees every module that runs on its thread, outermost first, but for those that observers run; attach one with Observe. A
+// module that computes in one pass with its neighbours is shown with its own input and output.
 class Observer {
  public:
   virtual ~Observer() = default;
   virtual void before(const Module& /*module*/, const Tensor& /*input*/) {}
   virtual void after(const Module& /*module*/, const Tensor& /*input*/, const Tensor& /*output*/) {}
+  // Whether gradient() is to be called of a module that has just run.
+  virtual bool wants_gradient(const Module& /*module*/) { return false; }
+  // Gets the whole gradient of the module's output, row-major, in each backward pass through it, as long as the observer is
+  // attached. The module has to be there still.
+  virtual void gradient(const Module& /*module*/, const Tensor& /*gradient*/) {}
 };
 
 // Attaches an observer to this thread for as long as it lives.
@@ -36,8 +42,15 @@ class Observe {
 
  private:
   friend class Module;
-  Observer& observer_;
+  std::shared_ptr<Observer> observer_;  // owns nothing: who holds it weakly knows when it was detached
   Observe* outer_;
+};
+
+// What comes of a module in one pass with what follows it: relu(own + residual), each where asked for. `own` is what the module
+// gives by itself; undefined where that is the result, or nobody watches.
+struct Pass {
+  Tensor result, own = {};
+  bool relu = false;
 };
 
 // What add_child() gives for a module that it took: kept as a member, and used as child(member)(x). It holds no pointer, so a
@@ -83,8 +96,8 @@ class Module : public config::Made {
       rethrow_located();
     }
   }
-  // Stands in for a call where the module before has done this one's work already: observers see y.
-  Tensor applied(const Tensor& y);
+  // Stands in for a call where the pass of the module before has done this one's work already. Gives its result.
+  Tensor applied(const Pass& before);
   // An independent copy: same values, mode and frozen parameters; no gradients. Throws where the class keeps a tensor of its
   // own parameters or buffers in a member, which the copy would share.
   virtual ModulePtr clone() const = 0;
@@ -164,8 +177,10 @@ class Module : public config::Made {
   template <class M> M& child(const Child<M>& of) { return static_cast<M&>(registered(of.id_, of.index_)); }
   template <class M> const M& child(const Child<M>& of) const { return static_cast<M&>(registered(of.id_, of.index_)); }
 
-  // operator() with another function than forward(x): for fused forms of a layer.
-  Tensor enter(const Tensor& x, const std::function<Tensor()>& function);
+  // operator() with another function than forward(x): for fused forms of a layer. Where somebody watches, and what the layer
+  // gives by itself is not the result, the function says what it is.
+  Pass enter(const Tensor& x, const std::function<Pass()>& function);
+  static bool is_watched();  // by an observer, on this thread
 
   // For Layer: what `copy` makes of this module, which is of class `self` unless a class derived from it forgot a clone() of
   // its own.
@@ -176,7 +191,8 @@ class Module : public config::Made {
   struct Run;
   struct Turn;
   [[noreturn]] void rethrow_located() const;
-  Tensor run(const Tensor& x, const std::function<Tensor()>& function);
+  Pass run(const Tensor& x, const std::function<Pass()>& function);
+  void show_gradient(const Observe& to, const Pass& pass) const;
   struct ChildEntry {
     std::string name;
     uint64_t id;

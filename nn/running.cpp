@@ -7,6 +7,8 @@
 #include <set>
 
 #include "core/autograd/autograd.h"
+#include "core/ops/elementwise.h"
+#include "core/tensor/create.h"
 #include "core/tensor/tensor_impl.h"
 #include "nn/module.h"
 
@@ -58,18 +60,20 @@ struct Module::Turn {
   Observe* watching = innermost_observer;
 };
 
-Observe::Observe(Observer& observer) : observer_(observer), outer_(innermost_observer) { innermost_observer = this; }
+Observe::Observe(Observer& observer) : observer_(&observer, [](Observer*) {}), outer_(innermost_observer) {
+  innermost_observer = this;
+}
 Observe::~Observe() { innermost_observer = outer_; }
 
 Tensor Module::operator()(const Tensor& x) {
-  return enter(x, [&] { return forward(x); });
+  return enter(x, [&] { return Pass{forward(x)}; }).result;
 }
 
-Tensor Module::applied(const Tensor& y) {
-  return enter(y, [&] { return y; });
+Tensor Module::applied(const Pass& before) {
+  return enter(before.own.defined() ? before.own : before.result, [&] { return Pass{before.result}; }).result;
 }
 
-Tensor Module::enter(const Tensor& x, const std::function<Tensor()>& function) {
+Pass Module::enter(const Tensor& x, const std::function<Pass()>& function) {
   if (Run::innermost) return run(x, function);
   return located([&] { return run(x, function); });
 }
@@ -86,7 +90,24 @@ void Module::rethrow_located() const {
   az::rethrow_located(at->config_place());
 }
 
-Tensor Module::run(const Tensor& x, const std::function<Tensor()>& function) {
+bool Module::is_watched() { return innermost_observer; }
+
+// Looks at the gradient of the result when it comes by: that of the module's own output is what passes the ReLU of it.
+void Module::show_gradient(const Observe& to, const Pass& pass) const {
+  const Tensor cut = pass.own.defined() && pass.relu ? pass.result.detach() : Tensor();
+  pass.result.register_hook([this, cut, attached = std::weak_ptr(to.observer_)](const Tensor& gradient) {
+    if (const auto observer = attached.lock()) {
+      const Turn alone;
+      const NoGrad no_grad;
+      const Tensor own =
+          cut.defined() ? where(greater(cut, zeros({}, cut.dtype())), gradient, zeros({}, gradient.dtype())) : gradient;
+      placed([&] { return path_; }, [&] { observer->gradient(*this, own); }, [&] { return "observer " + class_of(*observer); });
+    }
+    return Tensor();
+  });
+}
+
+Pass Module::run(const Tensor& x, const std::function<Pass()>& function) {
   check_belongs(true);
   const Run inside(this);
   const uint64_t mark = ops_recorded();
@@ -99,10 +120,10 @@ Tensor Module::run(const Tensor& x, const std::function<Tensor()>& function) {
     for (Observe* o = innermost_observer; o; o = o->outer_) {
       const Turn alone;
       placed(
-          path, [&] { turn(o->observer_); }, [&] { return "observer " + class_of(o->observer_); });
+          path, [&] { turn(*o); }, [&] { return "observer " + class_of(*o->observer_); });
     }
   };
-  show([&](Observer& observer) { observer.before(*this, x); });
+  show([&](const Observe& to) { to.observer_->before(*this, x); });
   const auto named = [&] {
     try {
       return function();
@@ -111,14 +132,18 @@ Tensor Module::run(const Tensor& x, const std::function<Tensor()>& function) {
       throw;
     }
   };
-  Tensor y = placed(path, named, [&] { return class_of(*this); });
+  Pass pass = placed(path, named, [&] { return class_of(*this); });
+  const Tensor& y = pass.result;
   if (!y.defined()) fail("{}: forward gave an undefined tensor", class_of(*this));
   if (GradMode::enabled() && !trained_) {
     if (!inside.outer) check_leaves(x, y, mark);
     trained_ = true;
   }
-  show([&](Observer& observer) { observer.after(*this, x, y); });
-  return y;
+  show([&](const Observe& to) {
+    to.observer_->after(*this, x, pass.own.defined() ? pass.own : y);
+    if (y.requires_grad() && GradMode::enabled() && to.observer_->wants_gradient(*this)) show_gradient(to, pass);
+  });
+  return pass;
 }
 
 bool Module::runs_now() const {

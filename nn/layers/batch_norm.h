@@ -28,7 +28,9 @@ struct BatchNormOptions {
 class BatchNorm : public Module {
  public:
   // The result and what is to follow it, in one pass.
-  Tensor then(const Tensor& x, const Then& then);
+  Pass then(const Tensor& x, const Then& then);
+  // Stands in for that where the convolution before has done it already.
+  Pass applied_then(const Pass& conv, const Then& then);
   // What batch_norm() takes of it now.
   NormTensors tensors() const;
   BatchNormParams params() const;
@@ -40,6 +42,8 @@ class BatchNorm : public Module {
 
  private:
   Tensor normalise(const Tensor& x, const Then& then) const;
+  // What forward(x) gives, for those who watch a pass that takes more along; nothing changes. Undefined without them.
+  Tensor shown(const Tensor& x, const Then& then) const;
 
   BatchNormOptions options_;
   int rank_;

@@ -24,10 +24,11 @@ Conv2dParams Conv2d::params() const {
 
 Tensor Conv2d::forward(const Tensor& x) { return conv2d(x, parameter("weight"), parameter("bias"), params()); }
 
-Tensor Conv2d::then_norm(const Tensor& x, BatchNorm2d& norm, const Then& then) {
+Pass Conv2d::then_norm(const Tensor& x, BatchNorm2d& norm, const Then& then) {
   const ConvNorm both{parameter("weight"), parameter("bias"), params(), norm.tensors(), norm.params(), then};
   if (!is_one_pass(x, both)) return norm.then((*this)(x), then);
-  return norm.applied(enter(x, [&] { return conv2d_norm(x, both); }));
+  const Pass conv = enter(x, [&] { return Pass{conv2d_norm(x, both), is_watched() ? forward(x) : Tensor()}; });
+  return norm.applied_then(conv, then);
 }
 
 std::string Conv2d::describe() const {

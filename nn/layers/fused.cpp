@@ -17,24 +17,24 @@ BatchNorm* batch_norm(Module* module) {
 
 }  // namespace
 
-Tensor run_fused(std::span<Module* const> modules, const Tensor& x, Then& then) {
+Pass run_fused(std::span<Module* const> modules, const Tensor& x, Then& then) {
   const auto at = [&](size_t i) { return i < modules.size() ? modules[i] : nullptr; };
-  Tensor y = x;
+  Pass last{x};
   for (size_t i = 0; i < modules.size();) {
     auto* conv = exactly<BatchNorm2d>(at(i + 1)) ? exactly<Conv2d>(at(i)) : nullptr;
     const size_t after = conv ? i + 2 : i + 1;
     BatchNorm* norm = batch_norm(at(after - 1));
     if (!norm) {
-      y = (*modules[i++])(y);
+      last = {(*modules[i++])(last.result)};
       continue;
     }
     auto* relu = exactly<ReLU>(at(after));
     const Then taken = after == modules.size() ? std::exchange(then, {}) : Then{.relu = relu != nullptr};
-    y = conv ? conv->then_norm(y, static_cast<BatchNorm2d&>(*norm), taken) : norm->then(y, taken);
-    if (relu) y = relu->applied(y);
+    last = conv ? conv->then_norm(last.result, static_cast<BatchNorm2d&>(*norm), taken) : norm->then(last.result, taken);
+    if (relu) last = {relu->applied(last)};
     i = relu ? after + 1 : after;
   }
-  return y;
+  return last;
 }
 
 }  // namespace az::nn

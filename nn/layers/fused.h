@@ -9,9 +9,8 @@ namespace az::nn {
 
 // Runs modules one after the other, in as few passes over memory as they allow: a batch norm takes along the ReLU behind it or,
 // where it is the last, what is to follow, of which nothing is left then; in evaluation it becomes part of the convolution
-// before it, where no gradient is needed (ReLU says what that may give below zero). Observers see each module, with the output
-// of the pass that it is part of. Modules of classes derived from these run by themselves, as they may have a forward of their
-// own.
-Tensor run_fused(std::span<Module* const> modules, const Tensor& x, Then& then);
+// before it, where no gradient is needed (ReLU says what that may give below zero). Gives the last module's pass. Modules of
+// classes derived from these run by themselves, as they may have a forward of their own.
+Pass run_fused(std::span<Module* const> modules, const Tensor& x, Then& then);
 
 }  // namespace az::nn

@@ -9,7 +9,7 @@ Residual::Residual(Sequential body, Sequential shortcut, bool relu)
 
 Tensor Residual::forward(const Tensor& x) {
   Then then{.residual = child(shortcut_)(x), .relu = relu_};
-  const Tensor body = child(body_).taking_along(x, then);
+  const Tensor body = child(body_).taking_along(x, then).result;
   const Tensor& shortcut = then.residual;
   if (!shortcut.defined()) return body;  // the body took both along
   if (!(body.shape() == shortcut.shape())) {

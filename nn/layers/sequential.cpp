@@ -8,14 +8,14 @@ void Sequential::append(ModulePtr layer) { add_child(std::to_string(child_count(
 
 Tensor Sequential::forward(const Tensor& x) {
   Then nothing;
-  return run(x, nothing);
+  return run(x, nothing).result;
 }
 
-Tensor Sequential::taking_along(const Tensor& x, Then& then) {
+Pass Sequential::taking_along(const Tensor& x, Then& then) {
   return enter(x, [&] { return run(x, then); });
 }
 
-Tensor Sequential::run(const Tensor& x, Then& then) {
+Pass Sequential::run(const Tensor& x, Then& then) {
   std::vector<Module*> layers;
   layers.reserve(child_count());
   for (size_t i = 0; i < child_count(); ++i) layers.push_back(&child(i));

@@ -15,14 +15,14 @@ class Sequential : public Layer<Sequential> {
   }
   void append(ModulePtr layer);
   // The result, with what is to follow it where a batch norm comes last; nothing of `then` is left in that case.
-  Tensor taking_along(const Tensor& x, Then& then);
+  Pass taking_along(const Tensor& x, Then& then);
   std::string describe() const override { return "Sequential"; }
 
  protected:
   Tensor forward(const Tensor& x) override;
 
  private:
-  Tensor run(const Tensor& x, Then& then);
+  Pass run(const Tensor& x, Then& then);
 };
 
 }  // namespace az::nn

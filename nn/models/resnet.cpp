@@ -69,7 +69,8 @@ class Block : public nn::Layer<Block> {
     Tensor y = x;
     for (size_t i = 0; i < body_.size(); ++i) {
       const bool last = i + 1 == body_.size();
-      y = child(body_[i].conv).then_norm(y, child(body_[i].norm), {.residual = last ? shortcut(x) : Tensor(), .relu = true});
+      const Then then{.residual = last ? shortcut(x) : Tensor(), .relu = true};
+      y = child(body_[i].conv).then_norm(y, child(body_[i].norm), then).result;
     }
     return y;
   }
@@ -108,7 +109,7 @@ class ResNet : public nn::Layer<ResNet> {
 
  protected:
   Tensor forward(const Tensor& x) override {
-    Tensor y = child(stem_.conv).then_norm(x, child(stem_.norm), {.relu = true});
+    Tensor y = child(stem_.conv).then_norm(x, child(stem_.norm), {.relu = true}).result;
     if (imagenet_stem_) y = max_pool2d(y, {.kernel = 3, .stride = 2, .padding = 1});
     for (const auto& stage : stages_) y = child(stage)(y);
     return child(fc_)(global_avg_pool(y));

@@ -270,7 +270,7 @@ TEST_CASE("a batch norm and a relu behind it run as one op, with the same values
   nn::ReLU relu;
   nn::BatchNorm2d norm(3);
   Tensor x = randn({4, 3, 5, 5});
-  CHECK(op_names(fused, x) == "0:batch_norm_relu 1:batch_norm_relu :batch_norm_relu ");
+  CHECK(op_names(fused, x) == "0: 1:batch_norm_relu :batch_norm_relu ");  // "0" by itself has no part in it
   CHECK(fused(x).to_vector<double>() == relu(norm(x)).to_vector<double>());
   nn::Sequential apart(nn::ReLU(), nn::BatchNorm2d(3), nn::Tanh(), nn::ReLU());
   CHECK(op_names(apart, x.clone().detach().set_requires_grad()) == "0:relu 1:batch_norm 2:tanh 3:relu :relu ");
@@ -284,9 +284,7 @@ TEST_CASE("a residual whose body ends in a batch norm adds and bends in that nor
   nn::BatchNorm2d norm(3);
   nn::Sigmoid shortcut;
   Tensor x = randn({4, 3, 5, 5}).set_requires_grad();
-  CHECK(op_names(fused, x) ==
-        "shortcut.0:sigmoid shortcut:sigmoid body.0:tanh body.1:batch_norm_add_relu body:batch_norm_add_relu "
-        ":batch_norm_add_relu ");
+  CHECK(op_names(fused, x) == "shortcut.0:sigmoid shortcut:sigmoid body.0:tanh body.1: body: :batch_norm_add_relu ");
   CHECK(test::distance(fused(x), add_relu(norm(body(x)), shortcut(x))) < 1e-6);
   CHECK(op_names(last_is_none, x) == "shortcut: body.0:batch_norm body.1:tanh body:tanh :add_relu ");
   CHECK_THROWS_WITH(nn::Residual(nn::Sequential(nn::BatchNorm2d(3)), nn::Sequential(nn::MaxPool2d()))(x),

@@ -44,7 +44,8 @@ Measurement epoch_measurement() {
 
 Measurements measurements_of(const Experiment& experiment) {
   Measurements all{{step_measurement(), epoch_measurement()},
-                   optim::norm_rule(*experiment.optimizer, experiment.average.get())};
+                   optim::norm_rule(*experiment.optimizer, {.average = experiment.average.get(),
+                                                            .clips_values = experiment.config.train.clip_value.has_value()})};
   for (const NamedProbe& one : experiment.probes) all.add({one.kind, one.columns});
   return all;
 }

@@ -70,9 +70,14 @@ class WeightAverage {
   Tensors weights_, averages_;
 };
 
+// What a training does beside its optimizer's steps.
+struct BesideSteps {
+  const WeightAverage* average = nullptr;
+  bool clips_values = false;  // clip_grad_value()
+};
 class Optimizer;
-// The rule of an optimizer beside such an average of its weights; nullptr: none.
-NormRule norm_rule(const Optimizer& optimizer, const WeightAverage* average);
+// The rule of an optimizer beside that.
+NormRule norm_rule(const Optimizer& optimizer, const BesideSteps& beside);
 
 // Has the weights be their average for as long as it lives; nullptr: does nothing.
 class Averaged {

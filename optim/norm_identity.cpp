@@ -19,10 +19,13 @@ NormRule Optimizer::norm_rule() const {
   return *own;
 }
 
-NormRule norm_rule(const Optimizer& optimizer, const WeightAverage* average) {
+NormRule norm_rule(const Optimizer& optimizer, const BesideSteps& beside) {
   const NormRule rule = optimizer.norm_rule();
-  if (rule.beta && average && average->moves_weights())
+  if (rule.beta && beside.average && beside.average->moves_weights())
     return {{}, "no prediction, as lookahead moves the weights after a step"};
+  // That clip_grad_norm() makes all of a gradient shorter leaves its direction.
+  if (rule.beta && beside.clips_values && rule.by_gradients)
+    return {{}, "no prediction: a gradient that is clipped by value is not orthogonal to the weight"};
   return rule;
 }
 

@@ -11,6 +11,7 @@ namespace az::optim {
 struct NormRule {
   std::optional<double> beta = {};  // with which NormIdentity holds; none: it does not hold
   std::string words = {};           // the rule, or why there is none, a sentence
+  bool by_gradients = true;         // whether it needs gradients that are orthogonal to the weight; projected steps are so
 
   static void fields(auto& f) {
     f("beta", &NormRule::beta, "of the momentum; 0: a step adds its squared length; null: nothing is predicted");

@@ -78,6 +78,7 @@ void Optimizer::step(StepObserver* observer) {
       guard("update");
       check_update(i, before, gradient, step);
     });
+    if (observer) complete(info, group, state);
     observe([&] { observer->after(parameter, gradient, info); });
   }
   ++steps_;
@@ -90,7 +91,6 @@ UpdateInfo Optimizer::move(Parameter& parameter, const Tensor& gradient, const G
   const bool scales = group.trust_ratio > 0;
   UpdateInfo info =
       scales ? scaled_update(parameter, gradient, group, state, watched) : update(parameter, gradient, group, state);
-  info.lr = group.lr;
   if (watched && !scales) info.effective = effective_rate(parameter, group, state);
   if (group.renormalize_every && state.step % group.renormalize_every == 0) scale_to_norm(weight, state.start_norm);
   if (group.trust_ratio == 0 && !group.renormalize_every) info.equilibrium_angle = equilibrium_angle(group, info);

@@ -75,6 +75,8 @@ class Optimizer : public config::Made {
  private:
   void check_state_names() const;
   void check_update(size_t i, const Parameter& before, const Tensor& gradient, int64_t step) const;
+  // Fills in what the optimizer itself knows of an update.
+  void complete(UpdateInfo& info, const Group& group, const ParameterState& state) const;
   // update(), and what the group asks for beyond it.
   UpdateInfo move(Parameter& parameter, const Tensor& gradient, const Group& group, ParameterState& state, bool watched);
   // The same under a trust ratio, without renormalizing.

@@ -30,7 +30,7 @@ double clamped_cosine(const RowSums& sums, double eps) {
 
 NormRule projected_norm_rule(const std::string& name, const std::string& when) {
   if (when == "never") return {{}, "no prediction, as projection is \"never\""};
-  return {0, name + ": a projected step is orthogonal to the weight and adds its squared length"};
+  return {0, name + ": a projected step is orthogonal to the weight and adds its squared length", false};
 }
 
 UpdateInfo projected_update(const Shape& shape, const ProjectionOptions& options, const Direct& direct, const Move& move) {
@@ -67,15 +67,6 @@ UpdateInfo projected_update(const Shape& shape, const ProjectionOptions& options
     }
   });
   return info;
-}
-
-const char* name_of(View view) {
-  switch (view) {
-    case View::none: return "none";
-    case View::channel: return "channel";
-    case View::layer: return "layer";
-  }
-  return "?";
 }
 
 }  // namespace az::optim

@@ -1,6 +1,9 @@
 #pragma once
 
 #include <cmath>
+#include <string>
+#include <utility>
+#include <vector>
 
 #include "core/tensor/parameter.h"
 
@@ -29,11 +32,16 @@ struct UpdateInfo {
   double eps = 1e-8;            // which the denominator of the cosines is at least
   double decay_ratio = 1;       // factor on weight decay
   double lr = 0;                // of this parameter
+  double weight_decay = 0;      // likewise
+  int64_t updates = 0;          // of this parameter so far, this one included
   bool step_only = false;       // the update did as Group::step_only asked
   // Radians a step that a scale-invariant weight's direction turns once its norm has settled, if all steps are as this one
   // (equilibrium.h); NaN where it does not settle or nothing is known.
   double equilibrium_angle = NAN;
-  EffectiveRate effective = {};  // of a step that is watched
+  // Of a step that is watched:
+  EffectiveRate effective = {};
+  // what the optimizer keeps of the parameter now, the tensors themselves, by the names of its slots ("momentum").
+  std::vector<std::pair<std::string, Tensor>> state = {};
 };
 
 // Watches a step, parameter by parameter.

@@ -51,7 +51,8 @@ NormRule norm_rule(const config::Value& config) {
     std::unique_ptr<optim::WeightAverage> average;
     if (const config::Value& given = value_at(config, "train.average"); given.is_object())
       average = config::parse<config::Component<optim::AverageRegistry>>(given).create(optim::WeightAverage::Tensors());
-    return optim::norm_rule(*made_for_one(value_at(config, "optimizer")), average.get());
+    return optim::norm_rule(*made_for_one(value_at(config, "optimizer")),
+                            {.average = average.get(), .clips_values = value_at(config, "train.clip_value").is_number()});
   } catch (const Error&) {
     return unknown;
   }

@@ -120,5 +120,8 @@ TEST_CASE("where the norm is not predicted, the report says why") {
   CHECK(has(rule(R"({"type": "sgd", "groups": [{"kind": "weight", "trust_ratio": 0.001}]})").words, "trust"));
   CHECK(has(rule(R"({"type": "adam"})").words, "this is adam"));
   CHECK(has(rule(R"({"type": "sgd"}, "train": {"average": {"type": "lookahead"}})").words, "lookahead"));
+  CHECK(has(rule(R"({"type": "sgd"}, "train": {"clip_value": 0.1})").words, "clipped by value"));
+  CHECK(rule(R"({"type": "sgd"}, "train": {"clip_value": null, "clip_norm": 1})").beta == 0);
+  CHECK(rule(R"({"type": "sgdp"}, "train": {"clip_value": 0.1})").beta == 0);
   CHECK(has(rule("null").words, "not known"));
 }

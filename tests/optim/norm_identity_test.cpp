@@ -11,6 +11,7 @@
 #include "optim/adam.h"
 #include "optim/adamp.h"
 #include "optim/average.h"
+#include "optim/clip.h"
 #include "optim/sgd.h"
 #include "optim/sgdp.h"
 
@@ -25,7 +26,9 @@ std::vector<Parameter> named(const Tensor& w) { return {{"w", w}}; }
 double squared(const Tensor& w) { return sum(w.detach() * w.detach()).item(); }
 
 // The largest relative difference of ||w||^2 from what the rule says, over 100 steps on -<w, u>/||w||.
-double largest_gap(Optimizer& optimizer, const Tensor& w, double beta, const std::function<double(int)>& lr) {
+double largest_gap(
+    Optimizer& optimizer, const Tensor& w, double beta, const std::function<double(int)>& lr,
+    const std::function<void()>& clip = [] {}) {
   const Tensor u = Tensor::of<double>({1, 3}, {0, -0.6, 0.8});
   NormIdentity identity({.squared_norm = squared(w), .beta = beta});
   double gap = 0;
@@ -33,6 +36,7 @@ double largest_gap(Optimizer& optimizer, const Tensor& w, double beta, const std
     optimizer.set_lr(lr(t));
     optimizer.zero_grad();
     (-sum(w * u) / sqrt(sum(w * w))).backward();
+    clip();
     const Tensor before = w.detach().clone();
     optimizer.step();
     identity.add({.squared_length = squared(w - before), .lr = lr(t)});
@@ -114,13 +118,39 @@ TEST_CASE("where norms do not follow from the steps, the optimizer says why") {
   CHECK(Descent(w).norm_rule().words == "plain steps");
 }
 
+TEST_CASE("the rule holds of gradients whose norm is clipped; of ones clipped by value only where steps are projected") {
+  const auto lr = [](int) { return 0.05; };
+  const auto gap_of = [&](const auto& make, const auto& clip) {
+    const Tensor w = start();
+    auto optimizer = make(w);
+    return largest_gap(optimizer, w, *optimizer.norm_rule().beta, lr, [&] { clip(optimizer.parameters()); });
+  };
+  const auto by_norm = [](const auto& parameters) { clip_grad_norm(parameters, 0.1); };
+  const auto by_value = [](const auto& parameters) { clip_grad_value(parameters, 0.1); };
+  const auto sgd = [](const Tensor& w) { return Sgd(named(w), {.lr = 1, .momentum = 0.9}); };
+  const auto sgdp = [](const Tensor& w) {
+    return Sgdp(named(w), {.lr = 1, .momentum = 0.9, .eps = 1e-16, .projection = "layer"});
+  };
+  CHECK(gap_of(sgd, by_norm) < 1e-12);
+  CHECK(gap_of(sgd, by_value) > 1e-3);
+  CHECK(gap_of(sgdp, by_value) < 1e-12);
+  const Tensor w = start();
+  CHECK_FALSE(norm_rule(sgd(w), {.clips_values = true}).beta);
+  CHECK(norm_rule(sgd(w), {.clips_values = true}).words ==
+        "no prediction: a gradient that is clipped by value is not orthogonal to the weight");
+  CHECK(norm_rule(Descent(w), {.clips_values = true}).words == norm_rule(sgd(w), {.clips_values = true}).words);
+  CHECK(norm_rule(sgdp(w), {.clips_values = true}).beta == 0);
+  CHECK(norm_rule(Adam(named(w), {}), {.clips_values = true}).words == Adam(named(w), {}).norm_rule().words);
+}
+
 TEST_CASE("an average beside the weights leaves the rule, and one that they go on from does not") {
   const Tensor w = start();
   const Sgd sgd(named(w), {.lr = 1, .momentum = 0.9});
   const WeightAverage ema(EmaOptions{}, {{"w", w}}), lookahead(LookaheadOptions{}, {{"w", w}});
-  CHECK(norm_rule(sgd, nullptr).beta == 0.9);
-  CHECK(norm_rule(sgd, &ema).beta == 0.9);
-  CHECK_FALSE(norm_rule(sgd, &lookahead).beta);
-  CHECK(norm_rule(sgd, &lookahead).words == "no prediction, as lookahead moves the weights after a step");
-  CHECK(norm_rule(Adam(named(w), {}), &lookahead).words == "no prediction: the identity is of momentum, and this is adam");
+  CHECK(norm_rule(sgd, {}).beta == 0.9);
+  CHECK(norm_rule(sgd, {.average = &ema}).beta == 0.9);
+  CHECK_FALSE(norm_rule(sgd, {.average = &lookahead}).beta);
+  CHECK(norm_rule(sgd, {.average = &lookahead}).words == "no prediction, as lookahead moves the weights after a step");
+  CHECK(norm_rule(Adam(named(w), {}), {.average = &lookahead}).words ==
+        "no prediction: the identity is of momentum, and this is adam");
 }

@@ -8,7 +8,9 @@
 
 #include "core/base/error.h"
 #include "core/config/json_document.h"
+#include "core/ops/elementwise.h"
 #include "core/tensor/create.h"
+#include "optim/adam.h"
 #include "optim/builtin.h"
 #include "optim/rule.h"
 #include "optim/sgd.h"
@@ -319,4 +321,32 @@ TEST_CASE("Built-in names are refused by the registries of this room") {
           ScheduleRegistry::add<NoOptions>("cosine", "mine",
                                            [](const NoOptions&) -> Schedule { return [](const Moment&) { return 1.0; }; });
         }) == "schedule \"cosine\" is built in; choose another name");
+}
+
+TEST_CASE("A step that is watched gives account of rate, decay and what the optimizer keeps of each parameter") {
+  struct Watch : StepObserver {
+    std::map<std::string, UpdateInfo> seen;
+    void after(const Parameter& p, const Tensor&, const UpdateInfo& info) override { seen[p.name] = info; }
+  } watch;
+  const Parameter w = with_gradient("w"), bias = with_gradient("bias");
+  Sgd sgd(
+      {w, bias},
+      {.lr = 0.5, .momentum = 0.9, .weight_decay = 0.01, .groups = {{.pattern = "bias", .weight_decay = 0, .lr_factor = 0.1}}});
+  sgd.step();
+  w.tensor.set_grad(w.tensor.grad() * 2.0);
+  sgd.step(&watch);
+  const UpdateInfo& of_w = watch.seen.at("w");
+  CHECK(of_w.lr == 0.5);
+  CHECK(of_w.weight_decay == 0.01);
+  CHECK(of_w.updates == 2);
+  REQUIRE(of_w.state.size() == 1);
+  CHECK(of_w.state[0].first == "momentum");
+  CHECK(of_w.state[0].second.same(sgd.state().at("momentum/w")));
+  CHECK(watch.seen.at("bias").lr == 0.05);
+  CHECK(watch.seen.at("bias").weight_decay == 0);
+  Adam adam({w}, {});
+  adam.step(&watch);
+  REQUIRE(watch.seen.at("w").state.size() == 2);
+  CHECK(watch.seen.at("w").updates == 1);
+  for (const auto& [slot, tensor] : watch.seen.at("w").state) CHECK(tensor.same(adam.state().at(slot + "/w")));
 }

@@ -17,13 +17,13 @@ void write(const std::filesystem::path& path, std::string_view text) {
 
 }  // namespace
 
-// Of a run with any bytes in its files (the first line is config.json, the second lesson.json, the third measurements.json, the
-// rest metrics.jsonl) there is a report, and the data in it is JSON that does not end the element it stands in.
+// Of a run with any bytes in its files there is a report, and the data in it is JSON that does not end the element around it:
+// config.json, lesson.json, measurements.json, environment.json and invariance.json are a line each, metrics.jsonl is the rest.
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   static const TemporaryFolder temporary;
   const std::filesystem::path& folder = temporary.path;
   std::string_view rest(reinterpret_cast<const char*>(data), size);
-  for (const char* name : {"config.json", "lesson.json", "measurements.json"}) {
+  for (const char* name : {"config.json", "lesson.json", "measurements.json", "environment.json", "invariance.json"}) {
     const size_t end = std::min(rest.find('\n'), rest.size());
     write(folder / name, rest.substr(0, end));
     rest.remove_prefix(std::min(end + 1, rest.size()));

@@ -118,12 +118,12 @@ optim::Length TrainOptions::length(int64_t steps_per_epoch) const {
       .steps = std::min(planned, max_steps.value_or(planned)), .planned_steps = planned, .steps_per_epoch = steps_per_epoch};
 }
 
-std::vector<NamedProbe> make_probes(const ExperimentConfig& config, const optim::Optimizer& optimizer) {
+std::vector<NamedProbe> make_probes(const ExperimentConfig& config, const optim::Optimizer& optimizer,
+                                    const nn::Module& model) {
   std::vector<NamedProbe> probes;
   for (const auto& probe : config.probes) {
     std::unique_ptr<Probe> made = probe.create(optimizer.parameters());
-    std::vector<Quantity> columns = made->located([&] { return made->columns(); });
-    probes.push_back({probe.type(), std::move(made), std::move(columns)});
+    probes.push_back(probe.placed([&] { return named(probe.type(), std::move(made), model, probes); }));
   }
   return probes;
 }
@@ -133,7 +133,7 @@ Blueprint::Blueprint(ExperimentConfig given, Purpose purpose, TriedBatches* trie
       source(config.data.create()),
       model(build_model(config)),
       optimizer(config.optimizer.create(model->parameters())),
-      probes(make_probes(config, *optimizer)),
+      probes(make_probes(config, *optimizer, *model)),
       schedule(config.schedule.create()),
       notes(preflight(*this, purpose, tried)) {}
 

@@ -153,7 +153,7 @@ void use_algorithms(const ExperimentConfig& config, Algorithms known = {});
 // One image of a config's data set, [1,c,h,w].
 Shape input_shape(const ExperimentConfig& config);
 
-std::vector<NamedProbe> make_probes(const ExperimentConfig& config, const optim::Optimizer& optimizer);
+std::vector<NamedProbe> make_probes(const ExperimentConfig& config, const optim::Optimizer& optimizer, const nn::Module& model);
 
 // What an experiment is built for: a training, new or resumed, is refused where its steps cannot be taken; an evaluation is
 // not.

@@ -36,15 +36,14 @@ const Quantity* Measurement::find(std::string_view key) const { return find_in(q
 
 const Measurement* Measurements::find(std::string_view kind) const { return find_in(kinds, kind, &Measurement::kind); }
 
-std::vector<std::string> Measurement::drawn(bool of_parameters) const {
+std::vector<std::string> Measurement::drawn(const std::string& subject) const {
   std::set<std::string> companions;
   for (const Quantity& quantity : quantities) {
     if (quantity.drawn) companions.insert(quantity.beside);
   }
   std::vector<std::string> keys;
   for (const Quantity& quantity : quantities) {
-    if (quantity.of_parameter() == of_parameters && (quantity.drawn || companions.count(quantity.key)))
-      keys.push_back(quantity.key);
+    if (quantity.subject() == subject && (quantity.drawn || companions.count(quantity.key))) keys.push_back(quantity.key);
   }
   return keys;
 }
@@ -61,7 +60,8 @@ void Measurements::add(const Measurement& more) {
 }
 
 void check_quantities(const std::vector<Quantity>& quantities) {
-  std::set<std::string> taken{"kind", "step", "epoch", "parameter"};
+  std::set<std::string> taken{"kind", "step", "epoch"};
+  taken.insert(std::begin(line_subjects), std::end(line_subjects));
   std::vector<std::string> keys;
   for (const Quantity& quantity : quantities) {
     check_name("the key of a quantity,", quantity.key);
@@ -75,7 +75,7 @@ void check_quantities(const std::vector<Quantity>& quantities) {
     if (!beside)
       fail("{}.beside: there is no quantity \"{}\"{}", quantity.key, quantity.beside,
            config::did_you_mean(quantity.beside, keys));
-    if (beside->of_parameter() != quantity.of_parameter())
+    if (beside->subject() != quantity.subject())
       fail("{}.beside: \"{}\" is per {}, and this per {}", quantity.key, quantity.beside, beside->per, quantity.per);
   }
 }

@@ -17,13 +17,13 @@ struct Quantity {
   std::string unit = {};                // on the axis of its plot: "radians"
   std::string caption = {};             // a sentence or two below its plot
   std::string scale = "linear";         // or "log"
-  std::string per = "step";             // or "epoch", or "parameter"
+  std::string per = "step";             // or "epoch", "parameter" or "module"
   std::string beside = {};              // the key of its theory, or of a companion
   std::string name = {};                // a word for it in a table, where it is drawn with another; "": the key
   bool drawn = true;                    // whether it has a plot of its own
   bool share = false;                   // whether it is a fraction, told in percent
   bool magnitude = false;               // whether its sign is left out
-  bool geometric_mean = false;          // whether the mean over parameters is that
+  bool geometric_mean = false;          // whether the mean over parameters or modules is that
   std::vector<std::string> words = {};  // that it takes where it is no number; each counts as its place, from 0
 
   static void fields(auto& f) {
@@ -33,18 +33,21 @@ struct Quantity {
     f("unit", &Q::unit, "on the axis of its plot");
     f("caption", &Q::caption, "a sentence or two below its plot");
     f("scale", &Q::scale, "of the axis at first", config::one_of({"linear", "log"}));
-    f("per", &Q::per, "what it is of; lines with a field \"parameter\" hold what is of that parameter",
-      config::one_of({"step", "epoch", "parameter"}));
+    f("per", &Q::per, "what it is of; lines with a field \"parameter\" or \"module\" hold what is of that one",
+      config::one_of({"step", "epoch", "parameter", "module"}));
     f("beside", &Q::beside, "the key of what is drawn wide and pale along with it: its theory, or a companion");
     f("name", &Q::name, "a word for it in a table, where it is drawn with another; empty: the key");
     f("drawn", &Q::drawn, "whether it has a plot of its own");
     f("share", &Q::share, "whether it is a fraction from 0 to 1, which is told in percent");
     f("magnitude", &Q::magnitude, "whether it is drawn without its sign");
-    f("geometric_mean", &Q::geometric_mean, "whether its mean over parameters is the geometric one");
+    f("geometric_mean", &Q::geometric_mean, "whether its mean over parameters or modules is the geometric one");
     f("words", &Q::words, "that it takes where it is no number; each counts as its place, from 0");
   }
-  bool of_parameter() const { return per == "parameter"; }
+  // The field by which a line names what it is of; "" where it has none.
+  std::string subject() const { return per == "parameter" || per == "module" ? per : ""; }
 };
+// What a line may be about, by the name of the field that says which.
+inline constexpr const char* line_subjects[] = {"parameter", "module"};
 
 // The lines of one kind.
 struct Measurement {
@@ -56,8 +59,8 @@ struct Measurement {
     f("quantities", &Measurement::quantities, "what they hold beside step and epoch");
   }
   const Quantity* find(std::string_view key) const;  // nullptr where there is none
-  // The keys of what is of parameters, or else of all others, that is drawn, by itself or beside another.
-  std::vector<std::string> drawn(bool of_parameters) const;
+  // The keys of what has that subject and is drawn, by itself or beside another.
+  std::vector<std::string> drawn(const std::string& subject) const;
 };
 
 // All that a run measures.

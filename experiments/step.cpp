@@ -17,8 +17,7 @@ std::vector<data::Batch> next_batches(data::Loader::Iterator& at, int64_t accumu
   return batches;
 }
 
-StepResult train_step(Experiment& experiment, int64_t step, const std::vector<data::Batch>& batches,
-                      optim::StepObserver* observer) {
+StepResult train_step(Experiment& experiment, int64_t step, const std::vector<data::Batch>& batches, Watching* watching) {
   optim::Optimizer& optimizer = *experiment.optimizer;
   const TrainOptions& options = experiment.config.train;
   int64_t images_in_step = 0;
@@ -27,6 +26,8 @@ StepResult train_step(Experiment& experiment, int64_t step, const std::vector<da
   StepResult result{.lr = experiment.lr_at(step), .score = {}, .without_gradient = {}};
   optimizer.set_lr(result.lr);
   optimizer.zero_grad();
+  std::optional<nn::Observe> observe;
+  if (nn::Observer* modules = watching ? watching->modules() : nullptr) observe.emplace(*modules);
   for (const data::Batch& batch : batches) {
     const Tensor logits = (*experiment.model)(batch.images);
     const Tensor loss = cross_entropy(logits, batch.labels, {.label_smoothing = options.label_smoothing});
@@ -36,6 +37,7 @@ StepResult train_step(Experiment& experiment, int64_t step, const std::vector<da
       result.diverged = &batch;
       return result;
     }
+    if (watching) watching->loss(loss, optimizer.parameters());
     // A short batch weighs less: the step's gradient is the mean over all its images.
     const double share = double(batch.images.size(0)) / double(images_in_step);
     experiment.model->located([&] { (batches.size() == 1 ? loss : loss * share).backward(); });
@@ -47,7 +49,7 @@ StepResult train_step(Experiment& experiment, int64_t step, const std::vector<da
   if (options.clip_value) optim::clip_grad_value(optimizer.parameters(), *options.clip_value);
   if (options.clip_norm) optim::clip_grad_norm(optimizer.parameters(), *options.clip_norm);
   if (options.clip_value || options.clip_norm) Profile::ended(Phase::optimizer, "clip");
-  optimizer.step(observer);
+  optimizer.step(watching);
   Profile::ended(Phase::optimizer, "update");
   if (experiment.average) {
     experiment.average->update(experiment.moment(step));

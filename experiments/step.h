@@ -20,9 +20,10 @@ struct StepResult {
   const data::Batch* diverged = nullptr;
   std::vector<std::string> without_gradient;  // the optimizer's parameters that no gradient reached, before the update
 };
-// One optimizer step, `step` counted from 0: forward, loss, backward over each batch, clipping, update.
+// One optimizer step, `step` counted from 0: forward, loss, backward over each batch, clipping, update. Whoever is watching is
+// shown it; nullptr: nobody.
 StepResult train_step(Experiment& experiment, int64_t step, const std::vector<data::Batch>& batches,
-                      optim::StepObserver* observer = nullptr);
+                      Watching* watching = nullptr);
 
 // Has a network in evaluation mode, without gradients, for as long as it lives, and adds up its score.
 class Evaluation {

@@ -142,18 +142,18 @@ void Trainer::train_epoch() {
   for (auto at = loader.begin(); at != loader.end();) {
     const std::vector<data::Batch> batches = next_batches(at, config_.train.accumulate);
     state_.batches = at.position().batch;
-    Probes watching;
+    Watching watching(state_.step + 1);
     for (const NamedProbe& one : experiment_.probes) {
-      if (one.probe->due(state_.step + 1)) watching.add(one.kind, *one.probe);
+      if (one.probe->due(state_.step + 1)) watching.add(one);
     }
-    finish_step(train_step(experiment_, state_.step, batches, watching.empty() ? nullptr : &watching));
+    finish_step(train_step(experiment_, state_.step, batches, watching.empty() ? nullptr : &watching), watching);
     state_.epoch_seconds = seconds_before + watch.seconds();
     show_step();
     if (interrupted() || finished()) break;
   }
 }
 
-void Trainer::finish_step(const StepResult& result) {
+void Trainer::finish_step(const StepResult& result, Watching& watching) {
   state_.lr = result.lr;
   ++state_.step;
   if (result.diverged || state_.step % config_.train.log_every == 0) {
@@ -163,7 +163,7 @@ void Trainer::finish_step(const StepResult& result) {
   if (result.diverged) fail_diverged("the loss", result.loss, result.diverged->images);
   if (!std::exchange(looked_for_gradients_, true)) note_untrained(result.without_gradient);
   state_.train.add(result.score);
-  report_probes();
+  report(watching);
 }
 
 void Trainer::note_untrained(const std::vector<std::string>& without_gradient) {
@@ -185,16 +185,13 @@ void Trainer::note_untrained(const std::vector<std::string>& without_gradient) {
   note_names(unknown, "the optimizer was not given these parameters of the model, and leaves them as they are");
 }
 
-void Trainer::report_probes() {
+void Trainer::report(Watching& watching) {
   std::set<std::string> written;  // what two probes say of one parameter is written once
-  for (const NamedProbe& one : experiment_.probes) {
-    if (!one.probe->due(state_.step)) continue;
-    for (const MetricFields& seen : reported_by(one)) {
-      MetricFields fields = {{"step", state_.step}, {"epoch", state_.epochs + 1}};
-      fields.insert(fields.end(), seen.begin(), seen.end());
-      if (written.insert(metrics_line(one.kind, fields)).second) metrics_->write(one.kind, fields);
-    }
-  }
+  watching.report([&](const std::string& kind, const MetricFields& seen) {
+    MetricFields fields = {{"step", state_.step}, {"epoch", state_.epochs + 1}};
+    fields.insert(fields.end(), seen.begin(), seen.end());
+    if (written.insert(metrics_line(kind, fields)).second) metrics_->write(kind, fields);
+  });
 }
 
 void Trainer::show_step() {

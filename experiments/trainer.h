@@ -54,10 +54,10 @@ class Trainer {
   // To come, as a number of whole epochs; a part of one where max_steps ends the training.
   double epochs_left() const;
   void train_epoch();
-  void finish_step(const StepResult& result);
+  void finish_step(const StepResult& result, Watching& watching);
   // Names what the first step did not reach, which would train to nothing in silence.
   void note_untrained(const std::vector<std::string>& without_gradient);
-  void report_probes();
+  void report(Watching& watching);
   void show_step();
   // Evaluates and logs; nothing when a signal comes first.
   std::optional<EpochSummary> measure_epoch();

@@ -1,5 +1,6 @@
 #include "experiments/log/tensorboard.h"
 
+#include <algorithm>
 #include <array>
 #include <bit>
 #include <chrono>
@@ -7,6 +8,8 @@
 #include <cstring>
 #include <filesystem>
 #include <optional>
+
+#include "experiments/measurement.h"
 
 namespace az::experiments {
 namespace {
@@ -52,7 +55,8 @@ std::string event_of(const std::string& kind, const MetricFields& fields) {
   std::string behind, summary;
   for (const auto& [key, value] : fields) {
     if (key == "step" && std::holds_alternative<int64_t>(value)) step = std::get<int64_t>(value);
-    if (key == "parameter" && std::holds_alternative<std::string>(value)) behind = "/" + std::get<std::string>(value);
+    const bool names = std::find(std::begin(line_subjects), std::end(line_subjects), key) != std::end(line_subjects);
+    if (names && std::holds_alternative<std::string>(value)) behind = "/" + std::get<std::string>(value);
   }
   for (const auto& [key, value] : fields) {
     const std::optional<double> number = std::visit(ToNumber{}, value);

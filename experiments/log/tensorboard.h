@@ -8,9 +8,9 @@
 
 namespace az::experiments {
 
-// An event file of TensorBoard: each number at its step, as scalar "KIND/KEY", or "KIND/KEY/PARAMETER" where a line is about
-// one. Each event keeps the time it was written at: a file that is there stays as it is up to the first event that `lines` do
-// not bear out.
+// An event file of TensorBoard: each number at its step, as scalar "KIND/KEY", or "KIND/KEY/NAME" where a line is about a
+// parameter or a module. Each event keeps the time it was written at: a file that is there stays as it is up to the first event
+// that `lines` do not bear out.
 class TensorboardMirror : public Mirror {
  public:
   TensorboardMirror(const std::string& folder, const std::vector<MetricLine>& lines);

@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <set>
 
+#include "core/autograd/autograd.h"
 #include "core/base/names.h"
+#include "core/base/scope.h"
 #include "core/config/nearest.h"
 
 namespace az::experiments {
@@ -26,29 +28,68 @@ void check_value(const Quantity& quantity, const MetricValue& value) {
 // Throws unless a line holds what is declared of such a line, and nothing else.
 void check_line(const MetricFields& fields, const std::vector<Quantity>& columns) {
   std::set<std::string> taken{"kind", "step", "epoch"};
+  std::string subject;
   for (const auto& [name, value] : fields) {
     check_name("field", name);
     if (!taken.insert(name).second) fail("a line has the field \"{}\" already; call it otherwise", name);
-    if (name == "parameter" && !std::holds_alternative<std::string>(value)) fail("the field \"parameter\" is to be a name");
+    if (std::find(std::begin(line_subjects), std::end(line_subjects), name) == std::end(line_subjects)) continue;
+    const std::string* text = std::get_if<std::string>(&value);
+    if (!text || text->empty()) fail("the field \"{}\" is to be a name", name);
+    if (!subject.empty()) fail("a line is about a parameter or about a module; write two");
+    subject = name;
   }
-  const bool of_parameter = taken.count("parameter") > 0;
+  const auto is_about = [](const std::string& what) {
+    return what.empty() ? "a line about neither a parameter nor a module" : fmt::format("a line with a field \"{}\"", what);
+  };
   std::vector<std::string> declared;
   for (const Quantity& quantity : columns) {
-    if (quantity.of_parameter() == of_parameter) declared.push_back(quantity.key);
+    if (quantity.subject() == subject) declared.push_back(quantity.key);
   }
-  const char* line = of_parameter ? "a line with a field \"parameter\"" : "a line without a field \"parameter\"";
   for (const auto& [name, value] : fields) {
-    if (name == "parameter") continue;
+    if (name == subject) continue;
     const auto found = std::find_if(columns.begin(), columns.end(), [&, &key = name](const auto& q) { return q.key == key; });
-    if (found == columns.end() || found->of_parameter() != of_parameter)
-      fail("{} has the field \"{}\", which columns() does not declare for it{}", line, name, did_you_mean(name, declared));
+    if (found == columns.end() || found->subject() != subject)
+      fail("{} has the field \"{}\", which columns() does not declare for it{}", is_about(subject), name,
+           did_you_mean(name, declared));
     check_value(*found, value);
   }
   for (const std::string& key : declared) {
     if (!taken.count(key))
-      fail("{} lacks the field \"{}\", which columns() declares; report NaN where it is not known", line, key);
+      fail("{} lacks the field \"{}\", which columns() declares; report NaN where it is not known", is_about(subject), key);
   }
 }
+
+// Calls look(), which is to leave a tensor as it is.
+template <class Look> void unwritten(const char* what, const Tensor& tensor, const Look& look) {
+  const uint64_t before = tensor.storage()->version();
+  look();
+  if (tensor.storage()->version() != before) fail("it wrote to the {} that it was shown; write to a clone() of it", what);
+}
+
+// The gradients of parameters, and how often they were written to.
+std::vector<std::pair<Tensor, uint64_t>> gradients_of(const std::vector<Parameter>& parameters) {
+  std::vector<std::pair<Tensor, uint64_t>> all;
+  for (const Parameter& p : parameters) {
+    const Tensor gradient = p.tensor.grad();
+    all.emplace_back(gradient, gradient.defined() ? gradient.storage()->version() : 0);
+  }
+  return all;
+}
+
+// Has who draws random numbers draw other ones than the training for as long as it lives.
+class OwnRandom {
+ public:
+  explicit OwnRandom(RandomState& own) : own_(own) { set_random_state(own); }
+  ~OwnRandom() {
+    own_ = random_state();
+    set_random_state(training_);
+  }
+  OwnRandom(const OwnRandom&) = delete;
+
+ private:
+  RandomState training_ = random_state();
+  RandomState& own_;
+};
 
 }  // namespace
 
@@ -63,19 +104,105 @@ void ProbeRegistry::check(const std::unique_ptr<Probe>& probe, const std::vector
   check_quantities(probe->columns());
 }
 
-template <class Turn> void Probes::each(const Parameter& parameter, const Turn& turn) {
-  for (const auto& [kind, probe] : all_) {
-    const auto where = [&, &name = kind] { return fmt::format("probe \"{}\" at \"{}\"", name, parameter.name); };
-    probe->located([&, one = probe] { placed(where, [&] { turn(*one); }); });
+NamedProbe named(const std::string& kind, std::unique_ptr<Probe> probe, const nn::Module& network,
+                 const std::vector<NamedProbe>& others) {
+  NamedProbe made{kind, std::move(probe), {}};
+  made.columns = made.probe->located([&] { return made.probe->columns(); });
+  const std::vector<const nn::Module*> modules = network.modules();
+  for (const nn::Module* module : modules) {
+    if (module->path().empty()) continue;
+    if (made.probe->located([&] { return made.probe->watches(*module); })) made.modules.insert(module);
+  }
+  for (const Quantity& quantity : made.columns) {
+    if (quantity.per == "module" && made.modules.empty())
+      throw ConfigError(
+          fmt::format("it watches none of the {} modules of the network, and \"{}\" is per module; `azimuth "
+                      "check` lists the modules",
+                      modules.size() - 1, quantity.key));
+    for (const NamedProbe& other : others) {
+      if (other.kind != kind) continue;
+      for (const Quantity& same : other.columns) {
+        if (same.key == quantity.key && same.per != quantity.per)
+          throw ConfigError(fmt::format("\"{}\" is per {}, and per {} as another probe \"{}\" declares it", quantity.key,
+                                        quantity.per, same.per, kind));
+      }
+    }
+  }
+  return made;
+}
+
+// The same in a run that was resumed.
+Watching::Watching(int64_t step) : random_{random_state().seed ^ 0x70726f6265, uint64_t(step) << 32} {}
+
+template <class Show> void Watching::each(const std::string& at, const nn::Module* module, const Show& show) {
+  showing_ = true;
+  for (const NamedProbe* one : probes_) {
+    if (module && !one->modules.count(module)) continue;
+    const std::string place = fmt::format("probe \"{}\"{}", one->kind, at);
+    const Scope scope(place);
+    const OwnRandom random(random_);
+    one->probe->located([&] { placed([&] { return place; }, [&] { show(*one); }); });
+  }
+  showing_ = false;
+}
+
+void Watching::before(const Parameter& parameter, const Tensor& gradient) {
+  each(fmt::format(" at \"{}\"", parameter.name), nullptr,
+       [&](const NamedProbe& one) { one.probe->before(parameter, gradient); });
+}
+
+void Watching::after(const Parameter& parameter, const Tensor& gradient, const optim::UpdateInfo& info) {
+  each(fmt::format(" at \"{}\"", parameter.name), nullptr,
+       [&](const NamedProbe& one) { one.probe->after(parameter, gradient, info); });
+}
+
+void Watching::loss(const Tensor& loss, const std::vector<Parameter>& parameters) {
+  each(" at the loss", nullptr, [&](const NamedProbe& one) {
+    const auto before = gradients_of(parameters);
+    unwritten("loss", loss, [&] { one.probe->loss(loss); });
+    const auto after = gradients_of(parameters);
+    for (size_t i = 0; i < parameters.size(); ++i) {
+      if (after[i].first.same(before[i].first) && after[i].second == before[i].second) continue;
+      fail(
+          "it changed the gradient of \"{}\", which is the training's; instead of backward(), take grad(loss, {{weight, ...}}, "
+          "{{.retain_graph = true}})",
+          parameters[i].name);
+    }
+  });
+}
+
+void Watching::report(const std::function<void(const std::string& kind, const MetricFields& fields)>& take) {
+  for (const NamedProbe* one : probes_) {
+    const auto lines = [&] {
+      const OwnRandom random(random_);
+      return reported_by(*one);
+    }();
+    for (const MetricFields& fields : lines) take(one->kind, fields);
   }
 }
 
-void Probes::before(const Parameter& parameter, const Tensor& gradient) {
-  each(parameter, [&](Probe& probe) { probe.before(parameter, gradient); });
+nn::Observer* Watching::modules() {
+  const auto watches_some = [](const NamedProbe* one) { return !one->modules.empty(); };
+  return std::any_of(probes_.begin(), probes_.end(), watches_some) ? &modules_ : nullptr;
 }
 
-void Probes::after(const Parameter& parameter, const Tensor& gradient, const optim::UpdateInfo& info) {
-  each(parameter, [&](Probe& probe) { probe.after(parameter, gradient, info); });
+bool Watching::Modules::wants_gradient(const nn::Module& module) {
+  return std::any_of(all_.probes_.begin(), all_.probes_.end(),
+                     [&](const auto* one) { return one->modules.count(&module) > 0; });
+}
+
+void Watching::Modules::after(const nn::Module& module, const Tensor& input, const Tensor& output) {
+  if (!wants_gradient(module)) return;
+  const Tensor x = input.detach().plain(), y = output.detach().plain();
+  all_.each(fmt::format(" at \"{}\"", module.path()), &module, [&](const NamedProbe& one) {
+    unwritten("input", x, [&] { unwritten("output", y, [&] { one.probe->module(module, x, y); }); });
+  });
+}
+
+void Watching::Modules::gradient(const nn::Module& module, const Tensor& gradient) {
+  if (all_.showing_) return;  // of a pass that a probe makes
+  all_.each(fmt::format(" at \"{}\"", module.path()), &module,
+            [&](const NamedProbe& one) { unwritten("gradient", gradient, [&] { one.probe->gradient(module, gradient); }); });
 }
 
 std::vector<MetricFields> reported_by(const NamedProbe& probe) {

@@ -4,20 +4,24 @@
 
 #include <functional>
 #include <memory>
+#include <set>
 #include <string>
-#include <utility>
 #include <vector>
 
+#include "core/base/random.h"
 #include "core/config/registry.h"
 #include "experiments/measurement.h"
 #include "experiments/metrics.h"
+#include "nn/module.h"
 #include "optim/optimizer.h"
 
 namespace az::experiments {
 
 // Watches a training at some of its steps and writes what it saw to metrics.jsonl, in lines whose "kind" is its type. Make
-// one's own by deriving from it: before() and after() see each parameter at a step that is due, report() then gives the lines,
-// and columns() says what is in them.
+// one's own by deriving from it: of a step that is due it is shown the modules that it watches(), the loss, the gradients of
+// these modules' outputs, and each parameter before() and after() its update; report() then gives the lines, and columns() says
+// what is in them. Of a step of several batches (train.accumulate) all but the parameters come once a batch. What it is shown
+// is there to be looked at: a training has the same bits with a probe and without. Random numbers that it draws are its own.
 class Probe : public optim::StepObserver, public config::Made {
  public:
   using Write = std::function<void(const MetricFields&)>;
@@ -33,9 +37,20 @@ class Probe : public optim::StepObserver, public config::Made {
   }
   // What its lines hold, by which reports draw it: the same as long as it lives.
   virtual std::vector<Quantity> columns() const = 0;
+
+  // Whether it is to be shown this module; asked once, of all but the network as a whole, whose path is empty.
+  virtual bool watches(const nn::Module&) const { return false; }
+  // What a module took and gave, row-major, once it ran: those inside it come before. In the number type of the activations.
+  virtual void module(const nn::Module&, const Tensor& /*input*/, const Tensor& /*output*/) {}
+  // The gradient of what it gave, of the loss as it counts for the step: a mean over all of its images. Row-major. Comes in
+  // backward, not where no parameter behind the module is trained.
+  virtual void gradient(const nn::Module&, const Tensor& /*gradient*/) {}
+  // The mean loss over a batch, before backward: grad(loss, {weight, ...}, {.retain_graph = true}) gives its gradients.
+  virtual void loss(const Tensor& /*loss*/) {}
+
   // Writes about the step just watched, and forgets it: a resumed run must write the same. Kind, step and epoch are added to
-  // each line. A line about a parameter names it in the field "parameter" and has all columns that are per parameter; any other
-  // has all those that are not. A number that is not there is NaN.
+  // each line. A line about a parameter names it in the field "parameter" and has all columns that are per parameter, one about
+  // a module has its path in the field "module"; any other line has all the rest. A number that is not there is NaN.
   virtual void report(const Write& write) = 0;
 
  private:
@@ -53,27 +68,51 @@ struct ProbeRegistry : config::Registry<ProbeRegistry, std::unique_ptr<Probe>, c
 // Registers what comes with Azimuth; a second call does nothing.
 void register_builtin_probes();
 
-// Hands what a step does on to several probes; what one throws starts with its place and kind.
-class Probes : public optim::StepObserver {
- public:
-  void add(const std::string& kind, Probe& probe) { all_.emplace_back(kind, &probe); }
-  bool empty() const { return all_.empty(); }
-  void before(const Parameter& parameter, const Tensor& gradient) override;
-  void after(const Parameter& parameter, const Tensor& gradient, const optim::UpdateInfo& info) override;
-
- private:
-  template <class Turn> void each(const Parameter& parameter, const Turn& turn);
-
-  std::vector<std::pair<std::string, Probe*>> all_;
-};
-
 struct NamedProbe {
   std::string kind;  // of its lines
   std::unique_ptr<Probe> probe;
-  std::vector<Quantity> columns;  // what it declares
+  std::vector<Quantity> columns;             // what it declares
+  std::set<const nn::Module*> modules = {};  // that it watches
 };
+// Fills in what a probe says of itself. Throws ConfigError where it declares what is per module and watches none of the
+// network's, or otherwise than another probe of its kind.
+NamedProbe named(const std::string& kind, std::unique_ptr<Probe> probe, const nn::Module& network,
+                 const std::vector<NamedProbe>& others);
+
 // What a probe reports; what it throws starts with its place and kind. Throws for fields that it did not declare, or declared
 // and does not report.
 std::vector<MetricFields> reported_by(const NamedProbe& probe);
+
+// Shows a step to several probes. What one throws starts with its kind.
+class Watching : public optim::StepObserver {
+ public:
+  explicit Watching(int64_t step);
+  void add(const NamedProbe& probe) { probes_.push_back(&probe); }
+  bool empty() const { return probes_.empty(); }
+  // Sees the modules that they watch; nullptr: none.
+  nn::Observer* modules();
+  // Throws where one has changed a gradient of the parameters, as backward() does.
+  void loss(const Tensor& loss, const std::vector<Parameter>& parameters);
+  void before(const Parameter& parameter, const Tensor& gradient) override;
+  void after(const Parameter& parameter, const Tensor& gradient, const optim::UpdateInfo& info) override;
+  // Calls take(kind, fields) with each line that they report.
+  void report(const std::function<void(const std::string& kind, const MetricFields& fields)>& take);
+
+ private:
+  struct Modules : nn::Observer {
+    explicit Modules(Watching& all) : all_(all) {}
+    void after(const nn::Module& module, const Tensor& input, const Tensor& output) override;
+    bool wants_gradient(const nn::Module& module) override;
+    void gradient(const nn::Module& module, const Tensor& gradient) override;
+    Watching& all_;
+  };
+  // Calls show(probe) of each; where a module is given, of those that watch it.
+  template <class Show> void each(const std::string& at, const nn::Module* module, const Show& show);
+
+  std::vector<const NamedProbe*> probes_;
+  Modules modules_{*this};
+  RandomState random_;  // of the probes
+  bool showing_ = false;
+};
 
 }  // namespace az::experiments

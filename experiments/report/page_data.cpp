@@ -41,14 +41,14 @@ void derive(Table& table, const optim::NormRule& rule) {
 
 bool is_scale_invariance(const std::string& kind) { return kind == "scale_invariance"; }
 
-// The columns that a page holds for each parameter.
-std::vector<std::string> shown_columns(const Measurement& measurement) {
-  std::vector<std::string> names = measurement.drawn(true);
+// The columns that a page holds for each parameter, or module.
+std::vector<std::string> shown_columns(const Measurement& measurement, const std::string& subject) {
+  std::vector<std::string> names = measurement.drawn(subject);
   if (is_scale_invariance(measurement.kind)) names.insert(names.end(), std::begin(derived), std::end(derived));
   return names;
 }
 
-// Those of which a mean over parameters is geometric.
+// Those of which a mean over parameters or modules is geometric.
 std::set<std::string> geometric_columns(const Measurement& measurement) {
   std::set<std::string> names;
   for (const Quantity& quantity : measurement.quantities) {
@@ -116,15 +116,10 @@ void write_histogram(JsonText& json, const std::vector<Table>& layers) {
   });
 }
 
-// What a page holds of parameters: their names, the mean first, and a table of each.
-struct Layers {
-  std::vector<std::string> names;
-  std::vector<Table> tables;
-};
-Layers layers_of(const Measurement& measurement, const Series& series, const std::vector<Table>& tables, double stretch) {
+// What a page holds of parameters or modules: their names, the mean first, and a table of each.
+Subjects layers_of(const Measurement& measurement, Subjects layers, double stretch) {
   const std::set<std::string> marks = {"fired_channel", "fired_layer"};
-  Layers layers{series.parameters, tables};
-  Table mean = mean_of(tables, geometric_columns(measurement));
+  Table mean = mean_of(layers.tables, geometric_columns(measurement));
   if (is_scale_invariance(measurement.kind)) {
     for (const std::string& mark : marks) mean.columns.at(mark).assign(mean.rows(), NAN);  // no layer's
   }
@@ -135,8 +130,8 @@ Layers layers_of(const Measurement& measurement, const Series& series, const std
 }
 
 // A list a column, of a list a layer.
-void write_columns(JsonText& json, const Measurement& measurement, const Layers& layers) {
-  for (const std::string& name : shown_columns(measurement))
+void write_columns(JsonText& json, const Measurement& measurement, const std::string& subject, const Subjects& layers) {
+  for (const std::string& name : shown_columns(measurement, subject))
     json.key(name).list(layers.tables, [&](const Table& table) { json.numbers(table.columns.at(name)); });
 }
 
@@ -153,8 +148,8 @@ optim::NormRule rule_of(const RunData& run, const std::vector<Table>& tables) {
 
 // Everything that the probe scale_invariance saw.
 void write_probe(JsonText& json, const RunData& run, double stretch) {
-  const Series& probe = run.series.at("scale_invariance");
-  std::vector<Table> tables = probe.of_parameters;
+  const Subjects& parameters = run.series.at("scale_invariance").about.at("parameter");
+  std::vector<Table> tables = parameters.tables;
   const optim::NormRule rule = rule_of(run, tables);
   for (Table& table : tables) derive(table, rule);
   std::vector<double> shares, gaps = {NAN};
@@ -166,14 +161,14 @@ void write_probe(JsonText& json, const RunData& run, double stretch) {
   for (double share : shares) sum += share / double(shares.size());
   shares.insert(shares.begin(), sum);
   const Measurement& measurement = *run.declared.find("scale_invariance");
-  const Layers layers = layers_of(measurement, probe, tables, stretch);
+  const Subjects layers = layers_of(measurement, {parameters.names, tables}, stretch);
   json.raw("{").key("layers").strings(layers.names).key("rule").value(rule.words);
   json.key("step").steps(layers.tables.front().step);
-  write_columns(json, measurement, layers);
+  write_columns(json, measurement, "parameter", layers);
   json.key("fired").numbers(shares).key("gap").numbers(gaps).key("heat");
-  write_heat(json, probe.of_parameters);
+  write_heat(json, parameters.tables);
   json.key("histogram");
-  write_histogram(json, probe.of_parameters);
+  write_histogram(json, parameters.tables);
   json.raw("}");
 }
 
@@ -188,7 +183,7 @@ void write_others(JsonText& json, const RunData& run, size_t layer_points, Stret
   for (const Measurement& one : run.declared.kinds) {
     const Series& series = run.series.at(one.kind);
     const bool is_own = is_scale_invariance(one.kind) || one.kind == "step" || one.kind == "epoch" || one.kind == "path";
-    if (!is_own && series.table.rows() + series.parameters.size() > 0) others.push_back(&one);
+    if (!is_own && !series.empty()) others.push_back(&one);
   }
   json.list(others, [&](const Measurement* one) {
     const Series& series = run.series.at(one->kind);
@@ -196,17 +191,18 @@ void write_others(JsonText& json, const RunData& run, size_t layer_points, Stret
     longest.steps = std::max(longest.steps, steps);
     json.raw("{").key("kind").value(one->kind).key("table");
     write_table(json, thinned(series.table, steps));
-    json.key("layers");
-    if (series.parameters.empty()) {
-      json.raw("null}");
-      return;
+    json.key("layers").raw("{");
+    for (const auto& [subject, subjects] : series.about) {
+      if (subjects.names.empty()) continue;
+      const double stretch = stretch_for(subjects.tables.front(), layer_points);
+      longest.layers = std::max(longest.layers, stretch);
+      const Subjects layers = layers_of(*one, subjects, stretch);
+      json.key(subject).raw("{").key("names").strings(layers.names).key("step").steps(layers.tables.front().step);
+      json.key("columns").raw("{");
+      write_columns(json, *one, subject, layers);
+      json.raw("}}");
     }
-    const double stretch = stretch_for(series.of_parameters.front(), layer_points);
-    longest.layers = std::max(longest.layers, stretch);
-    const Layers layers = layers_of(*one, series, series.of_parameters, stretch);
-    json.raw("{").key("names").strings(layers.names).key("step").steps(layers.tables.front().step).key("columns").raw("{");
-    write_columns(json, *one, layers);
-    json.raw("}}}");
+    json.raw("}}");
   });
 }
 
@@ -244,7 +240,8 @@ std::string page_data(const std::vector<RunData>& runs, const std::vector<config
   for (const RunData& run : runs) {
     for (const Measurement& one : run.declared.kinds) {
       declared.add(one);
-      lines += (run.series.at(one.kind).parameters.size() + 1) * shown_columns(one).size();
+      for (const auto& [subject, subjects] : run.series.at(one.kind).about)
+        lines += (subjects.names.size() + 1) * shown_columns(one, subject).size();
     }
   }
   const size_t layer_points = std::clamp<size_t>(most_numbers / lines, 6, most_points);
@@ -256,7 +253,8 @@ std::string page_data(const std::vector<RunData>& runs, const std::vector<config
     json.raw("{").key("label").value(labels[index]).key("folder").value(run.folder).key("experiment").value(experiments[index]);
     json.key("notes").strings(run.notes).key("config").value(run.config).key("environment").value(run.environment);
     json.key("invariance").value(run.invariance);
-    const Series &step = run.series.at("step"), &probe = run.series.at("scale_invariance");
+    const Series& step = run.series.at("step");
+    const std::vector<Table>& probe = run.series.at("scale_invariance").about.at("parameter").tables;
     Stretches longest{.steps = stretch_for(step.table, most_points)};
     json.key("steps");
     write_table(json, thinned(step.table, longest.steps));
@@ -265,10 +263,10 @@ std::string page_data(const std::vector<RunData>& runs, const std::vector<config
     json.key("paths");
     write_paths(json, run);
     json.key("probe");
-    if (probe.of_parameters.empty()) {
+    if (probe.empty()) {
       json.raw("null");
     } else {
-      longest.layers = stretch_for(probe.of_parameters.front(), layer_points);
+      longest.layers = stretch_for(probe.front(), layer_points);
       write_probe(json, run, longest.layers);
     }
     json.key("others");

@@ -108,29 +108,29 @@ void note_gaps(const Table& table, const std::string& column, const std::string&
                               count, values.size()));
 }
 
-// Gives the tables of all parameters the same steps.
-void align(Series& series) {
+// Gives all their tables the same steps.
+void align(Subjects& subjects) {
   std::set<double> watched;
-  for (const Table& table : series.of_parameters) watched.insert(table.step.begin(), table.step.end());
+  for (const Table& table : subjects.tables) watched.insert(table.step.begin(), table.step.end());
   const std::vector<double> steps(watched.begin(), watched.end());
-  for (Table& table : series.of_parameters) table = aligned(table, steps);
+  for (Table& table : subjects.tables) table = aligned(table, steps);
 }
 
 // Of a run that diverged all layers are like the first.
-void note_norms(const Series& probe, std::vector<std::string>& notes) {
+void note_norms(const Subjects& parameters, std::vector<std::string>& notes) {
   std::vector<std::string> gaps;
-  for (size_t i = 0; i < probe.parameters.size(); ++i)
-    note_gaps(probe.of_parameters[i], "norm", "The norm of " + probe.parameters[i] + " is not a finite number", gaps);
+  for (size_t i = 0; i < parameters.names.size(); ++i)
+    note_gaps(parameters.tables[i], "norm", "The norm of " + parameters.names[i] + " is not a finite number", gaps);
   if (gaps.size() > 1)
     gaps.front() += " " + counted(gaps.size() - 1, "more parameter has such gaps.", "more parameters have such gaps.");
   if (!gaps.empty()) notes.push_back(gaps.front());
 }
 
-void note_zeros(const Series& probe, std::vector<std::string>& notes) {
-  for (size_t i = 0; i < probe.parameters.size(); ++i) {
-    const auto& norm = probe.of_parameters[i].columns.at("norm");
+void note_zeros(const Subjects& parameters, std::vector<std::string>& notes) {
+  for (size_t i = 0; i < parameters.names.size(); ++i) {
+    const auto& norm = parameters.tables[i].columns.at("norm");
     if (std::find(norm.begin(), norm.end(), 0.0) == norm.end()) continue;
-    notes.push_back(probe.parameters[i] + " is all zeros at times: it has no direction then, and neither step nor angle.");
+    notes.push_back(parameters.names[i] + " is all zeros at times: it has no direction then, and neither step nor angle.");
   }
 }
 
@@ -140,9 +140,13 @@ Measurements built_in_measurements() {
   return {{step_measurement(), epoch_measurement(), {"scale_invariance", ScaleInvariance::quantities()}, path_measurement()}};
 }
 
+bool Series::empty() const {
+  return table.rows() == 0 && std::all_of(about.begin(), about.end(), [](const auto& one) { return one.second.names.empty(); });
+}
+
 bool RunData::trained() const {
-  const auto has_rows = [](const auto& one) { return one.second.table.rows() + one.second.parameters.size() > 0; };
-  return !paths.empty() || std::any_of(series.begin(), series.end(), has_rows);
+  const auto is_empty = [](const auto& one) { return one.second.empty(); };
+  return !paths.empty() || !std::all_of(series.begin(), series.end(), is_empty);
 }
 
 bool holds_run(const std::string& folder) {
@@ -178,9 +182,12 @@ RunData read_run(const std::string& folder) {
   run.series = metrics.series();
   run.paths = metrics.paths();
   note_gaps(run.series.at("step").table, "loss", "The loss is not a finite number", run.notes);
-  note_norms(run.series.at("scale_invariance"), run.notes);
-  note_zeros(run.series.at("scale_invariance"), run.notes);
-  for (auto& [kind, series] : run.series) align(series);
+  const Subjects& parameters = run.series.at("scale_invariance").about.at("parameter");
+  note_norms(parameters, run.notes);
+  note_zeros(parameters, run.notes);
+  for (auto& [kind, series] : run.series) {
+    for (auto& [subject, subjects] : series.about) align(subjects);
+  }
   return run;
 }
 

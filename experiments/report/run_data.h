@@ -20,11 +20,17 @@ struct Path {
   Table points;
 };
 
+// What lines are about, in the order it came up, and the numbers of each.
+struct Subjects {
+  std::vector<std::string> names = {};
+  std::vector<Table> tables = {};
+};
 // The numbers of one kind of lines, as it declares them, and the epoch.
 struct Series {
-  Table table;                          // of lines that are about no parameter
-  std::vector<std::string> parameters;  // that others are about, in the order they came up
-  std::vector<Table> of_parameters;     // of each
+  Table table;                            // of lines that are about the step as a whole
+  std::map<std::string, Subjects> about;  // of all others, by what they are about: each of line_subjects is there
+
+  bool empty() const;  // whether there are no lines
 };
 
 // What a run's folder says, as far as it can be read.
@@ -34,7 +40,7 @@ struct RunData {
   std::vector<TrainedWith> history;                       // empty there
   std::vector<std::string> notes;                         // on what is missing, damaged or not finite, a sentence each
   Measurements declared;                                  // what its lines may hold: "step", "epoch" and "scale_invariance" are
-  std::map<std::string, Series> series;                   // of each kind declared; parameters at the same steps
+  std::map<std::string, Series> series;                   // of each kind declared; parameters at the same steps, and modules
   std::vector<Path> paths;                                // of lines of kind "path"
 
   bool trained() const;

@@ -17,11 +17,11 @@ double number(const Quantity& quantity, const MetricLine& line) {
   return quantity.magnitude ? std::abs(x) : x;
 }
 
-// Those that are of parameters, or all others, with the epoch that every line has.
-std::vector<Quantity> some_of(const Measurement& measurement, bool of_parameters) {
+// Those that have that subject, with the epoch that every line has.
+std::vector<Quantity> some_of(const Measurement& measurement, const std::string& subject) {
   std::vector<Quantity> some;
   for (const Quantity& quantity : measurement.quantities) {
-    if (quantity.of_parameter() == of_parameters) some.push_back(quantity);
+    if (quantity.subject() == subject) some.push_back(quantity);
   }
   if (!some.empty()) some.push_back({.key = "epoch"});
   return some;
@@ -53,8 +53,9 @@ Table Rows::table() const {
 
 Gathered::Gathered(const Measurements& declared) {
   for (const Measurement& one : declared.kinds) {
-    const std::vector<Quantity> of_step = some_of(one, false);
-    kinds_.emplace(one.kind, OfKind{.of_step = of_step, .of_parameter = some_of(one, true), .rows = Rows(of_step)});
+    const std::vector<Quantity> of_step = some_of(one, "");
+    OfKind& of = kinds_.emplace(one.kind, OfKind{.of_step = of_step, .rows = Rows(of_step), .about = {}}).first->second;
+    for (const char* subject : line_subjects) of.about[subject].quantities = some_of(one, subject);
   }
 }
 
@@ -65,10 +66,14 @@ bool Gathered::add(const MetricLine& line) {
   if (!(step >= 0 && step < 9e15)) return false;
   if (line.kind == "path") return add_path(step, line);
   OfKind& of = kind->second;
-  const std::string parameter = line.text("parameter");
-  if (parameter.empty() ? of.of_step.empty() : of.of_parameter.empty()) return true;  // it holds nothing to be drawn
-  Rows& rows = parameter.empty() ? of.rows : of.parameters.get(parameter, [&] { return Rows(of.of_parameter); });
-  rows.add(step, line);
+  for (auto& [subject, about] : of.about) {
+    const std::string name = line.text(subject);
+    if (name.empty()) continue;
+    const auto& quantities = about.quantities;
+    if (!quantities.empty()) about.named.get(name, [&] { return Rows(quantities); }).add(step, line);
+    return true;
+  }
+  if (!of.of_step.empty()) of.rows.add(step, line);  // else it holds nothing to be drawn
   return true;
 }
 
@@ -90,9 +95,11 @@ std::map<std::string, Series> Gathered::series() const {
   for (const auto& [kind, of] : kinds_) {
     Series& series = all[kind];
     series.table = of.rows.table();
-    series.parameters = of.parameters.names;
-    for (const std::string& parameter : series.parameters)
-      series.of_parameters.push_back(of.parameters.by_name.at(parameter).table());
+    for (const auto& [subject, about] : of.about) {
+      Subjects& subjects = series.about[subject];
+      subjects.names = about.named.names;
+      for (const std::string& name : subjects.names) subjects.tables.push_back(about.named.by_name.at(name).table());
+    }
   }
   return all;
 }

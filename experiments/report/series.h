@@ -49,9 +49,13 @@ class Gathered {
 
  private:
   struct OfKind {
-    std::vector<Quantity> of_step, of_parameter;
+    struct About {
+      std::vector<Quantity> quantities;
+      Named<Rows> named = {};
+    };
+    std::vector<Quantity> of_step;
     Rows rows;
-    Named<Rows> parameters = {};
+    std::map<std::string, About> about;  // by the subject
   };
   struct PathRows {
     std::string optimizer;

@@ -101,12 +101,14 @@ TEST_CASE("TensorBoard's event file, as protoc reads it") {
                                  {"norm", 2.5},
                                  {"angle", NAN},
                                  {"projected", std::string("layer")}});
+  log.write("activations", {{"step", int64_t(301)}, {"module", std::string("layer1.0")}, {"rms", 0.5}});
   const auto texts = events(file);
-  REQUIRE(texts.size() == 3);
+  REQUIRE(texts.size() == 4);
   CHECK(has(texts[0], "file_version: \"brain.Event:2\""));
   CHECK(has(texts[0], "wall_time: "));
   CHECK(has(texts[1], "step: 300\nsummary {\n" + value("step/loss", "0.5") + "}\n"));
   CHECK(has(texts[2], "step: 301\nsummary {\n" + value("scale_invariance/norm/conv1.weight", "2.5") + "}\n"));
+  CHECK(has(texts[3], "step: 301\nsummary {\n" + value("activations/rms/layer1.0", "0.5") + "}\n"));
 }
 
 TEST_CASE("TensorBoard's events keep their times when a run is resumed; what metrics.jsonl lost goes, what it gets follows") {

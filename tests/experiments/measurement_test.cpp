@@ -80,12 +80,22 @@ TEST_CASE("what a probe reports is what it declares, of a step and of a paramete
   const std::vector<Quantity> columns = {{.key = "share", .share = true},
                                          {.key = "size", .per = "parameter"},
                                          {.key = "view", .per = "parameter", .drawn = false, .words = {"none", "all"}},
-                                         {.key = "note", .per = "parameter", .drawn = false}};
+                                         {.key = "note", .per = "parameter", .drawn = false},
+                                         {.key = "zeros", .per = "module"}};
   const MetricFields of_step = {{"share", 0.5}};
   const MetricFields of_parameter = {
       {"parameter", std::string("w")}, {"size", NAN}, {"view", std::string("all")}, {"note", std::string("any")}};
   CHECK(said_of_line(columns, of_step) == "");
   CHECK(said_of_line(columns, of_parameter) == "");
+  const MetricFields of_module = {{"module", std::string("0")}, {"zeros", 0.5}};
+  CHECK(said_of_line(columns, of_module) == "");
+  CHECK(has(said_of_line(columns, {{"module", std::string("0")}}), "a line with a field \"module\" lacks the field \"zeros\""));
+  CHECK(has(said_of_line(columns, {{"module", std::string("0")}, {"zeros", 0.5}, {"size", 1.0}}),
+            "a line with a field \"module\" has the field \"size\", which columns() does not declare for it"));
+  CHECK(has(said_of_line(columns, {{"zeros", 0.5}}), "\"zeros\", which columns() does not declare for it"));
+  CHECK(has(said_of_line(columns, {{"module", std::string()}, {"zeros", 0.5}}), "the field \"module\" is to be a name"));
+  CHECK(has(said_of_line(columns, {{"module", std::string("0")}, {"parameter", std::string("w")}, {"zeros", 0.5}}),
+            "a line is about a parameter or about a module; write two"));
   const auto changed = [](MetricFields fields, const std::string& name, const MetricValue& value) {
     const auto found = std::find_if(fields.begin(), fields.end(), [&](const auto& field) { return field.first == name; });
     if (found == fields.end())
@@ -96,13 +106,14 @@ TEST_CASE("what a probe reports is what it declares, of a step and of a paramete
   };
   CHECK(
       said_of_line(columns, changed(of_step, "shares", 1.0)) ==
-      "probe \"mine\": a line without a field \"parameter\" has the field \"shares\", which columns() does not declare for it; "
+      "probe \"mine\": a line about neither a parameter nor a module has the field \"shares\", which columns() does not declare for it; "
       "did you mean \"share\"?");
   CHECK(has(said_of_line(columns, changed(of_step, "size", 1.0)), "\"size\", which columns() does not declare for it"));
   CHECK(has(said_of_line(columns, changed(of_parameter, "share", 1.0)), "\"share\", which columns() does not declare for it"));
-  CHECK(said_of_line(columns, {}) ==
-        "probe \"mine\": a line without a field \"parameter\" lacks the field \"share\", which columns() declares; report NaN "
-        "where it is not known");
+  CHECK(
+      said_of_line(columns, {}) ==
+      "probe \"mine\": a line about neither a parameter nor a module lacks the field \"share\", which columns() declares; report NaN "
+      "where it is not known");
   for (size_t i = 1; i < of_parameter.size(); ++i) {
     MetricFields shorter = of_parameter;
     shorter.erase(shorter.begin() + long(i));
@@ -122,7 +133,7 @@ TEST_CASE("what a probe reports is what it declares, of a step and of a paramete
 
 TEST_CASE("a declaration that no report can draw by is refused, as the probe is made") {
   CHECK(said([] { check_quantities({{.key = "a", .beside = "b"}, {.key = "b"}}); }) == "");
-  for (const char* key : {"kind", "step", "epoch", "parameter"})
+  for (const char* key : {"kind", "step", "epoch", "parameter", "module"})
     CHECK(said([&] { check_quantities({{.key = key}}); }) ==
           fmt::format("a quantity cannot be called \"{}\": a line has that already", key));
   CHECK(has(said([] { check_quantities({{.key = "a"}, {.key = "a"}}); }), "a line has that already"));
@@ -136,6 +147,9 @@ TEST_CASE("a declaration that no report can draw by is refused, as the probe is 
   CHECK(said([] {
           check_quantities({{.key = "a", .beside = "b"}, {.key = "b", .per = "parameter"}});
         }) == "a.beside: \"b\" is per parameter, and this per step");
+  CHECK(said([] {
+          check_quantities({{.key = "a", .per = "module", .beside = "b"}, {.key = "b", .per = "parameter"}});
+        }) == "a.beside: \"b\" is per parameter, and this per module");
 }
 
 TEST_CASE("the lines of a training hold what is declared of them") {
@@ -209,6 +223,7 @@ TEST_CASE("what a run's folder declares can be read again, whatever it is resume
   CHECK(recorded({a, b}, {b_of_step, c}) == Keys{"b", "c"});
   CHECK(recorded({b_of_step, c}, {a, b}) == Keys{"a", "b"});
   CHECK(recorded({a, b}, {c, b_of_step}) == Keys{"c", "b"});
+  CHECK(recorded({a, b}, {{.key = "b", .per = "module"}}) == Keys{"b"});
   // What goes together stays together.
   CHECK(recorded({a, b}, {b}) == Keys{"a", "b"});
   CHECK(recorded({a, b}, {{.key = "d"}}) == Keys{"a", "b", "d"});

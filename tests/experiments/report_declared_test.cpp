@@ -38,11 +38,11 @@ TEST_CASE("a stranger's probe is drawn by what it declared, and what nobody decl
   CHECK(mine["kind"] == "mine");
   CHECK(mine["table"]["step"] == Json({2}));
   CHECK(mine["table"]["\"<x>"] == Json({0.5}));
-  CHECK(mine["layers"]["names"] == Json({"mean over layers", "a", "b"}));
-  CHECK(mine["layers"]["step"] == Json({1, 2}));
-  CHECK(mine["layers"]["columns"]["size"] == Json::parse("[[6,16],[4,16],[9,null]]"));
-  CHECK(mine["layers"]["columns"]["view"] == Json::parse("[[0.5,null],[1,null],[0,null]]"));
-  CHECK_FALSE(mine["layers"]["columns"].contains("kept"));
+  CHECK(mine["layers"]["parameter"]["names"] == Json({"mean over layers", "a", "b"}));
+  CHECK(mine["layers"]["parameter"]["step"] == Json({1, 2}));
+  CHECK(mine["layers"]["parameter"]["columns"]["size"] == Json::parse("[[6,16],[4,16],[9,null]]"));
+  CHECK(mine["layers"]["parameter"]["columns"]["view"] == Json::parse("[[0.5,null],[1,null],[0,null]]"));
+  CHECK_FALSE(mine["layers"]["parameter"]["columns"].contains("kept"));
   const auto kind = [&](const char* name) {
     for (const Json& one : data["kinds"]) {
       if (one["kind"] == name) return one["quantities"];
@@ -54,6 +54,25 @@ TEST_CASE("a stranger's probe is drawn by what it declared, and what nobody decl
   CHECK(kind("mine")[0]["scale"] == "log");
   CHECK(kind("scale_invariance")[0]["title"] == "Norm of the weights");
   CHECK(kind("step")[0]["key"] == "loss");
+}
+
+TEST_CASE("what is declared per module is drawn of modules, beside what is of parameters, which may be called alike") {
+  TemporaryFolder temporary;
+  const std::string folder = write_run(temporary.path / "run",
+                                       R"({"kind":"mine","step":1,"epoch":1,"module":"0","zeros":0.5}
+{"kind":"mine","step":1,"epoch":1,"module":"1","zeros":0.25}
+{"kind":"mine","step":1,"epoch":1,"parameter":"0","size":2}
+{"kind":"mine","step":3,"epoch":1,"module":"0","zeros":1}
+)");
+  write_file(folder + "/measurements.json", R"({"kinds": [{"kind": "mine", "quantities": [
+    {"key": "zeros", "per": "module"}, {"key": "size", "per": "parameter"}]}]})");
+  const Json run = only_run<Json>(folder), layers = run["others"][0]["layers"];
+  CHECK(run["notes"].empty());
+  CHECK(layers["module"]["names"] == Json({"mean over layers", "0", "1"}));
+  CHECK(layers["module"]["step"] == Json({1, 3}));
+  CHECK(layers["module"]["columns"] == Json::parse(R"({"zeros": [[0.375, 1], [0.5, 1], [0.25, null]]})"));
+  CHECK(layers["parameter"]["names"] == Json({"mean over layers", "0"}));
+  CHECK(layers["parameter"]["columns"] == Json::parse(R"({"size": [[2], [2]]})"));
 }
 
 TEST_CASE("what a folder says of built-in quantities counts, but for what the page's own code needs") {
@@ -91,7 +110,7 @@ TEST_CASE("a line that holds nothing declared of such lines is none that cannot 
   CHECK(run["notes"] == Json({"metrics.jsonl: 2 lines cannot be read and are left out; the first is line 7."}));
   REQUIRE(run["others"].size() == 2);
   CHECK(run["others"][0]["table"]["x"] == Json({2}));
-  CHECK(run["others"][0]["layers"].is_null());
+  CHECK(run["others"][0]["layers"].empty());
   CHECK(run["others"][1]["table"]["step"].empty());
-  CHECK(run["others"][1]["layers"]["columns"]["x"][1] == Json({4}));
+  CHECK(run["others"][1]["layers"]["parameter"]["columns"]["x"][1] == Json({4}));
 }

@@ -74,7 +74,20 @@ struct Watch : experiments::Probe {
   void before(const Parameter&, const Tensor&) override {
     if (is("probe_throws")) throw std::runtime_error("nothing to see");
   }
+  bool watches(const nn::Module& module) const override { return !is("probe_blind") && module.path() == "2"; }
+  void module(const nn::Module&, const Tensor&, const Tensor& output) override {
+    if (is("probe_module_throws")) throw std::out_of_range("index 3");
+    if (is("probe_module_op")) output + ones({7, 7, 7});
+    if (is("probe_writes")) output.mul_(2);
+  }
+  void gradient(const nn::Module&, const Tensor&) override {
+    if (is("probe_gradient_throws")) throw std::runtime_error("no gradient");
+  }
+  void loss(const Tensor& loss) override {
+    if (is("probe_backward")) loss.backward({.retain_graph = true});
+  }
   std::vector<experiments::Quantity> columns() const override {
+    if (is("probe_blind")) return {{.key = "size", .per = "module"}};
     if (is("probe_reserved")) return {{.key = "epoch"}};
     return {{.key = "seen", .beside = is("probe_beside") ? "sene" : ""}};
   }

@@ -68,6 +68,10 @@ async function exercise(expect) {
     many: ["loss", "accuracy", "norm", "heatmap"],
     sweep: ["loss", "run-accuracy", "accuracy"],
     stranger: ["loss", "norm", "update_ratio-ratio", "update_ratio-above"],
+    modules: [
+      "loss", "dead_units-dead", "dead_units-gradient", "activations-zeros", "activations-mean", "activations-rms",
+      "activations-gradient_rms"
+    ],
   }[expect];
   for (const id of ids) check(one(`#${id}`), `${id} is there`);
   for (const box of all(".card")) {
@@ -215,6 +219,15 @@ async function exercise(expect) {
     check(
         /metrics.jsonl holds lines of kind "mystery", which no probe declared/.test(one("#notes").textContent),
         "what nobody declared is said");
+  }
+  if (expect === "modules") {
+    const names = (key) => all(`#${key} .chip span`).map((name) => name.textContent).join(", ");
+    check(names("dead_units-dead") === "2, 5, mean over layers", "a stranger's probe of modules has a line for each");
+    check(names("activations-rms") === "0, 1, 2, 3, 4, 5, 6, mean over layers", "the built-in one has a line for each module");
+    check(
+        one("#dead_units-gradient .scale").getAttribute("aria-pressed") === "true" &&
+            one("#dead_units-dead h3").textContent.startsWith("Dead units: "),
+        "its plots are as declared");
   }
   if (expect === "several")
     check(

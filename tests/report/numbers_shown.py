@@ -140,23 +140,34 @@ def hold_declared(shown, folder, label, layer, run_is_picked):
         declared = {one["kind"]: {quantity["key"]: quantity for quantity in one["quantities"]} for one in json.load(file)["kinds"]}
     for kind in declared.keys() - {"step", "epoch", "path", "scale_invariance"}:
         lines = lines_of(folder, kind)
-        names = list(dict.fromkeys(line["parameter"] for line in lines if "parameter" in line))
         for key, one in declared[kind].items():
             if not one["drawn"]:
                 continue
-            if one["per"] != "parameter":
-                shown.hold(f"{kind}-{key}", label, column([line for line in lines if "parameter" not in line], key))
+            subject = one["per"]
+            if subject not in ("parameter", "module"):
+                of_step = [line for line in lines if "parameter" not in line and "module" not in line]
+                shown.hold(f"{kind}-{key}", label, column(of_step, key))
                 continue
+            names = list(dict.fromkeys(line[subject] for line in lines if subject in line))
             beside = declared[kind].get(one["beside"])
             parts = {key: beside and (one["name"] or key), **({beside["key"]: beside["name"] or beside["key"]} if beside else {})}
             for of, part in parts.items():
-                series = {name: column([line for line in lines if line.get("parameter") == name], of) for name in names}
-                steps = series[names[0]]
-                known = {step: [series[name][step] for name in names if series[name][step] is not None] for step in steps}
-                series[MEAN] = {step: sum(values) / len(values) if values else None for step, values in known.items()}
+                series = {name: column([line for line in lines if line.get(subject) == name], of) for name in names}
+                series[MEAN] = means(list(series.values()), declared[kind][of]["geometric_mean"])
                 for name in series if layer == EVERY and run_is_picked else [layer] if layer in series else []:
                     words = [name, label] if layer == EVERY else [label, name]
                     shown.hold(f"{kind}-{key}", ", ".join(filter(None, [*words, part])), series[name])
+
+
+def means(all_series, geometric):
+    """The mean of series at each step, over those that have a value there."""
+    def mean(values):
+        if geometric:
+            return math.exp(sum(map(math.log, values)) / len(values))
+        return sum(values) / len(values)
+
+    known = {step: [series[step] for series in all_series if series[step] is not None] for step in all_series[0]}
+    return {step: mean(values) if values else None for step, values in known.items()}
 
 
 def compare(work, runs, tables):
@@ -166,8 +177,9 @@ def compare(work, runs, tables):
     for layer, plots in tables.items():
         shown = Shown(plots)
         for folder, run in zip(folders, runs):
-            if run == "stranger":
-                hold_declared(shown, folder, "update_ratio", layer, run == runs[0])
+            strangers = {"stranger": "update_ratio", "modules": "dead_units"}
+            if run in strangers:
+                hold_declared(shown, folder, strangers[run], layer, run == runs[0])
             if not run.startswith("sgd") or "hostile" in runs or "shapes" in runs:
                 continue
             label = "tiny" if len(runs) == 1 or "stranger" in runs else run

@@ -5,16 +5,17 @@ const layerWords = () => (state.layer === EVERY && layered.length > 1 ? `${EVERY
 const columnOf = (columns, key) => (Object.hasOwn(columns, key) ? columns[key] : []);
 
 // Lines of one quantity of layers: a line a run, or a line a layer of the run picked.
-function layerLines(kind, key) {
+function layerLines(kind, subject, key) {
   if (state.layer !== EVERY) {
     return runs.flatMap((run) => {
-      const layers = layersOf(run, kind), y = layers && columnOf(layers.columns, key)[layers.names.indexOf(state.layer)];
+      const layers = layersOf(run, kind, subject),
+            y = layers && columnOf(layers.columns, key)[layers.names.indexOf(state.layer)];
       return y && y.length ?
           [{key: run.key, name: run.label, of: state.layer, color: color(run.color), dash: run.dash, x: layers.step, y}] :
           [];
     });
   }
-  const run = runs[state.run], layers = run && layersOf(run, kind);
+  const run = runs[state.run], layers = run && layersOf(run, kind, subject);
   if (!layers) return [];
   const count = layers.names.length - 1;
   const lines = columnOf(layers.columns, key).map((y, i) => ({
@@ -28,7 +29,7 @@ function layerLines(kind, key) {
                                                   }));
   return [...lines.slice(1), lines[0]].filter((line) => line && line.y.length);  // the mean on top
 }
-const probeLines = (key) => layerLines(PROBE, key);
+const probeLines = (key) => layerLines(PROBE, "parameter", key);
 
 // Lines of one quantity of steps or epochs, a line a run.
 function runLines(kind, key, of = runs) {
@@ -43,8 +44,8 @@ const held = (kind, key, of = runs) => of.some((run) => {
   const {table} = run.measured.get(kind) || {};
   return table && someNumber(columnOf(table, key));
 });
-const watched = (key, kind = PROBE) => runs.some((run) => {
-  const layers = layersOf(run, kind);
+const watched = (key, kind = PROBE, subject = "parameter") => runs.some((run) => {
+  const layers = layersOf(run, kind, subject);
   return layers && columnOf(layers.columns, key).some(someNumber);
 });
 
@@ -139,10 +140,11 @@ const others = data.kinds.map((one) => one.kind).filter((kind) => ![PROBE, "step
 
 // A plot of one quantity, as it is declared, with its companion; `more` adds to it.
 function declaredPlot(kind, key, more = {}) {
-  const one = quantityOf(kind, key), ofLayers = one.per === "parameter", beside = quantityOf(kind, one.beside);
-  const lines = (of) => (ofLayers ? layerLines(kind, of) : runLines(kind, of)), word = (of) => of.name || of.key;
+  const one = quantityOf(kind, key), beside = quantityOf(kind, one.beside);
+  const ofLayers = ["parameter", "module"].includes(one.per);
+  const lines = (of) => (ofLayers ? layerLines(kind, one.per, of) : runLines(kind, of)), word = (of) => of.name || of.key;
   const missing = () => {
-    if (ofLayers ? watched(key, kind) : held(kind, key)) return "";
+    if (ofLayers ? watched(key, kind, one.per) : held(kind, key)) return "";
     return kind === PROBE && !probed.length ? noProbe :
         kind === "step"                     ? "no run has noted it" :
                                               "the probe noted no such number";

@@ -4,16 +4,18 @@ const runs = data.runs;
 const MEAN = "mean over layers", EVERY = "every layer";
 const probed = runs.filter((run) => run.probe);
 const PROBE = "scale_invariance";
-// What a run measured, by kind: a table of what is of steps, and {names, step, columns} of what is of layers.
+// What a run measured, by kind: a table of what is of steps, and, by what they are of (parameter or module), {names, step,
+// columns} of what is of layers.
 for (const run of runs) {
   run.measured =
       new Map([["step", {table: run.steps}], ["epoch", {table: run.epochs}], ...run.others.map((one) => [one.kind, one])]);
-  if (run.probe) run.measured.set(PROBE, {layers: {names: run.probe.layers, step: run.probe.step, columns: run.probe}});
+  if (run.probe)
+    run.measured.set(PROBE, {layers: {parameter: {names: run.probe.layers, step: run.probe.step, columns: run.probe}}});
 }
-const layersOf = (run, kind) => (run.measured.get(kind) || {}).layers;
-const layered = runs.filter((run) => [...run.measured.values()].some((one) => one.layers));
-const layerNames = [...new Set(
-    layered.flatMap((run) => [...run.measured.values()].flatMap((one) => (one.layers ? one.layers.names.slice(1) : []))))];
+const layersOf = (run, kind, subject) => ((run.measured.get(kind) || {}).layers || {})[subject];
+const allLayers = (run) => [...run.measured.values()].flatMap((one) => Object.values(one.layers || {}));
+const layered = runs.filter((run) => allLayers(run).length);
+const layerNames = [...new Set(layered.flatMap((run) => allLayers(run).flatMap((layers) => layers.names.slice(1))))];
 
 const state = {
   theme: matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light",

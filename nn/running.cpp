@@ -141,7 +141,7 @@ Pass Module::run(const Tensor& x, const std::function<Pass()>& function) {
   }
   show([&](const Observe& to) {
     to.observer_->after(*this, x, pass.own.defined() ? pass.own : y);
-    if (y.requires_grad() && GradMode::enabled() && to.observer_->wants_gradient(*this)) show_gradient(to, pass);
+    if (!y.is_leaf() && GradMode::enabled() && to.observer_->wants_gradient(*this)) show_gradient(to, pass);
   });
   return pass;
 }

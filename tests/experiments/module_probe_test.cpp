@@ -287,18 +287,18 @@ TEST_CASE("what goes wrong in a probe of modules is told with its kind and the m
     };
     return test::error_of([&] { train(experiment, 1); });
   };
-  CHECK(complaint([](const Tensor&, const Tensor&) { throw 42; }) == "probe \"made\" at \"3\": threw a value of type int");
-  CHECK(complaint([](const Tensor&, const Tensor& y) { y.mul_(2); }) ==
-        "probe \"made\" at \"3\": it wrote to the output that it was shown; write to a clone() of it");
-  CHECK(complaint([](const Tensor& x, const Tensor&) { x.fill_(0); }) ==
-        "probe \"made\" at \"3\": it wrote to the input that it was shown; write to a clone() of it");
+  CHECK(has(complaint([](const Tensor&, const Tensor&) { throw 42; }), "probe \"made\" at \"3\": threw a value of type int"));
+  CHECK(has(complaint([](const Tensor&, const Tensor& y) { y.mul_(2); }),
+            "probe \"made\" at \"3\": it wrote to the output that it was shown; write to a clone() of it"));
+  CHECK(has(complaint([](const Tensor& x, const Tensor&) { x.fill_(0); }),
+            "probe \"made\" at \"3\": it wrote to the input that it was shown; write to a clone() of it"));
   CHECK(has(complaint([](const Tensor& x, const Tensor&) { x + ones({7}); }), "probe \"made\" at \"3\": add: "));
   probe.on_module = [](auto&&...) {};
   probe.on_gradient = [](const nn::Module& module, const Tensor& g) {
     if (module.path() == "2") g.fill_(0);
   };
-  CHECK(test::error_of([&] { train(experiment, 1); }) ==
-        "probe \"made\" at \"2\": it wrote to the gradient that it was shown; write to a clone() of it");
+  CHECK(has(test::error_of([&] { train(experiment, 1); }),
+            "probe \"made\" at \"2\": it wrote to the gradient that it was shown; write to a clone() of it"));
 }
 
 TEST_CASE("probes that watch no module, or say otherwise than one of their kind what a number is of, are refused") {

@@ -214,7 +214,7 @@ TEST_CASE("what a part throws while it is used starts with its place in the conf
     check(path, "before", "probe \"faulty\" at \"");
     check(path, "after", "probe \"faulty\" at \"");
     check(path, "run", "probe \"faulty\": index 3");
-    check(path, "line", "probe \"faulty\": a line without");
+    check(path, "line", "probe \"faulty\": a line about neither a parameter nor a module");
     check(path, "columns", "index 3");
   }
   check("optimizer", "run", "descent: update of \"0.shift\": index 3");

@@ -57,7 +57,10 @@ std::string word_message(const std::string& word) {
   if (const auto near = nearest(word, {"true", "false", "null"})) return fmt::format("JSON writes {}, not {}", *near, shown);
   const size_t digit = word.find_first_of("0123456789"), other = word.find_first_not_of("+-.");
   if (digit == other) {  // of a number's beginning, or nothing but signs
-    const bool sum = digit != std::string::npos && is_digit(word.back()) && word.find_first_of("*/^") != std::string::npos;
+    const size_t plus = word.find('+', digit);
+    const bool adds = plus != std::string::npos && is_digit(word[plus - 1]);  // 1e+4 does not
+    const bool sum =
+        digit != std::string::npos && is_digit(word.back()) && (adds || word.find_first_of("*/^") != std::string::npos);
     return sum ? fmt::format("JSON does no arithmetic; write what {} comes to", shown)
                : fmt::format("{} is no number; JSON writes numbers such as 10, -0.5 and 1e-4, and text in double quotes",
                              shown);
@@ -84,8 +87,8 @@ class Explanation {
     if (is_other_space(c.code))
       return here(fmt::format("the character U+{:04X} looks like a space; write a plain one", c.code));
     if (const char* mark = plain_mark(c.code)) return here(fmt::format("write a plain {} instead of {}", mark, shown(c)));
-    if (c.code == '"' && at_ == p_.end && at_ == p_.token + 2 && text_[p_.token] == '"')
-      return {p_.token, "JSON writes one double quote on each side of a text, and a new line within it as \\n"};
+    if (c.code == '"' && at_ == p_.end && at_ == p_.token + 2 && text_[p_.token] == '"') return {p_.token, one_quote};
+    if (starts("'''")) return here(one_quote);
     if (c.code == '"') {
       if (auto broken = broken_string()) return *broken;
     }
@@ -102,6 +105,8 @@ class Explanation {
  private:
   static constexpr size_t none = std::string_view::npos;
   static constexpr const char* no_variables = "JSON has no variables; write the value itself";
+  static constexpr const char* one_quote =
+      "JSON writes one double quote on each side of a text, and a new line within it as \\n";
 
   bool starts(std::string_view with) const { return text_.substr(at_).starts_with(with); }
   // A comment of Lua's and SQL's: neither YAML's mark nor a number's signs.
@@ -192,10 +197,14 @@ class Explanation {
     if (next() == '$') return no_variables;
     const std::string word = word_at(at_);
     const char behind = at_ + word.size() < text_.size() ? text_[at_ + word.size()] : '\0';
-    if (behind == '(') return fmt::format("JSON calls no functions; write what {}(...) comes to", excerpt(word));
-    const bool prefix = behind == '"' && word.find_first_not_of("fFrRbBuUlL@") == none;
-    if (prefix) return fmt::format("remove the {} before the quote: JSON has one kind of text", excerpt(word));
-    return {};
+    const bool is_name =
+        std::all_of(word.begin(), word.end(), [](char c) { return is_letter(c) || is_digit(c) || c == '_' || c == '.'; });
+    if (behind == '(' && is_name && is_letter(word[0]))
+      return fmt::format("JSON calls no functions; write what {}(...) comes to", excerpt(word));
+    const std::string prefix = word.substr(0, word.find('\''));  // f'x' is one word, f"x" begins with one
+    const bool quoted = (behind == '"' || prefix.size() < word.size()) && !prefix.empty();
+    if (!quoted || prefix.size() > 2 || prefix.find_first_not_of("fFrRbBuUlL@") != none) return {};
+    return fmt::format("remove the {} before the quote: JSON has one kind of text, in double quotes", excerpt(prefix));
   }
 
   SyntaxError key(const Character& c) const {
@@ -210,6 +219,9 @@ class Explanation {
     const std::string word = word_at(at_);
     const size_t inner = text_.find_first_not_of(" \t", at_ + 1);
     if (starts("{") && at_ == p_.end && inner != none && is_letter(text_[inner])) return here(no_variables);  // {{ name }}
+    if (starts("$")) return here(no_variables);
+    if (starts("...") || starts("**")) return here("JSON takes over no keys from elsewhere; write them here");
+    if (auto code = program()) return here(*code);
     if (word.empty()) return here(fmt::format("a key in double quotes is missing before {}", shown(c)));
     return here(fmt::format("put the key in double quotes: \"{}\"", excerpt(word)));
   }
@@ -238,8 +250,8 @@ class Explanation {
     if (c == '"') return here("put a comma before " + excerpt(text_.substr(at_, string_end() - at_)));
     if (c == '{' || c == '[') return here(fmt::format("put a comma before {}", c));
     if (!word.empty() && word.find_first_not_of("+-*/%^") == none)
-      return here(text_[p_.token] == '"' ? "JSON joins no texts; write them as one"
-                                         : "JSON does no arithmetic; write what it comes to");
+      return here(text_[p_.token] == '"' && word == "+" ? "JSON joins no texts; write them as one"
+                                                        : "JSON does no arithmetic; write what it comes to");
     if (!word.empty() && !std::strchr("+*/&|!@%^?<>\\", c)) return here("put a comma before " + excerpt(word));
     return here(shown(character_at(text_, at_)) + " means nothing here; remove it");
   }

@@ -134,7 +134,14 @@ class ComponentCodec : public Codec {
     std::string type_path = join_path(path, "type");
     const Value* type = value.find("type");
     std::string known = quoted_list(registry_.names());
-    if (!type) fail_at(value.position(), type_path, fmt::format("required key is missing (known: {})", known));
+    if (!type) {
+      const auto& members = value.as_object();
+      const auto meant = std::find_if(members.begin(), members.end(), [](const Member& member) {
+        return nearest(member.key, {"type"}) || member.key == "kind" || member.key == "name";
+      });
+      const std::string hint = meant == members.end() ? "" : fmt::format("; write it instead of \"{}\"", meant->key);
+      fail_at(value.position(), type_path, fmt::format("required key is missing{} (known: {})", hint, known));
+    }
     if (!type->is_string()) fail_at(type->position(), type_path, "expected a string, got " + short_text(*type));
     const RegistryBase::Entry* entry = registry_.find(type->as_string());
     if (!entry) fail_at(type->position(), type_path, registry_.unknown(type->as_string()));

@@ -89,6 +89,10 @@ TEST_CASE("config errors name file, line, column, path and remedy") {
         "azimuth: exp.json:13:25: optimizer.type: unknown optimizer \"SGDP\"; did you mean \"sgdp\"? (known: \"adam\", "
         "\"adamp\", "
         "\"adamw\", \"sgd\", \"sgdp\")\n");
+  for (const std::string key : {"Type", "typ", "kind", "name"})
+    CHECK(complaint(R"("type": "sgdp")", '"' + key + R"(": "sgdp")")
+              .find("optimizer.type: required key is missing; write it instead of \"" + key + "\" (known: ") !=
+          std::string::npos);
   CHECK(complaint(R"("type": "sgdp")", R"("type": "AdamW")").find("; did you mean \"adamw\"? (") != std::string::npos);
   CHECK(complaint(R"("type": "shapes")", R"("type": "CIFAR10")").find("; did you mean \"cifar10\"? (") != std::string::npos);
   CHECK(complaint(R"("seed": 3)", R"("lr": 3)") ==

@@ -61,7 +61,8 @@ SetState state_of(const CatalogEntry& entry, const std::filesystem::path& folder
 
 std::filesystem::path datasets_folder() {
   const std::filesystem::path cache = cache_folder();
-  if (cache.empty()) throw DataError("no place for data sets: set HOME or XDG_CACHE_HOME, or give the data set's \"root\"");
+  if (cache.empty())
+    throw DataError(fmt::format("no place for data sets: {}, or give the data set's \"root\"", why_no_cache_folder()));
   return cache / "datasets";
 }
 

@@ -230,7 +230,7 @@ class Tuner {
     if (!std::exchange(unsaved_, false)) return;
     saved_at_ = std::chrono::steady_clock::now();
     if (file_.empty()) {
-      note_ = fmt::format("no place for the tuning cache: set HOME or XDG_CACHE_HOME; until then {}", always_anew);
+      note_ = fmt::format("no place for the tuning cache: {}; until then {}", why_no_cache_folder(), always_anew);
       return;
     }
     std::optional<Memory> all = recall();
@@ -296,10 +296,13 @@ std::string to_json(const Algorithms& algorithms) {
 }
 
 Algorithms algorithms_from_json(const std::string& text) {
+  const CLocale locale;
+  const Json json = Json::parse(text, nullptr, false);
+  if (json.is_discarded()) fail("it is not JSON");
   try {
-    return parsed(text).at("algorithms").get<Algorithms>();
-  } catch (const nlohmann::json::exception& error) {
-    fail("not a table of algorithms: {}", error.what());
+    return json.at("algorithms").get<Algorithms>();
+  } catch (const Json::exception&) {
+    fail("it has no table \"algorithms\" of names by problem");
   }
 }
 

@@ -87,6 +87,12 @@ InputFile::InputFile(const std::string& path)
 
 InputFile::~InputFile() { ::close(descriptor_); }
 
+void InputFile::check_ends() const {
+  struct stat status {};
+  if (::fstat(descriptor_, &status) != 0) throw FileError(path_, cannot_read, errno);
+  if (S_ISCHR(status.st_mode) || S_ISBLK(status.st_mode)) fail("{}: cannot be read: it is a device, which need not end", path_);
+}
+
 size_t InputFile::read(void* bytes, size_t count) {
   size_t done = 0;
   while (done < count) {
@@ -208,6 +214,7 @@ std::unique_ptr<FileBeside> make_beside(const Target& target, const std::string&
 
 std::string read_file(const std::string& path) {
   InputFile file(path);
+  file.check_ends();
   std::string content;
   std::array<char, 1 << 16> block;
   for (size_t got = block.size(); got == block.size();)
@@ -217,6 +224,7 @@ std::string read_file(const std::string& path) {
 
 void read_lines(const std::string& path, const std::function<void(std::string_view line)>& take) {
   InputFile file(path);
+  file.check_ends();
   std::string line;
   std::array<char, 1 << 16> block;
   for (size_t got = block.size(); got == block.size();) {

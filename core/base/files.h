@@ -25,6 +25,8 @@ class InputFile {
   explicit InputFile(const std::string& path);
   ~InputFile();
   InputFile(const InputFile&) = delete;
+  // Throws Error for a device, such as /dev/zero, which may have no end.
+  void check_ends() const;
   // How many bytes there were: fewer than `count` only where the file ends.
   size_t read(void* bytes, size_t count);
 
@@ -57,7 +59,7 @@ class OutputFile {
   int descriptor_;
 };
 
-// The whole file. Throws FileError.
+// The whole file, which is no device. Throws FileError.
 std::string read_file(const std::string& path);
 // Calls take(line) with each line, including the end that only the last may lack. Throws FileError.
 void read_lines(const std::string& path, const std::function<void(std::string_view line)>& take);

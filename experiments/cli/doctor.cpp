@@ -38,7 +38,7 @@ Finding tuning() {
 
 Finding cache() {
   const fs::path folder = cache_folder();
-  if (folder.empty()) return {"cache", "nowhere", "", "set HOME, or XDG_CACHE_HOME to a folder you own"};
+  if (folder.empty()) return {"cache", "nowhere", "", why_no_cache_folder()};
   fs::path existing = folder;
   std::error_code error;
   while (fs::status(existing, error).type() == fs::file_type::not_found && existing.has_relative_path())

@@ -31,8 +31,24 @@ bool is_stdout(const std::string& path) {
          file.st_ino == out.st_ino;
 }
 
+// Throws where a run would lose one of its files to the page.
+void check_output(const Arguments& arguments) {
+  namespace fs = std::filesystem;
+  const fs::path output = absolute_path(arguments.output);
+  if (output.extension() == ".html" || !is_there(output)) return;
+  for (const std::string& run : arguments.runs) {
+    const fs::path folder = absolute_path(run), within = output.lexically_relative(folder);
+    if (!within.empty() && *within.begin() != "..")
+      throw ConfigError(fmt::format("--output {}: this is a file of the run {}; choose another, such as {}/report.html",
+                                    arguments.output, run, run));
+  }
+}
+
 void report(Arguments arguments) {
-  if (!arguments.output.empty()) check_writable(arguments.output);
+  if (!arguments.output.empty()) {
+    check_output(arguments);
+    check_writable(arguments.output);
+  }
   const std::string page = report_html(arguments.runs, {.title = arguments.title});
   if (arguments.output.empty())
     arguments.output =

@@ -206,9 +206,10 @@ TEST_CASE("doctor tells of a cache that is nowhere, or of no use") {
     }
     return found;
   };
-  CHECK(remedy("HOME=", "") == "set HOME, or XDG_CACHE_HOME to a folder you own");
+  CHECK(remedy("HOME=", "") == "HOME is not set: set XDG_CACHE_HOME to a folder you own");
   CHECK(remedy("HOME=", folder.path.string()) == "");
-  CHECK(remedy("HOME=", (folder.path / "absent").string()) == "set HOME, or XDG_CACHE_HOME to a folder you own");
+  const std::string absent = (folder.path / "absent").string();
+  CHECK(remedy("HOME=", absent) == "HOME, " + absent + ", is not there: set XDG_CACHE_HOME to a folder you own");
   for (const fs::path& bad : {loop, file})
     CHECK(remedy("XDG_CACHE_HOME=", bad.string()) == "cannot write there: set XDG_CACHE_HOME to a folder you own");
 }

@@ -16,6 +16,7 @@
 #include "tests/data/temporary_folder.h"
 #include "tests/experiments/command.h"
 #include "tests/experiments/report_page.h"
+#include "tests/experiments/tiny.h"
 
 using namespace az;
 using namespace az::experiments;
@@ -145,6 +146,31 @@ TEST_CASE("damaged and missing files: the page is made, and says what it lacks")
   // The same step twice, as after a kill: the later line counts.
   const Json twice = only_run<Json>(write_run(temporary.path / "twice", step_line(2, 5) + step_line(1, 7) + step_line(2, 6)));
   CHECK(twice["steps"]["loss"] == Json({7, 6}));
+}
+
+TEST_CASE("what a command reads is not written over by what it draws") {
+  TemporaryFolder folder;
+  const std::string config = (folder.path / "exp.json").string(), run = (folder.path / "run").string();
+  write_file(config, tiny_config(R"({"epochs": 1})"));
+  REQUIRE(run_azimuth({"train", config, "--run", run}).exit == 0);
+  for (const char* name : {"metrics.jsonl", "config.json", "checkpoints/last/model.safetensors"}) {
+    const std::string file = run + "/" + name, before = read_file(file);
+    const CommandResult result = run_azimuth({"report", run, "-o", file});
+    CHECK(result.exit == 2);
+    CHECK(result.err == "azimuth: --output " + file + ": this is a file of the run " + run + "; choose another, such as " +
+                            run + "/report.html\n");
+    CHECK(read_file(file) == before);
+  }
+  CHECK(run_azimuth({"report", run}).exit == 0);
+  CHECK(run_azimuth({"report", run}).exit == 0);  // over its own page
+  const std::string before = read_file(config);
+  CHECK(run_azimuth({"bench", config, "--steps", "1", "--warmup", "0", "--flame", config}).err ==
+        "azimuth: --flame " + config + ": this is the config; choose another file\n");
+  CHECK(read_file(config) == before);
+  // A log that never ends is told, and not read.
+  fs::remove(run + "/metrics.jsonl");
+  fs::create_symlink("/dev/zero", run + "/metrics.jsonl");
+  CHECK(has(run_azimuth({"resume", run, "--set", "train.epochs=2"}).err, "metrics.jsonl: cannot be read: it is a device"));
 }
 
 TEST_CASE("a folder that holds no run is refused in a sentence") {

@@ -49,7 +49,7 @@ TEST_CASE("damaged checkpoints") {
   fs::resize_file(algorithms, 20);
   CommandResult result = run_azimuth({"resume", run});
   CHECK(result.exit == 3);
-  CHECK(result.err.find("azimuth: " + algorithms + " is damaged: ") == 0);
+  CHECK(result.err.find("azimuth: " + algorithms + " is damaged: it is not JSON; ") == 0);
   fs::resize_file(state, 20);
   result = run_azimuth({"resume", run});
   CHECK(result.exit == 3);

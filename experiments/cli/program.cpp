@@ -48,7 +48,10 @@ std::vector<std::string> words_of(int argc, char** argv) {
   for (int i = 1; i < argc; ++i) {
     const std::string word = argv[i];
     const size_t equals = word.find('=');
-    const bool pair = word[0] != '-' && equals != std::string::npos && word.find('/') >= equals;  // keys have no slash
+    // Keys have no slash; a sweep's runs may be called seed=1.
+    std::error_code unknown;
+    const bool pair =
+        word[0] != '-' && equals != std::string::npos && word.find('/') >= equals && !std::filesystem::exists(word, unknown);
     if (sets && pair && words.back() != "--set") words.push_back("--set");
     sets = word == "--set" || word.starts_with("--set=") || (sets && (pair || words.back() == "--set"));
     words.push_back(word);

@@ -109,6 +109,10 @@ TEST_CASE("a run of another config is an error, not done") {
   CHECK(has(result.err, "another config: optimizer.type \"sgdp\", now \"sgd\";"));
   CHECK(place.run({"--set", "description=only words"}).exit == 0);
   CHECK(place.metrics("tiny,seed=1") == metrics);
+  // A folder whose name looks like a KEY=VALUE behind --set is a folder.
+  result =
+      run_through({"sh", "-c", R"(cd "$0" && exec "$@")", place.runs}, {"resume", "--set", "train.epochs=3", "tiny,seed=1"});
+  CHECK_MESSAGE(result.exit == 0, result.err);
 }
 
 TEST_CASE("a folder in a run's place that is none, or that cannot be read, fails that run alone and stays as it is") {

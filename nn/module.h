@@ -28,8 +28,8 @@ class Observer {
   virtual void after(const Module& /*module*/, const Tensor& /*input*/, const Tensor& /*output*/) {}
   // Whether gradient() is to be called of a module that has just run.
   virtual bool wants_gradient(const Module& /*module*/) { return false; }
-  // Gets the whole gradient of the module's output, row-major, in each backward pass through it, as long as the observer is
-  // attached. The module has to be there still.
+  // Gets the whole gradient of the module's output, row-major, in each backward pass through it on this thread, as long as the
+  // observer is attached; not of one that gives its input itself. The module has to be there still.
   virtual void gradient(const Module& /*module*/, const Tensor& /*gradient*/) {}
 };
 

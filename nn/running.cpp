@@ -141,7 +141,9 @@ Pass Module::run(const Tensor& x, const std::function<Pass()>& function) {
   }
   show([&](const Observe& to) {
     to.observer_->after(*this, x, pass.own.defined() ? pass.own : y);
-    if (!y.is_leaf() && GradMode::enabled() && to.observer_->wants_gradient(*this)) show_gradient(to, pass);
+    // The gradient of one that gives its input itself is the input's, through all else that takes it.
+    const bool of_its_own = !y.is_leaf() && !y.same(x);
+    if (of_its_own && GradMode::enabled() && to.observer_->wants_gradient(*this)) show_gradient(to, pass);
   });
   return pass;
 }

@@ -88,10 +88,10 @@ UpdateInfo Optimizer::move(Parameter& parameter, const Tensor& gradient, const G
                            bool watched) {
   const Tensor& weight = parameter.tensor;
   if (group.renormalize_every && state.step == 1) state.start_norm = norm_of(weight);
-  const bool scales = group.trust_ratio > 0;
-  UpdateInfo info =
-      scales ? scaled_update(parameter, gradient, group, state, watched) : update(parameter, gradient, group, state);
-  if (watched && !scales) info.effective = effective_rate(parameter, group, state);
+  UpdateInfo info = group.trust_ratio > 0 ? scaled_update(parameter, gradient, group, state, watched)
+                                          : update(parameter, gradient, group, state);
+  info.lr = group.lr;
+  if (watched && group.trust_ratio == 0) info.effective = effective_rate(parameter, group, state);
   if (group.renormalize_every && state.step % group.renormalize_every == 0) scale_to_norm(weight, state.start_norm);
   if (group.trust_ratio == 0 && !group.renormalize_every) info.equilibrium_angle = equilibrium_angle(group, info);
   return info;

@@ -30,7 +30,8 @@ double clamped_cosine(const RowSums& sums, double eps) {
 
 NormRule projected_norm_rule(const std::string& name, const std::string& when) {
   if (when == "never") return {{}, "no prediction, as projection is \"never\""};
-  return {0, name + ": a projected step is orthogonal to the weight and adds its squared length", false};
+  // By the rule, a gradient that is no longer orthogonal to the weight is not projected.
+  return {0, name + ": a projected step is orthogonal to the weight and adds its squared length", when == "rule"};
 }
 
 UpdateInfo projected_update(const Shape& shape, const ProjectionOptions& options, const Direct& direct, const Move& move) {

@@ -14,7 +14,6 @@ const char* name_of(View view) {
 }
 
 void Optimizer::complete(UpdateInfo& info, const Group& group, const ParameterState& state) const {
-  info.lr = group.lr;
   info.weight_decay = group.weight_decay;
   info.updates = state.step;
   for (size_t slot = 0; slot < slots_.size(); ++slot) info.state.emplace_back(slots_[slot], state.tensors[slot]);

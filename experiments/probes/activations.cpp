@@ -96,16 +96,14 @@ class Activations : public Probe {
          .caption = "How large the numbers are that a module gives: of layers of one kind it should be much the same at any "
                     "depth.",
          .scale = "log",
-         .per = "module",
-         .geometric_mean = true},
+         .per = "module"},
         {.key = "gradient_rms",
          .title = "Size of the gradients of outputs",
          .unit = "root mean square",
          .caption = "How large the loss's gradient is in what a module gives: where it falls from layer to layer, from the "
                     "last to the first, it vanishes, where it rises, it explodes.",
          .scale = "log",
-         .per = "module",
-         .geometric_mean = true}};
+         .per = "module"}};
   }
 
   bool watches(const nn::Module& module) const override {

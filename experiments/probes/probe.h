@@ -21,12 +21,16 @@ namespace az::experiments {
 // one's own by deriving from it: of a step that is due it is shown the modules that it watches(), the loss, the gradients of
 // these modules' outputs, and each parameter before() and after() its update; report() then gives the lines, and columns() says
 // what is in them. Of a step of several batches (train.accumulate) all but the parameters come once a batch. What it is shown
-// is there to be looked at: a training has the same bits with a probe and without. Random numbers that it draws are its own.
+// is there to be looked at: a training has the same bits with a probe and without, as long as that clones a weight, or what an
+// optimizer keeps, before it changes it. Random numbers that probes draw are not the training's.
 class Probe : public optim::StepObserver, public config::Made {
  public:
   using Write = std::function<void(const MetricFields&)>;
 
-  explicit Probe(int64_t every) : every_(every) {}
+  // `every`: steps from one that it watches to the next, 1 at least.
+  explicit Probe(int64_t every) : every_(every) {
+    if (every < 1) fail("a probe watches every so many steps, 1 at least, got {}", every);
+  }
 
   // Whether it watches the given step, counted from 1: the first, and every so many.
   bool due(int64_t step) const { return step == 1 || step % every_ == 0; }
@@ -43,7 +47,7 @@ class Probe : public optim::StepObserver, public config::Made {
   // What a module took and gave, row-major, once it ran: those inside it come before. In the number type of the activations.
   virtual void module(const nn::Module&, const Tensor& /*input*/, const Tensor& /*output*/) {}
   // The gradient of what it gave, of the loss as it counts for the step: a mean over all of its images. Row-major. Comes in
-  // backward, not where no parameter behind the module is trained.
+  // backward, not where no parameter behind the module is trained, nor of one that gives its input itself.
   virtual void gradient(const nn::Module&, const Tensor& /*gradient*/) {}
   // The mean loss over a batch, before backward: grad(loss, {weight, ...}, {.retain_graph = true}) gives its gradients.
   virtual void loss(const Tensor& /*loss*/) {}

@@ -146,10 +146,25 @@ TEST_CASE("activations tells what its definitions give, in f64 layer by layer, o
   set_thread_count(threads_before);
 }
 
+TEST_CASE("a probe that watches every 0 steps is refused") {
+  struct Never : Probe {
+    explicit Never(int64_t every) : Probe(every) {}
+    std::vector<Quantity> columns() const override { return {}; }
+    void report(const Write&) override {}
+  };
+  CHECK_THROWS_WITH_AS(Never(0), "a probe watches every so many steps, 1 at least, got 0", Error);
+  CHECK_THROWS_WITH_AS(Never(-3), "a probe watches every so many steps, 1 at least, got -3", Error);
+  CHECK(Never(1).due(2));
+}
+
 TEST_CASE("activations watches the modules that fit its pattern; a frozen part has no gradient") {
   Experiment some = experiment_with(R"([{"type": "activations", "every": 1, "modules": "3.*"}])", many_layers);
   std::vector<std::string> paths;
-  for (const MetricLine& line : train(some, 1)) paths.push_back(line.text("module"));
+  for (const MetricLine& line : train(some, 1)) {
+    paths.push_back(line.text("module"));
+    // An empty shortcut gives its input, whose gradient is of the body, too.
+    CHECK(std::isnan(line.number("gradient_rms")) == (paths.back() == "3.shortcut"));
+  }
   CHECK(paths == std::vector<std::string>{"3.shortcut", "3.body.0", "3.body.1", "3.body.2", "3.body.3", "3.body.4", "3.body"});
   Experiment frozen = experiment_with(R"([{"type": "activations", "every": 1}])");
   frozen.model->freeze("0.*");

@@ -122,6 +122,7 @@ TEST_CASE("where the norm is not predicted, the report says why") {
   CHECK(has(rule(R"({"type": "sgd"}, "train": {"average": {"type": "lookahead"}})").words, "lookahead"));
   CHECK(has(rule(R"({"type": "sgd"}, "train": {"clip_value": 0.1})").words, "clipped by value"));
   CHECK(rule(R"({"type": "sgd"}, "train": {"clip_value": null, "clip_norm": 1})").beta == 0);
-  CHECK(rule(R"({"type": "sgdp"}, "train": {"clip_value": 0.1})").beta == 0);
+  CHECK(has(rule(R"({"type": "sgdp"}, "train": {"clip_value": 0.1})").words, "clipped by value"));  // it is not projected then
+  CHECK(rule(R"({"type": "sgdp", "projection": "layer"}, "train": {"clip_value": 0.1})").beta == 0);
   CHECK(has(rule("null").words, "not known"));
 }

@@ -89,9 +89,11 @@ TEST_CASE("observers see each module's own input, output and gradient, also wher
         const Sight& found = one.seen.at(path);
         CHECK(test::distance(found.input, sight.input) < 1e-5);
         CHECK(test::distance(found.output, sight.output) < 1e-5);
-        REQUIRE(sight.gradients.size() == size_t(recorded));
-        REQUIRE(found.gradients.size() == size_t(recorded));
-        if (recorded) CHECK(test::distance(found.gradients[0], sight.gradients[0]) < 1e-4);
+        // An empty shortcut gives its input, whose gradient is of the body, too.
+        const bool shown = recorded && path != "3.shortcut";
+        REQUIRE(sight.gradients.size() == size_t(shown));
+        REQUIRE(found.gradients.size() == size_t(shown));
+        if (shown) CHECK(test::distance(found.gradients[0], sight.gradients[0]) < 1e-4);
       }
     }
   }

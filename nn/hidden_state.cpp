@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
+#include <vector>
 
 #include "core/autograd/autograd.h"
 #include "core/base/random.h"
@@ -13,24 +14,35 @@
 namespace az::nn {
 namespace {
 
-// What each module gave in a forward, parts before what they are part of.
-struct Outputs : Observer {
-  void after(const Module& module, const Tensor&, const Tensor& y) override {
-    who.push_back(module.path().empty() ? class_of(module) : fmt::format("{} ({})", module.path(), class_of(module)));
-    values.push_back(y.detach().clone());
+// What modules got and gave in a forward, in the order in which they did, each with who answers for it: for what a module got,
+// the one that ran it.
+struct Steps : Observer {
+  void before(const Module& module, const Tensor& x) override {
+    const std::string name = module.path().empty() ? class_of(module) : fmt::format("{} ({})", module.path(), class_of(module));
+    all.push_back({.who = running.empty() ? name : running.back(), .what = "to " + name, .value = x.detach().clone()});
+    running.push_back(name);
   }
-  std::vector<std::string> who;
-  std::vector<Tensor> values;
+  void after(const Module&, const Tensor&, const Tensor& y) override {
+    all.push_back({.who = running.back(), .what = "from " + running.back(), .value = y.detach().clone()});
+    running.pop_back();
+  }
+
+  struct Step {
+    std::string who, what;
+    Tensor value;
+  };
+  std::vector<Step> all;
+  std::vector<std::string> running;
 };
 
 // All that is random is the same in every call.
-Outputs outputs(Module& network, const Tensor& x, bool training) {
+std::vector<Steps::Step> steps_of(Module& network, const Tensor& x, bool training) {
   network.train(training);
   seed_random(0);
-  Outputs all;
-  const Observe observe(all);
+  Steps steps;
+  const Observe observe(steps);
   network(x);
-  return all;
+  return steps.all;
 }
 
 // Beyond what other algorithms, or bf16's rounding, make of the same numbers.
@@ -46,9 +58,10 @@ bool differ(const Tensor& a, const Tensor& b) {
   return x.size() != y.size() || !(difference <= tolerance * tolerance * size);
 }
 
-std::string first_difference(const Outputs& one, const Outputs& other) {
-  for (size_t i = 0; i < one.who.size(); ++i) {
-    if (i == other.who.size() || differ(one.values[i], other.values[i])) return one.who[i];
+// Who answers for the first difference.
+std::string first_difference(const std::vector<Steps::Step>& one, const std::vector<Steps::Step>& other) {
+  for (size_t i = 0; i < one.size(); ++i) {
+    if (i == other.size() || one[i].what != other[i].what || differ(one[i].value, other[i].value)) return one[i].who;
   }
   return "";
 }
@@ -92,17 +105,15 @@ std::string hidden_state(const Module& network, Module& copy, const Tensor& imag
   const Tensor first = batch(), second = batch();
   Restore restore(network, copy);
   const auto again = [&](const Tensor& x, bool training) {
-    Outputs made = outputs(copy, x, training);
+    std::vector<Steps::Step> made = steps_of(copy, x, training);
     restore();
     return made;
   };
-  for (const bool training : {false, true}) {
-    const Outputs before = again(first, training);
-    again(second, true);
-    const std::string found = first_difference(before, again(first, training));
-    if (!found.empty()) return found;
-  }
-  return "";
+  // Both as the copy was, since what is done once, in the first batch, is done in the first training here.
+  const auto evaluated = again(first, false), trained = again(first, true);
+  again(second, true);
+  const std::string found = first_difference(evaluated, again(first, false));
+  return found.empty() ? first_difference(trained, again(first, true)) : found;
 }
 
 }  // namespace az::nn

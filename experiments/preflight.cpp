@@ -15,6 +15,17 @@
 namespace az::experiments {
 namespace {
 
+// Whether a part of a config, a component of `registry` or what has some of layers in it, is of a type of one's own.
+bool has_own(const config::RegistryBase& registry, const config::Value& part) {
+  const auto is_own = [](const config::Value& within) { return has_own(nn::LayerRegistry::base(), within); };
+  if (part.is_array()) return std::any_of(part.as_array().begin(), part.as_array().end(), is_own);
+  if (!part.is_object()) return false;
+  const config::Value* type = part.find("type");
+  if (type && !registry.at(type->as_string()).built_in) return true;
+  return std::any_of(part.as_object().begin(), part.as_object().end(),
+                     [&](const config::Member& member) { return is_own(member.value); });
+}
+
 // A copy of a config's network, tried on zeros that count as images of the last class. Random numbers stay as they were.
 class Trial {
  public:
@@ -24,8 +35,10 @@ class Trial {
         model_(blueprint.model->clone()),
         type_(available_precision(precision_of(blueprint.config.train.precision))) {
     const ExperimentConfig& config = blueprint.config;
-    words_ = config::dump(
-        config::Value::Array{config.data.to_value(), config.model.to_value(), name_of(type_), config.train.label_smoothing});
+    const config::Value model = config.model.to_value();
+    own_layers_ = has_own(nn::ModelRegistry::base(), model);
+    words_ = config::dump(config::Value::Array{config.data.to_value(), model, name_of(type_), config.train.label_smoothing});
+    for (const nn::Module* module : model_->modules()) words_ += "\n" + module->config_place();
   }
   ~Trial() { set_random_state(random_before_); }
   Trial(const Trial&) = delete;
@@ -42,20 +55,28 @@ class Trial {
     });
   }
 
-  // What is wrong with a batch of so many images; "" where nothing is. Two images stand for more, as what they have in common
-  // is the shape of the rest; where they fail the number itself decides, since a layer may want one that divides, say, by 4.
-  std::string failure(int64_t count, Purpose purpose) {
-    if (count > 2 && failure(2, purpose).empty()) return "";
-    const auto [found, fresh] = tried_.failures[size_t(purpose)].try_emplace({words_, count});
-    if (fresh) found->second = try_batch(count, purpose);
-    return found->second;
+  // What is wrong with a batch of so many images, if anything. Two stand for more where all layers are built in, as what these
+  // have in common is the shape of the rest, and where there is too little memory. Where two fail, the number itself decides.
+  const TriedBatches::Failure& failure(int64_t count, Purpose purpose) {
+    if (count <= 2) return tried(count, purpose);
+    const TriedBatches::Failure& of_two = failure(2, purpose);
+    if (!of_two.why.empty()) return tried(count, purpose);
+    if (!own_layers_) return of_two;
+    try {
+      return tried(count, purpose);
+    } catch (const MemoryError&) {
+    } catch (const std::bad_alloc&) {}
+    return of_two;
   }
+  bool fails(int64_t count, Purpose purpose) { return !failure(count, purpose).why.empty(); }
 
-  // As nn::hidden_state(), by batches of two images, or of `count` where the network cannot be trained on two.
+  // As nn::hidden_state(), by batches of two images, or of `count` where the network cannot be trained on two. Layers that are
+  // built in have none.
   std::string hidden_state(int64_t count) {
+    if (!own_layers_) return "";
     const auto [found, fresh] = tried_.hidden_states.try_emplace(words_);
     if (!fresh) return found->second;
-    const bool takes_two = failure(2, Purpose::training).empty() && failure(2, Purpose::evaluation).empty();
+    const bool takes_two = !fails(2, Purpose::training) && !fails(2, Purpose::evaluation);
     model_.reset();
     model_ = blueprint_.model->clone();  // one that was not trained
     try {
@@ -68,17 +89,25 @@ class Trial {
   }
 
  private:
-  std::string try_batch(int64_t count, Purpose purpose) {
+  const TriedBatches::Failure& tried(int64_t count, Purpose purpose) {
+    auto& all = tried_.failures[size_t(purpose)];
+    const std::pair key{words_, count};
+    if (const auto found = all.find(key); found != all.end()) return found->second;
+    return all[key] = try_batch(count, purpose);
+  }
+
+  TriedBatches::Failure try_batch(int64_t count, Purpose purpose) {
     try {
       model_->train(purpose == Purpose::training);
       const double smoothing = purpose == Purpose::training ? blueprint_.config.train.label_smoothing : 0;
       const Tensor labels = full({count}, double(blueprint_.source.class_count - 1), DType::i64);
       cross_entropy((*model_)(images(count)), labels, {.label_smoothing = smoothing});
-      return "";
+      return {};
     } catch (const MemoryError&) {
       throw;
     } catch (const Error& error) {
-      return error.unlocated();
+      const std::string what = error.what(), why = error.unlocated();
+      return {.place = error.located() ? what.substr(0, what.size() - why.size() - 2) : "", .why = why};
     }
   }
 
@@ -100,7 +129,8 @@ class Trial {
 
   const Blueprint& blueprint_;
   TriedBatches own_, &tried_;
-  std::string words_;  // of all that decides what the network makes of a batch
+  std::string words_;  // of all that decides what the network makes of a batch, and how that is told
+  bool own_layers_ = false;
   RandomState random_before_ = random_state();
   NoGrad no_grad_;
   nn::ModulePtr model_;
@@ -109,25 +139,37 @@ class Trial {
 
 std::string images_text(int64_t count) { return count == 1 ? "1 image" : fmt::format("{} images", count); }
 
+// Refuses a network for how it fails in `batch`, at the place of the layer that does.
+void refuse(const ExperimentConfig& config, const std::string& batch, const TriedBatches::Failure& failure) {
+  config.model.placed([&] {
+    Error error(fmt::format("in {}: {}", batch, failure.why));
+    error.locate(failure.place);
+    throw error;
+  });
+}
+
 // Refuses batches that the network cannot be trained on.
 void try_training(Trial& trial, const ExperimentConfig& config, const data::DataPlan& plan, Purpose purpose) {
   const int64_t first = std::min(plan.train, plan.batch_size), last = plan.drop_last ? 0 : plan.train % plan.batch_size;
-  if (const std::string why = trial.failure(first, Purpose::training); !why.empty()) {
-    const bool too_few = first == 1 && trial.failure(2, Purpose::training).empty();
-    if (!too_few) config.model.placed([&] { fail("in training, on a batch of {}: {}", images_text(first), why); });
+  if (const TriedBatches::Failure& failure = trial.failure(first, Purpose::training); !failure.why.empty()) {
+    const bool too_few = first == 1 && !trial.fails(2, Purpose::training);
+    if (!too_few) return refuse(config, fmt::format("training, on a batch of {}", images_text(first)), failure);
     config.data.placed([&] {
       if (plan.batch_size == 1)
         config::invalid_option("batch_size",
-                               fmt::format("the network cannot be trained on 1 image at a time: {}; raise it", why));
-      fail("the network cannot be trained on its only image: {}; train on more", why);
+                               fmt::format("the network cannot be trained on 1 image at a time: {}; raise it", failure.why));
+      fail("the network cannot be trained on its only image: {}; train on more", failure.why);
     });
   }
   const int64_t steps = config.train.steps_of(plan.batches());
   if (last == 0 || last == first || config.train.length(steps).steps < steps) return;
-  if (const std::string why = trial.failure(last, Purpose::training); !why.empty()) {
-    const std::string remedy = purpose == Purpose::training ? "set it to true, or choose a batch_size that leaves more"
-                               : steps == 1                 ? "no step can be taken"
-                                                            : fmt::format("end before it, by train.max_steps={}", steps - 1);
+  if (const std::string why = trial.failure(last, Purpose::training).why; !why.empty()) {
+    const bool too_few = last <= 2 || trial.fails(2, Purpose::training);
+    const std::string remedy =
+        purpose == Purpose::training
+            ? fmt::format("set it to true, or choose a batch_size that leaves {}", too_few ? "more" : "another number")
+        : steps == 1 ? "no step can be taken"
+                     : fmt::format("end before it, by train.max_steps={}", steps - 1);
     config.data.placed([&] {
       config::invalid_option("drop_last",
                              fmt::format("the last batch of an epoch has {} of {}, and the network cannot be trained "
@@ -141,10 +183,9 @@ void try_training(Trial& trial, const ExperimentConfig& config, const data::Data
 void try_evaluation(Trial& trial, const ExperimentConfig& config, const data::DataPlan& plan) {
   for (const auto& [name, count] : {std::pair{"validation", plan.validation}, {"test", plan.test.value_or(0)}}) {
     for (const int64_t images : {std::min(count, plan.batch_size), count % plan.batch_size}) {
-      const std::string why = images > 0 ? trial.failure(images, Purpose::evaluation) : "";
-      if (why.empty()) continue;
-      config.model.placed(
-          [&, part = name] { fail("in evaluation, on {} of the {} part: {}", images_text(images), part, why); });
+      if (images == 0 || !trial.fails(images, Purpose::evaluation)) continue;
+      refuse(config, fmt::format("evaluation, on {} of the {} part", images_text(images), name),
+             trial.failure(images, Purpose::evaluation));
     }
   }
 }
@@ -263,15 +304,13 @@ std::vector<std::string> preflight(const Blueprint& blueprint, Purpose purpose, 
                  classes);
     if (plan) try_evaluation(trial, config, *plan);
     if (purpose == Purpose::evaluation) return {};
-    if (plan) {
-      try_training(trial, config, *plan, purpose);
-      const std::string hidden = trial.hidden_state(std::min(plan->train, plan->batch_size));
-      notes.add_if(!hidden.empty(),
-                   "model: {} keeps something beside its parameters and buffers that training changes and its output depends "
-                   "on: no checkpoint holds it, so that a resumed run would differ; keep it by add_buffer(), and draw random "
-                   "numbers by next_generator()",
-                   hidden);
-    }
+    if (plan) try_training(trial, config, *plan, purpose);
+    const std::string hidden = trial.hidden_state(plan ? std::min(plan->train, plan->batch_size) : 2);
+    notes.add_if(!hidden.empty(),
+                 "model: {} keeps something beside its parameters and buffers that training changes and its output depends "
+                 "on: no checkpoint holds it, so that a resumed run would differ; keep it by add_buffer(), and draw random "
+                 "numbers by next_generator()",
+                 hidden);
   }
   notes.add_if(classes == 1, "data: there is 1 class, so that there is nothing to learn");
   note_numbers(notes, blueprint);

@@ -1,14 +1,9 @@
-// A data set and a layer registered from C++: what disagrees with what was declared is refused by name, before the first step.
+// A data set registered from C++: what disagrees with what was declared is refused by name, before the first step.
 #include <doctest/doctest.h>
 
 #include <cmath>
 
-#include "core/autograd/autograd.h"
 #include "core/config/json_document.h"
-#include "core/ops/elementwise.h"
-#include "core/ops/reduce.h"
-#include "core/ops/shape.h"
-#include "core/tensor/create.h"
 #include "experiments/experiment.h"
 #include "nn/registry.h"
 
@@ -72,14 +67,6 @@ data::DataSource own(const OwnOptions& options) {
   return source;
 }
 
-// Wants a whole number of fours in training, as batch norm of parts of a batch does.
-struct Fours : nn::Layer<Fours> {
-  Tensor forward(const Tensor& x) override {
-    if (training() && x.size(0) % 4 != 0) fail("fours: {} images are no whole number of fours", x.size(0));
-    return x * 2.0;
-  }
-};
-
 struct NoOptions {
   static void fields(auto&) {}
 };
@@ -87,18 +74,6 @@ struct NoOptions {
 // Runs out of memory in training.
 struct Hungry : nn::Layer<Hungry> {
   Tensor forward(const Tensor& x) override { return training() ? throw std::bad_alloc() : x; }
-};
-
-// Takes off a running mean, which is a plain member.
-struct Running : nn::Layer<Running> {
-  Tensor forward(const Tensor& x) override {
-    if (training()) {
-      const NoGrad no_grad;
-      mean_ = (mean_.defined() ? mean_ : zeros({1})) * 0.9 + mean(x).reshape({1}) * 0.1 + 1.0;
-    }
-    return mean_.defined() ? x - mean_ : x;
-  }
-  Tensor mean_;
 };
 
 struct Examined : optim::Optimizer {
@@ -121,12 +96,8 @@ ExperimentConfig config_with(const std::string& data, const std::string& layers 
   static const bool once = [] {
     register_builtin();
     data::DataRegistry::add<OwnOptions>("own", "grey images", own);
-    nn::LayerRegistry::add<NoOptions>("fours", "wants fours in training",
-                                      [](const NoOptions&, const Shape&) { return std::make_unique<Fours>(); });
     nn::LayerRegistry::add<NoOptions>("hungry", "has no memory",
                                       [](const NoOptions&, const Shape&) { return std::make_unique<Hungry>(); });
-    nn::LayerRegistry::add<NoOptions>("running", "keeps a mean",
-                                      [](const NoOptions&, const Shape&) { return std::make_unique<Running>(); });
     optim::OptimizerRegistry::add<NoOptions>("examined", "throws", [](const NoOptions&, const std::vector<Parameter>& list) {
       return std::make_unique<Examined>(list);
     });
@@ -223,29 +194,6 @@ TEST_CASE("a translation of images with a side of one pixel is refused") {
                                              Exit::config});
   CHECK(said("flip_translate", 2) == Refusal{});
   CHECK(said("flip", 1) == Refusal{});
-}
-
-TEST_CASE("a layer that wants batches of some size is asked with the sizes that will come") {
-  const auto said = [](const std::string& data) { return refusal<Blueprint>(config_with(data, R"({"type": "fours"}, )")); };
-  CHECK(said(R"("images": 20)") == Refusal{});
-  CHECK(said(R"("images": 22, "drop_last": true)") == Refusal{});
-  CHECK(said(R"("images": 22)").text ==
-        "exp.json:1:10: data.drop_last: the last batch of an epoch has 2 of 22 images, and the network cannot be trained on "
-        "that: 1: "
-        "fours: 2 images are no whole number of fours; set it to true, or choose a batch_size that leaves more");
-  CHECK(refusal<Blueprint>(config_with(R"("images": 60)", R"({"type": "fours"}, )", "{}", 6)).text ==
-        "exp.json:2:14: model: in training, on a batch of 6 images: 1: fours: 6 images are no whole number of fours");
-}
-
-TEST_CASE("a layer that keeps state which is no buffer is named in a note") {
-  const auto notes = [](const std::string& layers) { return Blueprint(config_with("\"images\": 20", layers)).notes; };
-  const std::vector<std::string> found = notes(R"({"type": "running"}, )");
-  REQUIRE(found.size() == 1);
-  CHECK(found[0].starts_with("model: 1 (Running) keeps something beside its parameters and buffers that training changes"));
-  CHECK(notes(R"({"type": "batch_norm"}, {"type": "dropout"}, )").empty());
-  // Batches of two are not for every network.
-  CHECK(notes(R"({"type": "fours"}, )").empty());
-  CHECK(notes(R"({"type": "fours"}, {"type": "running"}, )").size() == 1);
 }
 
 TEST_CASE("what an optimizer throws as it is examined comes with its place; too little memory with the layer") {

@@ -18,12 +18,13 @@ namespace {
 
 namespace fs = std::filesystem;
 
+std::string name_of(const config::Component<data::DataRegistry>& data) { return fmt::format("data set \"{}\"", data.type()); }
+
 // An error of a data set begins with its name.
 data::Splits load_data(const Blueprint& blueprint) {
   const config::Component<data::DataRegistry>& data = blueprint.config.data;
   try {
-    data::Splits splits =
-        data.placed([&] { return data::read(blueprint.source, fmt::format("data set \"{}\"", data.type())); });
+    data::Splits splits = data.placed([&] { return data::read(blueprint.source, name_of(data)); });
     splits.training.seed = uint64_t(blueprint.config.seed);
     return splits;
   } catch (const DataError& error) {
@@ -42,7 +43,8 @@ ExperimentConfig with_threads(ExperimentConfig config) {
 data::Loader loader_of(const ExperimentConfig& config, const data::Dataset& set, data::LoaderOptions options, DType precision) {
   options.type = available_precision(precision);
   options.config_place = config.data.place();
-  return data::Loader(set, std::move(options));
+  const auto who = [&] { return name_of(config.data); };
+  return config.data.placed([&] { return placed(who, [&] { return data::Loader(set, std::move(options)); }); });
 }
 
 }  // namespace

@@ -50,6 +50,11 @@ data::Splits load(const OwnOptions& options) {
   if (fault == "zero") statistics = {{0.5}, {0}};
   if (fault == "mean") statistics = {{INFINITY}, {1}};
   if (fault == "channels") statistics = {{0.5, 0.5}, {1, 1}};
+  if (fault.starts_with("null augmentation")) {
+    data::Splits splits = data::make_splits(data::Dataset(train), data::Dataset(test), options);
+    (fault.ends_with("evaluation") ? splits.evaluation : splits.training).augment.push_back(nullptr);
+    return splits;
+  }
   if (fault == "by hand") {  // not by make_splits()
     data::Splits splits{data::Dataset(train), {}, data::Dataset(test).part({}), {.batch_size = 4}, {.batch_size = 4}};
     return splits;
@@ -164,6 +169,10 @@ TEST_CASE("data that is not as declared is refused by name, with what was declar
         declared("promises images of [1,4,4] and 0 classes; images are [c,h,w], and there is one class at least"));
   CHECK(refusal("no batch") == declared("declares 20 training images in batches of 0; want at least one batch"));
   CHECK(refusal("no load") == declared("gives no way to load it: DataSource::load is empty"));
+  for (const char* part : {"training", "evaluation"}) {
+    CHECK(refusal((std::string("null augmentation of ") + part).c_str()) ==
+          Refusal{"exp.json:1:10: data: data set \"own\": loader: an augmentation is null", Exit::config});
+  }
 }
 
 TEST_CASE("where nobody knows how many images there are, that is noted, and the last batch is looked at once they are read") {

@@ -32,11 +32,11 @@ class Trial {
   Trial(const Blueprint& blueprint, TriedBatches* tried)
       : blueprint_(blueprint),
         tried_(tried ? *tried : own_),
-        model_(blueprint.model->clone()),
+        own_layers_(has_own(nn::ModelRegistry::base(), blueprint.config.model.to_value())),
+        model_(untouched_copy()),
         type_(available_precision(precision_of(blueprint.config.train.precision))) {
     const ExperimentConfig& config = blueprint.config;
     const config::Value model = config.model.to_value();
-    own_layers_ = has_own(nn::ModelRegistry::base(), model);
     words_ = config::dump(config::Value::Array{config.data.to_value(), model, name_of(type_), config.train.label_smoothing});
     for (const nn::Module* module : model_->modules()) words_ += "\n" + module->config_place();
   }
@@ -78,7 +78,7 @@ class Trial {
     if (!fresh) return found->second;
     const bool takes_two = !fails(2, Purpose::training) && !fails(2, Purpose::evaluation);
     model_.reset();
-    model_ = blueprint_.model->clone();  // one that was not trained
+    model_ = untouched_copy();
     try {
       found->second = nn::hidden_state(*blueprint_.model, *model_, images(takes_two ? 2 : count));
     } catch (const MemoryError&) {
@@ -89,6 +89,15 @@ class Trial {
   }
 
  private:
+  // What a layer of one's own keeps unregistered, a clone may share with the network itself.
+  nn::ModulePtr untouched_copy() const {
+    nn::ModulePtr copy = blueprint_.model->clone();  // throws where a layer cannot be copied
+    if (!own_layers_) return copy;
+    nn::ModulePtr model = build_model(blueprint_.config);
+    model->load_state(blueprint_.model->state());
+    return model;
+  }
+
   const TriedBatches::Failure& tried(int64_t count, Purpose purpose) {
     auto& all = tried_.failures[size_t(purpose)];
     const std::pair key{words_, count};
@@ -130,7 +139,7 @@ class Trial {
   const Blueprint& blueprint_;
   TriedBatches own_, &tried_;
   std::string words_;  // of all that decides what the network makes of a batch, and how that is told
-  bool own_layers_ = false;
+  bool own_layers_;
   RandomState random_before_ = random_state();
   NoGrad no_grad_;
   nn::ModulePtr model_;

@@ -74,11 +74,11 @@ struct Running : nn::Layer<Running> {
   Tensor forward(const Tensor& x) override {
     if (training()) {
       const NoGrad no_grad;
-      mean_ = (mean_.defined() ? mean_ : zeros({1})) * 0.9 + mean(x).reshape({1}) * 0.1 + 1.0;
+      mean_.copy_(mean_ * 0.9 + mean(x).reshape({1}) * 0.1 + 1.0);
     }
-    return mean_.defined() ? x - mean_ : x;
+    return x - mean_;
   }
-  Tensor mean_;
+  Tensor mean_ = zeros({1});
 };
 
 // Does not say how many images it has.
@@ -237,6 +237,8 @@ TEST_CASE("a layer that keeps state which is no buffer is named in a note") {
   const std::vector<std::string> found = notes(R"({"type": "running"}, )");
   REQUIRE(found.size() == 1);
   CHECK(found[0].starts_with("model: 1 (Running) keeps something beside its parameters and buffers that training changes"));
+  const Blueprint looked_at(config_of(20, R"({"type": "running"}, )", 4));
+  CHECK(dynamic_cast<const Running&>(looked_at.model->module("1")).mean_.item() == 0);  // what was found out changed nothing
   CHECK(notes(R"({"type": "batch_norm"}, {"type": "dropout"}, )").empty());
   // Batches of two are not for every network.
   CHECK(notes(R"({"type": "fours"}, )").empty());

@@ -89,13 +89,12 @@ class Trial {
   }
 
  private:
-  // What a layer of one's own keeps unregistered, a clone may share with the network itself.
-  nn::ModulePtr untouched_copy() const {
-    nn::ModulePtr copy = blueprint_.model->clone();  // throws where a layer cannot be copied
-    if (!own_layers_) return copy;
-    nn::ModulePtr model = build_model(blueprint_.config);
-    model->load_state(blueprint_.model->state());
-    return model;
+  // A clone may share with its original what a layer of one's own keeps unregistered: the original is another network then.
+  nn::ModulePtr untouched_copy() {
+    if (!own_layers_) return blueprint_.model->clone();
+    original_ = build_model(blueprint_.config);
+    original_->load_state(blueprint_.model->state());
+    return original_->clone();
   }
 
   const TriedBatches::Failure& tried(int64_t count, Purpose purpose) {
@@ -142,7 +141,7 @@ class Trial {
   bool own_layers_;
   RandomState random_before_ = random_state();
   NoGrad no_grad_;
-  nn::ModulePtr model_;
+  nn::ModulePtr original_, model_;
   DType type_;
 };
 

@@ -34,10 +34,12 @@ bool is_stdout(const std::string& path) {
 // Throws where a run would lose one of its files to the page.
 void check_output(const Arguments& arguments) {
   namespace fs = std::filesystem;
-  const fs::path output = absolute_path(arguments.output);
-  if (output.extension() == ".html" || !is_there(output)) return;
+  if (!is_there(arguments.output)) return;
+  const fs::path output = fs::canonical(arguments.output);  // what a link leads to is written
+  if (output.extension() == ".html") return;
   for (const std::string& run : arguments.runs) {
-    const fs::path folder = absolute_path(run), within = output.lexically_relative(folder);
+    if (!is_there(run)) continue;  // which is told where it is read
+    const fs::path within = output.lexically_relative(fs::canonical(run));
     if (!within.empty() && *within.begin() != "..")
       throw ConfigError(fmt::format("--output {}: this is a file of the run {}; choose another, such as {}/report.html",
                                     arguments.output, run, run));

@@ -161,6 +161,10 @@ TEST_CASE("what a command reads is not written over by what it draws") {
                             run + "/report.html\n");
     CHECK(read_file(file) == before);
   }
+  const std::string link = (folder.path / "link").string(), log = read_file(run + "/metrics.jsonl");
+  fs::create_symlink(run + "/metrics.jsonl", link);
+  CHECK(run_azimuth({"report", run, "-o", link}).exit == 2);
+  CHECK(read_file(run + "/metrics.jsonl") == log);
   CHECK(run_azimuth({"report", run}).exit == 0);
   CHECK(run_azimuth({"report", run}).exit == 0);  // over its own page
   const std::string before = read_file(config);

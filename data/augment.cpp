@@ -115,8 +115,12 @@ class Cutout : public Augmentation {
 
 }  // namespace
 
-AugmentationPtr random_crop(const RandomCropOptions& options) { return std::make_shared<RandomCrop>(options); }
-AugmentationPtr horizontal_flip(const HorizontalFlipOptions& options) { return std::make_shared<HorizontalFlip>(options); }
-AugmentationPtr cutout(const CutoutOptions& options) { return std::make_shared<Cutout>(options); }
+AugmentationPtr random_crop(const RandomCropOptions& options) {
+  return std::make_shared<RandomCrop>(config::checked("random_crop", options));
+}
+AugmentationPtr horizontal_flip(const HorizontalFlipOptions& options) {
+  return std::make_shared<HorizontalFlip>(config::checked("horizontal_flip", options));
+}
+AugmentationPtr cutout(const CutoutOptions& options) { return std::make_shared<Cutout>(config::checked("cutout", options)); }
 
 }  // namespace az::data

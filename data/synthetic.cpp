@@ -106,6 +106,7 @@ void draw(int label, Philox& random, uint8_t* image) {
 
 Shapes::Shapes(const ShapesOptions& options)
     : Dataset([&] {
+        if (options.count < 0) fail("shapes: {} images", options.count);
         int64_t count = options.count ? options.count : options.train ? 10000 : 2000;
         DatasetContent content{
             .image_shape = {3, side, side}, .pixels = {}, .labels = {}, .class_count = classes, .class_names = {}};

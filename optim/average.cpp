@@ -9,8 +9,8 @@
 
 namespace az::optim {
 
-WeightAverage::WeightAverage(double decay, int64_t every, double power, bool write_back, const Tensors& weights)
-    : decay_(decay), every_(every), power_(power), write_back_(write_back) {
+template <class Options> WeightAverage::WeightAverage(const Options& o, bool write_back, const Tensors& weights)
+    : decay_(o.decay), every_(o.every), power_(o.power), write_back_(write_back) {
   for (const auto& [name, weight] : weights) {
     if (!is_float(weight.dtype())) continue;
     weights_.emplace(name, weight);
@@ -18,11 +18,11 @@ WeightAverage::WeightAverage(double decay, int64_t every, double power, bool wri
   }
 }
 
-WeightAverage::WeightAverage(const EmaOptions& o, const Tensors& weights)
-    : WeightAverage(o.decay, o.every, o.power, false, weights) {}
+WeightAverage::WeightAverage(const EmaOptions& options, const Tensors& weights)
+    : WeightAverage(config::checked("ema", options), false, weights) {}
 
-WeightAverage::WeightAverage(const LookaheadOptions& o, const Tensors& weights)
-    : WeightAverage(o.decay, o.every, o.power, true, weights) {}
+WeightAverage::WeightAverage(const LookaheadOptions& options, const Tensors& weights)
+    : WeightAverage(config::checked("lookahead", options), true, weights) {}
 
 std::vector<std::string> WeightAverage::examine(const Length& length) const {
   if (every_ > length.steps)

@@ -61,7 +61,7 @@ class WeightAverage {
   void load_state(const Tensors& state);
 
  private:
-  WeightAverage(double decay, int64_t every, double power, bool write_back, const Tensors& weights);
+  template <class Options> WeightAverage(const Options& options, bool write_back, const Tensors& weights);
 
   double decay_;
   int64_t every_;

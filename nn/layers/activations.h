@@ -20,7 +20,7 @@ struct LeakyReLUOptions {
 
 class LeakyReLU : public Layer<LeakyReLU> {
  public:
-  explicit LeakyReLU(const LeakyReLUOptions& options = {}) : options_(options) {}
+  explicit LeakyReLU(const LeakyReLUOptions& options = {}) : options_(config::checked("leaky_relu", options)) {}
   std::string describe() const override;
 
  protected:

@@ -7,7 +7,8 @@
 
 namespace az::nn {
 
-BatchNorm::BatchNorm(int64_t channels, const BatchNormOptions& options, int rank) : options_(options), rank_(rank) {
+BatchNorm::BatchNorm(int64_t channels, const BatchNormOptions& options, int rank)
+    : options_(config::checked("batch_norm", options)), rank_(rank) {
   if (channels < 1) fail("BatchNorm: {} channels", channels);
   add_parameter("weight", options.affine && options.scale ? full({channels}, options.zero_gamma ? 0 : 1) : Tensor(),
                 ParameterKind::norm);

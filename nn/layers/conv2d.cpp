@@ -4,9 +4,10 @@
 
 namespace az::nn {
 
-Conv2d::Conv2d(int64_t in_channels, const Conv2dOptions& options) : in_channels_(in_channels), options_(options) {
-  const auto& o = options;
-  if (o.out_channels < 1 || o.groups < 1 || in_channels % o.groups != 0 || o.out_channels % o.groups != 0) {
+Conv2d::Conv2d(int64_t in_channels, const Conv2dOptions& options)
+    : in_channels_(in_channels), options_(config::checked("conv2d", options)) {
+  const auto& o = options_;
+  if (in_channels < 1 || in_channels % o.groups != 0 || o.out_channels % o.groups != 0) {
     fail("Conv2d: {} groups do not divide {} input and {} output channels", o.groups, in_channels, o.out_channels);
   }
   Tensor weight = Tensor::empty({o.out_channels, in_channels / o.groups, o.kernel, o.kernel});

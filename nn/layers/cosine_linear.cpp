@@ -15,9 +15,9 @@ Tensor unit_rows(const Tensor& x) { return x * inverse_row_norms(x); }
 
 }  // namespace
 
-CosineLinear::CosineLinear(int64_t in_features, const CosineLinearOptions& options) : train_scale_(options.train_scale) {
-  if (in_features < 1 || options.out_features < 1)
-    fail("CosineLinear: {} inputs and {} outputs", in_features, options.out_features);
+CosineLinear::CosineLinear(int64_t in_features, const CosineLinearOptions& given) : train_scale_(given.train_scale) {
+  const auto options = config::checked("cosine_linear", given);
+  if (in_features < 1) fail("CosineLinear: {} inputs", in_features);
   Tensor weight = Tensor::empty({options.out_features, in_features});
   init::weight(weight, options.init);
   if (min(row_norms(weight)).item() == 0)

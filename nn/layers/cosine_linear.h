@@ -26,7 +26,7 @@ struct CosineLinearOptions {
 class CosineLinear : public Layer<CosineLinear> {
  public:
   // Throws where a row of the weight starts as zeros.
-  CosineLinear(int64_t in_features, const CosineLinearOptions& options);
+  CosineLinear(int64_t in_features, const CosineLinearOptions& given);
   std::string describe() const override;
   int64_t multiply_adds(const Shape& input, const Shape& output) const override;
 

@@ -15,7 +15,7 @@ struct DropoutOptions {
 // dropout() in training, nothing in evaluation; any shape.
 class Dropout : public Layer<Dropout> {
  public:
-  explicit Dropout(const DropoutOptions& options = {}) : options_(options) {}
+  explicit Dropout(const DropoutOptions& options = {}) : options_(config::checked("dropout", options)) {}
   std::string describe() const override;
 
  protected:

@@ -7,7 +7,7 @@
 
 namespace az::nn {
 
-GroupNorm::GroupNorm(int64_t channels, const GroupNormOptions& options) : options_(options) {
+GroupNorm::GroupNorm(int64_t channels, const GroupNormOptions& options) : options_(config::checked("group_norm", options)) {
   if (channels < 1 || options.groups < 1 || channels % options.groups != 0) {
     fail("GroupNorm: {} groups do not divide {} channels", options.groups, channels);
   }

@@ -7,7 +7,7 @@
 
 namespace az::nn {
 
-LayerNorm::LayerNorm(const Shape& sizes, const LayerNormOptions& options) : options_(options) {
+LayerNorm::LayerNorm(const Shape& sizes, const LayerNormOptions& options) : options_(config::checked("layer_norm", options)) {
   if (sizes.rank() < 1) fail("LayerNorm: no axis to normalise over");
   if (sizes.numel() == 1) fail("LayerNorm: a sample of one value becomes 0 whatever it is");
   add_parameter("weight", ones(sizes), ParameterKind::norm);

@@ -6,8 +6,9 @@
 
 namespace az::nn {
 
-Linear::Linear(int64_t in_features, const LinearOptions& options) {
-  if (in_features < 1 || options.out_features < 1) fail("Linear: {} inputs and {} outputs", in_features, options.out_features);
+Linear::Linear(int64_t in_features, const LinearOptions& given) {
+  const auto options = config::checked("linear", given);
+  if (in_features < 1) fail("Linear: {} inputs", in_features);
   Tensor weight = Tensor::empty({options.out_features, in_features});
   init::weight(weight, options.init);
   add_parameter("weight", weight);

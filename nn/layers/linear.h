@@ -21,7 +21,7 @@ struct LinearOptions {
 // [n,in] -> x weight^T + bias [n,out]; weight [out,in], bias [out].
 class Linear : public Layer<Linear> {
  public:
-  Linear(int64_t in_features, const LinearOptions& options);
+  Linear(int64_t in_features, const LinearOptions& given);
   std::string describe() const override;
   int64_t multiply_adds(const Shape& input, const Shape& output) const override;
 

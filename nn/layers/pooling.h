@@ -22,7 +22,7 @@ struct Pool2dOptions {
 // [n,c,h,w] -> [n,c,h',w'], the largest of each window.
 class MaxPool2d : public Layer<MaxPool2d> {
  public:
-  explicit MaxPool2d(const Pool2dOptions& options = {}) : options_(options) {}
+  explicit MaxPool2d(const Pool2dOptions& options = {}) : options_(config::checked("max_pool2d", options)) {}
   std::string describe() const override;
 
  protected:
@@ -35,7 +35,7 @@ class MaxPool2d : public Layer<MaxPool2d> {
 // [n,c,h,w] -> [n,c,h',w'], the mean of each window.
 class AvgPool2d : public Layer<AvgPool2d> {
  public:
-  explicit AvgPool2d(const Pool2dOptions& options = {}) : options_(options) {}
+  explicit AvgPool2d(const Pool2dOptions& options = {}) : options_(config::checked("avg_pool2d", options)) {}
   std::string describe() const override;
 
  protected:

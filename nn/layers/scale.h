@@ -13,7 +13,7 @@ struct ScaleOptions {
 // factor * x, of any shape; nothing is learned.
 class Scale : public Layer<Scale> {
  public:
-  explicit Scale(const ScaleOptions& options) : options_(options) {}
+  explicit Scale(const ScaleOptions& options) : options_(config::checked("scale", options)) {}
   std::string describe() const override;
 
  protected:

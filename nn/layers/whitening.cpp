@@ -32,7 +32,7 @@ std::vector<double> columns_of(const float* image, int64_t channels, int64_t hei
 
 }  // namespace
 
-Whitening::Whitening(int64_t in_channels, const WhiteningOptions& options) : options_(options) {
+Whitening::Whitening(int64_t in_channels, const WhiteningOptions& options) : options_(config::checked("whitening", options)) {
   const int64_t d = in_channels * options.kernel * options.kernel;
   add_buffer("weight", Tensor::empty({2 * d, in_channels, options.kernel, options.kernel}));
   if (options.train_bias)

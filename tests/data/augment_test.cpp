@@ -148,3 +148,12 @@ TEST_CASE("cutout fills a square centred on any pixel with the mean colour, clip
   }
   CHECK(largest == 2 * 2 * channels);
 }
+
+TEST_CASE("augmentations take from C++ no options that they would not take from JSON") {
+  CHECK_THROWS_WITH_AS(random_crop({.padding = -1}), "random_crop.padding: must be at least 0, got -1", ConfigError);
+  CHECK_THROWS_WITH_AS(random_crop({.mode = "mirror"}), doctest::Contains("random_crop.mode: must be one of "), ConfigError);
+  CHECK_THROWS_WITH_AS(horizontal_flip({.probability = 2}), "horizontal_flip.probability: must be at most 1, got 2.0",
+                       ConfigError);
+  CHECK_THROWS_WITH_AS(horizontal_flip({.probability = 1, .alternate = true}), doctest::Contains("alternate"), ConfigError);
+  CHECK_THROWS_WITH_AS(cutout({.size = 0}), "cutout.size: must be at least 1, got 0", ConfigError);
+}

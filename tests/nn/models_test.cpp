@@ -6,12 +6,23 @@
 #include "core/base/random.h"
 #include "core/ops/loss.h"
 #include "core/tensor/create.h"
+#include "nn/layers/batch_norm.h"
+#include "nn/layers/conv2d.h"
+#include "nn/layers/cosine_linear.h"
+#include "nn/layers/dropout.h"
+#include "nn/layers/group_norm.h"
+#include "nn/layers/layer_norm.h"
+#include "nn/layers/linear.h"
+#include "nn/layers/pooling.h"
+#include "nn/layers/whitening.h"
 #include "nn/models/resnet.h"
 #include "nn/summary.h"
+#include "tests/compare.h"
 
 using namespace az;
 using models::cifar_resnet;
 using models::resnet;
+using test::error_of;
 
 TEST_CASE("CIFAR ResNets have the published numbers of parameters and multiply-adds") {
   // Option A: He et al. table 6 (0.27M 0.46M 0.66M 0.85M 1.7M), exact numbers as counted for akamaster/pytorch_resnet_cifar10.
@@ -138,6 +149,26 @@ TEST_CASE("unknown depths are refused with the known ones") {
                        doctest::Contains("cifar_resnet.depth: must be one of 20, 32, 44, 56, 110, got 21"), ConfigError);
   CHECK_THROWS_WITH_AS(resnet({.depth = 101}), doctest::Contains("resnet.depth: must be one of 18, 34, 50, got 101"),
                        ConfigError);
+}
+
+TEST_CASE("layers take from C++ no options that they would not take from JSON") {
+  CHECK(error_of([] { nn::BatchNorm2d(4, {.eps = 0}); }) == "batch_norm.eps: must be more than 0, got 0.0");
+  CHECK(error_of([] { nn::BatchNorm1d(4, {.momentum = 1.5}); }) == "batch_norm.momentum: must be at most 1, got 1.5");
+  CHECK(error_of([] { nn::Conv2d(3, {.out_channels = 8, .stride = 0}); }) == "conv2d.stride: must be at least 1, got 0");
+  CHECK(error_of([] { nn::Conv2d(3, {.out_channels = 0}); }) == "conv2d.out_channels: must be at least 1, got 0");
+  CHECK(error_of([] { nn::Conv2d(3, {.out_channels = 8, .init = "he"}); }).starts_with("conv2d.init: must be one of"));
+  CHECK(error_of([] { nn::Linear(3, {.out_features = -1}); }) == "linear.out_features: must be at least 1, got -1");
+  CHECK(error_of([] { nn::CosineLinear(3, {.out_features = 2, .scale = -1}); }) ==
+        "cosine_linear.scale: must be more than 0, got -1.0");
+  CHECK(error_of([] { nn::Dropout({.probability = 1}); }) == "dropout.probability: must be less than 1, got 1.0");
+  CHECK(error_of([] { nn::GroupNorm(4, {.groups = 0}); }) == "group_norm.groups: must be at least 1, got 0");
+  CHECK(error_of([] { nn::LayerNorm({4}, {.eps = NAN}); }).starts_with("layer_norm.eps: "));
+  CHECK(error_of([] { nn::MaxPool2d({.kernel = 0}); }) == "max_pool2d.kernel: must be at least 1, got 0");
+  CHECK(error_of([] { nn::AvgPool2d({.padding = -1}); }) == "avg_pool2d.padding: must be at least 0, got -1");
+  CHECK(error_of([] { nn::Whitening(3, {.kernel = 0}); }) == "whitening.kernel: must be at least 1, got 0");
+  CHECK(error_of([] {
+          nn::BatchNorm2d(4, {.affine = false, .zero_gamma = true});
+        }).starts_with("batch_norm: zero_gamma starts a scale at 0"));
 }
 
 TEST_CASE("a layer given what it cannot take says where it stands, with both shapes") {

@@ -187,3 +187,9 @@ TEST_CASE("an average that the training leaves near where it began is odd, or on
   CHECK(odd > 20);
   CHECK(oddities({false, 0.999, 1, 0}, 100)[0].starts_with("decay: 90 % of what is evaluated"));  // 0.999^100 = 0.905
 }
+
+TEST_CASE("an average takes from C++ no options that it would not take from JSON") {
+  CHECK_THROWS_WITH_AS(WeightAverage(EmaOptions{.decay = 1}, {}), "ema.decay: must be less than 1, got 1.0", ConfigError);
+  CHECK_THROWS_WITH_AS(WeightAverage(LookaheadOptions{.every = 0}, {}), "lookahead.every: must be at least 1, got 0",
+                       ConfigError);
+}

@@ -114,6 +114,7 @@ std::string undefined_in(const Back& back) {
   };
   for (size_t i = 0; i < back.saved.size(); ++i) add(back.saved[i], fmt::format("saved[{}]", i));
   add(back.result, "result, which saved(...).and_result() keeps");
+  if (list.empty()) add(back.g_more, "g_more, without which the gradient is g alone");
   return list.empty() ? "" : "; undefined in this gradient: " + list;
 }
 

@@ -11,7 +11,7 @@ namespace az {
 namespace {
 
 [[noreturn]] void fail_undefined() {
-  UndefinedTensor error("tensor: an undefined tensor was used");
+  UndefinedTensor error("tensor: an undefined tensor was used; give it a value first");
   error.place(Scope::place());
   throw error;
 }

@@ -44,21 +44,29 @@ TEST_CASE("own gradients: saved, needs and result beyond what there is name the 
   CHECK(complaint([](const Back& k) {
           return Grads{k.g, k.needs(2) ? k.g : Tensor()};
         }) == "fc: stretch: backward: the gradient asks for needs(2), and the op has 2 inputs");
-  CHECK(complaint([](const Back& k) {
-          return Grads{k.g * k.result, Tensor()};
-        }) ==
-        "fc: stretch: backward: tensor: an undefined tensor was used; undefined in this gradient: result, which "
-        "saved(...).and_result() keeps");
+  CHECK(
+      complaint([](const Back& k) {
+        return Grads{k.g * k.result, Tensor()};
+      }) ==
+      "fc: stretch: backward: tensor: an undefined tensor was used; give it a value first; undefined in this gradient: result, which "
+      "saved(...).and_result() keeps");
   CHECK(complaint([](const Back& k) {
           return Grads{zeros(k.result.shape(), DType::f64), Tensor()};
         }).ends_with("result, which saved(...).and_result() keeps"));
   CHECK(complaint([](const Back& k) { return Grads{k.g * k.result, Tensor()}; }, true) == "no error");
   CHECK(complaint(
             [](const Back& k) {
-              return Grads{k.g * k.saved[1], Tensor()};
+              return Grads{k.g + k.g_more, Tensor()};
             },
-            true,
-            Tensor()) == "fc: stretch: backward: tensor: an undefined tensor was used; undefined in this gradient: saved[1]");
+            true)
+            .ends_with("undefined in this gradient: g_more, without which the gradient is g alone"));
+  CHECK(
+      complaint(
+          [](const Back& k) {
+            return Grads{k.g * k.saved[1], Tensor()};
+          },
+          true, Tensor()) ==
+      "fc: stretch: backward: tensor: an undefined tensor was used; give it a value first; undefined in this gradient: saved[1]");
 }
 
 TEST_CASE("own gradients: too few, too many, undefined, of another shape or number type") {

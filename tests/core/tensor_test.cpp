@@ -35,8 +35,8 @@ TEST_CASE("tensor: every misuse is answered with what it got and what it wants")
   Tensor x = ones({2, 3}), whole = zeros({3}, DType::i64), lain = blocked({1, 16, 2, 2});
   Tensor leaf = ones({2, 3}).set_requires_grad(), result = leaf * 2;
   check_refused({
-      {[] { Tensor().shape(); }, "tensor: an undefined tensor was used"},
-      {[] { Tensor().grad(); }, "tensor: an undefined tensor was used"},
+      {[] { Tensor().shape(); }, "tensor: an undefined tensor was used; give it a value first"},
+      {[] { Tensor().grad(); }, "tensor: an undefined tensor was used; give it a value first"},
       {[&] { x.data<double>(); }, "data: f32 [2,3] was asked for as f64"},
       {[&] { x.mutable_data<int64_t>(); }, "data: f32 [2,3] was asked for as i64"},
       {[&] { lain.data<float>(); }, "data: f32 [1,16,2,2] lies in a blocked layout; call plain() first"},

@@ -128,7 +128,7 @@ TEST_CASE("a value that was never given is named where it is used") {
     add(own);
     return error_of([&] { nn::Sequential{nn::ReLU(), own}(x); });
   };
-  const std::string start = "1: tensor: an undefined tensor was used; Own registers without a value: ";
+  const std::string start = "1: tensor: an undefined tensor was used; give it a value first; Own registers without a value: ";
   CHECK(said([](Own& own) { own.add_parameter("scale", Tensor()); },
              [](Own& own, const Tensor& y) { return y * own.parameter("scale"); }) == start + "parameter \"scale\"");
   CHECK(said(
@@ -139,7 +139,8 @@ TEST_CASE("a value that was never given is named where it is used") {
             },
             [](Own& own, const Tensor& y) { return y - own.buffer("mean"); }) ==
         start + "parameter \"unused\", buffer \"mean\"");
-  CHECK(said([](Own&) {}, [](Own&, const Tensor& y) { return y * Tensor(); }) == "1: tensor: an undefined tensor was used");
+  CHECK(said([](Own&) {}, [](Own&, const Tensor& y) { return y * Tensor(); }) ==
+        "1: tensor: an undefined tensor was used; give it a value first");
 }
 
 TEST_CASE("what a layer throws as it says what it is is told of it, not of who asks") {

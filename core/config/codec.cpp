@@ -11,6 +11,7 @@
 #include "core/config/options.h"
 #include "core/config/rules.h"
 #include "core/config/spelling.h"
+#include "core/config/word_error.h"
 
 namespace az::config {
 namespace {
@@ -37,6 +38,7 @@ std::string unquoted_hint(const Codec& codec, const Value& value, void* scratch)
   const std::optional<Value> words = value_of_words(value);
   const bool is_number = !spelling.empty() && (is_digit(spelling[0]) || spelling[0] == '-');
   if (!words && is_number && codec.type_name() != "boolean") return "; it is too large or too small";
+  if (codec.type_name() != "boolean" && is_arithmetic(value.as_string())) return "; write what it comes to";
   if (!words || !takes(codec, *words, {}, scratch)) return "";
   // A --set takes what is not JSON for a string, as it was typed.
   const auto& typed = value.position().typed;

@@ -18,9 +18,29 @@ std::string with_plain_minus(std::string text) {
   return text;
 }
 
-// A number as other languages have it: +1, .5, 5., 007, 0x1F, 1_000, 0.1f; or with a minus of print.
+// 0,1 as 0.1; 1,000 and 1,000.5 without the commas, which stand between groups of three digits; 1.000,5 as 1000.5.
+std::string with_point(std::string text) {
+  const size_t comma = text.rfind(','), point = text.find('.');
+  if (comma == std::string::npos) return text;
+  const size_t first = text.find(','), digits = text.find_first_of("0123456789");
+  const bool groups = digits < first && text[digits] != '0' && first - digits <= 3 && text.size() >= comma + 4 &&
+                      !(text.size() > comma + 4 && is_digit(text[comma + 4])) &&
+                      std::all_of(text.begin() + int64_t(comma) + 1, text.begin() + int64_t(comma) + 4, is_digit);
+  if (point < comma) {
+    text[comma] = 'p';
+    std::erase(text, '.');
+    text[text.find('p')] = '.';
+  } else if (groups || first != comma) {
+    std::erase(text, ',');
+  } else {
+    text[comma] = '.';
+  }
+  return text;
+}
+
+// A number as other languages have it: +1, .5, 5., 007, 0x1F, 1_000, 0.1f, 0,1; or with a minus of print.
 std::string number_spelling(std::string_view word) {
-  std::string text = with_plain_minus(std::string(word));
+  std::string text = with_point(with_plain_minus(std::string(word)));
   text.erase(std::remove_if(text.begin(), text.end(), [](char c) { return c == '_' || c == '\''; }), text.end());
   const std::string sign = text.starts_with('-') ? "-" : "";
   if (text.starts_with('-') || text.starts_with('+')) text.erase(0, 1);

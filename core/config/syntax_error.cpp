@@ -8,8 +8,8 @@
 
 #include "core/base/ascii.h"
 #include "core/base/utf8.h"
-#include "core/config/nearest.h"
 #include "core/config/spelling.h"
+#include "core/config/word_error.h"
 
 namespace az::config {
 namespace {
@@ -45,28 +45,10 @@ const char* plain_mark(uint32_t code) {
   }
 }
 
-std::string no_value(const std::string& shown) {
-  return shown + " is no value; write a number, true, false, null, text in double quotes, [ or {";
-}
-
-std::string word_message(const std::string& word) {
-  const std::string spelling = json_spelling(word), shown = excerpt(word);
-  if (!spelling.empty() && spelling != word) return fmt::format("JSON writes {}, not {}", excerpt(spelling), shown);
-  const std::string name = to_lower(word.substr(std::min(word.find_first_not_of("+-."), word.size())));
-  if (name == "nan" || name == "inf" || name == "infinity") return fmt::format("JSON has no {}; write a finite number", shown);
-  if (const auto near = nearest(word, {"true", "false", "null"})) return fmt::format("JSON writes {}, not {}", *near, shown);
-  const size_t digit = word.find_first_of("0123456789"), other = word.find_first_not_of("+-.");
-  if (digit == other) {  // of a number's beginning, or nothing but signs
-    const size_t plus = word.find('+', digit);
-    const bool adds = plus != std::string::npos && is_digit(word[plus - 1]);  // 1e+4 does not
-    const bool sum =
-        digit != std::string::npos && is_digit(word.back()) && (adds || word.find_first_of("*/^") != std::string::npos);
-    return sum ? fmt::format("JSON does no arithmetic; write what {} comes to", shown)
-               : fmt::format("{} is no number; JSON writes numbers such as 10, -0.5 and 1e-4, and text in double quotes",
-                             shown);
-  }
-  const bool text = is_letter(word[0]) || uint8_t(word[0]) >= 0x80 || std::strchr("_$/.~", word[0]);
-  return text ? fmt::format("{} is no value; put text in double quotes: \"{}\"", shown, shown) : no_value(shown);
+// What programs have between values: "1 if x else 2".
+bool is_operator(const std::string& word) {
+  return word == "if" || word == "else" || word == "or" || word == "and" || word == "not" || word == "in" || word == "is" ||
+         word == "for" || word == "lambda" || word == "new";
 }
 
 class Explanation {
@@ -104,7 +86,7 @@ class Explanation {
 
  private:
   static constexpr size_t none = std::string_view::npos;
-  static constexpr const char* no_variables = "JSON has no variables; write the value itself";
+  static constexpr const char* no_expressions = "JSON has no expressions; write the value itself";
   static constexpr const char* one_quote =
       "JSON writes one double quote on each side of a text, and a new line within it as \\n";
 
@@ -201,6 +183,8 @@ class Explanation {
         std::all_of(word.begin(), word.end(), [](char c) { return is_letter(c) || is_digit(c) || c == '_' || c == '.'; });
     if (behind == '(' && is_name && is_letter(word[0]))
       return fmt::format("JSON calls no functions; write what {}(...) comes to", excerpt(word));
+    if (behind == '[' && is_name && is_letter(word[0])) return no_variables;
+    if (behind == ' ' && is_operator(word)) return no_expressions;
     const std::string prefix = word.substr(0, word.find('\''));  // f'x' is one word, f"x" begins with one
     const bool quoted = (behind == '"' || prefix.size() < word.size()) && !prefix.empty();
     if (!quoted || prefix.size() > 2 || prefix.find_first_not_of("fFrRbBuUlL@") != none) return {};
@@ -212,14 +196,16 @@ class Explanation {
     const bool digits = is_digit(next()) && separator_ == at_ - 1 && separator_ == p_.end && is_digit(text_[p_.end - 1]);
     if (p_.last == Last::value && digits) {
       const std::string whole(text_.substr(p_.token, p_.end - p_.token)), rest = word_at(at_);
-      const bool grouped = rest.size() == 3 && whole.size() <= 3 && whole != "0" && whole != "-0";
-      return {p_.token, fmt::format("JSON writes {}{}, not {},{}", whole, (grouped ? "" : ".") + rest, whole, rest), true};
+      const std::string number = fmt::format("{},{}", whole, rest), spelling = json_spelling(number);
+      if (!spelling.empty()) return {p_.token, fmt::format("JSON writes {}, not {}", spelling, number), true};
     }
     if (is_other_quote(c.code)) return here("JSON writes keys in straight double quotes: \"" + unquoted() + '"');
     const std::string word = word_at(at_);
-    const size_t inner = text_.find_first_not_of(" \t", at_ + 1);
+    const size_t inner = text_.find_first_not_of(" \t", at_ + 1), behind = text_.find_first_not_of(" \t", at_ + word.size());
     if (starts("{") && at_ == p_.end && inner != none && is_letter(text_[inner])) return here(no_variables);  // {{ name }}
     if (starts("$")) return here(no_variables);
+    if (is_digit(next()) && behind != none && std::strchr(",}", text_[behind]))
+      return here("JSON has no sets; write a list in [ and ]");
     if (starts("...") || starts("**")) return here("JSON takes over no keys from elsewhere; write them here");
     if (auto code = program()) return here(*code);
     if (word.empty()) return here(fmt::format("a key in double quotes is missing before {}", shown(c)));
@@ -240,6 +226,7 @@ class Explanation {
     if (auto wrong = mark()) return *wrong;
     const char c = next();
     if (c == ';') return here("write a comma instead of ;");
+    if (c == ':' && p_.bracket == '[' && is_digit(text_[p_.end - 1])) return here("JSON has no ranges; list the values");
     if ((c == ':' || c == '=') && p_.bracket == '[')
       return here("a list holds no keys; put braces around them: [{\"key\": 1}]");
     if (c == ':' || c == '=') return here("this comes after a value; is a comma or a quote missing before it?");
@@ -247,6 +234,7 @@ class Explanation {
     if (in_text && c != '"')
       return here("the quote before this ended the text; a quote within it is written \\\", parts of a list need commas");
     const std::string word = word_at(at_);
+    if (is_operator(word)) return here(no_expressions);
     if (c == '"') return here("put a comma before " + excerpt(text_.substr(at_, string_end() - at_)));
     if (c == '{' || c == '[') return here(fmt::format("put a comma before {}", c));
     if (!word.empty() && word.find_first_not_of("+-*/%^") == none)

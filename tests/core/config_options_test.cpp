@@ -194,6 +194,8 @@ TEST_CASE("an option that is a string takes what --set gives as it was typed") {
   CHECK(complaint("optimizer.groups", R"([{"kind": 1}])") ==
         R"(--set optimizer.groups: optimizer.groups.0.kind: expected a string, got 1; put it in double quotes: "1")");
   CHECK(complaint("optimizer.lr", "fast") == R"(--set optimizer.lr: expected a number, got "fast")");
+  CHECK(complaint("optimizer.lr", "0,1") == R"(--set optimizer.lr: expected a number, got "0,1"; write 0.1)");
+  CHECK(complaint("optimizer.lr", "1/3") == R"(--set optimizer.lr: expected a number, got "1/3"; write what it comes to)");
   CHECK(complaint("optimizer.lr", ".1") == R"(--set optimizer.lr: expected a number, got ".1"; write 0.1)");
   CHECK(complaint("optimizer.lr", "1e400") ==
         R"(--set optimizer.lr: expected a number, got "1e400"; it is too large or too small)");

@@ -71,6 +71,14 @@ TEST_CASE("what is said of JSON that is wrong: numbers") {
       {R"({"a": 5%})", "1:7: a: 5% is no number; JSON writes numbers such as 10, -0.5 and 1e-4, and text in double quotes"},
       {R"({"a": 0,1})", "1:7: a: JSON writes 0.1, not 0,1"},
       {R"({"a": 10,000, "b": 1})", "1:7: a: JSON writes 10000, not 10,000"},
+      {R"({"a": 1.000,5})", "1:7: a: JSON writes 1000.5, not 1.000,5"},
+      {R"({"a": 1,000.5})", "1:7: a: JSON writes 1000.5, not 1,000.5"},
+      {R"({"a": 0,001})", "1:7: a: JSON writes 0.001, not 0,001"},
+      {R"({"a": 1,5e-3})", "1:7: a: JSON writes 1.5e-3, not 1,5e-3"},
+      {"{\"a\": \u00BD}", "1:7: a: JSON does no arithmetic; write what \u00BD comes to"},
+      {"{\"a\": -\u221E}", "1:7: a: JSON has no -\u221E; write a finite number"},
+      {"{\"a\": \uFF11}", "1:7: a: JSON writes numbers in the digits 0 to 9, not \uFF11"},
+      {"{\"a\": \u0663\u0661}", "1:7: a: JSON writes numbers in the digits 0 to 9, not \u0663\u0661"},
       {R"({"a": 1e400})", "1:7: a: 1e400 is too large; the largest number is 1.8e308"},
       {R"({"a": -1e-400})", "1:7: a: -1e-400 is too close to 0 for a number; write 0"},
       {R"({"a": [1, 1E999]})", "1:11: a.1: 1E999 is too large; the largest number is 1.8e308"},
@@ -205,6 +213,31 @@ TEST_CASE("what is said of JSON that is wrong: what programs write") {
   });
 }
 
+TEST_CASE("what is said of JSON that is wrong: what programs reckon with") {
+  const std::string variables = "JSON has no variables; write the value itself";
+  const std::string expressions = "JSON has no expressions; write the value itself";
+  check({
+      {R"({"a": math.pi})", R"(1:7: a: math.pi is no value; write what it stands for, or text in double quotes: "math.pi")"},
+      {R"({"a": net.json})", R"(1:7: a: net.json is no value; write what it stands for, or text in double quotes: "net.json")"},
+      {R"({"a": os.environ["X"]})", "1:7: a: " + variables},
+      {R"({"a": x[0]})", "1:7: a: " + variables},
+      {R"({"a": %SEED%})", "1:7: a: " + variables},
+      {R"({"a": <lr>})", "1:7: a: " + variables},
+      {R"([@rate@])", "1:2: 0: " + variables},
+      {R"({"a": &base {}})", "1:7: a: " + variables},
+      {R"({"a": *base})", "1:7: a: " + variables},
+      {R"({"a": lambda x: x})", "1:7: a: " + expressions},
+      {R"({"a": not 1})", "1:7: a: " + expressions},
+      {R"({"a": 1 if x else 2})", "1:9: " + expressions},
+      {R"([1 for x in y])", "1:4: " + expressions},
+      {R"({"a": "b" or "c"})", "1:11: " + expressions},
+      {R"({"a": [1:3]})", "1:9: JSON has no ranges; list the values"},
+      {R"({"a": {1, 2}})", "1:8: JSON has no sets; write a list in [ and ]"},
+      {R"({"a": {1}})", "1:8: JSON has no sets; write a list in [ and ]"},
+      {R"({"a": {1: 2}})", R"(1:8: put the key in double quotes: "1")"},
+  });
+}
+
 TEST_CASE("what is said of JSON that is wrong: keys") {
   check({
       {"{a: 1}", R"(1:2: put the key in double quotes: "a")"},
@@ -270,12 +303,12 @@ TEST_CASE("what is said of JSON that is wrong: other formats, other encodings an
       {R"({"a": é})", R"(1:7: a: é is no value; put text in double quotes: "é")"},
       {R"({"a": 日本})", R"(1:7: a: 日本 is no value; put text in double quotes: "日本")"},
       {R"({"a": @})", "1:7: a: @ is no value; write a number, true, false, null, text in double quotes, [ or {"},
-      {R"({"a": &x})", "1:7: a: &x is no value; write a number, true, false, null, text in double quotes, [ or {"},
+      {R"({"a": &x})", "1:7: a: JSON has no variables; write the value itself"},
       {"<<<<<<< HEAD\n{}", "1:1: this is the mark of a merge conflict; resolve it and remove the mark"},
       {"{\"a\": 1,\n<<<<<<< HEAD\n\"b\": 2}", "2:1: this is the mark of a merge conflict; resolve it and remove the mark"},
       {R"({"a": ~})", "1:7: a: JSON writes null, not ~"},
       {"{\"a\": |\n x}", "1:7: a: | is no value; write a number, true, false, null, text in double quotes, [ or {"},
-      {R"({"a": !x})", "1:7: a: !x is no value; write a number, true, false, null, text in double quotes, [ or {"},
+      {R"({"a": !x})", "1:7: a: JSON has no variables; write the value itself"},
       {R"({"a": *})", "1:7: a: * is no value; write a number, true, false, null, text in double quotes, [ or {"},
       {R"({"a": \n})", R"(1:7: a: \n is no value; write a number, true, false, null, text in double quotes, [ or {)"},
       {")", "1:1: ) is no value; write a number, true, false, null, text in double quotes, [ or {"},

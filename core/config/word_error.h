@@ -1,0 +1,18 @@
+#pragma once
+
+#include <string>
+
+namespace az::config {
+
+// What is said of a word that stands where a value of JSON has to, with what to write instead: of True, 1/3, math.pi, <name>.
+std::string word_message(const std::string& word);
+
+// Likewise, of a character or a word that means nothing at all.
+std::string no_value(const std::string& shown);
+
+inline constexpr const char* no_variables = "JSON has no variables; write the value itself";
+
+// Whether numbers are to be reckoned with: 1/3, 2**10, 1+2.
+bool is_arithmetic(const std::string& word);
+
+}  // namespace az::config

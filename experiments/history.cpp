@@ -72,14 +72,17 @@ struct Told {
                      told.was, told.is, others));
 }
 
+// Whether what is done with a run depends on the option at `path`: an evaluation on the data and the network alone.
+bool depends_on(const std::string& path, Purpose purpose) {
+  return purpose != Purpose::evaluation || path.starts_with("data") || path.starts_with("model");
+}
+
 // Throws unless all changes are allowed.
 void check_changes(const std::string& folder, const RunConfig& run, Purpose purpose) {
   const config::Change* first = nullptr;
   std::string others;
   for (const config::Change& change : run.changes) {
-    if (config::has(change.rules, config::Rule::Kind::changes_on_resume)) continue;
-    const bool is_seen = change.path.starts_with("data") || change.path.starts_with("model");
-    if (purpose == Purpose::evaluation && !is_seen) continue;
+    if (config::has(change.rules, config::Rule::Kind::changes_on_resume) || !depends_on(change.path, purpose)) continue;
     const Told told(change.before, change.now);
     if (first)
       others += fmt::format("{}{} was {} and is {}", others.empty() ? " (and " : ", ", change.path, told.was, told.is);
@@ -93,20 +96,20 @@ void check_changes(const std::string& folder, const RunConfig& run, Purpose purp
 
 // Throws where a component is of another type now. Its options may not be those of that type, so that the config cannot be
 // read.
-void check_types(const std::string& folder, const Value& given, const Value& before, const Value& now,
-                 const std::string& path) {
+void check_types(const std::string& folder, const Value& given, const Value& before, const Value& now, Purpose purpose,
+                 const std::string& path = "") {
   if (before.is_array() && now.is_array()) {
     for (size_t i = 0; i < std::min(before.as_array().size(), now.as_array().size()); ++i)
-      check_types(folder, given, before.as_array()[i], now.as_array()[i], fmt::format("{}.{}", path, i));
+      check_types(folder, given, before.as_array()[i], now.as_array()[i], purpose, fmt::format("{}.{}", path, i));
   }
   if (!before.is_object() || !now.is_object()) return;
   for (const config::Member& member : before.as_object()) {
     const std::string inner = path.empty() ? member.key : path + "." + member.key;
     const Value* other = now.find(member.key);
-    if (!other || inner == "probes") continue;  // those may change
+    if (!other || inner == "probes" || !depends_on(inner, purpose)) continue;  // probes may change
     if (member.key == "type" && other->is_string() && !(*other == member.value))
       refuse_change(folder, given, inner, {member.value, *other});
-    check_types(folder, given, member.value, *other, inner);
+    check_types(folder, given, member.value, *other, purpose, inner);
   }
 }
 
@@ -138,7 +141,7 @@ RunConfig read_config(const std::string& folder, const std::vector<std::string>&
     try {
       return parse_config(given, config_file(folder));
     } catch (const ConfigError&) {
-      if (!history.empty()) check_types(folder, given, history.back().config, given, "");
+      if (!history.empty()) check_types(folder, given, history.back().config, given, purpose);
       throw;
     }
   };

@@ -56,6 +56,13 @@ TEST_CASE("an edit that resume refuses is refused by whatever evaluates the netw
   CHECK(run_azimuth({"eval", run, "--json"}).out == before.out);
   CHECK_NOTHROW(load_run(run));
   CHECK(run_azimuth({"invariance", run, "--batches", "1"}).exit == 2);
+  // Its config has to be one, though: Adam lacks options of SGDP's, whatever the steps were taken with.
+  edit("/optimizer/type", "adam");
+  const std::string unreadable = run_azimuth({"eval", run}).err;
+  CHECK_MESSAGE(test::has(unreadable, ": optimizer."), unreadable);
+  CHECK_MESSAGE(test::has(unreadable, ": unknown key"), unreadable);
+  CHECK(
+      test::has(run_azimuth({"resume", run}).err, ": optimizer.type: was \"sgdp\" in the training so far and is \"adam\" now"));
   edit("/train/evaluation/test_time_augmentation", "flip");
   CHECK(run_azimuth({"eval", run}).exit == 0);
   CHECK(run_azimuth({"invariance", run, "--batches", "1"}).exit == 0);

@@ -109,4 +109,10 @@ void copy_strided(const Shape& shape, size_t bytes, const void* from, const Stri
   }
 }
 
+void copy_bytes(int64_t bytes, const void* from, void* into) {
+  parallel_for(bytes, 1 << 18, [=](int64_t begin, int64_t end) {
+    std::memcpy(static_cast<char*>(into) + begin, static_cast<const char*>(from) + begin, size_t(end - begin));
+  });
+}
+
 }  // namespace az

@@ -1,5 +1,7 @@
 #include "core/kernels/vector.h"
 
+#include <algorithm>
+
 #include "core/base/simd.h"
 #include "core/base/threads.h"
 #include "core/kernels/lanes.h"
@@ -51,6 +53,13 @@ template <class T> void axpy(int64_t count, double s, const T* x, T* y) {
 }
 template <class T> void scale(int64_t count, double factor, T* x) {
   parallel_for(count, grain, [=](int64_t begin, int64_t end) { scale_range(end - begin, Compute<T>(factor), x + begin); });
+}
+void scale_rows(int64_t rows, int64_t length, const float* factors, const float* x, float* y) {
+  parallel_for(rows, std::max<int64_t>(1, (grain / 2) / std::max<int64_t>(1, length)), [=](int64_t begin, int64_t end) {
+    for (int64_t r = begin; r < end; ++r) {
+      for (int64_t i = r * length; i < (r + 1) * length; ++i) y[i] = x[i] * factors[r];
+    }
+  });
 }
 template <class T> void add(int64_t count, const T* a, const T* b, T* y) {
   parallel_for(count, grain, [=](int64_t begin, int64_t end) { add_range(end - begin, a + begin, b + begin, y + begin); });

@@ -12,8 +12,10 @@ namespace az {
 constexpr bool in_lanes(DType type) { return type == DType::f32 || type == DType::bf16; }
 template <class F> decltype(auto) visit_lanes(DType type, F&& f) { return type == DType::bf16 ? f(bf16{}) : f(float{}); }
 
-template <class T> void axpy(int64_t count, double scale, const T* x, T* y);              // y += scale * x
-template <class T> void scale(int64_t count, double factor, T* x);                        // x *= factor
+template <class T> void axpy(int64_t count, double scale, const T* x, T* y);  // y += scale * x
+template <class T> void scale(int64_t count, double factor, T* x);            // x *= factor
+// y[r, i] = factors[r] * x[r, i] for i < length.
+void scale_rows(int64_t rows, int64_t length, const float* factors, const float* x, float* y);
 template <class T> void add(int64_t count, const T* a, const T* b, T* y);                 // y = a + b
 template <class T> void add_relu(int64_t count, const T* a, const T* b, T* y);            // y = max(a + b, 0), NaN kept
 template <class T> void relu(int64_t count, const T* x, T* y);                            // y = max(x, 0), NaN kept

@@ -1,12 +1,13 @@
 #include <omp.h>
 
 #include <algorithm>
-#include <cstring>
 #include <optional>
 
 #include "core/backend/onednn/detail.h"
 #include "core/base/memory.h"
 #include "core/base/threads.h"
+#include "core/kernels/strided.h"
+#include "core/kernels/vector.h"
 #include "core/tensor/tensor_impl.h"
 
 namespace az {
@@ -65,10 +66,7 @@ Tensor laid_out(const Tensor& x, const Layout* layout) { return x.layout() == la
 
 void reorder_into(const Tensor& x, const Tensor& into) {
   if (x.layout() == into.layout() && x.dtype() == into.dtype()) {
-    auto* to = static_cast<char*>(into.raw());
-    const auto* from = static_cast<const char*>(x.raw());
-    parallel_for(int64_t(x.storage()->bytes()), 1 << 18,
-                 [=](int64_t begin, int64_t end) { std::memcpy(to + begin, from + begin, size_t(end - begin)); });
+    copy_bytes(int64_t(x.storage()->bytes()), x.raw(), into.raw());
     return;
   }
   move_elements(
@@ -174,14 +172,8 @@ void pack(const Tensor& weight, const Tensor& scale, const Held& into) {
   Tensor source = weight;
   if (scale.defined()) {
     source = Tensor::empty(weight.shape());
-    const int64_t each = weight.numel() / scale.numel();
-    const float *from = weight.data<float>(), *factor = scale.data<float>();
-    auto* to = static_cast<float*>(source.raw());
-    parallel_for(scale.numel(), std::max<int64_t>(1, 16384 / each), [&](int64_t begin, int64_t end) {
-      for (int64_t c = begin; c < end; ++c) {
-        for (int64_t i = c * each; i < (c + 1) * each; ++i) to[i] = from[i] * factor[c];
-      }
-    });
+    scale_rows(scale.numel(), weight.numel() / scale.numel(), scale.data<float>(), weight.data<float>(),
+               static_cast<float*>(source.raw()));
   }
   move_elements(
       {to_form, int64_t(source.dtype()), number_of(into.form)},

@@ -16,6 +16,11 @@ inline ImageShape image_shape(const Shape& shape, const Layout* layout = nullptr
   return {shape[0], shape[1], shape[2], shape[3], block_of(layout, shape[1])};
 }
 
+// Of a convolution of row-major images.
+inline Conv2dShape conv_shape(const Shape& x, const Shape& weight, const Shape& y, const Conv2dParams& params) {
+  return {image_shape(x), image_shape(y), {weight[2], weight[3]}, params};
+}
+
 // The statistics are left empty where they are undefined.
 inline BatchNormChannels channels_of(const NormTensors& norm, double eps) {
   const auto values = [](const Tensor& x) { return x.defined() ? x.to_vector<double>() : std::vector<double>(); };

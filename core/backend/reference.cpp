@@ -7,10 +7,6 @@
 namespace az {
 namespace {
 
-Conv2dShape conv_shape(const Shape& x, const Shape& weight, const Shape& y, const Conv2dParams& params) {
-  return {image_shape(x), image_shape(y), {weight[2], weight[3]}, params};
-}
-
 // Null for an undefined tensor. Throws unless it is row-major and f64. Writing there does not count as a change in place.
 double* values_of(const Tensor& x) { return x.defined() ? const_cast<double*>(x.data<double>()) : nullptr; }
 

@@ -49,11 +49,11 @@ class Backend {
                                                       const Conv2dParams& params) = 0;
 
   // x [n,c,h,w], gamma and beta defined: (x - mean) / sqrt(var + eps) * gamma + beta, then what is to follow. Takes the
-  // statistics over the batch in training, leaving the running ones as they are, and goes by those given otherwise.
-  virtual BatchNormResult batch_norm(const Tensor& x, const NormTensors& norm, const BatchNormParams& params,
-                                     const Then& then) = 0;
+  // statistics over the batch in training, leaving the running ones as they are, and goes by those given otherwise. In f32 and
+  // bf16, unless a back end overrides both of these, by core/kernels (batch_norm.cpp).
+  virtual BatchNormResult batch_norm(const Tensor& x, const NormTensors& norm, const BatchNormParams& params, const Then& then);
   // The gradient of y is g, or g + more where that is defined; their memory is written over where nobody else holds it.
-  virtual BatchNormGradients batch_norm_backward(const Tensor& g, const Tensor& more, const BatchNormForward& forward) = 0;
+  virtual BatchNormGradients batch_norm_backward(const Tensor& g, const Tensor& more, const BatchNormForward& forward);
 
   virtual PoolResult pool2d(Pool kind, const Tensor& x, const Pool2dParams& params, const Shape& result) = 0;
   virtual Tensor pool2d_backward(Pool kind, const Tensor& g, const PoolResult& forward, const TensorForm& x,

@@ -331,15 +331,15 @@ TEST_CASE("a file system that cannot flush folders is no error; a disk that fail
 }
 
 TEST_CASE("a path is made absolute from the current folder, without what says nothing") {
-  const std::string here = fs::current_path().string();
-  for (const auto& [path, expected] : {std::pair<const char*, std::string>{"a", here + "/a"},
-                                       {"./a//b/", here + "/a/b"},
+  const fs::path here = fs::current_path();
+  for (const auto& [path, expected] : {std::pair<const char*, std::string>{"a", here / "a"},
+                                       {"./a//b/", here / "a/b"},
                                        {".", here},
                                        {"/", "/"},
                                        {"/a/", "/a"},
                                        {"//a/./b/.", "/a/b"},
-                                       {"../a", fs::current_path().parent_path().string() + "/a"},
-                                       {"a/../b", here + "/a/../b"},
+                                       {"../a", here.parent_path() / "a"},
+                                       {"a/../b", here / "a/../b"},
                                        {"/../a", "/a"}}) {
     CAPTURE(path);
     CHECK(absolute_path(path) == expected);

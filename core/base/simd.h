@@ -9,3 +9,40 @@
 // For what such a loop calls: only what is inlined is compiled for its instruction set. AZ_INLINED goes on lambdas.
 #define AZ_INLINED __attribute__((always_inline))
 #define AZ_INLINE inline AZ_INLINED
+
+// Compiles one function for AVX-512, or for AVX2, whatever the processor; who calls it asks simd_width() first.
+#if defined(__x86_64__) && defined(__GNUC__)
+#define AZ_AVX512 __attribute__((target("arch=x86-64-v4")))
+#define AZ_AVX2 __attribute__((target("arch=x86-64-v3")))
+#else
+#define AZ_AVX512
+#define AZ_AVX2
+#endif
+
+namespace az {
+
+// Floats in the widest vector that this processor computes with: 16, 8 or 4.
+inline int simd_width() {
+#if defined(__x86_64__) && defined(__GNUC__)
+  static const int width = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+                                   __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl")
+                               ? 16
+                           : __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") ? 8
+                                                                                             : 4;
+  return width;
+#else
+  return 4;
+#endif
+}
+
+// Calls Kernel::run<W>(...), which is inlined, compiled for vectors of so many floats.
+template <class Kernel, class... Args> AZ_AVX512 void run_in_16(Args... args) { Kernel::template run<16>(args...); }
+template <class Kernel, class... Args> AZ_AVX2 void run_in_8(Args... args) { Kernel::template run<8>(args...); }
+template <class Kernel, class... Args> void run_in_4(Args... args) { Kernel::template run<4>(args...); }
+template <class Kernel, class... Args> void run_at_width(int width, Args... args) {
+  if (width == 16) return run_in_16<Kernel>(args...);
+  if (width == 8) return run_in_8<Kernel>(args...);
+  run_in_4<Kernel>(args...);
+}
+
+}  // namespace az

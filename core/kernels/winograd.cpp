@@ -1,0 +1,197 @@
+#include "core/kernels/winograd.h"
+
+#include <algorithm>
+
+#include "core/base/threads.h"
+#include "core/kernels/winograd_tile.h"
+
+#pragma GCC diagnostic ignored "-Wpsabi"  // as in winograd_tile.h
+
+namespace az::winograd {
+namespace {
+
+// Tiles that are worked on together: a transformed one is read for all outputs, a packed weight for all of these tiles.
+template <int W> constexpr int64_t together = (24 + Cut<W>::rows - 1) / Cut<W>::rows* Cut<W>::rows;
+constexpr int64_t most_together = 28;
+
+// A convolution by forward(), also that which gives the gradient of x.
+struct Problem {
+  ImageShape x, y;
+  Size2 padding;
+  const float *from, *packed;
+  Epilogue then;
+  float *to, *scratch;
+};
+
+int64_t scratch_of_part(int64_t inputs) { return taps * most_together * (row_of(inputs) + 32); }
+
+// The tiles [first, first + count), to `v` [36, together, row].
+template <int W> AZ_INLINE void transform_tiles(const Problem& p, int64_t first, int64_t count, float* v) {
+  const Tiles tiles(p.y);
+  const Pixels pixels(p.x);
+  const int64_t row = row_of(pixels.channels());
+  for (int64_t t = 0; t < count; ++t) {
+    const Tiles::Place at = tiles[first + t];
+    for (int64_t c = 0; c < pixels.channels(); c += W)
+      transform<W, side>(
+          p.from + pixels.first(at.image, c), pixels, at.y - p.padding.h, at.x - p.padding.w,
+          [](const Vector<W>* d, Vector<W>* l) AZ_INLINED { image_lines(d, l); }, v + t * row + c, together<W> * row);
+  }
+}
+
+// From products `m` [36, together, N * W], of channels o on.
+template <int W, int N> AZ_INLINE void results(const Problem& p, int64_t first, int64_t count, int64_t o, const float* m) {
+  const Tiles tiles(p.y);
+  const Pixels pixels(p.y);
+  for (int64_t t = 0; t < count; ++t) {
+    const Tiles::Place at = tiles[first + t];
+    const int64_t rows = std::min<int64_t>(step, p.y.h - at.y), columns = std::min<int64_t>(step, p.y.w - at.x);
+    for (int n = 0; n < N; ++n) {
+      const int64_t begin = pixels.first(at.image, o + n * W) + (at.y * p.y.w + at.x) * pixels.block;
+      float half[step * side * W];
+      for (int j = 0; j < side; ++j) {
+        Vector<W> d[side], l[step];
+        for (int i = 0; i < side; ++i) d[i] = load<W>(m + ((i * side + j) * together<W> + t) * N * W + n * W);
+        result_lines(d, l);
+        for (int i = 0; i < step; ++i) store(half + (i * side + j) * W, l[i]);
+      }
+      const Vector<W> bias = p.then.bias ? load<W>(p.then.bias + o + n * W) : Vector<W>{};
+      for (int64_t i = 0; i < rows; ++i) {
+        Vector<W> d[side], l[step];
+        for (int j = 0; j < side; ++j) d[j] = load<W>(half + (i * side + j) * W);
+        result_lines(d, l);
+        for (int64_t j = 0; j < columns; ++j) {
+          const int64_t pixel = begin + (i * p.y.w + j) * pixels.block;
+          Vector<W> y = l[j] + bias;
+          if (p.then.residual) y += load<W>(p.then.residual + pixel);
+          if (p.then.relu) y = y < 0 ? Vector<W>{} : y;
+          store(p.to + pixel, y);
+        }
+      }
+    }
+  }
+}
+
+template <int W, int N>
+AZ_INLINE void products(const Problem& p, int64_t first, int64_t count, int64_t o, const float* v, float* m) {
+  const int64_t inputs = Pixels(p.x).channels(), row = row_of(inputs);
+  const float* u = p.packed + taps * inputs * o;
+  for (int64_t k = 0; k < taps; ++k) {
+    for (int64_t t = 0; t < count; t += Cut<W>::rows)  // rows beyond the last hold what nobody reads
+      multiply<W, Cut<W>::rows, N>(inputs, v + (k * together<W> + t) * row, row, 1, u + k * inputs * N * W, N * W,
+                                   m + (k * together<W> + t) * N * W, N * W, true);
+  }
+  results<W, N>(p, first, count, o, m);
+}
+
+template <int W> AZ_INLINE void run_tiles(const Problem& p, int64_t first, int64_t last, float* scratch) {
+  const int64_t inputs = Pixels(p.x).channels(), outputs = Pixels(p.y).channels();
+  constexpr int N = Cut<W>::vectors;
+  float *v = scratch, *m = scratch + taps * together<W> * row_of(inputs);
+  for (; first < last; first += together<W>) {
+    const int64_t count = std::min(together<W>, last - first);
+    transform_tiles<W>(p, first, count, v);
+    int64_t o = 0;
+    for (; o + N * W <= outputs; o += N * W) products<W, N>(p, first, count, o, v, m);
+    for (; o < outputs; o += W) products<W, 1>(p, first, count, o, v, m);
+  }
+}
+
+struct TilesKernel {
+  template <int W> static AZ_INLINE void run(const Problem& p, int64_t first, int64_t last, float* scratch) {
+    run_tiles<W>(p, first, last, scratch);
+  }
+};
+
+void run(const Problem& p, int width) {
+  const int64_t tiles = Tiles(p.y).count, parts = std::clamp<int64_t>(tiles / most_together, 1, thread_count());
+  const int64_t each = scratch_of_part(Pixels(p.x).channels());
+  parallel_for(parts, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t part = begin; part < end; ++part) {
+      const int64_t first = tiles * part / parts, last = tiles * (part + 1) / parts;
+      run_at_width<TilesKernel, const Problem&>(width, p, first, last, p.scratch + part * each);
+    }
+  });
+}
+
+// The weight for W outputs from `o` on, of input i: into [36] vectors, `apart` floats apart.
+struct Weight {
+  const float* elements;
+  int64_t outputs, inputs;  // of the products
+  bool forward;             // otherwise the weight's first axis are the inputs, and its taps come in reverse
+
+  template <int W> AZ_INLINE void pack(int64_t o, int64_t i, float* to, int64_t apart) const {
+    float kernel[9 * W] = {};
+    const int64_t o_step = forward ? inputs * 9 : 9, i_step = forward ? 9 : outputs * 9;
+    if (i < inputs) {
+      for (int64_t lane = 0; lane < std::min<int64_t>(W, outputs - o); ++lane) {
+        const float* from = elements + (o + lane) * o_step + i * i_step;
+        for (int k = 0; k < 9; ++k) kernel[k * W + lane] = from[forward ? k : 8 - k];
+      }
+    }
+    Vector<W> half[side * 3];
+    for (int j = 0; j < 3; ++j) {
+      Vector<W> d[3], l[side];
+      for (int k = 0; k < 3; ++k) d[k] = load<W>(kernel + (k * 3 + j) * W);
+      weight_lines(d, l);
+      for (int k = 0; k < side; ++k) half[k * 3 + j] = l[k];
+    }
+    for (int k = 0; k < side; ++k) {
+      Vector<W> l[side];
+      weight_lines(half + k * 3, l);
+      for (int j = 0; j < side; ++j) store(to + (k * side + j) * apart, l[j]);
+    }
+  }
+};
+
+// For outputs [o, o + W) of all inputs: `inputs` and `outputs` are whole blocks.
+struct PackKernel {
+  template <int W> static AZ_INLINE void run(const Weight& weight, int64_t inputs, int64_t outputs, int64_t o, float* packed) {
+    constexpr int N = Cut<W>::vectors;
+    const int64_t chunk = o / (N * W) * N * W, vectors = chunk + N * W <= outputs ? N : 1;
+    const int64_t begin = vectors == N ? chunk : o;  // vectors that fill no chunk are one each
+    for (int64_t i = 0; i < inputs; ++i)
+      weight.pack<W>(o, i, packed + taps * inputs * begin + i * vectors * W + (o - begin), inputs * vectors * W);
+  }
+};
+
+}  // namespace
+
+bool takes(const Conv2dShape& s, int width) {
+  const Conv2dParams& p = s.params;
+  const auto is_one = [](Size2 size) { return size.h == 1 && size.w == 1; };
+  const auto fits = [](int64_t in, int64_t out, int64_t padding) {
+    return padding >= 0 && padding <= 2 && out == in + 2 * padding - 2 && out > 0;
+  };
+  return s.kernel.h == 3 && s.kernel.w == 3 && is_one(p.stride) && is_one(p.dilation) && p.groups == 1 && s.x.n > 0 &&
+         fits(s.x.h, s.y.h, p.padding.h) && fits(s.x.w, s.y.w, p.padding.w) && s.x.block % width == 0 &&
+         s.y.block % width == 0 && width <= simd_width();
+}
+
+int64_t packed_size(const Conv2dShape& shape) { return taps * Pixels(shape.x).channels() * Pixels(shape.y).channels(); }
+
+void pack(const float* elements, const Conv2dShape& shape, bool forward, int width, float* packed) {
+  const ImageShape &from = forward ? shape.x : shape.y, &to = forward ? shape.y : shape.x;
+  const Weight weight{elements, to.c, from.c, forward};
+  const int64_t inputs = Pixels(from).channels(), outputs = Pixels(to).channels();
+  parallel_for(outputs / width, std::max<int64_t>(1, 1024 / inputs), [&](int64_t begin, int64_t end) {
+    for (int64_t vector = begin; vector < end; ++vector)
+      run_at_width<PackKernel, const Weight&>(width, weight, inputs, outputs, vector * width, packed);
+  });
+}
+
+void forward(const float* x, const float* packed, const Epilogue& then, float* y, const Conv2dShape& shape, int width,
+             float* scratch) {
+  run({shape.x, shape.y, shape.params.padding, x, packed, then, y, scratch}, width);
+}
+
+void backward_data(const float* g, const float* packed, float* dx, const Conv2dShape& shape, int width, float* scratch) {
+  const Size2 padding{2 - shape.params.padding.h, 2 - shape.params.padding.w};
+  run({shape.y, shape.x, padding, g, packed, {}, dx, scratch}, width);
+}
+
+int64_t scratch_size(const Conv2dShape& shape) {
+  return thread_count() * scratch_of_part(std::max(Pixels(shape.x).channels(), Pixels(shape.y).channels()));
+}
+
+}  // namespace az::winograd

@@ -1,0 +1,37 @@
+#pragma once
+
+#include "core/kernels/image_shape.h"
+
+// Convolutions with a 3x3 kernel and no stride, dilation or groups, in f32, by Winograd's F(4x4, 3x3): 36 products of matrices
+// for what takes 144 one by one (Lavin and Gray, arXiv 1509.09308). Images are taken in blocks of channels, tile by tile: a few
+// tiles are transformed, multiplied and transformed back before the next ones, so that what is between stays in the cache.
+// The results do not depend on the number of threads. With standard normal operands they differ from f64's by 1e-6 of their
+// norm at 16 to 64 channels and by 5e-6 at 512: the transforms add up numbers of up to a hundred times the size of the result.
+namespace az::winograd {
+
+// Whether they compute a problem: the window is theirs, and images lie in blocks of a multiple of `width` channels, 16, 8 or 4,
+// the width of the vectors that they are to use: simd_width() or less.
+bool takes(const Conv2dShape& shape, int width);
+
+// Floats that a packed weight takes.
+int64_t packed_size(const Conv2dShape& shape);
+// weight [o,i,3,3] as the products want it: u = G w G^T, for forward(), or else for backward_data().
+void pack(const float* weight, const Conv2dShape& shape, bool forward, int width, float* packed);
+
+// What follows the convolution in the same pass: y + bias[o] + residual, then max(y, 0), NaN kept. Each may be null.
+struct Epilogue {
+  const float *bias = nullptr, *residual = nullptr;
+  bool relu = false;
+};
+// y = x * weight, laid out as the shape says. `scratch` has scratch_size() floats.
+void forward(const float* x, const float* packed, const Epilogue& then, float* y, const Conv2dShape& shape, int width,
+             float* scratch);
+// dx = g * (weight turned by half a turn, its channels exchanged).
+void backward_data(const float* g, const float* packed, float* dx, const Conv2dShape& shape, int width, float* scratch);
+int64_t scratch_size(const Conv2dShape& shape);
+
+// dw [o,i,3,3] = sum over images and pixels of x and g: G^T (sum over tiles of (B^T x B) (A g A^T)) G.
+void backward_weights(const float* x, const float* g, float* dw, const Conv2dShape& shape, int width, float* scratch);
+int64_t weights_scratch_size(const Conv2dShape& shape);
+
+}  // namespace az::winograd

@@ -1,0 +1,163 @@
+#pragma once
+
+#include <cstdint>
+#include <cstring>
+
+#include "core/base/simd.h"
+#include "core/kernels/image_shape.h"
+
+// One tile of F(4x4, 3x3), of as many channels as a vector has lanes, and the product of a few tiles with a weight. The points
+// are 0, 1, -1, 2, -2 and infinity. For the kernels of winograd.h only: everything is inlined into loops compiled for one
+// instruction set.
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wpsabi"
+
+namespace az::winograd {
+
+constexpr int side = 6, taps = side * side;  // of a transformed tile
+constexpr int step = 4;                      // pixels of the result from one tile to the next
+
+// How the kernels are cut for an instruction set: vectors of W channels, products of R tiles by N vectors at a time, so that
+// the sums fill its registers.
+template <int W> struct Cut;
+template <> struct Cut<16> { static constexpr int rows = 14, vectors = 2; };
+template <> struct Cut<8> { static constexpr int rows = 6, vectors = 2; };
+template <> struct Cut<4> { static constexpr int rows = 6, vectors = 4; };
+
+// Floats from one transformed tile to the next: not a power of two, so that they do not share sets of the cache.
+inline int64_t row_of(int64_t inputs) { return inputs + 16; }
+
+template <int W> struct VectorOf { typedef float type __attribute__((vector_size(W * sizeof(float)))); };
+template <int W> using Vector = typename VectorOf<W>::type;
+
+template <int W> AZ_INLINE Vector<W> load(const float* from) {
+  Vector<W> v;
+  std::memcpy(&v, from, sizeof v);
+  return v;
+}
+template <class V> AZ_INLINE void store(float* to, const V& v) { std::memcpy(to, &v, sizeof v); }
+
+// B^T d: of six lines of an image's tile.
+template <class V> AZ_INLINE void image_lines(const V* d, V* to) {
+  const V even = d[4] - 4 * d[2], odd = d[3] - 4 * d[1], near = d[4] - d[2], far = 2 * (d[3] - d[1]);
+  to[0] = 4 * d[0] - 5 * d[2] + d[4];
+  to[1] = even + odd;
+  to[2] = even - odd;
+  to[3] = near + far;
+  to[4] = near - far;
+  to[5] = 4 * d[1] - 5 * d[3] + d[5];
+}
+
+// A^T m: six lines of products become four of the result.
+template <class V> AZ_INLINE void result_lines(const V* m, V* to) {
+  const V sum = m[1] + m[2], difference = m[1] - m[2], far_sum = m[3] + m[4], far_difference = m[3] - m[4];
+  to[0] = m[0] + sum + far_sum;
+  to[1] = difference + 2 * far_difference;
+  to[2] = sum + 4 * far_sum;
+  to[3] = difference + 8 * far_difference + m[5];
+}
+
+// A g: four lines of the result's gradient become six.
+template <class V> AZ_INLINE void gradient_lines(const V* g, V* to) {
+  const V even = g[0] + g[2], odd = g[1] + g[3], far_even = g[0] + 4 * g[2], far_odd = 2 * g[1] + 8 * g[3];
+  to[0] = g[0];
+  to[1] = even + odd;
+  to[2] = even - odd;
+  to[3] = far_even + far_odd;
+  to[4] = far_even - far_odd;
+  to[5] = g[3];
+}
+
+// G w: three lines of a weight become six.
+template <class V> AZ_INLINE void weight_lines(const V* w, V* to) {
+  const V ends = (w[0] + w[2]) * (-1.0F / 6), middle = w[1] * (1.0F / 6), far = w[0] * (1.0F / 24) + w[2] * (1.0F / 6),
+          far_middle = w[1] * (1.0F / 12);
+  to[0] = w[0] * 0.25F;
+  to[1] = ends - middle;
+  to[2] = ends + middle;
+  to[3] = far + far_middle;
+  to[4] = far - far_middle;
+  to[5] = w[2];
+}
+
+// G^T u: six lines of a transformed weight's gradient become three.
+template <class V> AZ_INLINE void weight_gradient_lines(const V* u, V* to) {
+  const V sum = (u[1] + u[2]) * (-1.0F / 6), far_sum = u[3] + u[4];
+  to[0] = u[0] * 0.25F + sum + far_sum * (1.0F / 24);
+  to[1] = (u[2] - u[1]) * (1.0F / 6) + (u[3] - u[4]) * (1.0F / 12);
+  to[2] = sum + far_sum * (1.0F / 6) + u[5];
+}
+
+// Where the vectors of an image's channels are.
+struct Pixels {
+  int64_t h, w, block, blocks;
+  explicit Pixels(const ImageShape& shape) : h(shape.h), w(shape.w), block(shape.block), blocks(shape.blocks()) {}
+  int64_t channels() const { return block * blocks; }  // padding included
+  // Of channels c on, of pixel 0; pixels are `block` elements apart.
+  AZ_INLINE int64_t first(int64_t image, int64_t c) const { return (image * blocks + c / block) * h * w * block + c % block; }
+};
+
+// The tiles that cover the result's images.
+struct Tiles {
+  int64_t rows, columns, count;
+  explicit Tiles(const ImageShape& y)
+      : rows((y.h + step - 1) / step), columns((y.w + step - 1) / step), count(y.n * rows * columns) {}
+  struct Place {
+    int64_t image, y, x;  // of the result's first pixel
+  };
+  AZ_INLINE Place operator[](int64_t i) const {
+    const int64_t in_image = i % (rows * columns);
+    return {i / (rows * columns), in_image / columns * step, in_image % columns * step};
+  }
+};
+
+// Transforms the S x S pixels from (y, x) on, 0 outside the image, by `lines` both ways: to[i * 6 + j] lie `apart` floats
+// apart.
+template <int W, int S, class Lines>
+AZ_INLINE void transform(const float* from, const Pixels& p, int64_t y, int64_t x, Lines lines, float* to, int64_t apart) {
+  float half[side * S * W];
+  const bool is_inside = y >= 0 && x >= 0 && y + S <= p.h && x + S <= p.w;
+  for (int j = 0; j < S; ++j) {
+    Vector<W> d[S], l[side];
+    const bool has_column = x + j >= 0 && x + j < p.w;
+    for (int i = 0; i < S; ++i) {
+      const bool has_pixel = is_inside || (has_column && y + i >= 0 && y + i < p.h);
+      d[i] = has_pixel ? load<W>(from + ((y + i) * p.w + x + j) * p.block) : Vector<W>{};
+    }
+    lines(d, l);
+    for (int i = 0; i < side; ++i) store(half + (i * S + j) * W, l[i]);
+  }
+  for (int i = 0; i < side; ++i) {
+    Vector<W> d[S], l[side];
+    for (int j = 0; j < S; ++j) d[j] = load<W>(half + (i * S + j) * W);
+    lines(d, l);
+    for (int j = 0; j < side; ++j) store(to + (i * side + j) * apart, l[j]);
+  }
+}
+
+// Adds to R rows of N vectors, `row` floats apart, or starts them where `fresh`:
+// into[r, k] += sum over c < count of a[r * a_row + c * a_step] * b[c * b_step + k].
+template <int W, int R, int N> AZ_INLINE void multiply(int64_t count, const float* a, int64_t a_row, int64_t a_step,
+                                                       const float* b, int64_t b_step, float* into, int64_t row, bool fresh) {
+  Vector<W> acc[R][N];
+  for (int r = 0; r < R; ++r) {
+    for (int n = 0; n < N; ++n) acc[r][n] = fresh ? Vector<W>{} : load<W>(into + r * row + n * W);
+  }
+  for (int64_t c = 0; c < count; ++c) {
+    Vector<W> with[N];
+    for (int n = 0; n < N; ++n) with[n] = load<W>(b + c * b_step + n * W);
+#pragma GCC unroll 16
+    for (int r = 0; r < R; ++r) {
+      const float by = a[r * a_row + c * a_step];
+#pragma GCC unroll 4
+      for (int n = 0; n < N; ++n) acc[r][n] += by * with[n];
+    }
+  }
+  for (int r = 0; r < R; ++r) {
+    for (int n = 0; n < N; ++n) store(into + r * row + n * W, acc[r][n]);
+  }
+}
+
+}  // namespace az::winograd
+
+#pragma GCC diagnostic pop

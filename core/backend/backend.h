@@ -41,12 +41,13 @@ class Backend {
  public:
   virtual ~Backend() = default;
 
+  // Convolutions, unless a back end overrides them, are of f32 or bf16, by whichever implementation is fastest (conv/).
   // scale * (conv2d without bias) + bias, then what is to follow; scale [o], of the weight's number type, or undefined for 1.
   virtual Tensor conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias, const Tensor& scale,
-                        const Conv2dParams& params, const Then& then, const Shape& result) = 0;
-  virtual Tensor conv2d_backward_data(const Tensor& g, const Tensor& weight, const Conv2dParams& params, const Shape& x) = 0;
+                        const Conv2dParams& params, const Then& then, const Shape& result);
+  virtual Tensor conv2d_backward_data(const Tensor& g, const Tensor& weight, const Conv2dParams& params, const Shape& x);
   virtual ConvWeightGradients conv2d_backward_weights(const Tensor& g, const Tensor& x, const Shape& weight, bool with_bias,
-                                                      const Conv2dParams& params) = 0;
+                                                      const Conv2dParams& params);
 
   // x [n,c,h,w], gamma and beta defined: (x - mean) / sqrt(var + eps) * gamma + beta, then what is to follow. Takes the
   // statistics over the batch in training, leaving the running ones as they are, and goes by those given otherwise. In f32 and

@@ -3,6 +3,7 @@
 #include <thread>
 
 #include "core/autograd/autograd.h"
+#include "core/backend/packed.h"
 #include "core/base/random.h"
 #include "core/ops/conv.h"
 #include "core/ops/norm.h"
@@ -92,14 +93,36 @@ TEST_CASE("packed weights: a change in place is seen, by either spelling, and by
 
 TEST_CASE("packed weights: they go when the weight goes") {
   const Tensor x = random({2, 64, 8, 8});
-  conv2d(x, random({64, 64, 3, 3}), {});  // makes the primitives
+  conv2d(x, random({64, 64, 5, 5}), {});  // makes the primitives
   const size_t before = memory_stats().in_use;
   for (int i = 0; i < 4; ++i) {
-    const Tensor weight = random({64, 64, 3, 3}, uint64_t(i));
+    const Tensor weight = random({64, 64, 5, 5}, uint64_t(i));
     conv2d(x, weight, {});
-    CHECK(memory_stats().in_use >= before + 2 * 64 * 64 * 9 * sizeof(float));
+    CHECK(memory_stats().in_use >= before + 2 * 64 * 64 * 25 * sizeof(float));
   }
   CHECK(memory_stats().in_use == before);
+}
+
+TEST_CASE("packed weights: a large form is kept from the second use of a weight as it is, and goes when that changes") {
+  const Tensor weight = random({4, 4, 3, 3});
+  const size_t before = memory_stats().in_use;
+  int packed = 0;
+  const auto use = [&] {
+    const auto form = packed_weight(weight, {}, {7, 1 << 20, true}, [&](const Tensor& from, void* into) {
+      ++packed;
+      *static_cast<float*>(into) = from.data<float>()[0];
+    });
+    CHECK(*static_cast<const float*>(form->data()) == weight.data<float>()[0]);
+    return packed;
+  };
+  const auto is_held = [&] { return memory_stats().in_use >= before + (1 << 20); };
+  for (int i = 0; i < 3; ++i) {
+    CHECK(use() == 1 + 2 * i);
+    CHECK(!is_held());
+    for (int again = 0; again < 2; ++again) CHECK(use() == 2 + 2 * i);
+    CHECK(is_held());
+    weight.mul_(2);
+  }
 }
 
 TEST_CASE("packed weights: threads that use one weight at a time all see its newest elements") {

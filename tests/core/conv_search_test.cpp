@@ -4,8 +4,8 @@
 #include <cmath>
 
 #include "core/autograd/autograd.h"
-#include "core/backend/onednn/conv_choice.h"
-#include "core/backend/onednn/conv_directions.h"
+#include "core/backend/conv/choice.h"
+#include "core/backend/conv/offer.h"
 #include "core/backend/reference.h"
 #include "core/base/random.h"
 #include "core/ops/conv.h"
@@ -15,7 +15,7 @@
 #include "tests/compare.h"
 #include "tests/core/own_cache.h"
 
-// What oneDNN computes, over shapes drawn at random and in memory that holds NaN, against the plain loops in f64.
+// What convolutions compute, over shapes drawn at random and in memory that holds NaN, against the plain loops in f64.
 namespace az::test {
 namespace {
 
@@ -107,32 +107,33 @@ double excess(const Tensor& found, const Tensor& right) {
   return most;
 }
 
-// What all of oneDNN's implementations of one direction give, against f64: each result is right, or its trial says that it is
+// What all implementations of one direction give, against f64: each result is right, or its trial says that it is
 // not.
 struct Walk {
   DType type;
-  size_t right = 0;
+  size_t right = 0, own = 0;
   std::string found_out = {};
-  template <class Op, class Solve> void operator()(const Op& op, const typename Op::Operands& operands, Solve solve) {
-    CAPTURE(op.problem.str(op.problem.x[0]));
-    const auto offered = onednn::implementations(op);
-    onednn::Judge<Op> judge(op);
-    for (size_t i = 0; i < offered.names.size(); ++i) {
-      CAPTURE(offered.names[i]);
+  template <class Direction, class Excess>
+  void operator()(const ConvProblem& problem, const typename Direction::Operands& operands, Excess excess_of) {
+    CAPTURE(problem.str(problem.x[0]));
+    const Offer<Direction> offer = offered<Direction>;
+    Judge<Direction> judge(problem, offer);
+    for (const Implementation<Direction>& one : offer(problem).all) {
+      CAPTURE(one.name);
       const DirtyMemory dirty;
-      const auto by = onednn::made_of<typename Op::Primitive>(offered.descs[i]);
-      const bool is_right = solve(op.solve(*by, operands)) == 0;
-      CHECK(is_right == judge.is_right(*by));
+      const Solve<Direction> by = one.make();
+      const bool is_right = excess_of(by(operands)) == 0;
+      CHECK(is_right == judge.is_right(one, by));
+      own += one.name.starts_with("winograd_");
       if (is_right)
         ++right;
       else
-        found_out += fmt::format("; {} {}", op.problem.direction, offered.names[i]);
+        found_out += fmt::format("; {} {}", problem.direction, one.name);
     }
   }
 };
 
 Walk walk(const Problem& p, DType type, Draw d) {
-  using namespace onednn;
   Walk each{type};
   const Tensor x = d.signs(p.x), w = d.signs(p.weight), b = p.bias ? d.signs({p.weight[0]}) : Tensor();
   const Shape shape = conv2d(x, w, {}, p.params).shape();
@@ -140,21 +141,21 @@ Walk walk(const Problem& p, DType type, Draw d) {
   auto as = [](const Tensor& of, DType wanted) { return of.defined() ? of.to(wanted) : Tensor(); };
   const Tensor x_ = x.to(type), g_ = g.to(type), w_ = w.to(DType::f32), b_ = as(b, DType::f32);
 
-  ConvForward forward{{"forward", p.x, p.weight, shape, type, p.params, p.bias, p.residual, p.relu}};
   const Then then{.residual = as(residual, type), .relu = p.relu};
   const Tensor none;
   const Tensor y = Reference().conv2d(x, w, b, none, p.params, {.residual = residual, .relu = p.relu}, shape);
-  each(forward, {x_, w_, b_, none, then}, [&](const Tensor& found) { return excess(found, y); });
+  each.operator()<ConvForward>({"forward", p.x, p.weight, shape, type, p.params, p.bias, p.residual, p.relu},
+                               {x_, w_, b_, none, then}, [&](const Tensor& found) { return excess(found, y); });
 
   const Tensor dx = Reference().conv2d_backward_data(g, w, p.params, p.x);
-  each(ConvBackwardData{{"backward_data", p.x, p.weight, shape, type, p.params}}, {g_, w_},
-       [&](const Tensor& found) { return excess(found, dx); });
+  each.operator()<ConvBackwardData>({"backward_data", p.x, p.weight, shape, type, p.params}, {g_, w_},
+                                    [&](const Tensor& found) { return excess(found, dx); });
 
   const ConvWeightGradients right = Reference().conv2d_backward_weights(g, x, p.weight, p.bias, p.params);
-  each(ConvBackwardWeights{{"backward_weights", p.x, p.weight, shape, type, p.params, p.bias}}, {x_, g_},
-       [&](const ConvWeightGradients& found) {
-         return excess(found.weight, right.weight) + (p.bias ? excess(found.bias, right.bias) : 0);
-       });
+  each.operator()<ConvBackwardWeights>(
+      {"backward_weights", p.x, p.weight, shape, type, p.params, p.bias}, {x_, g_}, [&](const ConvWeightGradients& found) {
+        return excess(found.weight, right.weight) + (p.bias ? excess(found.bias, right.bias) : 0);
+      });
   return each;
 }
 
@@ -191,7 +192,7 @@ TEST_CASE("conv2d: shapes drawn at random, in all directions, have the results o
   }
 }
 
-TEST_CASE("conv2d: each of oneDNN's implementations of a problem has the results of f64, or its trial finds it out") {
+TEST_CASE("conv2d: each implementation of a problem has the results of f64, or its trial finds it out") {
   size_t right = 0;
   for (uint64_t seed = SEARCH_FIRST; seed < SEARCH_FIRST + SEARCH_COUNT; ++seed) {
     Draw d(seed);

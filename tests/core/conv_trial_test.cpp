@@ -3,11 +3,13 @@
 #include <algorithm>
 #include <set>
 
-#include "core/backend/onednn/conv_choice.h"
-#include "core/backend/onednn/conv_directions.h"
+#include "core/backend/conv/choice.h"
+#include "core/backend/conv/offer.h"
+#include "core/backend/info.h"
 #include "core/backend/reference.h"
 #include "core/base/error.h"
 #include "core/base/random.h"
+#include "core/base/threads.h"
 #include "core/ops/elementwise.h"
 #include "core/tensor/create.h"
 #include "tests/compare.h"
@@ -17,9 +19,7 @@
 namespace az::test {
 namespace {
 
-using namespace onednn;
-
-const char *const direct = "jit:avx512_core", *const winograd = "jit_wino_4x3:avx512_core";
+constexpr bool direct = false, transforming = true;  // what is allowed to round
 
 Tensor exact(const Tensor& x) { return x.defined() ? x.to(DType::f64) : Tensor(); }
 
@@ -53,10 +53,10 @@ struct Case {
     auto d = Reference().conv2d_backward_weights(exact(trial.g), exact(trial.x), problem.weight, problem.bias, params);
     return {d.weight.to(DType::f32), problem.bias ? d.bias.to(DType::f32) : Tensor()};
   }
-  // The result, or the weight's gradient, as `name` may give it.
+  // The result, or the weight's gradient.
   Tensor values() const { return of_weights() ? right_gradients().weight : right(); }
-  bool takes(const char* name, const Tensor& values) const {
-    return of_weights() ? trial.is_right(name, {values, right_gradients().bias}) : trial.is_right(name, values);
+  bool takes(bool transforms, const Tensor& values) const {
+    return of_weights() ? trial.is_right(transforms, {values, right_gradients().bias}) : trial.is_right(transforms, values);
   }
 };
 
@@ -99,10 +99,10 @@ TEST_CASE(
         CAPTURE(form);
         const Tensor right = c.values();
         const int64_t plane = right.numel() / (c.of_weights() ? 1 : 5) / right.size(c.of_weights() ? 0 : 1);
-        for (const char* name : {direct, winograd}) {
+        for (bool transforms : {direct, transforming}) {
           for (double by : {1.0, -1.0, double(NAN), double(INFINITY)}) {
             for (int64_t i : {int64_t(0), int64_t(777), right.numel() - 1})
-              CHECK_FALSE(c.takes(name, changed(right, {{i, by}})));
+              CHECK_FALSE(c.takes(transforms, changed(right, {{i, by}})));
           }
           CHECK_FALSE(c.takes(direct, changed(right, {{3, 1}, {3 + plane, -1}})));
           CHECK_FALSE(c.takes(direct, changed(right, {{3, 1}, {4, -1}})));
@@ -112,7 +112,7 @@ TEST_CASE(
   }
   const Case c("backward_weights", DType::f32, 1);
   const ConvWeightGradients d = c.right_gradients();
-  for (int64_t i : {0, 23}) CHECK_FALSE(c.trial.is_right(winograd, {d.weight, changed(d.bias, {{i, 1}})}));
+  for (int64_t i : {0, 23}) CHECK_FALSE(c.trial.is_right(transforming, {d.weight, changed(d.bias, {{i, 1}})}));
 }
 
 TEST_CASE("conv trial: so many terms are not 0 that bf16 holds every result, and some are in each") {
@@ -135,9 +135,9 @@ TEST_CASE("conv trial: the rounding of Winograd's transforms is allowed to Winog
     Philox generator(3);
     auto noisy = [&](double size) { return c.values() + uniform(c.values().shape(), {.low = -size, .high = size}, generator); };
     const double terms = c.of_weights() ? 7200 : 288, rounding = 3 * 2e-8 * terms;  // three times what was measured
-    CHECK(c.takes(winograd, noisy(rounding)));
+    CHECK(c.takes(transforming, noisy(rounding)));
     CHECK_FALSE(c.takes(direct, noisy(0.01)));
-    CHECK_FALSE(c.takes(winograd, noisy(0.3)));
+    CHECK_FALSE(c.takes(transforming, noisy(0.3)));
   }
 }
 
@@ -150,51 +150,55 @@ TEST_CASE("conv trial: images that are taken for one another are seen, whichever
       auto swapped = values, repeated = values;
       std::swap_ranges(swapped.begin() + a * each, swapped.begin() + (a + 1) * each, swapped.begin() + b * each);
       std::copy_n(values.begin() + a * each, each, repeated.begin() + b * each);
-      CHECK_FALSE(c.takes(winograd, Tensor::of(c.problem.y, swapped)));
-      CHECK_FALSE(c.takes(winograd, Tensor::of(c.problem.y, repeated)));
+      CHECK_FALSE(c.takes(transforming, Tensor::of(c.problem.y, swapped)));
+      CHECK_FALSE(c.takes(transforming, Tensor::of(c.problem.y, repeated)));
     }
   }
 }
 
 namespace {
 
-// One of the directions whose implementations of some names give one wrong element.
-template <class Op> struct Spoilt : Op {
-  std::set<std::string> names = {};
-  int* solved = nullptr;
-  auto solve(const Convolution<typename Op::Primitive>& by, const typename Op::Operands& operands) const {
-    auto result = Op::solve(by, operands);
-    ++*solved;
-    if (names.contains(by.name())) spoil(result);
-    return result;
-  }
-  static void spoil(const Tensor& x) { static_cast<float*>(x.raw())[x.numel() / 2] += 1; }
-  static void spoil(const ConvWeightGradients& d) { spoil(d.weight); }
-};
+void spoil(const Tensor& x) { static_cast<float*>(x.raw())[x.numel() / 2] += 1; }
+void spoil(const ConvWeightGradients& d) { spoil(d.weight); }
 
-template <class Op> void check_wiring(const char* direction, int64_t images) {
+template <class Direction> void check_wiring(const char* direction, int64_t images) {
   OwnCache cache;
   const Case c(direction, DType::f32, 0, images, {1, 1, 1, 1});
   int solved = 0;
-  Spoilt<Op> op{{c.problem}, {}, &solved};
-  auto choice = [&] {
-    set_algorithms(AlgorithmChoice::fixed);
-    const auto found = chosen(op, Op::of(c.trial));
-    return found ? found->name() : "none";
+  std::set<std::string> wrong;
+  // Those of these names give one wrong element.
+  const Offer<Direction> offer = [&](const ConvProblem& problem) {
+    Implementations<Direction> found = offered<Direction>(problem);
+    for (auto& one : found.all) {
+      one.make = [&, name = one.name, make = one.make]() -> Solve<Direction> {
+        return [&, name, by = make()](const typename Direction::Operands& operands) {
+          auto result = by(operands);
+          ++solved;
+          if (wrong.contains(name)) spoil(result);
+          return result;
+        };
+      };
+    }
+    return found;
   };
-  const auto names = implementations(op).names;
-  REQUIRE(names.size() >= 2);
+  const auto choice = [&] {
+    set_algorithms(AlgorithmChoice::fixed);
+    const auto found = chosen<Direction>(c.problem, Direction::of(c.trial), offer);
+    return found ? found->name : "none";
+  };
+  const size_t count = offer(c.problem).all.size();
+  REQUIRE(count >= 1);
   const std::string first = choice();
   CHECK(solved == 1);  // by the trial
   CHECK(choice() == first);
   CHECK(solved == 1);  // it is remembered
   std::string last = first;
-  for (size_t i = 0; i < names.size(); ++i) {
+  for (size_t i = 0; i < count; ++i) {
     OwnCache anew;
-    op.names.insert(last);
+    wrong.insert(last);
     last = choice();
-    CHECK_FALSE(op.names.contains(last));
-    CHECK((last == "none") == (i + 1 == names.size()));
+    CHECK_FALSE(wrong.contains(last));
+    CHECK((last == "none") == (i + 1 == count));
   }
 }
 
@@ -211,29 +215,42 @@ TEST_CASE(
 
 TEST_CASE("conv trial: images are tried as many as an implementation's code depends on") {
   const int before = thread_count();
-  auto tried = [](const char* name, int64_t images) {
-    return Case("forward", DType::f32, 0, images).problem.images_to_try(name);
+  const auto check_tried = [](int64_t images, int64_t expected) {
+    CAPTURE(images);
+    const auto found = offered<ConvForward>(Case("forward", DType::f32, 0, images).problem);
+    REQUIRE(!found.all.empty());
+    for (const auto& one : found.all) {
+      CAPTURE(one.name);
+      // Of oneDNN 3 it is not known.
+      const bool is_known = !one.transforms && backend_info().onednn.starts_with("2.");
+      CHECK(one.images == (is_known ? expected : images));
+    }
   };
   set_thread_count(2);
-  for (int64_t images : {1, 8, 17, 18}) CHECK(tried(direct, images) == images);
-  CHECK(tried(direct, 19) == 17);
-  CHECK(tried(direct, 128) == 18);
-  CHECK(tried(winograd, 128) == 128);
+  for (int64_t images : {1, 8, 17, 18}) check_tried(images, images);
+  check_tried(19, 17);
+  check_tried(128, 18);
   set_thread_count(16);
-  CHECK(tried(direct, 33) == 33);
-  CHECK(tried(direct, 1030) == 38);
+  check_tried(33, 33);
+  check_tried(1030, 38);
   set_thread_count(before);
 }
 
-TEST_CASE(
-    "conv choice: by rule Winograd is taken from 32 channels on, and only where it lays out its result as the others do") {
-  const std::vector<std::string> names{"jit:avx512_core", winograd, "gemm:jit"};
+TEST_CASE("conv choice: by rule Winograd is taken from 32 channels on, where it competes") {
   const Conv2dParams params{.padding = 1};
-  ConvProblem p{"forward", {1, 32, 8, 8}, {32, 32, 3, 3}, {1, 32, 8, 8}, DType::f32, params};
-  CHECK(p.by_rule(names, 2) == 1);
-  CHECK(p.by_rule(names, 1) == 0);
-  p.weight = {16, 32, 3, 3};
-  CHECK(p.by_rule(names, 2) == 0);
+  const auto chosen_by_rule = [&](int64_t channels) {
+    const OwnCache cache;
+    set_algorithms(AlgorithmChoice::fixed);
+    const ConvProblem p{"forward", {8, 32, 8, 8}, {channels, 32, 3, 3}, {8, channels, 8, 8}, DType::f32, params};
+    const auto all = offered<ConvForward>(p);
+    const auto found = chosen<ConvForward>(p, ConvForward::of(ConvTrial(p)), offered<ConvForward>);
+    const auto competing = std::ranges::subrange(all.all.begin(), all.all.begin() + int64_t(all.competing));
+    const bool may = std::ranges::any_of(competing, &Implementation<ConvForward>::transforms);
+    return std::pair(may, all.all[all.find(found->name)].transforms);
+  };
+  const auto [may, takes] = chosen_by_rule(32);
+  CHECK(takes == may);
+  CHECK_FALSE(chosen_by_rule(16).second);
 }
 
 }  // namespace az::test

@@ -9,6 +9,7 @@
 #include "core/config/json_document.h"
 #include "experiments/trainer.h"
 #include "tests/compare.h"
+#include "tests/core/direct_conv.h"
 #include "tests/data/temporary_folder.h"
 #include "tests/experiments/tiny.h"
 
@@ -289,7 +290,7 @@ TEST_CASE("a resumed run keeps to the algorithms that its checkpoint names") {
   Algorithms other = algorithms_from_json(read_file(file));
   for (auto& [problem, name] : other) {
     CHECK(name.find("wino") != std::string::npos);
-    name = "jit:avx512_core";
+    name = test::direct_conv(problem);
   }
   write_file(file, to_json(other));
   CHECK(train(config, folder.path, true).step == 12);

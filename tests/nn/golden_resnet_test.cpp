@@ -1,5 +1,6 @@
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <map>
 
@@ -48,15 +49,27 @@ void check_batch(const GoldenNetwork& network, DType type, double value_toleranc
   CHECK(distance((*net)(images), goldens.at("eval_logits")) <= value_tolerance);
 }
 
-// Loss and gradients of a network on a batch whose seed was chosen so that no input of a ReLU comes so near to 0 that rounding
-// moves it across, with any instruction set: gradients would jump by percents.
-std::vector<Tensor> gradients_of(nn::Module& net, DType type) {
-  Philox generator(12);
+// Which inputs of ReLUs are above 0: what a first batch norm of a block gives, and a block's own result.
+struct Kinks : nn::Observer {
+  std::vector<bool> above;
+  void after(const nn::Module& module, const Tensor&, const Tensor& y) override {
+    const bool is_block =
+        std::count(module.path().begin(), module.path().end(), '.') == 1 && module.path().starts_with("layer");
+    if (!is_block && !module.path().ends_with("bn1")) return;
+    for (double value : y.to_vector<double>()) above.push_back(value > 0);
+  }
+};
+
+// Loss and gradients of a network on a batch.
+std::vector<Tensor> gradients_of(const nn::Module& start, DType type, uint64_t seed, Kinks& kinks) {
+  Philox generator(seed);
   Tensor images = randn({2, 3, 32, 32}, generator, DType::f32).to(type);
-  Tensor loss = cross_entropy(net(images), Tensor::of<int64_t>({2}, {3, 8}));
+  const nn::ModulePtr net = start.clone();
+  const nn::Observe observe(kinks);
+  Tensor loss = cross_entropy((*net)(images), Tensor::of<int64_t>({2}, {3, 8}));
   loss.backward();
   std::vector<Tensor> found{loss.detach()};
-  for (const Parameter& parameter : net.parameters()) found.push_back(parameter.tensor.grad());
+  for (const Parameter& parameter : net->parameters()) found.push_back(parameter.tensor.grad());
   return found;
 }
 
@@ -104,10 +117,20 @@ TEST_CASE("resnets: f32 agrees with f64 where layouts are full and Winograd runs
     CAPTURE(k);
     nn::ModulePtr exact = wide[k]->clone();
     exact->to(DType::f64);
-    auto single = gradients_of(*wide[k], DType::f32), twice = gradients_of(*exact, DType::f64);
-    REQUIRE(single.size() == twice.size());
-    CHECK(distance(single[0], twice[0]) <= 1e-5);
-    for (size_t i = 1; i < single.size(); ++i) CHECK(distance(single[i], twice[i]) <= 1e-4);
+    // Where rounding moves an input of a ReLU across 0, gradients jump by percents: such batches say nothing.
+    int compared = 0;
+    for (uint64_t seed = 1; seed <= 12 && compared < 2; ++seed) {
+      Kinks of_single, of_twice;
+      auto single = gradients_of(*wide[k], DType::f32, seed, of_single),
+           twice = gradients_of(*exact, DType::f64, seed, of_twice);
+      REQUIRE(single.size() == twice.size());
+      REQUIRE(of_single.above.size() > 100'000);
+      CHECK(distance(single[0], twice[0]) <= 1e-5);
+      if (of_single.above != of_twice.above) continue;
+      ++compared;
+      for (size_t i = 1; i < single.size(); ++i) CHECK(distance(single[i], twice[i]) <= 1e-4);
+    }
+    CHECK(compared == 2);
   }
 }
 

@@ -1,49 +1,254 @@
-#include "core/backend/onednn/conv_choice.h"
-#include "core/backend/onednn/conv_directions.h"
-#include "core/backend/onednn/onednn.h"
-#include "core/backend/reference.h"
+#include <algorithm>
 
-namespace az {
+#include "core/backend/onednn/detail.h"
+#include "core/backend/onednn/implementations.h"
+#include "core/kernels/vector.h"
+
+namespace az::onednn {
 namespace {
 
-using namespace onednn;
+using dnnl::algorithm;
 
-// For the reference back end.
-Tensor exact(const Tensor& x) { return x.defined() ? x.detach().plain().to(DType::f64) : Tensor(); }
+bool has(const std::string& text, const char* word) { return text.find(word) != std::string::npos; }
+// A fall-back: loops, or a product of matrices.
+bool is_plain(const std::string& name) { return has(name, "ref") || has(name, "gemm"); }
+bool is_winograd(const std::string& name) { return has(name, "wino"); }
+
+// Whether implementation `name` may be faster than `first`, the one that oneDNN prefers: neither a plain fall-back nor for
+// shorter vectors.
+bool may_compete(const std::string& name, const std::string& first) {
+  const auto width = [](const std::string& text) {
+    return has(text, "avx512") ? 3 : has(text, "avx") ? 2 : has(text, "sse") ? 1 : 0;
+  };
+  return !is_plain(name) && width(name) >= width(first);
+}
+
+// oneDNN's bf16 kernels sort an input's columns by their number modulo the stride. 2.6.3 leaves those out of which there are
+// none, with the zeros that stand for padding there, and the kernel then reads memory that nobody has written
+// (jit_trans_iw_ic_int16_t::transpose returns where it has no rows).
+bool fails(const ConvProblem& p, const std::string& name) {
+  return p.type == DType::bf16 && p.direction == "backward_weights" && p.x[3] < p.params.stride.w && p.weight[3] > 1 &&
+         !is_plain(name);
+}
+
+// The blocks of Winograd's are divisors of the number of tiles in the batch. Of the others, none of oneDNN 2.6.3's looks at the
+// batch but to tell 1 image from more, 16 or fewer from more, and to share the images among threads, which take turns and add
+// up weight gradients: so 17 images, two a thread, and the remainder that the threads would have. Of 3.x that is not known.
+int64_t images_to_try(const ConvProblem& p, const std::string& name) {
+  const int64_t threads = thread_count(), least = std::max<int64_t>(17, 2 * threads), all = p.x[0];
+  return is_version_3 || is_winograd(name) || all <= least ? all : least + (all - least) % threads;
+}
+
+// How a primitive wants its operands and lays out its result.
+struct Layouts {
+  const Layout* x;
+  const Form* weight;
+  const Layout* y;
+  bool are_ours;  // whether x and y lie as a tensor may
+};
+Layouts layouts_of(const dnnl::memory::desc& x, const dnnl::memory::desc& weight, const dnnl::memory::desc& y) {
+  const auto of_x = layout_of(x), of_y = layout_of(y);
+  return {of_x.value_or(nullptr), form_of(weight), of_y.value_or(nullptr), of_x && of_y};
+}
+
+// What it takes on the right and below for the result to have its size.
+Dims padding_after(const ConvProblem& p) {
+  auto side = [](int64_t in, int64_t out, int64_t kernel, int64_t stride, int64_t dilation, int64_t before) {
+    return (out - 1) * stride + dilation * (kernel - 1) + 1 - in - before;
+  };
+  return {side(p.x[2], p.y[2], p.weight[2], p.params.stride.h, p.params.dilation.h, p.params.padding.h),
+          side(p.x[3], p.y[3], p.weight[3], p.params.stride.w, p.params.dilation.w, p.params.padding.w)};
+}
+
+// [o,i,h,w] as oneDNN sees it: [g,o/g,i,h,w] when there are groups.
+Shape grouped_weight(const ConvProblem& p) {
+  int64_t g = p.params.groups;
+  return g == 1 ? p.weight : Shape{g, p.weight[0] / g, p.weight[1], p.weight[2], p.weight[3]};
+}
+
+// Its operands in whatever layout the primitive likes best, the weight's gradient in f32.
+ConvDescs descs_of(const ConvProblem& p) {
+  const DType weight_type = p.direction == "backward_weights" ? DType::f32 : p.type;
+  ConvDescs descs{.x = any_desc(p.x, p.type),
+                  .weight = any_desc(grouped_weight(p), weight_type),
+                  .y = any_desc(p.y, p.type),
+                  .bias = {},
+                  .stride = {p.params.stride.h, p.params.stride.w},
+                  .gaps = {p.params.dilation.h - 1, p.params.dilation.w - 1},  // between taps
+                  .before = {p.params.padding.h, p.params.padding.w},
+                  .after = padding_after(p)};
+  if (p.bias) descs.bias = plain_desc({p.weight[0]}, DType::f32);
+  return descs;
+}
+
+// What backward descriptors are made with.
+dnnl::convolution_forward::primitive_desc forward_hint(const ConvProblem& p) {
+  ConvDescs descs = descs_of(p);
+  descs.weight = any_desc(grouped_weight(p), p.type);
+  return forward_desc(engine(), descs, algorithm::convolution_direct, lent_scratchpad());
+}
+
+// The residual is read beside the result and lies like it, as each implementation lays it out. Winograd's could only add to
+// what it finds in the result's place, which takes a copy there first, and its ReLU makes NaN 0: finish() does both.
+dnnl::primitive_attr forward_attributes(const ConvProblem& p, algorithm algo) {
+  dnnl::primitive_attr attributes = lent_scratchpad();
+  if (algo == algorithm::convolution_winograd) return attributes;
+  dnnl::post_ops then;
+  if (p.residual) then.append_binary(algorithm::binary_add, any_desc(p.y, p.type));
+  // With a slope of 0 below zero, oneDNN makes NaN 0; this one is lost beside any activation.
+  if (p.relu) append_eltwise(then, algorithm::eltwise_relu, 1e-20F, 0);
+  attributes.set_post_ops(then);
+  return attributes;
+}
+
+// f32 y, then + the residual, laid out alike, and ReLU, each where asked for.
+void finish(const Tensor& y, const Tensor& residual, bool with_relu) {
+  auto* values = static_cast<float*>(y.raw());
+  const int64_t count = int64_t(y.storage()->bytes() / sizeof(float));
+  if (residual.defined())
+    (with_relu ? add_relu<float> : add<float>)(count, values, static_cast<const float*>(residual.raw()), values);
+  else if (with_relu)
+    relu(count, values, values);
+}
+
+// The weight with its groups as an axis of its own, sharing storage (and so the cache of packed forms).
+Tensor grouped(const Tensor& weight, const ConvProblem& p) {
+  if (p.params.groups == 1) return weight.detach();
+  Shape shape = grouped_weight(p);
+  return weight.detach().reshape({shape.begin(), shape.end()});
+}
+
+// The parts in which the directions differ: how oneDNN is told each, and how its primitives are run.
+struct Forward {
+  using Direction = ConvForward;
+  using Primitive = dnnl::convolution_forward;
+  static Layouts layouts(const Primitive::primitive_desc& d) {
+    return layouts_of(d.src_desc(), d.weights_desc(), d.dst_desc());
+  }
+  static const Layout* result_of(const Layouts& layouts) { return layouts.y; }
+
+  template <class Visit> static void describe(const ConvProblem& p, algorithm algo, Visit visit) {
+    each_forward(engine(), descs_of(p), algo, forward_attributes(p, algo), visit);
+  }
+  static Tensor run(const ConvProblem& p, const Primitive& primitive, const Primitive::primitive_desc& desc,
+                    const Layouts& layout, const ConvForward::Operands& operands) {
+    const Tensor x = laid_out(operands.x, layout.x);
+    const Held w = packed(grouped(operands.weight, p), layout.weight, operands.scale);
+    Tensor y = Tensor::empty(p.y, p.type, layout.y);
+    Tensor residual = p.residual ? laid_out(operands.then.residual, layout.y) : Tensor();
+    const bool is_apart = is_winograd(desc.impl_info_str());
+    std::unordered_map<int, dnnl::memory> args{
+        {DNNL_ARG_SRC, memory_of(x)}, {DNNL_ARG_WEIGHTS, memory_of(w)}, {DNNL_ARG_DST, memory_of(y)}};
+    if (p.bias) args.insert({DNNL_ARG_BIAS, memory_of(operands.bias)});
+    if (p.residual && !is_apart) args.insert({DNNL_ARG_ATTR_MULTIPLE_POST_OP(0) | DNNL_ARG_SRC_1, memory_of(residual)});
+    execute(primitive, desc.scratchpad_desc(), std::move(args));
+    if (is_apart) finish(y, residual, p.relu);
+    return y;
+  }
+};
+
+struct BackwardData {
+  using Direction = ConvBackwardData;
+  using Primitive = dnnl::convolution_backward_data;
+  static Layouts layouts(const Primitive::primitive_desc& d) {
+    return layouts_of(d.diff_src_desc(), d.weights_desc(), d.diff_dst_desc());
+  }
+  static const Layout* result_of(const Layouts& layouts) { return layouts.x; }
+
+  template <class Visit> static void describe(const ConvProblem& p, algorithm algo, Visit visit) {
+    each_backward_data(engine(), descs_of(p), algo, forward_hint(p), lent_scratchpad(), visit);
+  }
+  static Tensor run(const ConvProblem& p, const Primitive& primitive, const Primitive::primitive_desc& desc,
+                    const Layouts& layout, const ConvBackwardData::Operands& operands) {
+    const Tensor g = laid_out(operands.g, layout.y);
+    const Held w = packed(grouped(operands.weight, p), layout.weight);
+    Tensor dx = Tensor::empty(p.x, p.type, layout.x);
+    execute(primitive, desc.scratchpad_desc(),
+            {{DNNL_ARG_DIFF_DST, memory_of(g)}, {DNNL_ARG_WEIGHTS, memory_of(w)}, {DNNL_ARG_DIFF_SRC, memory_of(dx)}});
+    return dx;
+  }
+};
+
+struct BackwardWeights {
+  using Direction = ConvBackwardWeights;
+  using Primitive = dnnl::convolution_backward_weights;
+  static Layouts layouts(const Primitive::primitive_desc& d) {
+    return layouts_of(d.src_desc(), d.diff_weights_desc(), d.diff_dst_desc());
+  }
+  static const Layout* result_of(const Layouts&) { return nullptr; }  // always row-major in the end
+
+  template <class Visit> static void describe(const ConvProblem& p, algorithm algo, Visit visit) {
+    each_backward_weights(engine(), descs_of(p), algo, forward_hint(p), lent_scratchpad(), visit);
+  }
+  static ConvWeightGradients run(const ConvProblem& p, const Primitive& primitive, const Primitive::primitive_desc& desc,
+                                 const Layouts& layout, const ConvBackwardWeights::Operands& operands) {
+    Tensor x = laid_out(operands.x, layout.x), g = laid_out(operands.g, layout.y);
+    const Held dw(layout.weight);
+    Tensor db;
+    std::unordered_map<int, dnnl::memory> args{
+        {DNNL_ARG_SRC, memory_of(x)}, {DNNL_ARG_DIFF_DST, memory_of(g)}, {DNNL_ARG_DIFF_WEIGHTS, memory_of(dw)}};
+    if (p.bias) {
+      db = Tensor::empty({p.weight[0]});
+      args.insert({DNNL_ARG_DIFF_BIAS, memory_of(db)});
+    }
+    execute(primitive, desc.scratchpad_desc(), std::move(args));
+    return {unpacked(dw, p.weight), db};
+  }
+};
+
+template <class Part>
+Solve<typename Part::Direction> made(const ConvProblem& problem, const typename Part::Primitive::primitive_desc& desc) {
+  require_room();
+  return refusing("conv2d", [&]() -> Solve<typename Part::Direction> {
+    return [problem, desc, primitive = typename Part::Primitive(desc),
+            layouts = Part::layouts(desc)](const typename Part::Direction::Operands& operands) {
+      return Part::run(problem, primitive, desc, layouts, operands);
+    };
+  });
+}
+
+template <class Part> Implementations<typename Part::Direction> all_of(const ConvProblem& problem) {
+  using Desc = typename Part::Primitive::primitive_desc;
+  Implementations<typename Part::Direction> competing, rest;
+  const auto sort = [&](const Desc& desc) {
+    const std::string name = desc.impl_info_str();
+    const Layouts layouts = Part::layouts(desc);
+    const bool is_known = competing.find(name) < competing.all.size() || rest.find(name) < rest.all.size();
+    if (is_known || fails(problem, name) || !layouts.are_ours) return;
+    const auto alike = [&](const auto& first) {
+      return may_compete(name, first.name) && Part::result_of(layouts) == Part::result_of({first.x, nullptr, first.y, true});
+    };
+    auto& list = competing.all.empty() || alike(competing.all[0]) ? competing : rest;
+    list.all.push_back({.name = name,
+                        .x = layouts.x,
+                        .y = layouts.y,
+                        .transforms = is_winograd(name),
+                        .images = images_to_try(problem, name),
+                        .make = [problem, desc] { return made<Part>(problem, desc); }});
+  };
+  require_room();
+  for (auto algorithm : {algorithm::convolution_direct, algorithm::convolution_winograd}) {
+    try {
+      Part::describe(problem, algorithm, sort);
+    } catch (const dnnl::error& error) {
+      if (competing.all.empty()) refused("conv2d", error);  // otherwise the processor or the problem is not for this algorithm
+    }
+  }
+  competing.competing = competing.all.size();
+  std::ranges::move(rest.all, std::back_inserter(competing.all));
+  return competing;
+}
 
 }  // namespace
 
-Tensor OneDnn::conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias, const Tensor& scale,
-                      const Conv2dParams& params, const Then& then, const Shape& result) {
-  ConvForward op{{"forward", x.shape(), weight.shape(), result, x.dtype(), params}};
-  op.problem.bias = bias.defined();
-  op.problem.residual = then.residual.defined();
-  op.problem.relu = then.relu;
-  op.problem.given = {x.layout()};
-  const ConvForward::Operands operands{x, weight, bias, scale, then};
-  if (const auto by = chosen(op, operands)) return op.solve(*by, operands);
-  return Reference()
-      .conv2d(exact(x), exact(weight), exact(bias), exact(scale), params, {exact(then.residual), then.relu}, result)
-      .to(x.dtype());
+Implementations<ConvForward> implementations_of(const ConvProblem& problem, const ConvForward&) {
+  return all_of<Forward>(problem);
+}
+Implementations<ConvBackwardData> implementations_of(const ConvProblem& problem, const ConvBackwardData&) {
+  return all_of<BackwardData>(problem);
+}
+Implementations<ConvBackwardWeights> implementations_of(const ConvProblem& problem, const ConvBackwardWeights&) {
+  return all_of<BackwardWeights>(problem);
 }
 
-Tensor OneDnn::conv2d_backward_data(const Tensor& g, const Tensor& weight, const Conv2dParams& params, const Shape& x) {
-  ConvBackwardData op{{"backward_data", x, weight.shape(), g.shape(), g.dtype(), params}};
-  op.problem.given = {g.layout()};
-  const ConvBackwardData::Operands operands{g, weight};
-  if (const auto by = chosen(op, operands)) return op.solve(*by, operands);
-  return Reference().conv2d_backward_data(exact(g), exact(weight), params, x).to(g.dtype());
-}
-
-ConvWeightGradients OneDnn::conv2d_backward_weights(const Tensor& g, const Tensor& x, const Shape& weight, bool with_bias,
-                                                    const Conv2dParams& params) {
-  ConvBackwardWeights op{{"backward_weights", x.shape(), weight, g.shape(), g.dtype(), params}};
-  op.problem.bias = with_bias;
-  op.problem.given = {x.layout(), g.layout()};
-  const ConvBackwardWeights::Operands operands{x, g};
-  if (const auto by = chosen(op, operands)) return op.solve(*by, operands);
-  const ConvWeightGradients d = Reference().conv2d_backward_weights(exact(g), exact(x), weight, with_bias, params);
-  return {d.weight.to(DType::f32), with_bias ? d.bias.to(DType::f32) : Tensor()};
-}
-
-}  // namespace az
+}  // namespace az::onednn

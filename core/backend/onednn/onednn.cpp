@@ -4,6 +4,7 @@
 #include <optional>
 
 #include "core/backend/onednn/detail.h"
+#include "core/backend/packed.h"
 #include "core/base/memory.h"
 #include "core/base/threads.h"
 #include "core/kernels/strided.h"
@@ -166,75 +167,17 @@ dnnl::memory memory_of(const dnnl::memory::desc& desc, void* data) {
 dnnl::memory memory_of(const Held& held) { return memory_of(held.form->desc, held.storage->data()); }
 dnnl::memory memory_of(const Tensor& tensor) { return memory_of(desc_of(tensor), tensor.raw()); }
 
-namespace {
-
-void pack(const Tensor& weight, const Tensor& scale, const Held& into) {
-  Tensor source = weight;
-  if (scale.defined()) {
-    source = Tensor::empty(weight.shape());
-    scale_rows(scale.numel(), weight.numel() / scale.numel(), scale.data<float>(), weight.data<float>(),
-               static_cast<float*>(source.raw()));
-  }
-  move_elements(
-      {to_form, int64_t(source.dtype()), number_of(into.form)},
-      [&] { return std::pair(plain_desc(source.shape(), source.dtype()), into.form->desc); }, source.raw(),
-      into.storage->data());
-}
-
-// The forms of one weight. Those unused for two changes of it, or when newer ones are many, are dropped: they are not coming
-// back.
-struct PackedForms : Derived {
-  // What a form was made of.
-  struct Source {
-    uint64_t version;  // of the weight's elements
-    std::pair<uint64_t, uint64_t> scale;
-    Source(const Tensor& weight, const Tensor& by) : version(weight.storage()->version()) {
-      if (by.defined()) scale = {by.storage()->id(), by.storage()->version()};
-    }
-    bool operator==(const Source&) const = default;
-  };
-  struct Packed {
-    Source source;
-    Held held;
-  };
-  static constexpr size_t most = 8;
-
-  std::mutex mutex;
-  std::vector<Packed> forms;  // the one used last comes last
-
-  Held get(const Tensor& weight, const Form* form, const Tensor& scale) {
-    std::lock_guard lock(mutex);
-    const Source source(weight, scale);
-    auto at = std::find_if(forms.begin(), forms.end(), [&](const Packed& packed) { return packed.held.form == form; });
-    if (at == forms.end()) {
-      const Held fresh(form);
-      pack(weight, scale, fresh);
-      if (forms.size() == most) forms.erase(forms.begin());
-      forms.push_back({source, fresh});
-      return fresh;
-    }
-    std::rotate(at, at + 1, forms.end());
-    Packed& last = forms.back();
-    if (const Source before = last.source; before != source) {
-      // In place, but where another thread's convolution is reading it.
-      if (last.held.storage.use_count() > 1) last.held = Held(form);
-      pack(weight, scale, last.held);
-      last.source = source;
-      if (before.version != source.version)
-        std::erase_if(forms, [&](const Packed& other) { return other.source.version < before.version; });
-    }
-    return forms.back().held;
-  }
-};
-
-}  // namespace
-
 Held::Held(const Form* wanted)
     : form(wanted), storage(Tensor::empty({int64_t(wanted->desc.get_size())}, DType::u8).storage()) {}
 
 Held packed(const Tensor& weight, const Form* form, const Tensor& scale) {
   if (!scale.defined() && form->is_plain && form->type == weight.dtype()) return {form, weight.storage()};
-  return weight.storage()->derived<PackedForms>().get(weight, form, scale);
+  const auto pack = [form](const Tensor& source, void* into) {
+    move_elements(
+        {to_form, int64_t(source.dtype()), number_of(form)},
+        [&] { return std::pair(plain_desc(source.shape(), source.dtype()), form->desc); }, source.raw(), into);
+  };
+  return {form, packed_weight(weight, scale, {uint64_t(number_of(form)), form->desc.get_size()}, pack)};
 }
 
 Tensor unpacked(const Held& held, const Shape& shape) {
@@ -264,19 +207,15 @@ const char* op_of(dnnl::primitive::kind kind) {
 void execute(const dnnl::primitive& primitive, const dnnl::memory::desc& scratchpad,
              std::unordered_map<int, dnnl::memory> args) {
   const char* op = op_of(primitive.get_kind());
-  try {
-    std::optional<Storage> lent;
-    if (size_t bytes = scratchpad.get_size()) {
-      lent.emplace(bytes);
-      args.insert({DNNL_ARG_SCRATCHPAD, memory_of(scratchpad, lent->data())});
-    }
-    refusing(op, [&] {
-      primitive.execute(stream(), args);
-      stream().wait();
-    });
-  } catch (const std::bad_alloc&) {
-    fail_memory("{}: out of memory: it works in {} bytes; a smaller batch takes less", op, scratchpad.get_size());
+  std::unique_ptr<Storage> lent;
+  if (size_t bytes = scratchpad.get_size()) {
+    lent = lent_memory(op, bytes);
+    args.insert({DNNL_ARG_SCRATCHPAD, memory_of(scratchpad, lent->data())});
   }
+  refusing(op, [&] {
+    primitive.execute(stream(), args);
+    stream().wait();
+  });
 }
 
 }  // namespace onednn

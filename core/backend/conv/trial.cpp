@@ -1,4 +1,4 @@
-#include "core/backend/onednn/conv_trial.h"
+#include "core/backend/conv/trial.h"
 
 #include <algorithm>
 #include <cmath>
@@ -8,7 +8,7 @@
 #include "core/kernels/conv_sums.h"
 #include "core/kernels/vector.h"
 
-namespace az::onednn {
+namespace az {
 namespace {
 
 // +1 and -1 at random, and 0 but for about this share.
@@ -92,24 +92,22 @@ ConvTrial::ConvTrial(const ConvProblem& p) : problem_(p) {
   }
 }
 
-bool ConvTrial::agrees(const std::string& implementation, const Tensor& result, int64_t images) const {
+bool ConvTrial::agrees(bool transforms, const Tensor& result, int64_t images) const {
   const Tensor plain = result.plain();
   const auto channels = int64_t(factors_.size());
   const int64_t plane = plain.numel() == 0 ? 0 : plain.numel() / images / channels;
   const std::vector<double> found = visit_lanes(plain.dtype(), [&](auto zero) {
     return conv_sums::over_channels(plain.data<decltype(zero)>(), images, problem_.params.groups, plane, factors_);
   });
-  const double tolerance = is_winograd(implementation) ? 0.25 : 1e-3;
+  const double tolerance = transforms ? 0.25 : 1e-3;
   return std::ranges::equal(found, sums_, [&](double a, double b) { return std::abs(a - b) <= tolerance; });  // NaN does not
 }
 
-bool ConvTrial::is_right(const std::string& implementation, const Tensor& result) const {
-  return agrees(implementation, result, problem_.x[0]);
-}
+bool ConvTrial::is_right(bool transforms, const Tensor& result) const { return agrees(transforms, result, problem_.x[0]); }
 
-bool ConvTrial::is_right(const std::string& implementation, const ConvWeightGradients& result) const {
-  if (!agrees(implementation, result.weight, 1)) return false;
+bool ConvTrial::is_right(bool transforms, const ConvWeightGradients& result) const {
+  if (!agrees(transforms, result.weight, 1)) return false;
   return !problem_.bias || std::ranges::equal(result.bias.to_vector<float>(), bias_sums_);
 }
 
-}  // namespace az::onednn
+}  // namespace az

@@ -3,9 +3,9 @@
 #include <string>
 #include <vector>
 
-#include "core/backend/onednn/conv_problem.h"
+#include "core/backend/conv/problem.h"
 
-namespace az::onednn {
+namespace az {
 
 // A convolution problem with operands of our own, by which an implementation is tried: +1, -1 and, where a sum would have too
 // many terms, 0, at random; each image is another. All results are whole numbers that f32 and bf16 hold, so that direct methods
@@ -25,12 +25,13 @@ class ConvTrial {
   Then then;
 
   const ConvProblem& problem() const { return problem_; }
-  // Whether that is what an implementation of this name has to give: y or dx, or the weight's and the bias's gradients.
-  bool is_right(const std::string& implementation, const Tensor& result) const;
-  bool is_right(const std::string& implementation, const ConvWeightGradients& result) const;
+  // Whether that is what an implementation has to give: y or dx, or the weight's and the bias's gradients; `transforms` as
+  // Implementation has it.
+  bool is_right(bool transforms, const Tensor& result) const;
+  bool is_right(bool transforms, const ConvWeightGradients& result) const;
 
  private:
-  bool agrees(const std::string& implementation, const Tensor& result, int64_t images) const;
+  bool agrees(bool transforms, const Tensor& result, int64_t images) const;
 
   ConvProblem problem_;
   std::vector<double> factors_;  // of the result's channels: outputs, or inputs in backward_data
@@ -38,4 +39,4 @@ class ConvTrial {
   std::vector<double> bias_sums_;
 };
 
-}  // namespace az::onednn
+}  // namespace az

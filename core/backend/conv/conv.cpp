@@ -1,0 +1,61 @@
+#include "core/backend/conv/choice.h"
+#include "core/backend/conv/offer.h"
+#include "core/backend/reference.h"
+
+namespace az {
+namespace {
+
+// For the reference back end.
+Tensor exact(const Tensor& x) { return x.defined() ? x.detach().plain().to(DType::f64) : Tensor(); }
+
+}  // namespace
+
+Tensor Backend::conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias, const Tensor& scale,
+                       const Conv2dParams& params, const Then& then, const Shape& result) {
+  const ConvProblem problem{.direction = "forward",
+                            .x = x.shape(),
+                            .weight = weight.shape(),
+                            .y = result,
+                            .type = x.dtype(),
+                            .params = params,
+                            .bias = bias.defined(),
+                            .residual = then.residual.defined(),
+                            .relu = then.relu,
+                            .given = {x.layout()}};
+  const ConvForward::Operands operands{x, weight, bias, scale, then};
+  if (const auto by = chosen<ConvForward>(problem, operands, offered<ConvForward>)) return by->solve(operands);
+  return Reference()
+      .conv2d(exact(x), exact(weight), exact(bias), exact(scale), params, {exact(then.residual), then.relu}, result)
+      .to(x.dtype());
+}
+
+Tensor Backend::conv2d_backward_data(const Tensor& g, const Tensor& weight, const Conv2dParams& params, const Shape& x) {
+  const ConvProblem problem{.direction = "backward_data",
+                            .x = x,
+                            .weight = weight.shape(),
+                            .y = g.shape(),
+                            .type = g.dtype(),
+                            .params = params,
+                            .given = {g.layout()}};
+  const ConvBackwardData::Operands operands{g, weight};
+  if (const auto by = chosen<ConvBackwardData>(problem, operands, offered<ConvBackwardData>)) return by->solve(operands);
+  return Reference().conv2d_backward_data(exact(g), exact(weight), params, x).to(g.dtype());
+}
+
+ConvWeightGradients Backend::conv2d_backward_weights(const Tensor& g, const Tensor& x, const Shape& weight, bool with_bias,
+                                                     const Conv2dParams& params) {
+  const ConvProblem problem{.direction = "backward_weights",
+                            .x = x.shape(),
+                            .weight = weight,
+                            .y = g.shape(),
+                            .type = g.dtype(),
+                            .params = params,
+                            .bias = with_bias,
+                            .given = {x.layout(), g.layout()}};
+  const ConvBackwardWeights::Operands operands{x, g};
+  if (const auto by = chosen<ConvBackwardWeights>(problem, operands, offered<ConvBackwardWeights>)) return by->solve(operands);
+  const ConvWeightGradients d = Reference().conv2d_backward_weights(exact(g), exact(x), weight, with_bias, params);
+  return {d.weight.to(DType::f32), with_bias ? d.bias.to(DType::f32) : Tensor()};
+}
+
+}  // namespace az

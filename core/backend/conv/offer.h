@@ -1,0 +1,15 @@
+#pragma once
+
+#include "core/backend/conv/winograd.h"
+#include "core/backend/onednn/implementations.h"
+
+namespace az {
+
+// All ways that there are here to compute a problem: oneDNN's and our own.
+template <class Direction> Implementations<Direction> offered(const ConvProblem& problem) {
+  Implementations<Direction> all = onednn::implementations_of(problem, Direction());
+  add_winograd(problem, all);
+  return all;
+}
+
+}  // namespace az

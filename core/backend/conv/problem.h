@@ -1,0 +1,30 @@
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/backend/backend.h"
+#include "core/tensor/layout.h"
+
+// A convolution problem. For the back end's convolutions only.
+namespace az {
+
+struct ConvProblem {
+  std::string_view direction;  // "forward", "backward_data" or "backward_weights"
+  Shape x, weight, y;
+  DType type;  // of x and y
+  Conv2dParams params;
+  bool bias = false, residual = false, relu = false;
+  std::vector<const Layout*> given = {};  // how the operands lie that are not weights
+
+  std::vector<int64_t> key() const;
+  // All of it but the result's shape, which follows, with so many images.
+  std::string str(int64_t images) const;
+  // Small batches come from finding shapes, or are soon done.
+  bool worth_timing() const { return x[0] >= 8; }
+  // Whether Winograd's method is for it, and wins: at 32 channels and more it does, in all three directions; at 16 it does not.
+  bool suits_winograd() const;
+};
+
+}  // namespace az

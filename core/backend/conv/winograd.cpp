@@ -1,0 +1,104 @@
+#include "core/backend/conv/winograd.h"
+
+#include "core/backend/kernel_arguments.h"
+#include "core/backend/packed.h"
+#include "core/backend/reorder.h"
+#include "core/base/simd.h"
+#include "core/kernels/channel_sums.h"
+#include "core/kernels/winograd.h"
+
+namespace az {
+namespace {
+
+// A problem as the kernels take it: in f32, its images laid out alike.
+struct Fitted {
+  ConvProblem problem;
+  const Layout* layout;
+  int width = 0;  // of vectors; 0: the kernels do not take it
+  Conv2dShape shape;
+
+  Fitted(const ConvProblem& p, const Layout* images)
+      : problem(p),
+        layout(images),
+        shape{image_shape(p.x, images), image_shape(p.y, images), {p.weight[2], p.weight[3]}, p.params} {
+    if (p.type != DType::f32) return;
+    for (const int wide : {4, 8, 16}) {
+      if (winograd::takes(shape, wide)) width = wide;
+    }
+  }
+
+  std::shared_ptr<Storage> packed(const Tensor& weight, const Tensor& scale, bool forward) const {
+    // The kernels' own numbers, which are no addresses as other forms are.
+    const auto id = uint64_t(shape.x.block * 64 + width * 2 + forward);
+    return packed_weight(weight, scale, {id, sizeof(float) * size_t(winograd::packed_size(shape)), true},
+                         [&](const Tensor& source, void* into) {
+                           winograd::pack(source.data<float>(), shape, forward, width, static_cast<float*>(into));
+                         });
+  }
+  static std::unique_ptr<Storage> lent(int64_t floats) { return lent_memory("conv2d", sizeof(float) * size_t(floats)); }
+};
+
+float* floats(const std::unique_ptr<Storage>& storage) { return static_cast<float*>(storage->data()); }
+
+Tensor solve(const Fitted& by, const ConvForward::Operands& o) {
+  const ConvProblem& p = by.problem;
+  const Tensor x = laid_out(o.x, by.layout), residual = p.residual ? laid_out(o.then.residual, by.layout) : Tensor();
+  const Tensor y = Tensor::empty(p.y, p.type, by.layout);
+  std::vector<float> bias;
+  if (p.bias) bias = o.bias.to_vector<float>();
+  bias.resize(p.bias ? size_t(by.shape.y.blocks() * by.shape.y.block) : 0);  // zeros fill up the last block
+  const winograd::Epilogue then{p.bias ? bias.data() : nullptr, elements_of<float>(residual), p.relu};
+  const auto packed = by.packed(o.weight.detach(), o.scale, true);
+  const auto scratch = Fitted::lent(winograd::scratch_size(by.shape));
+  winograd::forward(elements_of<float>(x), static_cast<const float*>(packed->data()), then, elements_of<float>(y), by.shape,
+                    by.width, floats(scratch));
+  return y;
+}
+
+Tensor solve(const Fitted& by, const ConvBackwardData::Operands& o) {
+  const Tensor g = laid_out(o.g, by.layout), dx = Tensor::empty(by.problem.x, by.problem.type, by.layout);
+  const auto packed = by.packed(o.weight.detach(), {}, false);
+  const auto scratch = Fitted::lent(winograd::scratch_size(by.shape));
+  winograd::backward_data(elements_of<float>(g), static_cast<const float*>(packed->data()), elements_of<float>(dx), by.shape,
+                          by.width, floats(scratch));
+  return dx;
+}
+
+ConvWeightGradients solve(const Fitted& by, const ConvBackwardWeights::Operands& o) {
+  const Tensor x = laid_out(o.x, by.layout), g = laid_out(o.g, by.layout), dw = Tensor::empty(by.problem.weight);
+  const auto scratch = Fitted::lent(winograd::weights_scratch_size(by.shape));
+  winograd::backward_weights(elements_of<float>(x), elements_of<float>(g), elements_of<float>(dw), by.shape, by.width,
+                             floats(scratch));
+  Tensor db;
+  if (by.problem.bias) db = Tensor::of<float>({by.problem.weight[0]}, channel_sums(elements_of<float>(g), by.shape.y));
+  return {dw, db};
+}
+
+template <class Direction> void add(const ConvProblem& problem, const Layout* layout, Implementations<Direction>& offered) {
+  const Fitted fitted(problem, layout);
+  if (!fitted.width) return;
+  const char* vectors = fitted.width == 16 ? "avx512" : fitted.width == 8 ? "avx2" : "any";
+  offered.all.insert(offered.all.begin() + int64_t(offered.competing++),
+                     {.name = fmt::format("winograd_4x4:{}", vectors),
+                      .x = layout,
+                      .y = layout,
+                      .transforms = true,
+                      .images = problem.x[0],  // how tiles are shared among threads depends on all of them
+                      .make = [fitted]() -> Solve<Direction> {
+                        return [fitted](const typename Direction::Operands& operands) { return solve(fitted, operands); };
+                      }});
+}
+
+}  // namespace
+
+void add_winograd(const ConvProblem& problem, Implementations<ConvForward>& offered) {
+  if (!offered.all.empty()) add(problem, offered.all[0].y, offered);
+}
+void add_winograd(const ConvProblem& problem, Implementations<ConvBackwardData>& offered) {
+  if (!offered.all.empty()) add(problem, offered.all[0].x, offered);
+}
+void add_winograd(const ConvProblem& problem, Implementations<ConvBackwardWeights>& offered) {
+  if (!offered.all.empty()) add(problem, offered.all[0].y, offered);
+}
+
+}  // namespace az

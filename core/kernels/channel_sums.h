@@ -1,0 +1,12 @@
+#pragma once
+
+#include <vector>
+
+#include "core/kernels/image_shape.h"
+
+namespace az {
+
+// The sum of each channel over n, h and w, [c], in f64, of images in blocks of channels.
+std::vector<float> channel_sums(const float* x, const ImageShape& shape);
+
+}  // namespace az

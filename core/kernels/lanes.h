@@ -1,7 +1,9 @@
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <cstring>
+#include <utility>
 
 #include "core/base/simd.h"
 #include "core/base/threads.h"
@@ -65,6 +67,33 @@ template <class F> AZ_INLINE void each_lanes(int64_t count, F f) {
 
 // max(v, 0), NaN kept.
 AZ_INLINE Lanes positive_part(const Lanes& v) { return v < 0 ? Lanes{} : v; }
+
+// `count` sums over arrays of n numbers, in f64, by eight lanes in an order fixed by n. add(sums, x...) adds to each sum what a
+// number of each array gives. It gets doubles, or vectors of them: write it as [](auto* sums, const auto& x) AZ_INLINED {...}.
+template <size_t count, class Add, class... T>
+AZ_INLINE std::array<double, count> sums_in_lanes(int64_t n, Add add, const T*... x) {
+  typedef double Four __attribute__((vector_size(32)));
+  const auto add_four = [&](Four* sums, int64_t i) AZ_INLINED {
+    add(sums, Four{double(x[i]), double(x[i + 1]), double(x[i + 2]), double(x[i + 3])}...);
+  };
+  Four low[count] = {}, high[count] = {};
+  int64_t i = 0;
+  for (; i + 8 <= n; i += 8) {
+    add_four(low, i);
+    add_four(high, i + 4);
+  }
+  double sums[8][count];
+  const auto spread = [&]<size_t... k>(std::index_sequence<k...>) AZ_INLINED {
+    for (int lane = 0; lane < 4; ++lane) ((sums[lane][k] = Four(low[k])[lane], sums[lane + 4][k] = Four(high[k])[lane]), ...);
+  };
+  spread(std::make_index_sequence<count>());
+  for (int lane = 0; i < n; ++i, ++lane) add(sums[lane], double(x[i])...);
+  std::array<double, count> all{};
+  for (const auto& of_lane : sums) {
+    for (size_t k = 0; k < count; ++k) all[k] += of_lane[k];
+  }
+  return all;
+}
 
 }  // namespace az
 

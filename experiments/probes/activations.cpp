@@ -7,6 +7,7 @@
 
 #include "core/base/simd.h"
 #include "core/base/threads.h"
+#include "core/kernels/lanes.h"
 #include "experiments/probes/probe.h"
 
 namespace az::experiments {
@@ -30,23 +31,17 @@ struct Sums {
   double rms() const { return std::sqrt(squares / count); }  // NaN of none
 };
 
-// In an order fixed by n, by lanes that fill a vector register.
 template <class T> AZ_INLINE Sums sums_of_part(int64_t n, const T* x) {
-  constexpr int lanes = 8;
-  double zeros[lanes] = {}, sum[lanes] = {}, squares[lanes] = {};
-  const auto add = [&](int lane, int64_t i) AZ_INLINED {
-    const double value = double(x[i]);
-    zeros[lane] += value == 0, sum[lane] += value, squares[lane] += value * value;
-  };
-  int64_t i = 0;
-  for (; i + lanes <= n; i += lanes) {
-    for (int lane = 0; lane < lanes; ++lane) add(lane, i + lane);
-  }
-  for (int lane = 0; i < n; ++i, ++lane) add(lane, i);
-  Sums sums;
-  for (int lane = 0; lane < lanes; ++lane) sums += {.zeros = zeros[lane], .sum = sum[lane], .squares = squares[lane]};
-  sums.count = double(n);
-  return sums;
+  const auto [zeros, sum, squares] = sums_in_lanes<3>(
+      n,
+      [](auto* sums, const auto& value) AZ_INLINED {
+        using Number = std::remove_cvref_t<decltype(value)>;
+        sums[0] += value == 0 ? Number{} + 1 : Number{};
+        sums[1] += value;
+        sums[2] += value * value;
+      },
+      x);
+  return {.count = double(n), .zeros = zeros, .sum = sum, .squares = squares};
 }
 AZ_MULTIVERSION Sums sums_of_any(int64_t n, const float* x) { return sums_of_part(n, x); }
 AZ_MULTIVERSION Sums sums_of_any(int64_t n, const double* x) { return sums_of_part(n, x); }

@@ -8,6 +8,7 @@
 #include "core/base/error.h"
 #include "core/base/simd.h"
 #include "core/base/threads.h"
+#include "core/kernels/lanes.h"
 #include "optim/projection.h"
 
 namespace az::experiments {
@@ -21,25 +22,20 @@ struct Sums {
   double cosine(double eps) const { return optim::clamped_cosine({.pg = wg, .gg = gg, .pp = ww}, eps); }
 };
 
-// In an order fixed by n, by lanes that fill a vector register.
 template <class T> AZ_INLINE Sums row_sums(int64_t n, const T* w, const T* g, const T* after) {
-  constexpr int lanes = 8;
-  double ww[lanes] = {}, wg[lanes] = {}, gg[lanes] = {}, wd[lanes] = {}, dd[lanes] = {};
-  const auto add = [&](int lane, int64_t i) AZ_INLINED {
-    const double x = w[i], y = g[i], z = double(after[i]) - x;
-    ww[lane] += x * x, wg[lane] += x * y, gg[lane] += y * y, wd[lane] += x * z, dd[lane] += z * z;
-  };
-  int64_t i = 0;
-  for (; i + lanes <= n; i += lanes) {
-    for (int lane = 0; lane < lanes; ++lane) add(lane, i + lane);
-  }
-  for (int lane = 0; i < n; ++i, ++lane) add(lane, i);
-  Sums sums;
-  for (int lane = 0; lane < lanes; ++lane)
-    sums += {.ww = ww[lane], .wg = wg[lane], .gg = gg[lane], .wd = wd[lane], .dd = dd[lane]};
-  return sums;
+  const auto [ww, wg, gg, wd, dd] = sums_in_lanes<5>(
+      n,
+      [](auto* sums, const auto& x, const auto& y, const auto& moved) AZ_INLINED {
+        const auto z = moved - x;
+        sums[0] += x * x;
+        sums[1] += x * y;
+        sums[2] += y * y;
+        sums[3] += x * z;
+        sums[4] += z * z;
+      },
+      w, g, after);
+  return {.ww = ww, .wg = wg, .gg = gg, .wd = wd, .dd = dd};
 }
-
 AZ_MULTIVERSION Sums row_sums_any(int64_t n, const float* w, const float* g, const float* after) {
   return row_sums(n, w, g, after);
 }

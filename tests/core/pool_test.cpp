@@ -72,7 +72,8 @@ TEST_CASE("max_pool2d: values and gradients in every layout, windows that tile, 
                                                                         {.kernel = 2, .stride = 3},
                                                                         {.kernel = {1, 4}, .stride = {2, 1}, .padding = {0, 2}},
                                                                         {.kernel = 17, .stride = 5, .padding = 8}}) {
-    for (const Shape& shape : {Shape{2, 20, 9, 11}, Shape{3, 16, 8, 8}, Shape{1, 3, 10, 9}, Shape{2, 40, 7, 12}}) {
+    for (const Shape& shape :
+         {Shape{2, 20, 9, 11}, Shape{3, 16, 8, 8}, Shape{1, 3, 10, 9}, Shape{2, 40, 7, 12}, Shape{1, 2, 9, 75}}) {
       check(shape, [&](const Tensor& x) { return max_pool2d(x, params); });
     }
   }
@@ -94,6 +95,29 @@ TEST_CASE("max_pool2d: a NaN in the window is the largest, in every layout and n
         sum(max_pool2d(leaf, {})).backward();
         CHECK(leaf.grad().to_vector<float>()[size_t(place)] == 1);
       }
+    }
+  }
+}
+
+TEST_CASE(
+    "max_pool2d: of a window that is -inf throughout the first element inside the image is the largest, in every layout") {
+  for (int64_t stride : {1, 2, 3}) {
+    const Pool2dParams params{.kernel = 3, .stride = stride, .padding = 1};
+    for (int64_t width : {7, 40}) {
+      const auto gradient = [&](DType type, int64_t block) {
+        Tensor leaf = reorder(full({1, 20, 5, width}, -INFINITY).to(type), blocked_layout(block)).set_requires_grad();
+        sum(max_pool2d(leaf, params)).backward();
+        return leaf.grad().to_vector<float>();
+      };
+      std::vector<float> wanted(size_t(20 * 5 * width));
+      for (int64_t i = 0; i * stride < 5; ++i) {
+        for (int64_t j = 0; j * stride < width; ++j) {
+          for (int64_t c = 0; c < 20; ++c)
+            ++wanted[size_t((c * 5 + std::max<int64_t>(i * stride - 1, 0)) * width + std::max<int64_t>(j * stride - 1, 0))];
+        }
+      }
+      CHECK(gradient(DType::f64, 1) == wanted);
+      for (int64_t block : {1, 8, 16, 0}) CHECK(gradient(DType::f32, block) == wanted);
     }
   }
 }

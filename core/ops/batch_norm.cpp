@@ -27,9 +27,7 @@ void check_batch_norm(const char* name, const Tensor& x, const NormTensors& norm
            name_of(t->dtype()));
     }
   }
-  if (then.residual.defined() && (then.residual.shape() != x.shape() || then.residual.dtype() != x.dtype())) {
-    fail("{}: input {} and residual {} differ", name, describe(x), describe(then.residual));
-  }
+  check_residual(name, x.shape(), x.dtype(), then.residual);
   if (training && x.numel() / std::max<int64_t>(x.size(1), 1) < 2) {
     fail("{}: needs more than one value a channel to take statistics over, got input {}", name, x.shape().str());
   }

@@ -154,9 +154,7 @@ Tensor conv2d_norm(const Tensor& x, const ConvNorm& layer) {
   }
   if (!is_one_pass(x, layer)) return batch_norm(conv2d(x, weight, bias, conv), norm, params, then);
   const Shape shape = conv2d_shape(x, weight, bias, conv);
-  if (then.residual.defined() && (then.residual.shape() != shape || then.residual.dtype() != x.dtype())) {
-    fail("conv2d_norm: the result is {} {}, the residual {}", name_of(x.dtype()), shape.str(), describe(then.residual));
-  }
+  check_residual("conv2d_norm", shape, x.dtype(), then.residual);
   const Folded by = folded(layer);
   Backend& backend = backend_for(x.dtype(), "conv2d");
   return record("conv2d", backend.conv2d(x, weight, by.shift, by.scale, conv, then, shape), {}, saved(), {});

@@ -12,9 +12,7 @@ Tensor Residual::forward(const Tensor& x) {
   const Tensor body = child(body_).taking_along(x, then).result;
   const Tensor& shortcut = then.residual;
   if (!shortcut.defined()) return body;  // the body took both along
-  if (!(body.shape() == shortcut.shape())) {
-    fail("residual: body and shortcut give {} and {}", az::describe(body), az::describe(shortcut));
-  }
+  check_residual("residual", body.shape(), body.dtype(), shortcut);
   return relu_ ? add_relu(body, shortcut) : add(body, shortcut);
 }
 

@@ -18,6 +18,8 @@ void check(const std::vector<Misuse>& misuses) {
 Tensor f32(const Shape& shape) { return ones(shape); }
 Tensor f64(const Shape& shape) { return ones(shape, DType::f64); }
 
+const std::string one_shape = "give the shortcut layers that bring both to one shape and number type";
+
 }  // namespace
 
 TEST_CASE("conv2d: every misuse is answered with what it got and what it wants") {
@@ -181,11 +183,11 @@ TEST_CASE("batch_norm: every misuse is answered with what it got and what it wan
       {[&] {
          batch_norm(x, {}, {}, {.residual = f32({2, 4, 5, 5}), .relu = true});
        },
-       "batch_norm_add_relu: input f32 [2,4,5,6] and residual f32 [2,4,5,5] differ"},
+       "batch_norm_add_relu: f32 [2,4,5,5] is to be added to f32 [2,4,5,6]; " + one_shape},
       {[&] {
          batch_norm(x, {}, {}, {.residual = f64({2, 4, 5, 6}), .relu = true});
        },
-       "batch_norm_add_relu: input f32 [2,4,5,6] and residual f64 [2,4,5,6] differ"},
+       "batch_norm_add_relu: f64 [2,4,5,6] is to be added to f32 [2,4,5,6]; " + one_shape},
       {[&] {
          add_relu(x, f32({2, 4, 5, 5}));
        },

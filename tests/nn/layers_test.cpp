@@ -20,6 +20,7 @@
 #include "nn/hidden_state.h"
 #include "nn/layers/activations.h"
 #include "nn/layers/batch_norm.h"
+#include "nn/layers/conv2d.h"
 #include "nn/layers/dropout.h"
 #include "nn/layers/pooling.h"
 #include "nn/layers/residual.h"
@@ -287,8 +288,36 @@ TEST_CASE("a residual whose body ends in a batch norm adds and bends in that nor
   CHECK(op_names(fused, x) == "shortcut.0:sigmoid shortcut:sigmoid body.0:tanh body.1: body: :batch_norm_add_relu ");
   CHECK(test::distance(fused(x), add_relu(norm(body(x)), shortcut(x))) < 1e-6);
   CHECK(op_names(last_is_none, x) == "shortcut: body.0:batch_norm body.1:tanh body:tanh :add_relu ");
-  CHECK_THROWS_WITH(nn::Residual(nn::Sequential(nn::BatchNorm2d(3)), nn::Sequential(nn::MaxPool2d()))(x),
-                    doctest::Contains("batch_norm_add_relu: input f32 [4,3,5,5] and residual f32 [4,3,2,2] differ"));
+}
+
+namespace {
+struct AsF64 : nn::Layer<AsF64> {
+  Tensor forward(const Tensor& x) override { return x.to(DType::f64); }
+};
+}  // namespace
+
+TEST_CASE("a residual whose shortcut does not fit says so in one sentence, whichever op adds the two") {
+  const Tensor x = randn({4, 3, 5, 5});
+  const auto conv = [] { return nn::Conv2d(3, {.out_channels = 3, .padding = 1}); };
+  const auto said = [&](nn::Sequential body, bool relu, bool training, bool wide) {
+    nn::Residual residual(std::move(body), wide ? nn::Sequential(AsF64()) : nn::Sequential(nn::MaxPool2d()), relu);
+    residual.train(training);
+    const NoGrad no_grad;
+    const std::string text = test::error_of([&] { residual(x); });
+    return text.substr(std::min(text.find(": f32 ["), text.find(": f64 [")));
+  };
+  for (const bool relu : {true, false}) {
+    for (const bool training : {true, false}) {
+      for (const bool wide : {true, false}) {
+        const std::string expected = std::string(wide ? ": f64 [4,3,5,5]" : ": f32 [4,3,2,2]") +
+                                     " is to be added to f32 [4,3,5,5]; give the shortcut layers that bring both to one shape "
+                                     "and number type";
+        CHECK(said(nn::Sequential(nn::Tanh()), relu, training, wide) == expected);
+        CHECK(said(nn::Sequential(nn::BatchNorm2d(3)), relu, training, wide) == expected);
+        CHECK(said(nn::Sequential(conv(), nn::BatchNorm2d(3)), relu, training, wide) == expected);
+      }
+    }
+  }
 }
 
 TEST_CASE("residual: relu(body + shortcut), the input itself where there is no shortcut") {

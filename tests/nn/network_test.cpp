@@ -105,7 +105,9 @@ TEST_CASE("what does not fit is reported at its place in the file") {
   CHECK(kernel.find("[1,3,32,32]") != std::string::npos);
   std::string sum =
       network_error("{\"type\": \"residual\", \"body\": [{\"type\": \"conv2d\", \"out_channels\": 8, \"padding\": 1}]}");
-  CHECK(sum == "net.json:2:1: model.layers.0: residual: body and shortcut give f32 [1,8,32,32] and f32 [1,3,32,32]");
+  CHECK(sum ==
+        "net.json:2:1: model.layers.0: residual: f32 [1,3,32,32] is to be added to f32 [1,8,32,32]; "
+        "give the shortcut layers that bring both to one shape and number type");
   CHECK(network_error("{\"type\": \"group_norm\"}") ==
         "net.json:2:1: model.layers.0: GroupNorm: 32 groups do not divide 3 channels");
   CHECK(network_error("{\"type\": \"conv2d\", \"out_channels\": 4, \"groups\": 2}") ==

@@ -7,6 +7,7 @@ namespace az::nn {
 void initialize_from_data(Module& network, const std::function<Tensor()>& images) {
   struct Feeder : Observer {
     std::map<const Module*, DataInit*> waiting;
+    bool watches(const Module& module) const override { return waiting.contains(&module); }
     void before(const Module& module, const Tensor& x) override {
       const auto layer = waiting.extract(&module);
       if (!layer) return;

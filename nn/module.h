@@ -3,6 +3,7 @@
 #include <atomic>
 #include <concepts>
 #include <functional>
+#include <initializer_list>
 #include <map>
 #include <memory>
 #include <string>
@@ -19,11 +20,13 @@ namespace az::nn {
 class Module;
 using ModulePtr = std::unique_ptr<Module>;
 
-// Sees every module that runs on its thread, outermost first, but for those that observers run; attach one with Observe. A
-// module that computes in one pass with its neighbours is shown with its own input and output.
+// Sees every module that runs on its thread and that it watches, outermost first, but for those that observers run; attach one
+// with Observe. A module that computes in one pass with its neighbours is shown with its own input and output.
 class Observer {
  public:
   virtual ~Observer() = default;
+  // Whether it is to be shown a module at all. What nobody is to be shown is not computed beside the pass that it is part of.
+  virtual bool watches(const Module& /*module*/) const { return true; }
   virtual void before(const Module& /*module*/, const Tensor& /*input*/) {}
   virtual void after(const Module& /*module*/, const Tensor& /*input*/, const Tensor& /*output*/) {}
   // Whether gradient() is to be called of a module that has just run.
@@ -47,7 +50,7 @@ class Observe {
 };
 
 // What comes of a module in one pass with what follows it: relu(own + residual), each where asked for. `own` is what the module
-// gives by itself; undefined where that is the result, or nobody watches.
+// gives by itself; undefined where that is the result, or where nobody watches a module that gets or gives it.
 struct Pass {
   Tensor result, own = {};
   bool relu = false;
@@ -180,7 +183,8 @@ class Module : public config::Made {
   // operator() with another function than forward(x): for fused forms of a layer. Where somebody watches, and what the layer
   // gives by itself is not the result, the function says what it is.
   Pass enter(const Tensor& x, const std::function<Pass()>& function);
-  static bool is_watched();  // by an observer, on this thread
+  // Whether an observer on this thread watches one of these; null stands for no module.
+  static bool is_watched(std::initializer_list<const Module*> modules);
 
   // For Layer: what `copy` makes of this module, which is of class `self` unless a class derived from it forgot a clone() of
   // its own.

@@ -90,7 +90,14 @@ void Module::rethrow_located() const {
   az::rethrow_located(at->config_place());
 }
 
-bool Module::is_watched() { return innermost_observer; }
+bool Module::is_watched(std::initializer_list<const Module*> modules) {
+  for (const Observe* o = innermost_observer; o; o = o->outer_) {
+    for (const Module* module : modules) {
+      if (module && o->observer_->watches(*module)) return true;
+    }
+  }
+  return false;
+}
 
 // Looks at the gradient of the result when it comes by: that of the module's own output is what passes the ReLU of it.
 void Module::show_gradient(const Observe& to, const Pass& pass) const {
@@ -118,6 +125,7 @@ Pass Module::run(const Tensor& x, const std::function<Pass()>& function) {
   const auto path = [&] { return path_; };
   const auto show = [&](const auto& turn) {
     for (Observe* o = innermost_observer; o; o = o->outer_) {
+      if (!o->observer_->watches(*this)) continue;
       const Turn alone;
       placed(
           path, [&] { turn(*o); }, [&] { return "observer " + class_of(*o->observer_); });

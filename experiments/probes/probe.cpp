@@ -186,13 +186,12 @@ nn::Observer* Watching::modules() {
   return std::any_of(probes_.begin(), probes_.end(), watches_some) ? &modules_ : nullptr;
 }
 
-bool Watching::Modules::wants_gradient(const nn::Module& module) {
+bool Watching::Modules::watches(const nn::Module& module) const {
   return std::any_of(all_.probes_.begin(), all_.probes_.end(),
                      [&](const auto* one) { return one->modules.count(&module) > 0; });
 }
 
 void Watching::Modules::after(const nn::Module& module, const Tensor& input, const Tensor& output) {
-  if (!wants_gradient(module)) return;
   const Tensor x = input.detach().plain(), y = output.detach().plain();
   all_.each(fmt::format(" at \"{}\"", module.path()), &module, [&](const NamedProbe& one) {
     unwritten("input", x, [&] { unwritten("output", y, [&] { one.probe->module(module, x, y); }); });

@@ -105,8 +105,9 @@ class Watching : public optim::StepObserver {
  private:
   struct Modules : nn::Observer {
     explicit Modules(Watching& all) : all_(all) {}
+    bool watches(const nn::Module& module) const override;
     void after(const nn::Module& module, const Tensor& input, const Tensor& output) override;
-    bool wants_gradient(const nn::Module& module) override;
+    bool wants_gradient(const nn::Module&) override { return true; }
     void gradient(const nn::Module& module, const Tensor& gradient) override;
     Watching& all_;
   };

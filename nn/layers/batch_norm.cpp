@@ -32,21 +32,21 @@ Tensor BatchNorm::normalise(const Tensor& x, const Then& then) const {
 
 Tensor BatchNorm::forward(const Tensor& x) { return normalise(x, {}); }
 
-Tensor BatchNorm::shown(const Tensor& x, const Then& then) const {
-  if (!is_watched() || !(then.relu || then.residual.defined())) return {};
+Tensor BatchNorm::shown(const Tensor& x, const Then& then, const Module* also) const {
+  if (!(then.relu || then.residual.defined()) || !is_watched({this, also})) return {};
   const NoGrad no_grad;
   NormTensors now = tensors();
   if (training()) now.mean = now.var = {};  // so that they are left as they are
   return batch_norm(x, now, params());
 }
 
-Pass BatchNorm::then(const Tensor& x, const Then& then) {
-  return enter(x, [&] { return Pass{normalise(x, then), shown(x, then), then.relu}; });
+Pass BatchNorm::then(const Tensor& x, const Then& then, const Module* also) {
+  return enter(x, [&] { return Pass{normalise(x, then), shown(x, then, also), then.relu}; });
 }
 
-Pass BatchNorm::applied_then(const Pass& conv, const Then& then) {
+Pass BatchNorm::applied_then(const Pass& conv, const Then& then, const Module* also) {
   const Tensor& x = conv.own.defined() ? conv.own : conv.result;
-  return enter(x, [&] { return Pass{conv.result, shown(x, then), then.relu}; });
+  return enter(x, [&] { return Pass{conv.result, shown(x, then, also), then.relu}; });
 }
 
 std::string BatchNorm::describe() const {

@@ -27,10 +27,11 @@ struct BatchNormOptions {
 // weight (the scale) and bias (the shift) [c] are parameters of kind norm.
 class BatchNorm : public Module {
  public:
-  // The result and what is to follow it, in one pass.
-  Pass then(const Tensor& x, const Then& then);
+  // The result and what is to follow it, in one pass. `also` is another module whose input or output is what the norm gives by
+  // itself: the one behind it, or the one that it is the end of.
+  Pass then(const Tensor& x, const Then& then, const Module* also = nullptr);
   // Stands in for that where the convolution before has done it already.
-  Pass applied_then(const Pass& conv, const Then& then);
+  Pass applied_then(const Pass& conv, const Then& then, const Module* also = nullptr);
   // What batch_norm() takes of it now.
   NormTensors tensors() const;
   BatchNormParams params() const;
@@ -42,8 +43,9 @@ class BatchNorm : public Module {
 
  private:
   Tensor normalise(const Tensor& x, const Then& then) const;
-  // What forward(x) gives, for those who watch a pass that takes more along; nothing changes. Undefined without them.
-  Tensor shown(const Tensor& x, const Then& then) const;
+  // What forward(x) gives, for those who watch this module or `also` in a pass that takes more along; nothing changes.
+  // Undefined without them.
+  Tensor shown(const Tensor& x, const Then& then, const Module* also) const;
 
   BatchNormOptions options_;
   int rank_;

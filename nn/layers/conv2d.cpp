@@ -25,11 +25,13 @@ Conv2dParams Conv2d::params() const {
 
 Tensor Conv2d::forward(const Tensor& x) { return conv2d(x, parameter("weight"), parameter("bias"), params()); }
 
-Pass Conv2d::then_norm(const Tensor& x, BatchNorm2d& norm, const Then& then) {
+Pass Conv2d::then_norm(const Tensor& x, BatchNorm2d& norm, const Then& then, const Module* also) {
   const ConvNorm both{parameter("weight"), parameter("bias"), params(), norm.tensors(), norm.params(), then};
-  if (!is_one_pass(x, both)) return norm.then((*this)(x), then);
-  const Pass conv = enter(x, [&] { return Pass{conv2d_norm(x, both), is_watched() ? forward(x) : Tensor()}; });
-  return norm.applied_then(conv, then);
+  if (!is_one_pass(x, both)) return norm.then((*this)(x), then, also);
+  const Pass conv = enter(x, [&] {
+    return Pass{conv2d_norm(x, both), is_watched({this, &norm, also}) ? forward(x) : Tensor()};
+  });
+  return norm.applied_then(conv, then, also);
 }
 
 std::string Conv2d::describe() const {

@@ -31,8 +31,8 @@ struct Conv2dOptions {
 class Conv2d : public Layer<Conv2d> {
  public:
   Conv2d(int64_t in_channels, const Conv2dOptions& options);
-  // norm of the result, and what is to follow it: one convolution where is_one_pass() says so.
-  Pass then_norm(const Tensor& x, BatchNorm2d& norm, const Then& then);
+  // norm of the result, and what is to follow it, as BatchNorm::then() has it: one convolution where is_one_pass() says so.
+  Pass then_norm(const Tensor& x, BatchNorm2d& norm, const Then& then, const Module* also = nullptr);
   std::string describe() const override;
   int64_t multiply_adds(const Shape& input, const Shape& output) const override;
 

@@ -17,7 +17,7 @@ BatchNorm* batch_norm(Module* module) {
 
 }  // namespace
 
-Pass run_fused(std::span<Module* const> modules, const Tensor& x, Then& then) {
+Pass run_fused(const Module& whole, std::span<Module* const> modules, const Tensor& x, Then& then) {
   const auto at = [&](size_t i) { return i < modules.size() ? modules[i] : nullptr; };
   Pass last{x};
   for (size_t i = 0; i < modules.size();) {
@@ -29,8 +29,11 @@ Pass run_fused(std::span<Module* const> modules, const Tensor& x, Then& then) {
       continue;
     }
     auto* relu = exactly<ReLU>(at(after));
-    const Then taken = after == modules.size() ? std::exchange(then, {}) : Then{.relu = relu != nullptr};
-    last = conv ? conv->then_norm(last.result, static_cast<BatchNorm2d&>(*norm), taken) : norm->then(last.result, taken);
+    const bool is_end = after == modules.size();
+    const Then taken = is_end ? std::exchange(then, {}) : Then{.relu = relu != nullptr};
+    const Module* also = is_end ? &whole : relu;
+    last = conv ? conv->then_norm(last.result, static_cast<BatchNorm2d&>(*norm), taken, also)
+                : norm->then(last.result, taken, also);
     if (relu) last = {relu->applied(last)};
     i = relu ? after + 1 : after;
   }

@@ -19,7 +19,7 @@ Pass Sequential::run(const Tensor& x, Then& then) {
   std::vector<Module*> layers;
   layers.reserve(child_count());
   for (size_t i = 0; i < child_count(); ++i) layers.push_back(&child(i));
-  return run_fused(layers, x, then);
+  return run_fused(*this, layers, x, then);
 }
 
 }  // namespace az::nn

@@ -7,6 +7,7 @@
 
 #include "core/autograd/autograd.h"
 #include "core/base/files.h"
+#include "core/base/profile.h"
 #include "core/base/threads.h"
 #include "core/config/json_document.h"
 #include "core/ops.h"
@@ -172,6 +173,27 @@ TEST_CASE("activations watches the modules that fit its pattern; a frozen part h
   CHECK(std::isnan(lines.at(0).number("gradient_rms")));
   CHECK(lines.at(0).number("rms") > 0);
   CHECK(lines.at(1).number("gradient_rms") > 0);
+}
+
+TEST_CASE("a probe that watches one module has nothing computed for the others") {
+  const auto norms = [](const std::string& probes) {
+    Experiment experiment = experiment_with(probes, many_layers);
+    const Profile profile;
+    train(experiment, 1);
+    int64_t calls = 0;
+    for (const Profile::Entry& entry : profile.entries()) {
+      if (entry.phase == Phase::forward && entry.op.starts_with("batch_norm")) calls += entry.calls;
+    }
+    return calls;
+  };
+  const auto watching = [](const std::string& modules) {
+    return R"([{"type": "activations", "every": 1, "modules": ")" + modules + R"("}])";
+  };
+  const int64_t batches = 2, unwatched = norms("[]");
+  CHECK(unwatched == 3 * batches);
+  CHECK(norms(watching("0")) == unwatched);
+  CHECK(norms(watching("1")) == unwatched + batches);
+  CHECK(norms(watching("*")) > unwatched + batches);
 }
 
 TEST_CASE("a training has the same bits whatever its probes look at, draw and compute") {

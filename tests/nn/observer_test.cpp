@@ -2,7 +2,10 @@
 // one by one.
 #include <doctest/doctest.h>
 
+#include <optional>
+
 #include "core/autograd/autograd.h"
+#include "core/base/profile.h"
 #include "core/base/random.h"
 #include "core/ops.h"
 #include "core/tensor/create.h"
@@ -26,6 +29,8 @@ struct Sight {
 
 struct Watcher : nn::Observer {
   std::map<std::string, Sight> seen;
+  std::optional<std::string> only = {};  // path of the one that it watches
+  bool watches(const nn::Module& module) const override { return !only || module.path() == *only; }
   void after(const nn::Module& module, const Tensor& input, const Tensor& output) override {
     seen[module.path()] = {input.detach().clone(), output.detach().clone(), {}};
   }
@@ -157,6 +162,57 @@ TEST_CASE("observers change no bit of a training step, of its gradients nor of t
         CAPTURE(parameters[i].name);
         CHECK(parameters[i].tensor.grad().to_vector<float>() == net->parameters()[i].tensor.grad().to_vector<float>());
       }
+    }
+  }
+}
+
+TEST_CASE("who watches one module sees what those who watch all see of it, and little is computed for that") {
+  seed_random(6);
+  nn::Sequential net = network<nn::BatchNorm2d>();
+  const Tensor x = randn({4, 3, 12, 12});
+  const auto ops = [&](nn::Observer* observer, bool recorded) {
+    std::optional<nn::Observe> observe;
+    if (observer) observe.emplace(*observer);
+    const GradMode mode(recorded);
+    const Profile profile;
+    const Tensor loss = loss_of(net, x);
+    int64_t calls = 0;
+    for (const Profile::Entry& entry : profile.entries()) {
+      if (entry.op == "conv2d" || entry.op.starts_with("batch_norm")) calls += entry.calls;
+    }
+    if (recorded) loss.backward();
+    return calls;
+  };
+  for (const bool training : {true, false}) {
+    for (const bool recorded : {true, false}) {
+      net.train(training);
+      Watcher all, none;
+      none.only = "none";
+      const int64_t unwatched = ops(nullptr, recorded);
+      CHECK(ops(&none, recorded) == unwatched);
+      CHECK(none.seen.empty());
+      ops(&all, recorded);
+      const bool folds = !training && !recorded;
+      int64_t more = 0;
+      for (const nn::Module* module : net.modules()) {
+        Watcher one;
+        one.only = module->path();
+        CAPTURE(*one.only);
+        CAPTURE(training);
+        CAPTURE(recorded);
+        const int64_t beside = ops(&one, recorded) - unwatched;
+        more += beside;
+        REQUIRE(one.seen.size() == 1);
+        const Sight &found = one.seen.at(*one.only), &wanted = all.seen.at(*one.only);
+        CHECK(test::distance(found.input, wanted.input) == 0);
+        CHECK(test::distance(found.output, wanted.output) == 0);
+        REQUIRE(found.gradients.size() == wanted.gradients.size());
+        for (size_t i = 0; i < found.gradients.size(); ++i) CHECK(test::distance(found.gradients[i], wanted.gradients[i]) == 0);
+        CHECK(beside <= (folds ? 2 : 1));
+        if (*one.only == "7" || *one.only == "9" || *one.only == "10" || one.only->empty()) CHECK(beside == 0);
+        if (*one.only == "1" || *one.only == "2") CHECK(beside == (folds ? 2 : 1));
+      }
+      CHECK(more > 0);
     }
   }
 }

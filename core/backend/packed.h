@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <functional>
 
 #include "core/tensor/tensor.h"
@@ -11,7 +12,7 @@ using Pack = std::function<void(const Tensor& weight, void* into)>;
 
 // One of the forms that implementations want a weight in.
 struct PackedForm {
-  uint64_t id;  // tells the forms of one weight apart
+  std::array<int64_t, 6> id;  // tells the forms of one weight, and of what shares its elements in another shape, apart
   size_t bytes;
   bool is_large =
       false;  // several times the weight's size: kept only from its second use on, as one that training changes has none

@@ -10,10 +10,11 @@
 #define AZ_INLINED __attribute__((always_inline))
 #define AZ_INLINE inline AZ_INLINED
 
-// Compiles one function for AVX-512, or for AVX2, whatever the processor; who calls it asks simd_width() first.
+// Compiles one function for AVX-512, or for AVX2, whatever the processor; who calls it asks simd_width() first, which looks for
+// each feature that is named here.
 #if defined(__x86_64__) && defined(__GNUC__)
-#define AZ_AVX512 __attribute__((target("arch=x86-64-v4")))
-#define AZ_AVX2 __attribute__((target("arch=x86-64-v3")))
+#define AZ_AVX512 __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")))
+#define AZ_AVX2 __attribute__((target("avx2,fma")))
 #else
 #define AZ_AVX512
 #define AZ_AVX2
@@ -24,12 +25,10 @@ namespace az {
 // Floats in the widest vector that this processor computes with: 16, 8 or 4.
 inline int simd_width() {
 #if defined(__x86_64__) && defined(__GNUC__)
-  static const int width = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-                                   __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl")
-                               ? 16
-                           : __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") ? 8
-                                                                                             : 4;
-  return width;
+  static const bool is_8 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+  static const bool is_16 = is_8 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+                            __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+  return is_16 ? 16 : is_8 ? 8 : 4;
 #else
   return 4;
 #endif

@@ -23,7 +23,7 @@ struct Problem {
   float *to, *scratch;
 };
 
-int64_t scratch_of_part(int64_t inputs) { return taps * most_together * (row_of(inputs) + 32); }
+int64_t scratch_of_part(int64_t inputs) { return points * most_together * (row_of(inputs) + 32); }
 
 // The tiles [first, first + count), to `v` [36, together, row].
 template <int W> AZ_INLINE void transform_tiles(const Problem& p, int64_t first, int64_t count, float* v) {
@@ -55,6 +55,7 @@ template <int W, int N> AZ_INLINE void results(const Problem& p, int64_t first, 
         result_lines(d, l);
         for (int i = 0; i < step; ++i) store(half + (i * side + j) * W, l[i]);
       }
+      const int64_t channels = p.y.c - (o + n * W);  // of the vector, W or more where all are
       const Vector<W> bias = p.then.bias ? load<W>(p.then.bias + o + n * W) : Vector<W>{};
       for (int64_t i = 0; i < rows; ++i) {
         Vector<W> d[side], l[step];
@@ -65,6 +66,8 @@ template <int W, int N> AZ_INLINE void results(const Problem& p, int64_t first, 
           Vector<W> y = l[j] + bias;
           if (p.then.residual) y += load<W>(p.then.residual + pixel);
           if (p.then.relu) y = y < 0 ? Vector<W>{} : y;
+          // Channels that fill up the last block stay 0, also where others are NaN.
+          for (int64_t lane = std::max<int64_t>(channels, 0); lane < W; ++lane) y[lane] = 0;
           store(p.to + pixel, y);
         }
       }
@@ -75,8 +78,8 @@ template <int W, int N> AZ_INLINE void results(const Problem& p, int64_t first, 
 template <int W, int N>
 AZ_INLINE void products(const Problem& p, int64_t first, int64_t count, int64_t o, const float* v, float* m) {
   const int64_t inputs = Pixels(p.x).channels(), row = row_of(inputs);
-  const float* u = p.packed + taps * inputs * o;
-  for (int64_t k = 0; k < taps; ++k) {
+  const float* u = p.packed + points * inputs * o;
+  for (int64_t k = 0; k < points; ++k) {
     for (int64_t t = 0; t < count; t += Cut<W>::rows)  // rows beyond the last hold what nobody reads
       multiply<W, Cut<W>::rows, N>(inputs, v + (k * together<W> + t) * row, row, 1, u + k * inputs * N * W, N * W,
                                    m + (k * together<W> + t) * N * W, N * W, true);
@@ -87,7 +90,7 @@ AZ_INLINE void products(const Problem& p, int64_t first, int64_t count, int64_t 
 template <int W> AZ_INLINE void run_tiles(const Problem& p, int64_t first, int64_t last, float* scratch) {
   const int64_t inputs = Pixels(p.x).channels(), outputs = Pixels(p.y).channels();
   constexpr int N = Cut<W>::vectors;
-  float *v = scratch, *m = scratch + taps * together<W> * row_of(inputs);
+  float *v = scratch, *m = scratch + points * together<W> * row_of(inputs);
   for (; first < last; first += together<W>) {
     const int64_t count = std::min(together<W>, last - first);
     transform_tiles<W>(p, first, count, v);
@@ -104,7 +107,7 @@ struct TilesKernel {
 };
 
 void run(const Problem& p, int width) {
-  const int64_t tiles = Tiles(p.y).count, parts = std::clamp<int64_t>(tiles / most_together, 1, thread_count());
+  const int64_t tiles = Tiles(p.y).count, parts = std::clamp<int64_t>(tiles / 14, 1, thread_count());
   const int64_t each = scratch_of_part(Pixels(p.x).channels());
   parallel_for(parts, 1, [&](int64_t begin, int64_t end) {
     for (int64_t part = begin; part < end; ++part) {
@@ -151,7 +154,7 @@ struct PackKernel {
     const int64_t chunk = o / (N * W) * N * W, vectors = chunk + N * W <= outputs ? N : 1;
     const int64_t begin = vectors == N ? chunk : o;  // vectors that fill no chunk are one each
     for (int64_t i = 0; i < inputs; ++i)
-      weight.pack<W>(o, i, packed + taps * inputs * begin + i * vectors * W + (o - begin), inputs * vectors * W);
+      weight.pack<W>(o, i, packed + points * inputs * begin + i * vectors * W + (o - begin), inputs * vectors * W);
   }
 };
 
@@ -164,11 +167,11 @@ bool takes(const Conv2dShape& s, int width) {
     return padding >= 0 && padding <= 2 && out == in + 2 * padding - 2 && out > 0;
   };
   return s.kernel.h == 3 && s.kernel.w == 3 && is_one(p.stride) && is_one(p.dilation) && p.groups == 1 && s.x.n > 0 &&
-         fits(s.x.h, s.y.h, p.padding.h) && fits(s.x.w, s.y.w, p.padding.w) && s.x.block % width == 0 &&
-         s.y.block % width == 0 && width <= simd_width();
+         s.x.c > 0 && s.y.c > 0 && fits(s.x.h, s.y.h, p.padding.h) && fits(s.x.w, s.y.w, p.padding.w) &&
+         s.x.block % width == 0 && s.y.block % width == 0 && width <= simd_width();
 }
 
-int64_t packed_size(const Conv2dShape& shape) { return taps * Pixels(shape.x).channels() * Pixels(shape.y).channels(); }
+int64_t packed_size(const Conv2dShape& shape) { return points * Pixels(shape.x).channels() * Pixels(shape.y).channels(); }
 
 void pack(const float* elements, const Conv2dShape& shape, bool forward, int width, float* packed) {
   const ImageShape &from = forward ? shape.x : shape.y, &to = forward ? shape.y : shape.x;
@@ -188,6 +191,13 @@ void forward(const float* x, const float* packed, const Epilogue& then, float* y
 void backward_data(const float* g, const float* packed, float* dx, const Conv2dShape& shape, int width, float* scratch) {
   const Size2 padding{2 - shape.params.padding.h, 2 - shape.params.padding.w};
   run({shape.y, shape.x, padding, g, packed, {}, dx, scratch}, width);
+}
+
+int64_t images_to_try(const Conv2dShape& s) {
+  const int64_t of_threads = 4 * most_together * thread_count();
+  const int64_t of_passes = 2 * together_of(Pixels(s.x).channels(), Pixels(s.y).channels()) + 1;
+  const int64_t tiles = Tiles(s.y).count / s.y.n;  // of an image
+  return std::min(s.x.n, (std::max(of_threads, of_passes) + tiles - 1) / tiles);
 }
 
 int64_t scratch_size(const Conv2dShape& shape) {

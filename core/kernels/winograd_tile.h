@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <cstring>
 
@@ -14,18 +15,30 @@
 
 namespace az::winograd {
 
-constexpr int side = 6, taps = side * side;  // of a transformed tile
-constexpr int step = 4;                      // pixels of the result from one tile to the next
+constexpr int side = 6, points = side * side;  // of a transformed tile
+constexpr int step = 4;                        // pixels of the result from one tile to the next
 
-// How the kernels are cut for an instruction set: vectors of W channels, products of R tiles by N vectors at a time, so that
-// the sums fill its registers.
+// How the kernels are cut for an instruction set: vectors of W channels, products of so many tiles by so many vectors at a
+// time, so that the sums fill the registers of AVX-512, AVX2 and NEON.
 template <int W> struct Cut;
 template <> struct Cut<16> { static constexpr int rows = 14, vectors = 2; };
 template <> struct Cut<8> { static constexpr int rows = 6, vectors = 2; };
 template <> struct Cut<4> { static constexpr int rows = 6, vectors = 4; };
 
-// Floats from one transformed tile to the next: not a power of two, so that they do not share sets of the cache.
+// Floats from one transformed tile to the next: more than the inputs, whose number may be a power of two, so that a few tiles
+// do not share sets of the cache.
 inline int64_t row_of(int64_t inputs) { return inputs + 16; }
+
+// The outputs of a product.
+inline int64_t outputs_together(int width) {
+  return width == 16 ? 16 * Cut<16>::vectors : width == 8 ? 8 * Cut<8>::vectors : 4 * Cut<4>::vectors;
+}
+
+// Tiles of which a weight's gradient is summed at once: of one point, those of the images and of the gradients stay in a core's
+// own cache while they are multiplied, and those of all points in the shared one: 4 MB, or more where channels are many.
+inline int64_t together_of(int64_t inputs, int64_t outputs) {
+  return std::max<int64_t>(128, (1 << 20) / (points * (row_of(inputs) + row_of(outputs))));
+}
 
 template <int W> struct VectorOf { typedef float type __attribute__((vector_size(W * sizeof(float)))); };
 template <int W> using Vector = typename VectorOf<W>::type;
@@ -135,14 +148,11 @@ AZ_INLINE void transform(const float* from, const Pixels& p, int64_t y, int64_t 
   }
 }
 
-// Adds to R rows of N vectors, `row` floats apart, or starts them where `fresh`:
+// Adds to R rows of N vectors, `row` floats apart, or writes them where `fresh`:
 // into[r, k] += sum over c < count of a[r * a_row + c * a_step] * b[c * b_step + k].
 template <int W, int R, int N> AZ_INLINE void multiply(int64_t count, const float* a, int64_t a_row, int64_t a_step,
                                                        const float* b, int64_t b_step, float* into, int64_t row, bool fresh) {
-  Vector<W> acc[R][N];
-  for (int r = 0; r < R; ++r) {
-    for (int n = 0; n < N; ++n) acc[r][n] = fresh ? Vector<W>{} : load<W>(into + r * row + n * W);
-  }
+  Vector<W> acc[R][N] = {};
   for (int64_t c = 0; c < count; ++c) {
     Vector<W> with[N];
     for (int n = 0; n < N; ++n) with[n] = load<W>(b + c * b_step + n * W);
@@ -154,7 +164,10 @@ template <int W, int R, int N> AZ_INLINE void multiply(int64_t count, const floa
     }
   }
   for (int r = 0; r < R; ++r) {
-    for (int n = 0; n < N; ++n) store(into + r * row + n * W, acc[r][n]);
+    for (int n = 0; n < N; ++n) {
+      float* to = into + r * row + n * W;
+      store(to, fresh ? acc[r][n] : acc[r][n] + load<W>(to));
+    }
   }
 }
 

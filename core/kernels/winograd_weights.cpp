@@ -9,12 +9,6 @@
 namespace az::winograd {
 namespace {
 
-// Tiles that are worked on together: of one tap, those of the images and of the gradients stay in a core's own cache while they
-// are multiplied, and those of all taps, about 4 MB, in the shared one.
-int64_t together_of(int64_t inputs, int64_t outputs) {
-  return std::max<int64_t>(128, (1 << 20) / (taps * (row_of(inputs) + row_of(outputs))));
-}
-
 struct Problem {
   ImageShape x, y;
   Size2 padding;
@@ -51,19 +45,23 @@ struct TransformKernel {
   }
 };
 
-// Adds the products of `count` tiles to the sums of tap k, for outputs [o, o + N * W) or, of the last ones, a vector each.
+// Adds the products of `count` tiles to the sums of point k, for outputs [o, o + N * W) or, of the last ones, a vector each.
 struct SumKernel {
   template <int W, int N> static AZ_INLINE void add(const Problem& p, int64_t k, int64_t o, int64_t count, bool fresh) {
     const int64_t inputs = p.inputs(), outputs = p.outputs(), x_row = row_of(inputs), y_row = row_of(outputs);
-    for (int64_t c = 0; c < inputs; c += Cut<W>::rows)
-      multiply<W, Cut<W>::rows, N>(count, p.images + k * p.together * x_row + c, 1, x_row,
-                                   p.gradients + k * p.together * y_row + o, y_row,
-                                   p.sums + (k * rows_of(inputs) + c) * outputs + o, outputs, fresh);
+    const float *images = p.images + k * p.together * x_row, *gradients = p.gradients + k * p.together * y_row + o;
+    float* sums = p.sums + k * rows_of(inputs) * outputs + o;
+    // Sums of sums: a long one would round its last terms away.
+    constexpr int64_t run = 128;
+    for (int64_t t = 0; t < count; t += run) {
+      for (int64_t c = 0; c < inputs; c += Cut<W>::rows)
+        multiply<W, Cut<W>::rows, N>(std::min(run, count - t), images + t * x_row + c, 1, x_row, gradients + t * y_row, y_row,
+                                     sums + c * outputs, outputs, fresh && t == 0);
+    }
   }
-  template <int W> static AZ_INLINE void run(const Problem& p, int64_t k, int64_t count, bool fresh) {
+  template <int W> static AZ_INLINE void run(const Problem& p, int64_t k, int64_t o, int64_t count, bool fresh) {
     constexpr int N = Cut<W>::vectors;
-    int64_t o = 0;
-    for (; o + N * W <= p.outputs(); o += N * W) add<W, N>(p, k, o, count, fresh);
+    if (o + N * W <= p.outputs()) return add<W, N>(p, k, o, count, fresh);
     for (; o < p.outputs(); o += W) add<W, 1>(p, k, o, count, fresh);
   }
 };
@@ -99,16 +97,17 @@ struct ResultKernel {
 void backward_weights(const float* x, const float* g, float* dw, const Conv2dShape& shape, int width, float* scratch) {
   Problem p{shape.x, shape.y, shape.params.padding, 0, x, g, scratch, nullptr, nullptr};
   p.together = together_of(p.inputs(), p.outputs());
-  p.gradients = p.images + taps * p.together * row_of(p.inputs());
-  p.sums = p.gradients + taps * p.together * row_of(p.outputs());
-  const int64_t tiles = Tiles(p.y).count;
+  p.gradients = p.images + points * p.together * row_of(p.inputs());
+  p.sums = p.gradients + points * p.together * row_of(p.outputs());
+  const int64_t tiles = Tiles(p.y).count, chunk = outputs_together(width), chunks = (p.outputs() + chunk - 1) / chunk;
   for (int64_t first = 0; first < tiles; first += p.together) {
     const int64_t count = std::min(p.together, tiles - first);
     parallel_for(count, 4, [&](int64_t begin, int64_t end) {
       run_at_width<TransformKernel, const Problem&>(width, p, first, begin, end);
     });
-    parallel_for(taps, 1, [&](int64_t begin, int64_t end) {
-      for (int64_t k = begin; k < end; ++k) run_at_width<SumKernel, const Problem&>(width, p, k, count, first == 0);
+    parallel_for(points * chunks, 1, [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i)
+        run_at_width<SumKernel, const Problem&>(width, p, i / chunks, i % chunks * chunk, count, first == 0);
     });
   }
   parallel_for(p.x.c, 4, [&](int64_t begin, int64_t end) {
@@ -118,7 +117,7 @@ void backward_weights(const float* x, const float* g, float* dw, const Conv2dSha
 
 int64_t weights_scratch_size(const Conv2dShape& shape) {
   const int64_t inputs = Pixels(shape.x).channels(), outputs = Pixels(shape.y).channels();
-  return taps * (together_of(inputs, outputs) * (row_of(inputs) + row_of(outputs)) + rows_of(inputs) * outputs);
+  return points * (together_of(inputs, outputs) * (row_of(inputs) + row_of(outputs)) + rows_of(inputs) * outputs);
 }
 
 }  // namespace az::winograd

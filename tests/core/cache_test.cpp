@@ -4,6 +4,7 @@
 
 #include "core/autograd/autograd.h"
 #include "core/backend/packed.h"
+#include "core/base/error.h"
 #include "core/base/random.h"
 #include "core/ops/conv.h"
 #include "core/ops/norm.h"
@@ -108,7 +109,7 @@ TEST_CASE("packed weights: a large form is kept from the second use of a weight 
   const size_t before = memory_stats().in_use;
   int packed = 0;
   const auto use = [&] {
-    const auto form = packed_weight(weight, {}, {7, 1 << 20, true}, [&](const Tensor& from, void* into) {
+    const auto form = packed_weight(weight, {}, {{7}, 1 << 20, true}, [&](const Tensor& from, void* into) {
       ++packed;
       *static_cast<float*>(into) = from.data<float>()[0];
     });
@@ -123,6 +124,33 @@ TEST_CASE("packed weights: a large form is kept from the second use of a weight 
     CHECK(is_held());
     weight.mul_(2);
   }
+}
+
+TEST_CASE("packed weights: shapes that share elements have forms of their own") {
+  const Tensor weight = random({64, 32, 3, 3}), turned = weight.reshape({32, 64, 3, 3});
+  const Tensor x = random({2, 32, 8, 8}), other = random({2, 64, 8, 8});
+  for (int i = 0; i < 3; ++i) {
+    CHECK(distance(conv2d(x, weight, {}), conv2d(x.to(DType::f64), weight.to(DType::f64), {})) <= 1e-5);
+    CHECK(distance(conv2d(other, turned, {}), conv2d(other.to(DType::f64), turned.to(DType::f64), {})) <= 1e-5);
+  }
+}
+
+TEST_CASE("packed weights: where packing fails, the next use packs again") {
+  const Tensor weight = random({4, 4, 3, 3});
+  bool fails = false;
+  const auto use = [&] {
+    const auto form = packed_weight(weight, {}, {{8}, 64}, [&](const Tensor& from, void* into) {
+      if (fails) fail("no memory");
+      *static_cast<float*>(into) = from.data<float>()[0];
+    });
+    return *static_cast<const float*>(form->data());
+  };
+  CHECK(use() == weight.data<float>()[0]);
+  weight.mul_(3);
+  fails = true;
+  CHECK_THROWS_AS(use(), Error);
+  fails = false;
+  CHECK(use() == weight.data<float>()[0]);
 }
 
 TEST_CASE("packed weights: threads that use one weight at a time all see its newest elements") {

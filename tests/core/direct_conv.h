@@ -9,8 +9,9 @@ namespace az::test {
 // The implementation that oneDNN prefers here for a 3x3 convolution of f32, of the direction that `problem` starts with, and
 // which is not by Winograd's method.
 inline std::string direct_conv(const std::string& problem) {
-  const std::string direction = problem.substr(0, problem.find(' '));
-  const ConvProblem p{direction, {8, 32, 9, 8}, {32, 32, 3, 3}, {8, 32, 9, 8}, DType::f32, {.padding = 1}};
+  ConvProblem p{"forward", {8, 32, 9, 8}, {32, 32, 3, 3}, {8, 32, 9, 8}, DType::f32, {.padding = 1}};
+  if (problem.starts_with("backward_data")) p.direction = "backward_data";
+  if (problem.starts_with("backward_weights")) p.direction = "backward_weights";
   if (p.direction == "forward") return offered<ConvForward>(p).all[0].name;
   if (p.direction == "backward_data") return offered<ConvBackwardData>(p).all[0].name;
   return offered<ConvBackwardWeights>(p).all[0].name;

@@ -31,8 +31,9 @@ std::string ConvProblem::str(int64_t images) const {
 
 bool ConvProblem::suits_winograd() const {
   const auto is_one = [](const Size2& size) { return size.h == 1 && size.w == 1; };
+  const int64_t tiles = y[0] * ((y[2] + 3) / 4) * ((y[3] + 3) / 4);
   return type == DType::f32 && weight[2] == 3 && weight[3] == 3 && is_one(params.stride) && is_one(params.dilation) &&
-         params.groups == 1 && weight[0] >= 32 && weight[1] >= 32;
+         params.groups == 1 && weight[0] >= 32 && weight[1] >= 32 && tiles >= 32;
 }
 
 }  // namespace az

@@ -11,7 +11,7 @@
 namespace az {
 
 struct ConvProblem {
-  std::string_view direction;  // "forward", "backward_data" or "backward_weights"
+  std::string_view direction;  // "forward", "backward_data" or "backward_weights", a literal
   Shape x, weight, y;
   DType type;  // of x and y
   Conv2dParams params;
@@ -23,7 +23,8 @@ struct ConvProblem {
   std::string str(int64_t images) const;
   // Small batches come from finding shapes, or are soon done.
   bool worth_timing() const { return x[0] >= 8; }
-  // Whether Winograd's method is for it, and wins: at 32 channels and more it does, in all three directions; at 16 it does not.
+  // Whether Winograd's method is for it, and wins where nothing is timed: from 32 channels on it is faster in all three
+  // directions, at 16 it is not, and a few tiles are soon done in any way, while the weight has to be packed.
   bool suits_winograd() const;
 };
 

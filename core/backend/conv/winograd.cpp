@@ -28,8 +28,8 @@ struct Fitted {
   }
 
   std::shared_ptr<Storage> packed(const Tensor& weight, const Tensor& scale, bool forward) const {
-    // The kernels' own numbers, which are no addresses as other forms are.
-    const auto id = uint64_t(shape.x.block * 64 + width * 2 + forward);
+    // It begins with a small number, where oneDNN's forms begin with an address.
+    const std::array<int64_t, 6> id = {width * 2 + forward, shape.x.c, shape.y.c, shape.x.block, shape.y.block};
     return packed_weight(weight, scale, {id, sizeof(float) * size_t(winograd::packed_size(shape)), true},
                          [&](const Tensor& source, void* into) {
                            winograd::pack(source.data<float>(), shape, forward, width, static_cast<float*>(into));
@@ -83,7 +83,7 @@ template <class Direction> void add(const ConvProblem& problem, const Layout* la
                       .x = layout,
                       .y = layout,
                       .transforms = true,
-                      .images = problem.x[0],  // how tiles are shared among threads depends on all of them
+                      .images = winograd::images_to_try(fitted.shape),
                       .make = [fitted]() -> Solve<Direction> {
                         return [fitted](const typename Direction::Operands& operands) { return solve(fitted, operands); };
                       }});

@@ -41,27 +41,26 @@ class Backend {
  public:
   virtual ~Backend() = default;
 
-  // Convolutions, unless a back end overrides them, are of f32 or bf16, by whichever implementation is fastest (conv/).
   // scale * (conv2d without bias) + bias, then what is to follow; scale [o], of the weight's number type, or undefined for 1.
   virtual Tensor conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias, const Tensor& scale,
-                        const Conv2dParams& params, const Then& then, const Shape& result);
-  virtual Tensor conv2d_backward_data(const Tensor& g, const Tensor& weight, const Conv2dParams& params, const Shape& x);
+                        const Conv2dParams& params, const Then& then, const Shape& result) = 0;
+  virtual Tensor conv2d_backward_data(const Tensor& g, const Tensor& weight, const Conv2dParams& params, const Shape& x) = 0;
   virtual ConvWeightGradients conv2d_backward_weights(const Tensor& g, const Tensor& x, const Shape& weight, bool with_bias,
-                                                      const Conv2dParams& params);
+                                                      const Conv2dParams& params) = 0;
 
   // x [n,c,h,w], gamma and beta defined: (x - mean) / sqrt(var + eps) * gamma + beta, then what is to follow. Takes the
-  // statistics over the batch in training, leaving the running ones as they are, and goes by those given otherwise. In f32 and
-  // bf16, unless a back end overrides both of these, by core/kernels (batch_norm.cpp).
-  virtual BatchNormResult batch_norm(const Tensor& x, const NormTensors& norm, const BatchNormParams& params, const Then& then);
+  // statistics over the batch in training, leaving the running ones as they are, and goes by those given otherwise.
+  virtual BatchNormResult batch_norm(const Tensor& x, const NormTensors& norm, const BatchNormParams& params,
+                                     const Then& then) = 0;
   // The gradient of y is g, or g + more where that is defined; their memory is written over where nobody else holds it.
-  virtual BatchNormGradients batch_norm_backward(const Tensor& g, const Tensor& more, const BatchNormForward& forward);
+  virtual BatchNormGradients batch_norm_backward(const Tensor& g, const Tensor& more, const BatchNormForward& forward) = 0;
 
   virtual PoolResult pool2d(Pool kind, const Tensor& x, const Pool2dParams& params, const Shape& result) = 0;
   virtual Tensor pool2d_backward(Pool kind, const Tensor& g, const PoolResult& forward, const TensorForm& x,
                                  const Pool2dParams& params) = 0;
 };
 
-// oneDNN for f32 and bf16, plain loops and OpenBLAS for f64; throws, naming `op`, for other number types and for bf16 where the
+// Native for f32 and bf16, Reference for f64; throws, naming `op`, for other number types and for bf16 where the
 // processor has none.
 Backend& backend_for(DType type, const char* op);
 

@@ -1,7 +1,7 @@
 #include "core/kernels/batch_norm.h"
 
-#include "core/backend/backend.h"
 #include "core/backend/kernel_arguments.h"
+#include "core/backend/native.h"
 #include "core/backend/reduction.h"
 #include "core/backend/reorder.h"
 #include "core/kernels/vector.h"
@@ -65,11 +65,11 @@ template <class T> BatchNormGradients backward(const Tensor& g, const Tensor& mo
 
 }  // namespace
 
-BatchNormResult Backend::batch_norm(const Tensor& x, const NormTensors& norm, const BatchNormParams& params, const Then& then) {
+BatchNormResult Native::batch_norm(const Tensor& x, const NormTensors& norm, const BatchNormParams& params, const Then& then) {
   return visit_lanes(x.dtype(), [&](auto zero) { return forward<decltype(zero)>(x, norm, params, then); });
 }
 
-BatchNormGradients Backend::batch_norm_backward(const Tensor& g, const Tensor& more, const BatchNormForward& forward) {
+BatchNormGradients Native::batch_norm_backward(const Tensor& g, const Tensor& more, const BatchNormForward& forward) {
   return visit_lanes(forward.x.dtype(), [&](auto zero) { return backward<decltype(zero)>(g, more, forward); });
 }
 

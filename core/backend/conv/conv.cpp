@@ -1,5 +1,6 @@
 #include "core/backend/conv/choice.h"
 #include "core/backend/conv/offer.h"
+#include "core/backend/native.h"
 #include "core/backend/reference.h"
 
 namespace az {
@@ -10,8 +11,8 @@ Tensor exact(const Tensor& x) { return x.defined() ? x.detach().plain().to(DType
 
 }  // namespace
 
-Tensor Backend::conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias, const Tensor& scale,
-                       const Conv2dParams& params, const Then& then, const Shape& result) {
+Tensor Native::conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias, const Tensor& scale,
+                      const Conv2dParams& params, const Then& then, const Shape& result) {
   const ConvProblem problem{.direction = "forward",
                             .x = x.shape(),
                             .weight = weight.shape(),
@@ -29,7 +30,7 @@ Tensor Backend::conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias
       .to(x.dtype());
 }
 
-Tensor Backend::conv2d_backward_data(const Tensor& g, const Tensor& weight, const Conv2dParams& params, const Shape& x) {
+Tensor Native::conv2d_backward_data(const Tensor& g, const Tensor& weight, const Conv2dParams& params, const Shape& x) {
   const ConvProblem problem{.direction = "backward_data",
                             .x = x,
                             .weight = weight.shape(),
@@ -42,8 +43,8 @@ Tensor Backend::conv2d_backward_data(const Tensor& g, const Tensor& weight, cons
   return Reference().conv2d_backward_data(exact(g), exact(weight), params, x).to(g.dtype());
 }
 
-ConvWeightGradients Backend::conv2d_backward_weights(const Tensor& g, const Tensor& x, const Shape& weight, bool with_bias,
-                                                     const Conv2dParams& params) {
+ConvWeightGradients Native::conv2d_backward_weights(const Tensor& g, const Tensor& x, const Shape& weight, bool with_bias,
+                                                    const Conv2dParams& params) {
   const ConvProblem problem{.direction = "backward_weights",
                             .x = x.shape(),
                             .weight = weight,

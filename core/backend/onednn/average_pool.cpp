@@ -1,11 +1,9 @@
-#include "core/backend/max_pool.h"
+#include "core/backend/onednn/average_pool.h"
+
 #include "core/backend/onednn/detail.h"
-#include "core/backend/onednn/onednn.h"
 
-namespace az {
+namespace az::onednn {
 namespace {
-
-using namespace onednn;
 
 struct Forward {
   dnnl::pooling_forward::primitive_desc desc;
@@ -23,7 +21,6 @@ const Layout* known_layout(const dnnl::memory::desc& desc) {
   fail("avg_pool2d: oneDNN wants a layout that is none of ours");
 }
 
-// Averages; largest elements are found in max_pool.
 constexpr auto algorithm = dnnl::algorithm::pooling_avg_include_padding;
 
 std::vector<int64_t> key_of(const TensorForm& x, const Pool2dParams& p) {
@@ -55,8 +52,7 @@ std::shared_ptr<const Forward> forward_of(const TensorForm& x, const Pool2dParam
 
 }  // namespace
 
-PoolResult OneDnn::pool2d(Pool kind, const Tensor& x, const Pool2dParams& params, const Shape& result) {
-  if (kind == Pool::max) return max_pool(x, params, result);
+Tensor average_pool(const Tensor& x, const Pool2dParams& params, const Shape& result) {
   if (params.kernel.h > INT32_MAX / params.kernel.w)
     fail("avg_pool2d: oneDNN cannot do this: it counts the pixels of a window, {} x {}, in 32 bits", params.kernel.h,
          params.kernel.w);
@@ -64,12 +60,10 @@ PoolResult OneDnn::pool2d(Pool kind, const Tensor& x, const Pool2dParams& params
   const Forward& made = *kept;
   Tensor y = Tensor::empty(result, x.dtype(), made.y);
   execute(made.primitive, made.desc.scratchpad_desc(), {{DNNL_ARG_SRC, memory_of(x)}, {DNNL_ARG_DST, memory_of(y)}});
-  return {y, {}};
+  return y;
 }
 
-Tensor OneDnn::pool2d_backward(Pool kind, const Tensor& g, const PoolResult& forward, const TensorForm& x,
-                               const Pool2dParams& params) {
-  if (kind == Pool::max) return max_pool_backward(g, forward.indices, x, params);
+Tensor average_pool_backward(const Tensor& g, const TensorForm& x, const Pool2dParams& params) {
   static Cache<Backward> cache("avg_pool2d: backward");
   const auto kept = cache.get(key_of(x, params), [&] {
     const auto hint = forward_of(x, params, g.shape())->desc;
@@ -85,4 +79,4 @@ Tensor OneDnn::pool2d_backward(Pool kind, const Tensor& g, const PoolResult& for
   return dx;
 }
 
-}  // namespace az
+}  // namespace az::onednn

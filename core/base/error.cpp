@@ -4,6 +4,7 @@
 
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <exception>
 #include <memory>
 #include <new>
@@ -27,6 +28,47 @@ struct PlacedBadAlloc : std::bad_alloc {
 
 bool says_more(const std::bad_alloc& error) { return error.what() != std::string_view(std::bad_alloc().what()); }
 
+// What the exception that is being handled says, `text`, or, where that is nothing, what it is.
+std::string said(const std::string& text) {
+  if (!text.empty()) return text;
+  const std::type_info* type = abi::__cxa_current_exception_type();
+  return (type ? class_name(*type) : "an exception") + " without a message";
+}
+
+// Without what is nested in it.
+std::string own_text() {
+  try {
+    throw;
+  } catch (const std::bad_alloc& error) {
+    return says_more(error) ? error.what() : no_memory;
+  } catch (const std::exception& error) {
+    return said(error.what());
+  } catch (const std::string& text) {
+    return text.empty() ? "threw an empty text" : text;
+  } catch (const std::string_view& text) {
+    return text.empty() ? "threw an empty text" : std::string(text);
+  } catch (const char* text) {
+    return !text ? "threw a null char const*" : *text ? text : "threw an empty text";
+  } catch (...) {
+    const std::type_info* type = abi::__cxa_current_exception_type();
+    return "threw a value of type " + (type ? class_name(*type) : "unknown");
+  }
+}
+
+// What std::throw_with_nested has put into the exception that is being handled; "" for nothing.
+std::string nested_text() {
+  try {
+    throw;
+  } catch (const std::nested_exception& outer) {
+    try {
+      if (outer.nested_ptr()) outer.rethrow_nested();
+    } catch (...) {
+      return current_exception_text();
+    }
+  } catch (...) {}
+  return "";
+}
+
 // An Error that nobody catches is as good as one that the command line catches: a sentence and an exit code, not a core dump.
 std::terminate_handler before = nullptr;
 void end_with_sentence() {
@@ -34,7 +76,7 @@ void end_with_sentence() {
     try {
       std::rethrow_exception(thrown);
     } catch (const Error& error) {
-      std::fputs(("azimuth: " + std::string(error.what()) + "\n").c_str(), stderr);
+      std::fputs(("azimuth: " + current_exception_text() + "\n").c_str(), stderr);
       std::_Exit(int(error.code()));
     } catch (...) {}
   }
@@ -63,22 +105,8 @@ void throw_error(const std::string& message) {
 }
 
 std::string current_exception_text() {
-  try {
-    throw;
-  } catch (const std::bad_alloc& error) {
-    return says_more(error) ? error.what() : no_memory;
-  } catch (const std::exception& error) {
-    return error.what();
-  } catch (const std::string& text) {
-    return text;
-  } catch (const std::string_view& text) {
-    return std::string(text);
-  } catch (const char* text) {
-    return text ? text : "threw a null char const*";
-  } catch (...) {
-    const std::type_info* type = abi::__cxa_current_exception_type();
-    return "threw a value of type " + (type ? class_name(*type) : "unknown");
-  }
+  const std::string own = own_text(), nested = nested_text();
+  return own.find(nested) == std::string::npos ? own + ": " + nested : own;
 }
 
 std::string current_exception_place() {
@@ -109,6 +137,7 @@ void rethrow_placed(const std::string& place, const std::string& thrower) {
   try {
     throw;
   } catch (Error& error) {
+    error.add(current_exception_text().substr(std::strlen(error.what())));  // what it does not say itself
     error.place(place);
     throw;
   } catch (const std::bad_alloc& error) {

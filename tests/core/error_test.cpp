@@ -2,9 +2,11 @@
 
 #include <doctest/doctest.h>
 
+#include <functional>
 #include <new>
 #include <stdexcept>
 #include <string_view>
+#include <vector>
 
 #include "core/autograd/autograd.h"
 #include "core/base/names.h"
@@ -41,6 +43,43 @@ TEST_CASE("whatever code throws arrives as an Error that says where") {
   int value = 1;
   placed([] { return "here"; }, [&]() -> int& { return value; }) = 2;
   CHECK(value == 2);
+}
+
+TEST_CASE("an exception without a text is told by what it is, and what is nested in one is told, too") {
+  CHECK(placed_text([] { throw std::runtime_error(""); }) == "here: runtime_error without a message");
+  CHECK(placed_text([] { throw Error(""); }) == "here: Error without a message");
+  for (const auto& empty :
+       std::vector<std::function<void()>>{[] { throw ""; }, [] { throw std::string(); }, [] { throw std::string_view(); }})
+    CHECK(placed_text(empty) == "here: threw an empty text");
+  const auto nested = [](auto outer, auto inner) {
+    return placed_text([&] {
+      try {
+        throw inner;
+      } catch (...) {
+        std::throw_with_nested(outer);
+      }
+    });
+  };
+  CHECK(nested(std::runtime_error("cannot load"), std::out_of_range("index 3")) == "here: cannot load: index 3");
+  CHECK(nested(std::runtime_error("cannot load"), 42) == "here: cannot load: threw a value of type int");
+  CHECK(nested(Error("cannot load"), Error("no file")) == "here: cannot load: no file");
+  CHECK(nested(std::string("cannot load"), std::runtime_error("no file")) == "here: cannot load: no file");
+  const auto deep = [] {
+    placed([] { return "inside"; },
+           [] {
+             try {
+               try {
+                 throw std::runtime_error("disk full");
+               } catch (...) {
+                 std::throw_with_nested(std::runtime_error("no table"));
+               }
+             } catch (...) {
+               std::throw_with_nested(DataError("no data"));
+             }
+           });
+  };
+  CHECK(placed_text(deep) == "inside: no data: no table: disk full");  // once, on however long a way
+  CHECK_THROWS_AS(deep(), DataError);
 }
 
 TEST_CASE("too little memory stays std::bad_alloc, and says where") {

@@ -14,6 +14,11 @@ thread_local bool recording = true;
 thread_local int grad_modes = 0;
 std::atomic<uint64_t> next_sequence{1};
 
+const TensorImpl& impl_of(const char* function, const Tensor& tensor) {
+  if (!tensor.defined()) fail("{}: the tensor is undefined; give it a value first", function);
+  return *tensor.impl();
+}
+
 // What a dying node pointed at, released one after another: a chain of any length is freed without recursion.
 struct Remains {
   std::vector<Node::Edge> inputs;
@@ -115,7 +120,7 @@ std::vector<LeafUse> leaf_uses(const Tensor& output, uint64_t mark) {
   const auto visit = [&](const std::shared_ptr<Node>& node) {
     if (node && node->sequence >= mark && seen.insert(node.get()).second) nodes.push_back(node.get());
   };
-  visit(output.impl()->node);
+  visit(impl_of("leaf_uses", output).node);
   for (size_t i = 0; i < nodes.size(); ++i) {
     for (const Node::Edge& edge : nodes[i]->inputs) {
       visit(edge.node);
@@ -138,10 +143,17 @@ bool GradMode::enabled() { return recording; }
 int GradMode::depth() { return grad_modes; }
 
 bool has_hooks(const Tensor& tensor) {
-  return !(tensor.impl()->node ? tensor.impl()->node->hooks : tensor.impl()->hooks).empty();
+  const TensorImpl& impl = impl_of("has_hooks", tensor);
+  return !(impl.node ? impl.node->hooks : impl.hooks).empty();
 }
 
-std::string op_name(const Tensor& tensor) { return tensor.impl()->node ? tensor.impl()->node->name : ""; }
-std::string op_scope(const Tensor& tensor) { return tensor.impl()->node ? tensor.impl()->node->scope : ""; }
+std::string op_name(const Tensor& tensor) {
+  const TensorImpl& impl = impl_of("op_name", tensor);
+  return impl.node ? impl.node->name : "";
+}
+std::string op_scope(const Tensor& tensor) {
+  const TensorImpl& impl = impl_of("op_scope", tensor);
+  return impl.node ? impl.node->scope : "";
+}
 
 }  // namespace az

@@ -194,6 +194,7 @@ class Rule {
 }  // namespace
 
 ScaleDependence scale_dependence(const Tensor& output, const Tensor& w, int64_t rows) {
+  if (!output.defined() || !w.defined()) fail("scale_dependence: a tensor is undefined; give it a value first");
   if (rows < 1 || w.numel() % rows) fail("scale_dependence: {} does not divide into {} rows", describe(w), rows);
   const ScaleDependence whole{.kind = Kind::scales, .degree = 1, .rows = {w.numel() / rows, rows}};
   if (output.same(w)) return whole;

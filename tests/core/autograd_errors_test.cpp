@@ -1,6 +1,7 @@
 #include <doctest/doctest.h>
 
 #include "core/autograd/autograd.h"
+#include "core/autograd/scale_dependence.h"
 #include "core/ops.h"
 #include "tests/compare.h"
 
@@ -100,4 +101,23 @@ TEST_CASE("autograd: bf16 gradients of a value used more than once are added up"
   CHECK(values(x.grad()) == Values{21, 29});
   y = x * 2;
   CHECK(values(grad(sum(y * y * y), {x})[0]) == Values{24, 96});
+}
+
+TEST_CASE("autograd: what asks an undefined tensor about its past says which function it was") {
+  const auto refusal = [](const char* function) {
+    return std::string(function) + ": the tensor is undefined; give it a value first";
+  };
+  CHECK(error_of([] { op_name(Tensor()); }) == refusal("op_name"));
+  CHECK(error_of([] { op_scope(Tensor()); }) == refusal("op_scope"));
+  CHECK(error_of([] { has_hooks(Tensor()); }) == refusal("has_hooks"));
+  CHECK(error_of([] { leaf_uses(Tensor(), 0); }) == refusal("leaf_uses"));
+  const std::string dependence = "scale_dependence: a tensor is undefined; give it a value first";
+  CHECK(error_of([] { scale_dependence(Tensor(), leaf({1})); }) == dependence);
+  CHECK(error_of([] { scale_dependence(leaf({1}), Tensor()); }) == dependence);
+  for (const auto& use : std::vector<std::function<void()>>{
+           [] { Tensor().backward(); }, [] { grad(Tensor(), {leaf({1})}); }, [] { grad(leaf({1}), {Tensor()}); },
+           [] { Tensor().set_requires_grad(); }, [] { Tensor().register_hook([](const Tensor& g) { return g; }); },
+           [] { Tensor().set_grad({}); },
+           [] { record("op", Tensor(), {leaf({1})}, saved(), ByOps{[](const Back& k) { return Grads{k.g}; }}); }})
+    CHECK(error_of(use).find("undefined") != std::string::npos);
 }

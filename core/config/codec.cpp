@@ -31,19 +31,25 @@ std::optional<Value> value_of_words(const Value& value) {
   }
 }
 
+// Whether a string was one to whoever wrote it: a --set takes what is not JSON for a string, as it was typed.
+bool is_quoted(const Value& string) {
+  const auto& typed = string.position().typed;
+  return !typed || *typed != string.as_string();
+}
+
 // What to write instead of a string that means a number, or true or false.
 std::string unquoted_hint(const Codec& codec, const Value& value, void* scratch) {
   if (!value.is_string()) return "";
   const std::string spelling = json_spelling(value.as_string());
   const std::optional<Value> words = value_of_words(value);
+  const bool is_none = words && words->is_null() && !is_quoted(value);
+  if (codec.type_name() != "boolean" && (is_none || is_not_finite(value.as_string())))
+    return "; " + word_message(value.as_string());
   const bool is_number = !spelling.empty() && (is_digit(spelling[0]) || spelling[0] == '-');
   if (!words && is_number && codec.type_name() != "boolean") return "; it is too large or too small";
   if (codec.type_name() != "boolean" && is_arithmetic(value.as_string())) return "; write what it comes to";
   if (!words || !takes(codec, *words, {}, scratch)) return "";
-  // A --set takes what is not JSON for a string, as it was typed.
-  const auto& typed = value.position().typed;
-  const bool is_quoted = !typed || *typed != value.as_string();
-  return fmt::format("; write {}{}", excerpt(spelling), is_quoted ? " without quotes" : "");
+  return fmt::format("; write {}{}", excerpt(spelling), is_quoted(value) ? " without quotes" : "");
 }
 
 void add_default(Value& schema, const Codec& codec, const void* defaults) {
@@ -75,6 +81,7 @@ template <class T> struct NumberCodec : Codec {
   static constexpr bool integral = std::is_same_v<T, int64_t>;
   void read(const Value& value, const std::string& path, const Rules& rules, void* target) const override {
     if (!value.is_number()) fail_type(value, path, integral ? "an integer" : "a number", unquoted_hint(*this, value, target));
+    if (!std::isfinite(value.as_double())) fail_type(value, path, "a finite number");
     if (integral && !value.whole()) {
       const double number = value.as_double();
       fail_type(value, path, "an integer", number == std::floor(number) ? ", which does not fit into 64 bits" : "");
@@ -108,12 +115,18 @@ struct StringCodec : Codec {
       text.set_position(value.position());
       return read(text, path, rules, target);
     }
+    Rules choices;
+    std::copy_if(rules.begin(), rules.end(), std::back_inserter(choices),
+                 [](const Rule& rule) { return rule.kind == Rule::Kind::one_of; });
+    if (!value.is_string() && !choices.empty()) fail_type(value, path, range_text(choices));
     if (!value.is_string()) fail_type(value, path, "a string", hint(value));
     if (value.as_string().find('\0') != std::string::npos)
       fail_at(value.position(), path, "a string cannot hold the character \\u0000; remove it");
     check_rules(value, path, rules);
     const std::string& text = value.as_string();
     if (!is_utf8(text)) fail_at(value.position(), path, "a config is UTF-8, and this text is not");
+    if (has(rules, Rule::Kind::path) && (text == "~" || text.starts_with("~/")))
+      fail_at(value.position(), path, short_text(value) + ": the shell did not replace ~; write the folder in full");
     auto& result = *static_cast<std::string*>(target);
     result = has(rules, Rule::Kind::path) ? absolute_path(text) : text;
     if (!is_utf8(result))
@@ -161,7 +174,12 @@ struct OptionalCodec : Codec {
   explicit OptionalCodec(OptionalAccess functions) : access(functions) {}
   void read(const Value& value, const std::string& path, const Rules& rules, void* target) const override {
     access.reset(target);
-    if (!value.is_null()) access.element().read(value, path, rules, access.emplace(target));
+    if (value.is_null()) return;
+    void* const element = access.emplace(target);
+    if (const auto words = value_of_words(value); words && words->is_null() && !takes(access.element(), value, rules, element))
+      fail_type(value, path, with_article(type_name()),
+                fmt::format("; write null{}", is_quoted(value) ? " without quotes" : ""));
+    access.element().read(value, path, rules, element);
   }
   Value write(const void* source) const override {
     const void* element = access.get(source);
@@ -195,7 +213,7 @@ struct ListCodec : Codec {
   explicit ListCodec(ListAccess functions) : access(functions) {}
   void read(const Value& value, const std::string& path, const Rules& rules, void* target) const override {
     access.clear(target);
-    if (!value.is_array()) fail_type(value, path, "a list", hint(value, rules, target));
+    if (!value.is_array()) fail_no_list(value, path, rules, target);
     check_rules(value, path, rules);
     size_t i = 0;
     for (const Value& element : value.as_array()) {
@@ -230,6 +248,17 @@ struct ListCodec : Codec {
   ListAccess access;
 
  private:
+  [[noreturn]] void fail_no_list(const Value& value, const std::string& path, const Rules& rules, void* target) const {
+    const auto rule = std::find_if(rules.begin(), rules.end(), [](const Rule& r) { return r.kind == Rule::Kind::elements; });
+    if (rule == rules.end()) fail_type(value, path, "a list", hint(value, rules, target));
+    if (!rule->message.empty()) fail_type(value, path, "a list", "; " + rule->message);
+    const int64_t least = rule->choices[0].as_int();
+    if (least < 2) fail_type(value, path, "a list", hint(value, rules, target));
+    const bool more = rule->choices[1].as_int() > least;
+    fail_type(value, path, fmt::format("a list of {}{} {}s", least, more ? " or more" : "", access.element().type_name()),
+              "; write them in brackets, with commas between them");
+  }
+
   // How to write what stands for a list of one element, where it can be one.
   std::string hint(const Value& value, const Rules& rules, void* target) const {
     Value alone = value;

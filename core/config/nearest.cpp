@@ -43,7 +43,7 @@ std::string initials(const std::string& word) {
 }
 
 bool begins_or_ends(const std::string& whole, const std::string& part) {
-  return part.size() > 2 && (whole.starts_with(part + "_") || whole.ends_with("_" + part));
+  return part.size() > 1 && (whole.starts_with(part + "_") || whole.ends_with("_" + part));
 }
 
 }  // namespace

@@ -1,12 +1,12 @@
 #include "core/config/options.h"
 
 #include <algorithm>
-#include <cstring>
 
 #include "core/base/names.h"
 #include "core/config/json_document.h"
 #include "core/config/rules.h"
 #include "core/config/unknown_key.h"
+#include "core/config/word_error.h"
 
 namespace az::config {
 Rule required() { return {Rule::Kind::required}; }
@@ -49,7 +49,8 @@ void rethrow_at(const Value& value, const std::string& path, const std::string& 
     if (!about_options) throw;
     if (error.located()) throw PlacedError(error.what());  // a part of what is at `path`
     const auto* invalid = dynamic_cast<const Invalid*>(&error);
-    if (!invalid || invalid->option.empty()) fail_at(value.position(), path, invalid ? invalid->message : error.what());
+    if (!invalid || invalid->option.empty())
+      fail_at(value.position(), path, invalid && !invalid->message.empty() ? invalid->message : error.what());
     const Value* given = value.find(invalid->option);
     fail_at((given ? *given : value).position(), join_path(path, invalid->option), invalid->message);
   }
@@ -128,10 +129,9 @@ void ObjectType::read(const Value& value, const std::string& path, void* target,
     std::string member_path = join_path(path, member.key);
     if (const Field* field = find(member.key)) {
       if (member.value.is_null() && !field->required() && !field->codec->takes_null()) {
-        const std::string type = field->codec->type_name();
-        fail_at(member.value.position(), member_path,
-                fmt::format("expected {} {}, got null; leave the key out for its default",
-                            std::strchr("aeiou", type[0]) ? "an" : "a", type));
+        fail_at(
+            member.value.position(), member_path,
+            fmt::format("expected {}, got null; leave the key out for its default", with_article(field->codec->type_name())));
       }
       field->codec->read(member.value, member_path, field->rules, static_cast<char*>(target) + field->offset);
       continue;

@@ -128,7 +128,10 @@ class ComponentCodec : public Codec {
 
   void read(const Value& value, const std::string& path, const Rules&, void* target) const override {
     if (!value.is_object()) {
-      const std::string hint = value.is_string() ? fmt::format("; write {{\"type\": {}}}", short_text(value)) : "";
+      const auto name = value.is_string() ? nearest(value.as_string(), registry_.names()) : std::nullopt;
+      const std::string hint = name                ? fmt::format("; write {{\"type\": \"{}\"}}", *name)
+                               : value.is_string() ? fmt::format(" (known: {})", quoted_list(registry_.names()))
+                                                   : "";
       fail_at(value.position(), path, fmt::format("expected an object with a \"type\", got {}{}", short_text(value), hint));
     }
     std::string type_path = join_path(path, "type");

@@ -46,8 +46,10 @@ std::string elsewhere(const Codec& codec, const Value& document, const std::stri
       if (name == key) places.push_back(object.empty() ? "the top level" : "\"" + object + "\"");
     }
   });
+  if (!places.empty() && error.near && error.near->starts_with(key))  // lr of a group, lr_factor, is the optimizer's, too
+    return fmt::format("; did you mean \"{}\"? \"{}\" itself belongs in {}", *error.near, key, listed(places, " or "));
   if (!places.empty()) return "; it belongs in " + listed(places, " or ");
-  if (error.is_near) return "";
+  if (error.near) return "";
   // The kinds of component with such an option: one optimizer may have what another has not.
   std::set<const RegistryBase*> registries;
   codec.registries(registries);
@@ -71,7 +73,7 @@ UnknownKey::UnknownKey(const Position& at, const std::string& full, const std::s
       position(at),
       path(full),
       key(name),
-      is_near(nearest(name, known).has_value()) {}
+      near(nearest(name, known)) {}
 
 void UnknownKey::ask(const RegistryBase& registry, const std::string& type, const std::string& component_path) const {
   const std::string owners = path == join_path(component_path, key) ? owners_text(registry, key) : "";

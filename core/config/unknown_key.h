@@ -13,7 +13,7 @@ struct UnknownKey : PlacedError {
 
   Position position;
   std::string path, key;
-  bool is_near;  // one of those that are known here was meant
+  std::optional<std::string> near;  // the one of those that are known here that was meant
 };
 
 }  // namespace az::config

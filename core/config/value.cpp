@@ -147,6 +147,9 @@ bool equivalent(const Value& a, const Value& b) {
 std::string short_text(const Value& value) {
   if (value.is_array()) return "a list";
   if (value.is_object()) return "an object";
+  // JSON cannot write these, and a program's options can hold them.
+  if (const double number = value.is_number() ? value.as_double() : 0; !std::isfinite(number))
+    return std::isnan(number) ? "NaN" : number > 0 ? "infinity" : "-infinity";
   return dump(value.is_string() ? Value(excerpt(value.as_string())) : value);
 }
 

@@ -38,6 +38,13 @@ std::string no_value(const std::string& shown) {
   return shown + " is no value; write a number, true, false, null, text in double quotes, [ or {";
 }
 
+std::string with_article(const std::string& noun) { return (std::strchr("aeiou", noun[0]) ? "an " : "a ") + noun; }
+
+bool is_not_finite(const std::string& word) {
+  const std::string name = to_lower(word.substr(std::min(word.find_first_not_of("+-."), word.size())));
+  return name == "nan" || name == "inf" || name == "infinity" || name == "\u221E";
+}
+
 bool is_arithmetic(const std::string& word) {
   const size_t digit = word.find_first_of("0123456789");
   if (digit == std::string::npos || digit != word.find_first_not_of("+-.") || !is_digit(word.back())) return false;
@@ -51,8 +58,7 @@ std::string word_message(const std::string& word) {
   if (!spelling.empty() && spelling != word) return fmt::format("JSON writes {}, not {}", excerpt(spelling), shown);
   const size_t behind_signs = std::min(word.find_first_not_of("+-."), word.size());
   const std::string name = to_lower(word.substr(behind_signs));
-  if (name == "nan" || name == "inf" || name == "infinity" || name == "\u221E")
-    return fmt::format("JSON has no {}; write a finite number", shown);
+  if (is_not_finite(word)) return fmt::format("JSON has no {}; write a finite number", shown);
   if (const auto near = nearest(word, {"true", "false", "null"})) return fmt::format("JSON writes {}, not {}", *near, shown);
   const uint32_t first = name.empty() ? 0 : character_at(word, behind_signs).code;
   if (is_arithmetic(word) || is_fraction(first)) return fmt::format("JSON does no arithmetic; write what {} comes to", shown);

@@ -12,6 +12,12 @@ std::string no_value(const std::string& shown);
 
 inline constexpr const char* no_variables = "JSON has no variables; write the value itself";
 
+// Whether it is what other languages have for no number, or one without end: nan, -inf.
+bool is_not_finite(const std::string& word);
+
+// "a number", "an integer".
+std::string with_article(const std::string& noun);
+
 // Whether numbers are to be reckoned with: 1/3, 2**10, 1+2.
 bool is_arithmetic(const std::string& word);
 

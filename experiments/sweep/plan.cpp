@@ -87,6 +87,11 @@ class Planner {
  public:
   Planner(std::string path, const std::vector<std::string>& overrides)
       : path_(std::move(path)), overrides_(overrides), file_(config::parse_file(path_)) {
+    const bool is_experiment = file_.is_object() && file_.find("data") && file_.find("model") && !file_.find("base");
+    if (is_experiment)
+      throw ConfigError(fmt::format(
+          "{0}: this is an experiment, not a sweep; train it with: azimuth train {0}, or name it as the \"base\" of a sweep",
+          path_));
     try {
       options_ = config::parse<SweepOptions>(file_);
     } catch (const config::UnknownKey& error) {
@@ -257,7 +262,7 @@ class Planner {
         if (name == error.key && option.empty()) option = object.empty() ? name : object + "." + name;
       }
     });
-    if (error.is_near || option.empty()) return;
+    if (error.near || option.empty()) return;
     fail_at(error.position, error.path,
             fmt::format("unknown key of a sweep file; an experiment's goes into \"set\": {{\"{}\": ...}}", option));
   }

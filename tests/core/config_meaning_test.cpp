@@ -2,6 +2,7 @@
 #include <doctest/doctest.h>
 
 #include <array>
+#include <cmath>
 #include <filesystem>
 
 #include "core/config/json_document.h"
@@ -192,4 +193,94 @@ TEST_CASE("options that need others to be given and to keep to rules, where they
         R"("fine": {"type": "boolean", "enum": [true], "not": {"type": "null"}}}}})");
   CHECK_FALSE(relations.as_array()[1].at("if").find("required"));  // it is on where it is not given
   CHECK(config::dump(relations.as_array()[2].at("then").at("required")) == R"(["count"])");
+}
+
+namespace {
+
+struct Group {
+  double lr_factor = 1;
+  static void fields(auto& f) { f("lr_factor", &Group::lr_factor, "of the rate"); }
+};
+struct Rates {
+  double lr = 1;
+  std::vector<Group> groups;
+  static void fields(auto& f) {
+    f("lr", &Rates::lr, "learning rate");
+    f("groups", &Rates::groups, "that differ");
+  }
+};
+
+struct Meant {
+  double lr = 1;
+  std::optional<double> clip = {};
+  int64_t steps = 1;
+  std::vector<double> betas = {0.9, 0.999};
+  std::optional<std::vector<double>> mean = {};
+  std::string mode = "none";
+  std::optional<std::string> kind = {};
+  static void fields(auto& f) {
+    f("lr", &Meant::lr, "a rate");
+    f("clip", &Meant::clip, "a limit", config::more_than(0));
+    f("steps", &Meant::steps, "a count");
+    f("betas", &Meant::betas, "two shares", config::at_least(0), config::elements(2, 2));
+    f("mean", &Meant::mean, "of channels", config::elements(1, INT64_MAX, "give one number for each channel"));
+    f("mode", &Meant::mode, "a choice", config::one_of({"none", "flip"}));
+    f("kind", &Meant::kind, "another", config::one_of({"norm", "bias"}));
+  }
+};
+
+}  // namespace
+
+TEST_CASE("what is no number, no value or no list is refused with what to write, in a file and behind --set") {
+  const auto in_file = [](const std::string& key, const std::string& value) {
+    const std::string text = "{\"" + key + "\": " + value + "}";
+    return error_of([&] { config::parse<Meant>(config::parse_text(text, "e.json")); });
+  };
+  const auto by_set = [](const std::string& key, const std::string& value) {
+    config::Value root(config::Value::Object{});
+    return error_of([&] {
+      config::set_path(root, key, value);
+      config::parse<Meant>(root);
+    });
+  };
+  for (const char* word : {"nan", "NaN", "-inf", "Infinity"}) {
+    const std::string told = fmt::format("JSON has no {}; write a finite number", word);
+    CHECK(test::has(in_file("lr", word), told));
+    for (const char* key : {"lr", "clip", "steps"}) CHECK(test::has(by_set(key, word), told));
+    CHECK(test::has(in_file("lr", fmt::format("\"{}\"", word)), told));
+  }
+  CHECK(by_set("lr", "None") == "--set lr: expected a number, got \"None\"; JSON writes null, not None");
+  CHECK(by_set("clip", "None") == "--set clip: expected a number or null, got \"None\"; write null");
+  CHECK(in_file("clip", "\"None\"") == "e.json:1:10: clip: expected a number or null, got \"None\"; write null without quotes");
+  CHECK(by_set("kind", "nil") == "--set kind: expected a string or null, got \"nil\"; write null");
+  CHECK(by_set("mode", "none") == "no error");
+  CHECK(in_file("betas", "0.9") ==
+        "e.json:1:11: betas: expected a list of 2 numbers, got 0.9; write them in brackets, with commas between them");
+  CHECK(in_file("mean", "0.5") == "e.json:1:10: mean: expected a list, got 0.5; give one number for each channel");
+  for (const char* value : {"true", "1", "[]"}) {
+    const std::string told = fmt::format("mode: expected one of \"none\", \"flip\", got {}", *value == '[' ? "a list" : value);
+    CHECK(test::has(in_file("mode", value), told));
+  }
+}
+
+TEST_CASE("a program's options that are infinite or no number are refused as what they are") {
+  const auto refusal = [](const Meant& options) { return error_of([&] { config::checked("own", options); }); };
+  CHECK(refusal({.lr = -1e308}) == "no error");
+  CHECK(refusal({.lr = NAN}) == "own.lr: expected a finite number, got NaN");
+  CHECK(refusal({.lr = INFINITY}) == "own.lr: expected a finite number, got infinity");
+  CHECK(refusal({.clip = INFINITY}) == "own.clip: expected a finite number, got infinity");
+  CHECK(refusal({.betas = {0.9, -INFINITY}}) == "own.betas.1: expected a finite number, got -infinity");
+}
+
+TEST_CASE("a key whose beginning is known elsewhere is told both what begins so here and where it belongs") {
+  CHECK(error_of([] { config::parse<Rates>(config::parse_text(R"({"groups": [{"lr": 1}]})", "e.json")); }) ==
+        "e.json:1:14: groups.0.lr: unknown key here; did you mean \"lr_factor\"? \"lr\" itself belongs in the top level");
+}
+
+TEST_CASE("a path that begins with the shell's ~ is refused, wherever the option stands") {
+  for (const char* path : {"~", "~/data"})
+    CHECK(error_of([&] {
+            config::parse<Place>(config::Value(config::Value::Object{{"root", path}}));
+          }) == fmt::format("root: \"{}\": the shell did not replace ~; write the folder in full", path));
+  CHECK(config::parse<Place>(config::Value(config::Value::Object{{"root", "/a/~/b"}})).root == "/a/~/b");
 }

@@ -192,7 +192,7 @@ TEST_CASE("an option that is a string takes what --set gives as it was typed") {
   CHECK(complaint("name", "[1]") ==
         "--set name: expected a string, got a list; for this very text, write it in quotes: '\"[1]\"'");
   CHECK(complaint("optimizer.groups", R"([{"kind": 1}])") ==
-        R"(--set optimizer.groups: optimizer.groups.0.kind: expected a string, got 1; put it in double quotes: "1")");
+        R"(--set optimizer.groups: optimizer.groups.0.kind: expected one of "any", "norm", "bias", got 1)");
   CHECK(complaint("optimizer.lr", "fast") == R"(--set optimizer.lr: expected a number, got "fast")");
   CHECK(complaint("optimizer.lr", "0,1") == R"(--set optimizer.lr: expected a number, got "0,1"; write 0.1)");
   CHECK(complaint("optimizer.lr", "1/3") == R"(--set optimizer.lr: expected a number, got "1/3"; write what it comes to)");
@@ -204,7 +204,8 @@ TEST_CASE("an option that is a string takes what --set gives as it was typed") {
   CHECK(complaint("optimizer.lr", "\".1\"") == R"(--set optimizer.lr: expected a number, got ".1"; write 0.1 without quotes)");
   CHECK(complaint("optimizer.lr", "\"1e400\"") ==
         R"(--set optimizer.lr: expected a number, got "1e400"; it is too large or too small)");
-  CHECK(complaint("optimizer.lr", "nan") == R"(--set optimizer.lr: expected a number, got "nan")");
+  CHECK(complaint("optimizer.lr", "nan") ==
+        R"(--set optimizer.lr: expected a number, got "nan"; JSON has no nan; write a finite number)");
   CHECK(complaint("train.epochs", "\"3\"") == R"(--set train.epochs: expected an integer, got "3"; write 3 without quotes)");
   CHECK(complaint("optimizer.nesterov", "\"true\"") ==
         R"(--set optimizer.nesterov: expected true or false, got "true"; write true without quotes)");

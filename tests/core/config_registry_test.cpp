@@ -148,6 +148,22 @@ TEST_CASE("errors in components name the place, the kind and the known types") {
         "exp.json:2:29: shape.shapes.1.side: must be more than 0, got 0");
 }
 
+TEST_CASE("a name where a component is wanted is told as the component of the nearest name, or with all names") {
+  const auto refusal = [](const std::string& shapes) {
+    register_shapes();
+    try {
+      config::parse<GroupOptions>(config::parse_text(R"({"shapes": [)" + shapes + "]}", "e.json"));
+    } catch (const ConfigError& error) {
+      return std::string(error.what());
+    }
+    return std::string();
+  };
+  const std::string start = "e.json:1:13: shapes.0: expected an object with a \"type\", got ";
+  CHECK(refusal(R"("unit")") == start + R"("unit"; write {"type": "unit"})");
+  CHECK(refusal(R"("Sqare")") == start + R"("Sqare"; write {"type": "square"})");
+  CHECK(refusal(R"("pentagon")").starts_with(start + R"("pentagon" (known: "broken", )"));
+}
+
 TEST_CASE("an error while a component is built names its place once, and keeps its exit code") {
   auto options = parse("{\"shape\": {\"type\": \"group\", \"shapes\": [\n  {\"type\": \"broken\"}]}}");
   CHECK_THROWS_WITH_AS(options.shape.create(1.0), "exp.json:2:3: shape.shapes.0: it breaks down", ConfigError);

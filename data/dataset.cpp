@@ -83,13 +83,14 @@ Statistics Dataset::compute_statistics() const {
   return result;
 }
 
+void Dataset::fail_beyond(const char* function, int64_t sample) const {
+  fail("dataset: {}: no sample {} among {}", function, sample, count());
+}
+
 Dataset Dataset::part(const std::vector<int64_t>& samples) const {
   Dataset result = *this;
   result.samples_.clear();
-  for (int64_t sample : samples) {
-    if (sample < 0 || sample >= count()) fail("dataset: no sample {} among {}", sample, count());
-    result.samples_.push_back(samples_[size_t(sample)]);
-  }
+  for (int64_t sample : samples) result.samples_.push_back(at("part", sample));
   return result;
 }
 

@@ -37,8 +37,9 @@ class Dataset {
   const Shape& image_shape() const { return content_->image_shape; }
   int64_t class_count() const { return content_->class_count; }
   const std::vector<std::string>& class_names() const { return content_->class_names; }
-  const uint8_t* pixels(int64_t sample) const { return content_->pixels.data() + samples_[size_t(sample)] * image_size_; }
-  int64_t label(int64_t sample) const { return content_->labels[size_t(samples_[size_t(sample)])]; }
+  // Of one of count() samples; throws for another.
+  const uint8_t* pixels(int64_t sample) const { return content_->pixels.data() + at("pixels", sample) * image_size_; }
+  int64_t label(int64_t sample) const { return content_->labels[size_t(at("label", sample))]; }
   // What loaders normalise with.
   const Statistics& statistics() const { return statistics_; }
   // Throws DataError unless there is one mean and one std a channel, without fault.
@@ -50,6 +51,12 @@ class Dataset {
   int64_t bytes() const;
 
  private:
+  [[noreturn]] void fail_beyond(const char* function, int64_t sample) const;
+  int64_t at(const char* function, int64_t sample) const {
+    if (uint64_t(sample) >= samples_.size()) fail_beyond(function, sample);
+    return samples_[size_t(sample)];
+  }
+
   std::shared_ptr<const DatasetContent> content_;
   std::vector<int64_t> samples_;
   int64_t image_size_ = 0;

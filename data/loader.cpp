@@ -56,6 +56,13 @@ int64_t batches_of(int64_t samples, const LoaderOptions& options) {
 
 int64_t Loader::batches() const { return batches_of(dataset_.count(), options_); }
 
+void Loader::seek(Position position) {
+  if (position.epoch < 0 || position.batch < 0 || position.batch > batches())
+    fail("loader: seek: there is no batch {} of epoch {}: epochs and the {} batches of each count from 0", position.batch,
+         position.epoch, batches());
+  next_ = position;
+}
+
 Loader::Iterator Loader::begin() {
   Position position = next_;
   next_ = {.epoch = position.epoch + 1, .batch = 0};
@@ -63,6 +70,7 @@ Loader::Iterator Loader::begin() {
 }
 
 std::vector<int64_t> Loader::order(int64_t epoch) const {
+  if (epoch < 0) fail("loader: order: there is no epoch {}; they count from 0", epoch);
   std::vector<int64_t> samples(size_t(dataset_.count()));
   std::iota(samples.begin(), samples.end(), 0);
   if (!options_.shuffle) return samples;
@@ -77,6 +85,7 @@ template <class F> void Loader::located(const Augmentation& augmentation, const 
 }
 
 Batch Loader::fill(const std::vector<int64_t>& order, Position position) const {
+  if (position.batch >= batches()) fail("loader: the epoch has ended: it has no batch {} of {}", position.batch, batches());
   const int64_t first = position.batch * options_.batch_size, count = std::min(options_.batch_size, dataset_.count() - first);
   const Shape& shape = dataset_.image_shape();
   const int64_t plane = shape[1] * shape[2], size = shape.numel();

@@ -62,13 +62,13 @@ class Loader {
   const Dataset& dataset() const { return dataset_; }
   const LoaderOptions& options() const { return options_; }
   int64_t batches() const;  // in an epoch
-  // The next loop runs this epoch from this batch on.
-  void seek(Position position) { next_ = position; }
+  // The next loop runs this epoch from this batch on. Throws where there is none; the end of an epoch is one of its places.
+  void seek(Position position);
   void set_epoch(int64_t epoch) { seek({.epoch = epoch, .batch = 0}); }
 
   Iterator begin();
   End end() const { return {}; }
-  // The samples of an epoch in the order they are given.
+  // The samples of an epoch in the order they are given. Epochs count from 0; throws for another.
   std::vector<int64_t> order(int64_t epoch) const;
 
  private:

@@ -18,6 +18,7 @@ void check_part(const char* name, const Dataset& part, const Shape& shape, int64
 }  // namespace
 
 DataPlan check_options(const DataOptions& options, const Shape& shape, int64_t train, std::optional<int64_t> test) {
+  config::checked("data", options);
   const int64_t validation = options.validation > 0 ? held_out_count(options.validation, train) : 0;
   DataPlan plan{.train = train - validation,
                 .validation = validation,

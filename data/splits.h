@@ -22,6 +22,7 @@ struct DataOptions {
   std::vector<config::Component<AugmentRegistry>> augment = {};
   std::optional<std::vector<double>> mean = {}, std = {};
 
+  static config::Rule one_for_each_channel() { return config::elements(1, INT64_MAX, "give one number for each channel"); }
   static void fields(auto& f) {
     f("validation", &DataOptions::validation, "held out of the training set: a fraction below 1, or a number of images",
       config::at_least(0), config::share_or_count());
@@ -32,8 +33,9 @@ struct DataOptions {
     f("batch_size", &DataOptions::batch_size, "images in a batch", config::at_least(1), config::at_most(1e6));
     f("drop_last", &DataOptions::drop_last, "leave out an epoch's last training batch where it is not full");
     f("augment", &DataOptions::augment, "random changes of training images, in order");
-    f("mean", &DataOptions::mean, "per channel, of pixels in [0, 1]; null: that of the training images");
-    f("std", &DataOptions::std, "per channel, likewise", config::more_than(0));
+    f("mean", &DataOptions::mean, "per channel, of pixels in [0, 1]; null: that of the training images",
+      one_for_each_channel());
+    f("std", &DataOptions::std, "per channel, likewise", config::more_than(0), one_for_each_channel());
     f.all_or_none({"mean", "std"}, "mean and std must be given together");
   }
 };
@@ -49,7 +51,8 @@ struct DataPlan {
   int64_t batches() const { return batches_of(train, {.batch_size = batch_size, .drop_last = drop_last}); }  // of an epoch
 };
 
-// What make_splits() will make of sets of so many images of `shape`: [c,h,w]. Throws what it would, without reading any.
+// What make_splits() will make of sets of so many images of `shape`: [c,h,w]. Throws what it would, without reading any; also
+// where options given from C++ break the rules that JSON is held to.
 DataPlan check_options(const DataOptions& options, const Shape& shape, int64_t train, std::optional<int64_t> test = {});
 
 // A data set read. All sets carry the statistics of the training part.

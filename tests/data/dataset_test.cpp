@@ -50,7 +50,7 @@ TEST_CASE("a part takes its samples, and its statistics on request") {
   CHECK(labels(part) == std::vector<int64_t>{1, 3, 1});
   CHECK(int(part.pixels(0)[2]) == 6);
   CHECK(part.compute_statistics().mean[0] == doctest::Approx((4 + 5 + 12 + 13 + 4 + 5) / 6.0 / 255).epsilon(1e-12));
-  CHECK_THROWS_WITH_AS(part.part({3}), "dataset: no sample 3 among 3", Error);
+  CHECK_THROWS_WITH_AS(part.part({3}), "dataset: part: no sample 3 among 3", Error);
 }
 
 TEST_CASE("copies and parts share the pixels") {
@@ -133,4 +133,14 @@ TEST_CASE("hold_out refuses to leave a part empty") {
     CAPTURE(amount);
     CHECK_THROWS_AS(hold_out(numbered(10), {.amount = amount}), ConfigError);
   }
+}
+
+TEST_CASE("a sample that is not there is refused by name, of parts and empty sets, too") {
+  const Dataset whole = numbered(20), part = whole.part({7});
+  CHECK_THROWS_WITH_AS(whole.label(25), "dataset: label: no sample 25 among 20", Error);
+  CHECK_THROWS_WITH_AS(whole.label(-1), "dataset: label: no sample -1 among 20", Error);
+  CHECK_THROWS_WITH_AS(whole.pixels(20), "dataset: pixels: no sample 20 among 20", Error);
+  CHECK_THROWS_WITH_AS(part.label(1), "dataset: label: no sample 1 among 1", Error);
+  CHECK_THROWS_WITH_AS(whole.part({}).pixels(0), "dataset: pixels: no sample 0 among 0", Error);
+  CHECK(part.label(0) == 7);
 }

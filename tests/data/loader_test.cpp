@@ -202,6 +202,26 @@ TEST_CASE("a loader continues in the middle of an epoch") {
   CHECK(run_epoch(resumed).image == whole.image);
 }
 
+TEST_CASE("a loader refuses places that no epoch has, and batches behind the last") {
+  Loader loader(numbered(50), shuffled(8));  // 7 batches
+  for (const Loader::Position& nowhere : std::vector<Loader::Position>{{-1, -3}, {-1, 0}, {0, -1}, {0, 8}}) {
+    CHECK_THROWS_WITH_AS(loader.seek(nowhere),
+                         fmt::format("loader: seek: there is no batch {} of epoch {}: epochs and the 7 batches of each count "
+                                     "from 0",
+                                     nowhere.batch, nowhere.epoch)
+                             .c_str(),
+                         Error);
+  }
+  CHECK_THROWS_AS(loader.set_epoch(-1), Error);
+  CHECK_THROWS_WITH_AS(loader.order(-1), "loader: order: there is no epoch -1; they count from 0", Error);
+  auto at = loader.begin();
+  CHECK(at.position().epoch == 0);  // what was refused changed nothing
+  while (at != loader.end()) ++at;
+  CHECK_THROWS_WITH_AS(*at, "loader: the epoch has ended: it has no batch 7 of 7", Error);
+  loader.seek({.epoch = 1, .batch = 7});  // its end
+  CHECK(run_epoch(loader).order.empty());
+}
+
 TEST_CASE("a batch stays as it is while later ones are made") {
   Loader loader(numbered(50), shuffled(10));
   auto it = loader.begin();

@@ -1,6 +1,7 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <cmath>
 #include <filesystem>
 #include <fstream>
 #include <set>
@@ -159,6 +160,24 @@ TEST_CASE("options of data sets are checked, with their place") {
   CHECK(has(message(shapes + R"("batch_size": 10, "drop_last": true})"),
             "exp.json:1:88: data.drop_last: leaves no batch: 9 training images are fewer than batch_size 10"));
   CHECK(has(message(R"({"type": "cifar11"})"), "did you mean \"cifar10\"?"));
+}
+
+TEST_CASE("options given in C++ are held to the rules that JSON is held to") {
+  const Dataset set = built(R"({"type": "shapes", "train_images": 12, "test_images": 9})").train;
+  const auto refusal = [&](const DataOptions& options) {
+    const std::string made = test::error_of([&] { make_splits(set, set, options); });
+    CHECK(made == test::error_of([&] { check_options(options, set.image_shape(), set.count()); }));
+    return made;
+  };
+  CHECK(refusal({.validation = 0.25}) == "no error");
+  CHECK(refusal({.batch_size = 0}) == "data.batch_size: must be at least 1, got 0");
+  CHECK(refusal({.validation = -1}) == "data.validation: must be at least 0, got -1.0");
+  CHECK(refusal({.validation = NAN}) == "data.validation: expected a finite number, got NaN");
+  CHECK(refusal({.subset = 0}) == "data.subset: must be more than 0, got 0.0");
+  CHECK(refusal({.split_seed = -1}) == "data.split_seed: must be at least 0, got -1");
+  CHECK(refusal({.mean = {{0, 0, 0}}}) == "data: mean and std must be given together");
+  CHECK(refusal({.mean = {{0, 0, NAN}}, .std = {{1, 1, 1}}}) == "data.mean.2: expected a finite number, got NaN");
+  CHECK(refusal({.mean = {{0, 0, 0}}, .std = {{1, 0, 1}}}) == "data.std.1: must be more than 0, got 0.0");
 }
 
 TEST_CASE("how many batches an epoch has is known before the data is read") {

@@ -9,6 +9,16 @@
 namespace az::optim {
 namespace {
 
+struct CommonOptions {
+  double lr = 0, weight_decay = 0;
+  std::vector<GroupOptions> groups = {};
+  static void fields(auto& f) {
+    f("lr", &CommonOptions::lr, "learning rate", config::at_least(0));
+    f("weight_decay", &CommonOptions::weight_decay, "pull of weights towards 0", config::at_least(0));
+    f("groups", &CommonOptions::groups, "options that differ for some parameters");
+  }
+};
+
 bool selects(const GroupOptions& group, const Parameter& parameter) {
   if (group.kind && *group.kind != name_of(parameter.kind)) return false;
   if (group.dims && *group.dims != parameter.tensor.rank()) return false;
@@ -24,6 +34,10 @@ std::string selectors(const GroupOptions& group) {
 }
 
 }  // namespace
+
+double checked_lr(const std::string& name, double lr, double weight_decay, const std::vector<GroupOptions>& groups) {
+  return config::checked(name, CommonOptions{lr, weight_decay, groups}).lr;
+}
 
 std::vector<Group> resolve_groups(const std::vector<Parameter>& parameters, const std::vector<GroupOptions>& groups,
                                   double weight_decay) {
@@ -45,8 +59,12 @@ std::vector<Group> resolve_groups(const std::vector<Parameter>& parameters, cons
     throw ConfigError(fmt::format("groups[{}]: none of the {} parameters{} fits{}; correct it or remove it", i,
                                   parameters.size(), example, selectors(group)));
   }
-  if (!resolved.empty() && std::all_of(resolved.begin(), resolved.end(), [](const Group& group) { return group.frozen; }))
-    throw ConfigError(fmt::format("groups freeze all {} parameters; leave some to train", parameters.size()));
+  const auto stays = [](const Group& group) { return group.frozen || group.lr == 0; };
+  if (!resolved.empty() && std::all_of(resolved.begin(), resolved.end(), stays)) {
+    const bool all_frozen = std::all_of(resolved.begin(), resolved.end(), [](const Group& group) { return group.frozen; });
+    throw ConfigError(fmt::format("groups freeze all {} parameters{}; leave some to train", parameters.size(),
+                                  all_frozen ? "" : ", by \"frozen\" or by an lr_factor of 0"));
+  }
   return resolved;
 }
 

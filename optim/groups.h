@@ -53,6 +53,9 @@ struct Group {
   bool step_only = false;
 };
 
+// `lr`. Throws ConfigError where it, the decay or a group of the optimizer `name` breaks the rules that JSON is held to.
+double checked_lr(const std::string& name, double lr, double weight_decay, const std::vector<GroupOptions>& groups);
+
 // One Group a parameter. Throws ConfigError on a group that selects nothing, and where none is left to train.
 std::vector<Group> resolve_groups(const std::vector<Parameter>& parameters, const std::vector<GroupOptions>& groups,
                                   double weight_decay);

@@ -15,7 +15,7 @@ Optimizer::Optimizer(const char* name, std::vector<Parameter> parameters, double
                      const std::vector<GroupOptions>& groups, std::vector<std::string> slots)
     : name_(name),
       parameters_(std::move(parameters)),
-      lr_(lr),
+      lr_(checked_lr(name, lr, weight_decay, groups)),
       groups_(resolve_groups(parameters_, groups, weight_decay)),
       slots_(std::move(slots)),
       states_(parameters_.size()) {

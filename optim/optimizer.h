@@ -35,7 +35,11 @@ class Optimizer : public config::Made {
   void zero_grad();
 
   double lr() const { return lr_; }
-  void set_lr(double lr) { lr_ = lr; }
+  // Throws unless it is a finite number of 0 or more.
+  void set_lr(double lr) {
+    if (!(lr >= 0 && std::isfinite(lr))) fail("{}: set_lr: a learning rate is a finite number of 0 or more, got {}", name_, lr);
+    lr_ = lr;
+  }
   int64_t steps() const { return steps_; }
   // What is odd about its options, each as "option: sentence".
   virtual std::vector<std::string> examine() const { return {}; }
@@ -58,7 +62,7 @@ class Optimizer : public config::Made {
   Optimizer(const char* name, std::vector<Parameter> parameters, const Options& options, std::vector<std::string> slots)
       : Optimizer(name, std::move(parameters), config::checked(name, options).lr, options.weight_decay, options.groups,
                   std::move(slots)) {}
-  // The same for options that have been checked.
+  // The same of options given one by one. Throws ConfigError where a number of theirs is negative or not finite.
   Optimizer(const char* name, std::vector<Parameter> parameters, double lr, double weight_decay,
             const std::vector<GroupOptions>& groups, std::vector<std::string> slots);
 

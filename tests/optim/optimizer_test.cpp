@@ -131,6 +131,13 @@ TEST_CASE("A frozen group gets no gradient and no update; a later group may exce
   CHECK(list[3].tensor.grad().defined());
   CHECK(error_of([&] { from_json(R"({"type": "adam", "groups": [{"pattern": "*", "frozen": true}]})", parameters()); },
                  Exit::config) == "test.json:1:1: optimizer: groups freeze all 5 parameters; leave some to train");
+  for (const char* groups :
+       {R"({"pattern": "*", "lr_factor": 0})", R"({"pattern": "fc*", "frozen": true}, {"pattern": "[!f]*", "lr_factor": 0})"}) {
+    const std::string frozen_by = fmt::format(R"({{"type": "adam", "groups": [{}]}})", groups);
+    CHECK(
+        error_of([&] { from_json(frozen_by, parameters()); }, Exit::config) ==
+        "test.json:1:1: optimizer: groups freeze all 5 parameters, by \"frozen\" or by an lr_factor of 0; leave some to train");
+  }
   CHECK(error_of([&] { from_json(R"({"type": "adam", "groups": [{"pattern": "head*", "frozen": true}]})", parameters()); },
                  Exit::config)
             .find("fits pattern \"head*\"") != std::string::npos);
@@ -190,6 +197,11 @@ TEST_CASE("Every optimizer takes learning rate and decay from the group, and the
 }
 
 TEST_CASE("Options given in C++ are held to the same rules as JSON's") {
+  for (const double endless : {double(INFINITY), double(NAN)}) {
+    CHECK(error_of([&] { Sgd(parameters(), {.lr = endless}); }, Exit::config).starts_with("sgd.lr: expected a finite number"));
+    CHECK(error_of([&] { Adam(parameters(), {.weight_decay = endless}); }, Exit::config).find("weight_decay: expected a fin") !=
+          std::string::npos);
+  }
   CHECK(error_of([] { Sgd(parameters(), {}); }, Exit::config).find("lr") != std::string::npos);
   CHECK(error_of([] { Sgd(parameters(), {.lr = 0.1, .nesterov = true}); }, Exit::config).find("momentum") != std::string::npos);
   CHECK(error_of([] { Sgdp(parameters(), {.lr = 0.1, .momentum = 1}); }, Exit::config).find("momentum") != std::string::npos);

@@ -116,6 +116,36 @@ TEST_CASE("Parameters: unfit names, undefined tensors, and two that share one te
         "sgd: \"w\" and \"view\" are one tensor; list it once");
 }
 
+TEST_CASE("Rate, decay and groups that an optimizer of one's own hands over are finite, and none is negative") {
+  struct Handing : Optimizer {
+    Handing(double lr, double decay, const std::vector<GroupOptions>& groups)
+        : Optimizer("own", {parameter("w")}, lr, decay, groups, {}) {}
+    UpdateInfo update(Parameter&, const Tensor&, const Group&, ParameterState&) override { return {}; }
+  };
+  const auto handing = [](double lr, double decay, const std::vector<GroupOptions>& groups = {}) {
+    return error_of([&] { Handing(lr, decay, groups); });
+  };
+  CHECK(handing(0, 0) == "no error");
+  CHECK(handing(-1, 0) == "own.lr: must be at least 0, got -1.0");
+  CHECK(handing(NAN, 0) == "own.lr: expected a finite number, got NaN");
+  CHECK(handing(INFINITY, 0) == "own.lr: expected a finite number, got infinity");
+  CHECK(handing(1, -1) == "own.weight_decay: must be at least 0, got -1.0");
+  CHECK(handing(1, NAN) == "own.weight_decay: expected a finite number, got NaN");
+  CHECK(handing(1, 0, {{.pattern = "w", .lr_factor = -1}}) == "own.groups.0.lr_factor: must be at least 0, got -1.0");
+  CHECK(handing(1, 0, {{.pattern = "w", .lr_factor = INFINITY}}) ==
+        "own.groups.0.lr_factor: expected a finite number, got infinity");
+  CHECK(handing(1, 0, {{.pattern = "w", .weight_decay = NAN}}) ==
+        "own.groups.0.weight_decay: expected a finite number, got NaN");
+
+  Handing optimizer(0.5, 0, {});
+  for (const double wrong : {-1.0, double(NAN), double(INFINITY)})
+    CHECK(error_of([&] { optimizer.set_lr(wrong); }) ==
+          fmt::format("own: set_lr: a learning rate is a finite number of 0 or more, got {}", wrong));
+  CHECK(optimizer.lr() == 0.5);
+  optimizer.set_lr(0);
+  CHECK(optimizer.lr() == 0);
+}
+
 TEST_CASE("What update and observers throw names the optimizer and the parameter, and keeps its exit code") {
   CHECK(stepping([](Parameter&, const Tensor&) { throw std::out_of_range("index 3"); }) ==
         "own: update of \"fc.weight\": index 3");

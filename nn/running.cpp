@@ -131,6 +131,7 @@ Pass Module::run(const Tensor& x, const std::function<Pass()>& function) {
           path, [&] { turn(*o); }, [&] { return "observer " + class_of(*o->observer_); });
     }
   };
+  if (!x.defined()) fail("{}: its input is an undefined tensor; give it a value first", class_of(*this));
   show([&](const Observe& to) { to.observer_->before(*this, x); });
   const auto named = [&] {
     try {

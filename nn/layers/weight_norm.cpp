@@ -15,6 +15,7 @@ WeightNorm::WeightNorm(ModulePtr layer) {
   if (found == parameters.end()) {
     fail("weight_norm: {} has no weight of two or more dimensions; wrap a conv2d or linear layer", layer->describe());
   }
+  const bool is_frozen = !found->tensor.requires_grad();
   const Tensor weight = found->tensor.detach().clone();
   const Tensor norms = row_norms(weight);
   if (min(norms).item() == 0) {
@@ -26,6 +27,7 @@ WeightNorm::WeightNorm(ModulePtr layer) {
   layer->take_parameter("weight");
   add_parameter("weight_g", norms, ParameterKind::norm);
   add_parameter("weight_v", weight);
+  if (is_frozen) freeze("weight_[gv]");
   layer_ = add_child("layer", std::move(layer));
 }
 

@@ -72,6 +72,30 @@ TEST_CASE("weight norm starts as the layer it wraps, and the length of v does no
   CHECK(layer.module("layer").multiply_adds(x.shape(), y.shape()) == conv->multiply_adds(x.shape(), y.shape()));
 }
 
+TEST_CASE("weight norm of a frozen layer stays frozen, in copies and in other number types, too") {
+  const auto trained = [](const nn::Module& module) {
+    Names names;
+    for (const Parameter& p : module.parameters()) {
+      if (p.tensor.requires_grad()) names.push_back(p.name);
+    }
+    return names;
+  };
+  const auto wrapped = [](const char* frozen) {
+    auto linear = std::make_unique<nn::Linear>(3, nn::LinearOptions{.out_features = 2});
+    if (*frozen) linear->freeze(frozen);
+    return nn::WeightNorm(std::move(linear));
+  };
+  CHECK(trained(wrapped("")) == Names{"weight_g", "weight_v", "layer.bias"});
+  CHECK(trained(wrapped("bias")) == Names{"weight_g", "weight_v"});
+  CHECK(trained(wrapped("weight")) == Names{"layer.bias"});
+  nn::WeightNorm frozen = wrapped("*");
+  const nn::ModulePtr copy = frozen.clone();
+  copy->to(DType::f64);
+  const nn::Module* const all[] = {&frozen, copy.get()};
+  for (const nn::Module* module : all) CHECK(trained(*module).empty());
+  CHECK_FALSE(frozen(randn({4, 3})).requires_grad());
+}
+
 TEST_CASE("weight norm keeps no graph alive, and a copy has a weight of its own") {
   nn::WeightNorm layer(std::make_unique<nn::Linear>(3, nn::LinearOptions{.out_features = 2}));
   const Tensor x = randn({4, 3});

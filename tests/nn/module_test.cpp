@@ -11,6 +11,7 @@
 #include "core/safetensors.h"
 #include "core/tensor/create.h"
 #include "nn/layers/activations.h"
+#include "nn/layers/conv2d.h"
 #include "nn/layers/linear.h"
 #include "nn/layers/sequential.h"
 #include "tests/compare.h"
@@ -204,6 +205,22 @@ TEST_CASE("files: load() gives back what save() wrote, and names the file when i
   CHECK(has(error_of([&] { small.load(file); }), file + ": load_state"));
   CHECK_THROWS_AS(small.load(file), DataError);
   std::filesystem::remove(file);
+}
+
+TEST_CASE("an undefined input is told as such, of the module that was given it") {
+  const auto refusal = [](const std::string& who) { return who + ": its input is an undefined tensor; give it a value first"; };
+  nn::Conv2d unbiased(3, {.out_channels = 4, .bias = false});
+  nn::ReLU relu;
+  Pair net;
+  CHECK(error_of([&] { unbiased(Tensor()); }) == refusal("Conv2d"));
+  CHECK(error_of([&] { relu(Tensor()); }) == refusal("ReLU"));
+  CHECK(error_of([&] { net(Tensor()); }) == refusal("Pair"));
+  struct Forgetful : nn::Layer<Forgetful> {
+    Tensor forward(const Tensor&) override { return child(linear_)(Tensor()); }
+    nn::Child<nn::Linear> linear_ = add_child("linear", nn::Linear(3, {.out_features = 4}));
+  };
+  nn::Sequential outer{nn::ReLU(), Forgetful()};
+  CHECK(error_of([&] { outer(randn({2, 3})); }) == refusal("1.linear: Linear"));
 }
 
 TEST_CASE("an error starts with the path of the module it happened in, and recorded ops remember it") {

@@ -158,11 +158,12 @@ std::string flame_svg(const BenchReport& report) {
       fmt::format("{}: {} step of {} images, {}, {} thread{}", report.name, report.evaluation ? "an evaluation" : "a training",
                   report.images_per_step, report.precision, report.threads, report.threads == 1 ? "" : "s");
   std::string svg = fmt::format(R"(<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {0} {1}" width="{0}" height="{1}">
+{4}
 <style>text{{font:11px monospace}}.title{{font-size:14px}}g:hover>rect{{stroke:#000}}</style>
 <rect width="{0}" height="{1}" fill="#fff"/>
 <text class="title" x="{2}" y="22">{3}</text>
 )",
-                                width, height, margin, xml(title));
+                                width, height, margin, xml(title), flame_mark);
   draw(step, margin, top, step.ms, svg);
   for (size_t i = 0; i < legend.size(); ++i) {
     const Op& op = legend[i];

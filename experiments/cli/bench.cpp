@@ -139,12 +139,8 @@ void print_json(const BenchReport& r) {
 
 Exit run_bench(const Arguments& arguments) {
   ExperimentConfig config = load_config(arguments.config, arguments.overrides);
-  if (!arguments.flame.empty()) {
-    std::error_code other;
-    if (std::filesystem::equivalent(arguments.flame, arguments.config, other))
-      throw ConfigError("--flame " + arguments.flame + ": this is the config; choose another file");
-    check_writable(arguments.flame);
-  }
+  if (!arguments.flame.empty())
+    check_output("--flame", arguments.flame, {"picture of a step that azimuth drew", "<svg ", flame_mark});
   Experiment experiment(std::move(config));
   print_machine_notes();
   print_precision_note(experiment.config, experiment.precision());

@@ -23,6 +23,16 @@ std::string source_commit();
 // Whether write(), which makes a file beside what a command prints, has made it. Says on stderr why it cannot be written.
 bool has_written(const std::function<void()>& write);
 
+// What a command writes into a file that its user names: `what`, which starts with `beginning`, and soon has `mark`.
+struct Drawing {
+  const char *what, *beginning, *mark;
+};
+// Throws ConfigError where the file that an option names is there already and is no such drawing, which would be lost; and
+// FileError where it cannot be written.
+void check_output(const std::string& option, const std::string& path, const Drawing& drawing);
+// Whether what is printed goes to that file, too.
+bool is_stdout(const std::string& path);
+
 // On stderr, a line for each thing that makes training on this machine slower than it could be.
 void print_machine_notes();
 // Likewise, each of these.
@@ -31,7 +41,8 @@ void print_notes(const std::vector<std::string>& notes);
 // before.
 void print_precision_note(const experiments::ExperimentConfig& config, DType now, std::optional<DType> before = {});
 
-// For an option's check(): a name or a path, which is not empty; a whole number in this range.
+// For an option's check(): a name or a path, which is not empty, and in which the shell has replaced ~; a whole number in this
+// range.
 std::string named(const std::string& text);
 std::function<std::string(const std::string&)> between(int64_t least, int64_t most);
 

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <fmt/core.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <CLI/App.hpp>
@@ -101,7 +102,10 @@ void fill_closed_streams() {
 
 }  // namespace
 
-std::string named(const std::string& text) { return text.empty() ? "is empty; give a name or leave it out" : ""; }
+std::string named(const std::string& text) {
+  if (text == "~" || text.starts_with("~/")) return "the shell did not replace ~ in " + text + "; write the path in full";
+  return text.empty() ? "is empty; give a name or leave it out" : "";
+}
 
 std::function<std::string(const std::string&)> between(int64_t least, int64_t most) {
   return [=](const std::string& text) -> std::string {
@@ -110,6 +114,29 @@ std::function<std::string(const std::string&)> between(int64_t least, int64_t mo
     if (error == std::errc() && *end == '\0' && number >= least && number <= most) return "";
     return fmt::format("must be a whole number from {} to {}, got {}", least, most, text);
   };
+}
+
+bool is_stdout(const std::string& path) {
+  struct stat file {
+  }, out{};
+  return ::stat(path.c_str(), &file) == 0 && ::fstat(STDOUT_FILENO, &out) == 0 && file.st_dev == out.st_dev &&
+         file.st_ino == out.st_ino;
+}
+
+void check_output(const std::string& option, const std::string& path, const Drawing& drawing) {
+  std::error_code unknown;
+  if (std::filesystem::is_regular_file(path, unknown) && !is_stdout(path)) {
+    std::string start(2000, '\0');
+    try {
+      start.resize(InputFile(path).read(start.data(), start.size()));
+    } catch (const FileError&) {
+      start = "";
+    }
+    if (!start.starts_with(drawing.beginning) || start.find(drawing.mark) == std::string::npos)
+      throw ConfigError(fmt::format("{} {}: this file is there already and is no {}; choose another name, or remove it", option,
+                                    path, drawing.what));
+  }
+  check_writable(path);
 }
 
 bool has_written(const std::function<void()>& write) {
@@ -133,7 +160,7 @@ int run(int argc, char** argv) {
     if (std::fflush(stdout) != 0 && exit == Exit::done) throw std::system_error(errno, std::generic_category());
     return int(exit);
   } catch (const Error& error) {
-    say("azimuth: {}", error.what());
+    say("azimuth: {}", current_exception_text());
     return int(error.code());
   } catch (const std::bad_alloc&) {
     say("azimuth: {}", current_exception_text());
@@ -147,8 +174,6 @@ int run(int argc, char** argv) {
       if (error.code() == std::errc::broken_pipe && std::signal(SIGPIPE, on_broken_pipe) != SIG_ERR) std::raise(SIGPIPE);
       say("azimuth: stdout cannot be written: {}", error.code().message());
     }
-  } catch (const std::exception& error) {
-    say("azimuth: unexpected: {}", error.what());
   } catch (...) {
     say("azimuth: unexpected: {}", current_exception_text());
   }

@@ -2,8 +2,6 @@
 #include "experiments/report/report.h"
 
 #include <fmt/core.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include <CLI/App.hpp>
 #include <filesystem>
@@ -23,40 +21,19 @@ struct Arguments {
   std::string output, title;
 };
 
-// Whether what is printed goes to that file, too.
-bool is_stdout(const std::string& path) {
-  struct stat file {
-  }, out{};
-  return ::stat(path.c_str(), &file) == 0 && ::fstat(STDOUT_FILENO, &out) == 0 && file.st_dev == out.st_dev &&
-         file.st_ino == out.st_ino;
-}
+// As all reports begin (page/page.html).
+constexpr Drawing drawing{"report that azimuth drew", "<!doctype html>", "script-src 'nonce-azimuth'"};
 
-// Throws where a run would lose one of its files to the page.
-void check_output(const Arguments& arguments) {
-  namespace fs = std::filesystem;
-  if (!is_there(arguments.output)) return;
-  const fs::path output = fs::canonical(arguments.output);  // what a link leads to is written
-  if (output.extension() == ".html") return;
-  for (const std::string& run : arguments.runs) {
-    if (!is_there(run)) continue;  // which is told where it is read
-    const fs::path within = output.lexically_relative(fs::canonical(run));
-    if (!within.empty() && *within.begin() != "..")
-      throw ConfigError(fmt::format("--output {}: this is a file of the run {}; choose another, such as {}/report.html",
-                                    arguments.output, run, run));
-  }
-}
-
-void report(Arguments arguments) {
-  if (!arguments.output.empty()) {
-    check_output(arguments);
-    check_writable(arguments.output);
-  }
+void report(const Arguments& arguments) {
+  const bool is_named = !arguments.output.empty(), is_one = arguments.runs.size() == 1;
+  const std::string output = is_named ? arguments.output
+                             : is_one ? (std::filesystem::path(arguments.runs[0]) / "report.html").string()
+                                      : "report.html";
+  if (is_named) check_output("--output", output, drawing);
   const std::string page = report_html(arguments.runs, {.title = arguments.title});
-  if (arguments.output.empty())
-    arguments.output =
-        arguments.runs.size() == 1 ? (std::filesystem::path(arguments.runs[0]) / "report.html").string() : "report.html";
-  write_file(arguments.output, page);
-  if (!is_stdout(arguments.output)) fmt::print("The report lies in {}\n", arguments.output);
+  if (!is_named) check_output("the report", output, drawing);  // in the folder of a run, as it is now known to be
+  write_file(output, page);
+  if (!is_stdout(output)) fmt::print("The report lies in {}\n", output);
 }
 
 }  // namespace

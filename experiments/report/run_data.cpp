@@ -164,7 +164,7 @@ RunData read_run(const std::string& folder) {
   if (status.type() == fs::file_type::none)
     throw ConfigError(absolute_path(folder) + " cannot be read: " + unreadable.message());
   if (!fs::is_directory(status))
-    throw ConfigError(absolute_path(folder) + (fs::exists(status) ? " is a file" : " is not there") +
+    throw ConfigError(absolute_path(folder) + (is_there(folder) ? " is a file" : " is not there") +
                       ": a report is made of run folders, which `azimuth train` makes");
   if (!holds_run(folder))
     throw ConfigError(absolute_path(folder) + " is not a run folder: it has neither config.json nor metrics.jsonl");

@@ -148,29 +148,49 @@ TEST_CASE("damaged and missing files: the page is made, and says what it lacks")
   CHECK(twice["steps"]["loss"] == Json({7, 6}));
 }
 
-TEST_CASE("what a command reads is not written over by what it draws") {
+TEST_CASE("a drawing takes the place of another of its kind, and of no other file") {
   TemporaryFolder folder;
-  const std::string config = (folder.path / "exp.json").string(), run = (folder.path / "run").string();
+  const auto in_folder = [&](const char* name) { return (folder.path / name).string(); };
+  const std::string config = in_folder("exp.json"), run = in_folder("run"), page = in_folder("page.html");
   write_file(config, tiny_config(R"({"epochs": 1})"));
   REQUIRE(run_azimuth({"train", config, "--run", run}).exit == 0);
-  for (const char* name : {"metrics.jsonl", "config.json", "checkpoints/last/model.safetensors"}) {
-    const std::string file = run + "/" + name, before = read_file(file);
-    const CommandResult result = run_azimuth({"report", run, "-o", file});
-    CHECK(result.exit == 2);
-    CHECK(result.err == "azimuth: --output " + file + ": this is a file of the run " + run + "; choose another, such as " +
-                            run + "/report.html\n");
+  const auto report_to = [&](const std::string& file) { return run_azimuth({"report", run, "-o", file}); };
+  const auto flame_to = [&](const std::string& file) {
+    return run_azimuth({"bench", config, "--steps", "1", "--warmup", "0", "--flame", file});
+  };
+  REQUIRE(report_to(page).exit == 0);
+  REQUIRE(flame_to(in_folder("step.svg")).exit == 0);
+  write_file(in_folder("other.html"), "<!doctype html>\n<title>someone's</title>\n");
+  write_file(in_folder("other.svg"), "<svg xmlns=\"http://www.w3.org/2000/svg\"/>\n");
+  write_file(in_folder("empty"), "");
+  fs::create_symlink(run + "/metrics.jsonl", in_folder("link"));
+  fs::create_hard_link(run + "/checkpoints/last/model.safetensors", in_folder("hard_link"));
+  fs::copy_file(config, in_folder("config.html"));
+  for (const std::string& file : {run + "/metrics.jsonl", run + "/config.json", run + "/checkpoints/last/model.safetensors",
+                                  config, page, in_folder("step.svg"), in_folder("other.html"), in_folder("other.svg"),
+                                  in_folder("empty"), in_folder("link"), in_folder("hard_link"), in_folder("config.html")}) {
+    CAPTURE(file);
+    const std::string before = read_file(file), remedy = ": this file is there already and is no ";
+    if (file != page) {
+      const CommandResult result = report_to(file);
+      CHECK(result.exit == 2);
+      CHECK(result.err ==
+            "azimuth: --output " + file + remedy + "report that azimuth drew; choose another name, or remove it\n");
+    }
+    if (file != in_folder("step.svg")) {
+      const CommandResult result = flame_to(file);
+      CHECK(result.exit == 2);
+      CHECK(result.err ==
+            "azimuth: --flame " + file + remedy + "picture of a step that azimuth drew; choose another name, or remove it\n");
+    }
     CHECK(read_file(file) == before);
   }
-  const std::string link = (folder.path / "link").string(), log = read_file(run + "/metrics.jsonl");
-  fs::create_symlink(run + "/metrics.jsonl", link);
-  CHECK(run_azimuth({"report", run, "-o", link}).exit == 2);
-  CHECK(read_file(run + "/metrics.jsonl") == log);
-  CHECK(run_azimuth({"report", run}).exit == 0);
+  for (const std::string& file : {page, run + "/report.html", run + "/report.html"}) CHECK(report_to(file).exit == 0);
   CHECK(run_azimuth({"report", run}).exit == 0);  // over its own page
-  const std::string before = read_file(config);
-  CHECK(run_azimuth({"bench", config, "--steps", "1", "--warmup", "0", "--flame", config}).err ==
-        "azimuth: --flame " + config + ": this is the config; choose another file\n");
-  CHECK(read_file(config) == before);
+  CHECK(flame_to(in_folder("step.svg")).exit == 0);
+  write_file(run + "/report.html", "notes on the run");
+  CHECK(has(run_azimuth({"report", run}).err, "report.html: this file is there already and is no report"));
+  CHECK(read_file(run + "/report.html") == "notes on the run");
   // A log that never ends is told, and not read.
   fs::remove(run + "/metrics.jsonl");
   fs::create_symlink("/dev/zero", run + "/metrics.jsonl");
@@ -330,6 +350,9 @@ TEST_CASE("azimuth report says where it wrote, and what is wrong with a run that
   CHECK(result.exit == 0);
   CHECK(result.out == "The report lies in " + file + "\n");
   CHECK(data_in<Json>(read_file(file))["title"] == "Two");
+  result = run_azimuth({"report", file});
+  CHECK(result.exit == 2);
+  CHECK(result.err == "azimuth: " + file + " is a file: a report is made of run folders, which `azimuth train` makes\n");
   result = run_azimuth({"report", folder + "x"});
   CHECK(result.exit == 2);
   CHECK(result.err == "azimuth: " + folder + "x is not there: a report is made of run folders, which `azimuth train` makes\n");

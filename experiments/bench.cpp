@@ -145,7 +145,7 @@ BenchReport bench(Experiment& experiment, const BenchOptions& options) {
   report.peak_rss_mib = peak_rss_mib();
   // A validation part shares the training part's images.
   report.data_mib = double(experiment.splits.train.bytes() + experiment.splits.test.bytes()) / (1 << 20);
-  report.layers = nn::summarize(*experiment.model, input_shape(config));
+  report.layers = summarize(experiment);
   report.gflops = 2e-9 * double(passes * report.layers.multiply_adds) * report.images_per_second;
   report.peak_gflops = 1e-9 * measured_peak_flops(experiment.precision());
   return report;

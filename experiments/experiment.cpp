@@ -34,10 +34,24 @@ data::Splits load_data(const Blueprint& blueprint) {
   }
 }
 
-// More threads than there can be are no fault of a part of the config: that is found out before any is built.
-ExperimentConfig with_threads(ExperimentConfig config) {
+// A program may have made the config, or changed one that it read. More threads than there can be are no fault of a part of
+// it: that is found out before any is built.
+ExperimentConfig checked(ExperimentConfig config) {
+  config::checked("", config);
   use_thread_count();
   return config;
+}
+
+Shape one_image(const data::DataSource& source) {
+  const Shape& image = source.image_shape;
+  return {1, image[0], image[1], image[2]};
+}
+
+void check_is_no_sweep(const config::Value& file, const std::string& path) {
+  const auto has = [&](const char* key) { return file.is_object() && file.find(key); };
+  const bool is_sweep = has("base") || has("grid") || has("variants") || has("seeds");
+  if (is_sweep && !has("data") && !has("model"))
+    throw ConfigError(fmt::format("{0}: this is a sweep, not an experiment; its runs are trained by: azimuth sweep {0}", path));
 }
 
 data::Loader loader_of(const ExperimentConfig& config, const data::Dataset& set, data::LoaderOptions options, DType precision) {
@@ -80,6 +94,7 @@ void set_overrides(config::Value& value, const std::vector<std::string>& overrid
 }
 
 ExperimentConfig parse_config(config::Value value, const std::string& path, const std::vector<std::string>& overrides) {
+  check_is_no_sweep(value, path);
   set_overrides(value, overrides);
   auto config = config::parse<ExperimentConfig>(value);
   config.name = name_or_stem(config.name, path);
@@ -88,6 +103,9 @@ ExperimentConfig parse_config(config::Value value, const std::string& path, cons
 }
 
 config::Value read_run_config(const std::string& folder) {
+  std::error_code unknown;
+  if (fs::is_regular_file(folder, unknown))
+    throw ConfigError(absolute_path(folder) + " is a file; give the folder of a run, which azimuth train makes");
   const std::string file = folder + "/config.json";
   try {
     if (is_there(file)) return config::parse_file(file);
@@ -103,14 +121,20 @@ void use_algorithms(const ExperimentConfig& config, Algorithms known) {
   set_algorithms(config.train.deterministic ? AlgorithmChoice::fixed : AlgorithmChoice::timed, std::move(known));
 }
 
-Shape input_shape(const ExperimentConfig& config) {
-  const Shape image = config.data.create().image_shape;
-  return {1, image[0], image[1], image[2]};
+nn::BatchSize as_in_batches_of(const data::DataSource& source) {
+  return nn::BatchSize(source.plan ? std::min(source.plan->train, source.plan->batch_size) : 1);
 }
 
 nn::ModulePtr build_model(const ExperimentConfig& config) {
+  const data::DataSource source = config.data.create();
+  const nn::BatchSize batch_size = as_in_batches_of(source);
   seed_random(uint64_t(config.seed));
-  return config.model.create(input_shape(config), config.data.create().class_count);
+  return config.model.create(one_image(source), source.class_count);
+}
+
+nn::Summary summarize(const Blueprint& blueprint, std::optional<DType> type) {
+  const nn::BatchSize batch_size = as_in_batches_of(blueprint.source);
+  return nn::summarize(*blueprint.model, one_image(blueprint.source), type);
 }
 
 optim::Length TrainOptions::length(int64_t steps_per_epoch) const {
@@ -131,7 +155,7 @@ std::vector<NamedProbe> make_probes(const ExperimentConfig& config, const optim:
 }
 
 Blueprint::Blueprint(ExperimentConfig given, Purpose purpose, TriedBatches* tried)
-    : config(with_threads(std::move(given))),
+    : config(checked(std::move(given))),
       source(config.data.create()),
       model(build_model(config)),
       optimizer(config.optimizer.create(model->parameters())),

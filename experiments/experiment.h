@@ -11,6 +11,7 @@
 #include "data/builtin.h"
 #include "experiments/probes/probe.h"
 #include "nn/builtin.h"
+#include "nn/enough_samples.h"
 #include "optim/builtin.h"
 
 namespace az::experiments {
@@ -150,8 +151,8 @@ config::Value read_run_config(const std::string& folder);
 nn::ModulePtr build_model(const ExperimentConfig& config);
 // From here on convolutions choose as the config says, or as `known` to have been chosen before.
 void use_algorithms(const ExperimentConfig& config, Algorithms known = {});
-// One image of a config's data set, [1,c,h,w].
-Shape input_shape(const ExperimentConfig& config);
+// While it lives, layers are tried on as many images as a batch of the data set has, where they do not take one.
+nn::BatchSize as_in_batches_of(const data::DataSource& source);
 
 std::vector<NamedProbe> make_probes(const ExperimentConfig& config, const optim::Optimizer& optimizer, const nn::Module& model);
 
@@ -164,7 +165,8 @@ struct TriedBatches;  // experiments/preflight.h
 // All that a config names, built, but for the data set, of which nothing is read. Throws ConfigError, with the place, for what
 // cannot be built, and for what preflight() refuses.
 struct Blueprint {
-  // What was tried of blueprints before need not be tried again.
+  // The config is held to the rules that JSON is held to, wherever it comes from. What was tried of blueprints before need not
+  // be tried again.
   explicit Blueprint(ExperimentConfig config, Purpose purpose = Purpose::training, TriedBatches* tried = nullptr);
 
   ExperimentConfig config;
@@ -178,6 +180,9 @@ struct Blueprint {
   // What the schedule makes of the learning rate. Throws unless it is 0 or more.
   double lr_factor(const optim::Moment& moment) const;
 };
+
+// What each layer of its network makes of an image of the data set, of the parameters' number type unless given.
+nn::Summary summarize(const Blueprint& blueprint, std::optional<DType> type = {});
 
 // The objects that a config stands for, ready to train: what can be known before the data is read is reported before.
 struct Experiment : Blueprint {

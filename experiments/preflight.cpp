@@ -48,8 +48,7 @@ class Trial {
     for (const View& view : views_of(blueprint_.config.train.evaluation.test_time_augmentation)) seen(images(1), view);
     if (const auto found = tried_.classes.find(words_); found != tried_.classes.end()) return found->second;
     return tried_.classes[words_] = blueprint_.config.model.placed([&] {
-      model_->eval();
-      const Shape logits = (*model_)(images(1)).shape();
+      const Shape logits = nn::output_shape(*model_, images(1).shape(), type_);
       check_logits(logits);
       return logits[1];
     });
@@ -139,6 +138,7 @@ class Trial {
   TriedBatches own_, &tried_;
   std::string words_;  // of all that decides what the network makes of a batch, and how that is told
   bool own_layers_;
+  nn::BatchSize batch_size_ = as_in_batches_of(blueprint_.source);
   RandomState random_before_ = random_state();
   NoGrad no_grad_;
   nn::ModulePtr original_, model_;
@@ -285,14 +285,31 @@ void note_frozen(Notes& notes, const config::Value& optimizer) {
   }
 }
 
+// Of factors in the options of an optimizer and of its groups, whatever these are.
+void note_large(Notes& notes, const config::Value& optimizer) {
+  const auto note = [&](const config::Value& options, const std::string& path) {
+    for (const char* option : {"lr", "weight_decay", "lr_factor", "trust_ratio"}) {
+      const config::Value* given = options.is_object() ? options.find(option) : nullptr;
+      if (!given || !given->is_number()) continue;
+      notes.add_if(given->as_double() > 1e5, "{}.{}: {} is so large that few networks would not diverge", path, option,
+                   given->as_double());
+    }
+  };
+  note(optimizer, "optimizer");
+  const config::Value* groups = optimizer.find("groups");
+  if (!groups || !groups->is_array()) return;
+  for (size_t i = 0; i < groups->as_array().size(); ++i) note(groups->as_array()[i], fmt::format("optimizer.groups.{}", i));
+}
+
 void note_numbers(Notes& notes, const Blueprint& blueprint) {
-  constexpr double least = 1e-10, most = 1e5;
+  constexpr double least = 1e-10;
   const TrainOptions& train = blueprint.config.train;
   const double lr = blueprint.optimizer->lr();
   notes.add("optimizer", blueprint.config.optimizer.placed([&] { return blueprint.optimizer->examine(); }));
-  note_frozen(notes, blueprint.config.optimizer.to_value());
+  const config::Value optimizer = blueprint.config.optimizer.to_value();
+  note_frozen(notes, optimizer);
+  note_large(notes, optimizer);
   notes.add_if(lr < least, "optimizer.lr: {} is so small that weights hardly change: f32 has 7 digits", lr);
-  notes.add_if(lr > most, "optimizer.lr: {} is so large that few networks would not diverge", lr);
   for (const auto& [name, limit] : {std::pair{"clip_norm", train.clip_norm}, {"clip_value", train.clip_value}})
     notes.add_if(limit && *limit < least, "train.{}: {} is so small that weights hardly change: f32 has 7 digits", name,
                  limit.value_or(0));

@@ -33,9 +33,12 @@ bool make_folder(const std::string& path) {
 
 [[noreturn]] void fail_taken(const std::string& path) {
   std::error_code unknown;
-  const bool resumable = fs::exists(path + "/checkpoints", unknown);
+  const bool is_run = fs::exists(path + "/config.json", unknown) || fs::exists(path + "/environment.json", unknown);
+  const bool resumable = fs::exists(existing_checkpoint(path + "/checkpoints/last"), unknown);
   throw ConfigError(fmt::format("the run folder {} exists already; choose another{}", path,
-                                resumable ? ", or continue it with: azimuth resume " + quoted(path) : ""));
+                                resumable ? ", or continue it with: azimuth resume " + quoted(path)
+                                : is_run  ? ", or remove it, as it holds no checkpoint to go on from"
+                                          : ""));
 }
 
 std::string utc_now() {

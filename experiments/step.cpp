@@ -59,7 +59,7 @@ StepResult train_step(Experiment& experiment, int64_t step, const std::vector<da
 }
 
 Evaluation::Evaluation(nn::Module& model, const EvaluationOptions& options)
-    : model_(model), evaluating_(model), views_(views_of(options.test_time_augmentation)) {}
+    : model_(model), evaluating_(model), views_(views_of(config::checked("evaluation", options).test_time_augmentation)) {}
 
 void Evaluation::add(const data::Batch& batch) {
   Tensor logits;

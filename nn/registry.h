@@ -13,7 +13,7 @@ struct LayerRegistry : config::Registry<LayerRegistry, ModulePtr, const Shape&> 
   static constexpr const char* kind = "layer";
 
   static void register_builtin();
-  // Each layer made is run on zeros once, so that an input it cannot take is reported at the layer's place in the file.
+  // Each layer made is run on zeros, so that an input it cannot take is reported at the layer's place in the file.
   static void check(const ModulePtr& layer, const Shape& input) { output_shape(*layer, input); }
 };
 

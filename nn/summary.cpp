@@ -6,12 +6,13 @@
 
 #include "core/autograd/autograd.h"
 #include "core/tensor/create.h"
+#include "nn/enough_samples.h"
 
 namespace az::nn {
 
 namespace {
 
-Tensor run_on_zeros(Module& module, const Shape& input, std::optional<DType> type = {}) {
+Tensor run_on_zeros(Module& module, const Shape& input, std::optional<DType> type) {
   Evaluating evaluating(module);
   NoGrad no_grad;
   auto parameters = module.parameters();
@@ -31,8 +32,10 @@ template <class F> auto asked(const Module& module, const char* function, const 
   return placed([&] { return module.path(); }, answer, [&] { return fmt::format("{}: {}", class_of(module), function); });
 }
 
+// Tells of `given` samples what `tried` of them led to.
 class Recorder : public Observer {
  public:
+  Recorder(int64_t tried, int64_t given) : tried_(tried), given_(given) {}
   void before(const Module& module, const Tensor&) override {
     if (!open_.empty()) rows[open_.back()].leaf = false;
     open_.push_back(rows.size());
@@ -42,29 +45,39 @@ class Recorder : public Observer {
   void after(const Module& module, const Tensor& input, const Tensor& output) override {
     Summary::Row& row = rows[open_.back()];
     open_.pop_back();
-    row.output = output.shape();
-    row.multiply_adds = asked(module, "multiply_adds", [&] { return module.multiply_adds(input.shape(), output.shape()); });
+    row.output = for_samples(output.shape(), tried_, given_);
+    const Shape taken = for_samples(input.shape(), tried_, given_);
+    row.multiply_adds = asked(module, "multiply_adds", [&] { return module.multiply_adds(taken, row.output); });
   }
   std::vector<Summary::Row> rows;
 
  private:
+  int64_t tried_, given_;
   std::vector<size_t> open_;
 };
 
 }  // namespace
 
 Summary summarize(Module& module, const Shape& input, std::optional<DType> type) {
-  Recorder recorder;
-  {
+  Summary result{.rows = {}, .parameters = module.parameter_count()};
+  with_enough_samples(module, input, [&](const Shape& tried) {
+    Recorder recorder(tried.rank() > 0 ? tried[0] : 1, input.rank() > 0 ? input[0] : 1);
     Observe observe(recorder);
-    run_on_zeros(module, input, type);
-  }
-  Summary result{.rows = std::move(recorder.rows), .parameters = module.parameter_count()};
+    run_on_zeros(module, tried, type);
+    result.rows = std::move(recorder.rows);
+  });
   for (const Summary::Row& row : result.rows) result.multiply_adds += row.multiply_adds;
   return result;
 }
 
-Shape output_shape(Module& module, const Shape& input) { return run_on_zeros(module, input).shape(); }
+Shape output_shape(Module& module, const Shape& input, std::optional<DType> type) {
+  Shape output;
+  with_enough_samples(module, input, [&](const Shape& tried) {
+    output = run_on_zeros(module, tried, type).shape();
+    if (tried.rank() > 0) output = for_samples(output, tried[0], input[0]);
+  });
+  return output;
+}
 
 std::string Summary::table() const {
   size_t path = 5, description = 5, output = 6;

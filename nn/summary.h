@@ -24,9 +24,10 @@ struct Summary {
 };
 
 // Runs the module on zeros of `input` ([1,3,32,32]), in evaluation mode and without gradients; of its parameters' number type
-// unless given. Leaves the modes as they were.
+// unless given. Leaves the modes as they were. A layer of one's own that does not take one sample is given more
+// (nn/enough_samples.h); what is told is of one even so.
 Summary summarize(Module& module, const Shape& input, std::optional<DType> type = {});
 // The shape module(x) has, found in the same way.
-Shape output_shape(Module& module, const Shape& input);
+Shape output_shape(Module& module, const Shape& input, std::optional<DType> type = {});
 
 }  // namespace az::nn

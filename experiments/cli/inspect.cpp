@@ -33,7 +33,7 @@ void check(const Arguments& arguments) {
   const DType type = available_precision(precision_of(blueprint.config.train.precision));
   print_precision_note(blueprint.config, type);
   print_notes(blueprint.notes);
-  const nn::Summary summary = nn::summarize(*blueprint.model, input_shape(blueprint.config), type);
+  const nn::Summary summary = summarize(blueprint, type);
   if (!arguments.json) {
     fmt::print("{}", summary.table());
     say("{}: ok; the data set itself was not looked at", arguments.config);

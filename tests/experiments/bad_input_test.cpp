@@ -199,6 +199,17 @@ TEST_CASE("overrides") {
         run_azimuth({"check", path, "--set", std::string("name=") + name, "--set", "train.epochs=2.0"});
     CHECK(result.exit == 0);
   }
+  CHECK(say("optimizer.lr=nan") ==
+        "azimuth: --set optimizer.lr: expected a number, got \"nan\"; JSON has no nan; write a finite number\n");
+  CHECK(say("train.clip_norm=None") == "azimuth: --set train.clip_norm: expected a number or null, got \"None\"; write null\n");
+  CHECK(say("schedule=cosin") ==
+        "azimuth: --set schedule: expected an object with a \"type\", got \"cosin\"; write {\"type\": \"cosine\"}\n");
+  CHECK(say("data.mean=0.5") == "azimuth: --set data.mean: expected a list, got 0.5; give one number for each channel\n");
+  CHECK(say(R"(data={"type": "cifar10", "root": "~/cifar"})") ==
+        "azimuth: --set data: data.root: \"~/cifar\": the shell did not replace ~; write the folder in full\n");
+  CHECK(say(R"(optimizer.groups=[{"lr": 1}])") ==
+        "azimuth: --set optimizer.groups: optimizer.groups.0.lr: unknown key here; did you mean \"lr_factor\"? \"lr\" itself "
+        "belongs in \"optimizer\"\n");
   CHECK(say("data.root=\xff") == "azimuth: --set data.root: must be UTF-8, as all JSON is\n");
 }
 
@@ -217,6 +228,18 @@ TEST_CASE("the command line itself") {
   const std::string absent = (folder.path / "absent").string();
   CHECK(say({"train", absent}) == "azimuth: " + absent + ": cannot be read; is the path right?\n");
   CHECK(say({"resume", absent}) == "azimuth: " + absent + " is not a run folder: it has no config.json\n");
+  const std::string config = (folder.path / "exp.json").string(), sweep = (folder.path / "sweep.json").string();
+  write_file(config, tiny_config());
+  write_file(sweep, R"({"base": "exp.json", "grid": {"optimizer.lr": [0.1, 0.2]}})");
+  for (const char* command : {"train", "check", "bench", "invariance"})
+    CHECK(say({command, sweep}) ==
+          "azimuth: " + sweep + ": this is a sweep, not an experiment; its runs are trained by: azimuth sweep " + sweep + "\n");
+  CHECK(say({"sweep", config}) == "azimuth: " + config + ": this is an experiment, not a sweep; train it with: azimuth train " +
+                                      config + ", or name it as the \"base\" of a sweep\n");
+  for (const char* command : {"resume", "eval"})
+    CHECK(say({command, config}) == "azimuth: " + config + " is a file; give the folder of a run, which azimuth train makes\n");
+  CHECK(say({"train", config, "--run=~/run"}) ==
+        "azimuth: --run: the shell did not replace ~ in ~/run; write the path in full; see azimuth --help\n");
   CHECK(say({"describe", "resnt"}) ==
         "azimuth: nothing is called \"resnt\"; did you mean \"resnet\"?; `azimuth describe` lists all names\n");
   CHECK(say({"data", "get", "cifar"}) == "azimuth: data set \"cifar\" cannot be fetched; known: cifar10, cifar100\n");
@@ -265,7 +288,13 @@ TEST_CASE("run folders") {
   CHECK(read_file(run + "/precious") == "kept");
   CHECK(std::distance(fs::directory_iterator(run), fs::directory_iterator()) == 1);
 
+  // One whose training was killed before its first checkpoint.
   fs::create_directories(run + "/checkpoints");
+  write_file(run + "/config.json", read_file(config));
+  CHECK(run_azimuth({"train", config, "--run", run}).err ==
+        taken + ", or remove it, as it holds no checkpoint to go on from\n");
+
+  fs::create_directories(run + "/checkpoints/last");
   CHECK(run_azimuth({"train", config, "--run", run}).err == taken + ", or continue it with: azimuth resume " + run + "\n");
 
   // Refused at once, whatever the rest is like.

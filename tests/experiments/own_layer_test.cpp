@@ -16,6 +16,7 @@
 #include "nn/layers/linear.h"
 #include "nn/layers/sequential.h"
 #include "nn/registry.h"
+#include "tests/compare.h"
 
 using namespace az;
 using namespace az::experiments;
@@ -69,6 +70,26 @@ struct Boom : nn::Layer<Boom> {
   BoomOptions options;
 };
 
+// Takes batches of at least so many images, of a multiple of some number, or of just so many; in either mode.
+struct ManyOptions {
+  int64_t least = 1, multiple = 1, exactly = 0;
+  static void fields(auto& f) {
+    f("least", &ManyOptions::least, "images");
+    f("multiple", &ManyOptions::multiple, "of images");
+    f("exactly", &ManyOptions::exactly, "images; 0: any");
+  }
+};
+struct Many : nn::Layer<Many> {
+  explicit Many(const ManyOptions& given) : options(given) {}
+  Tensor forward(const Tensor& x) override {
+    const int64_t count = x.size(0);
+    if (count < options.least || count % options.multiple || (options.exactly && count != options.exactly))
+      throw std::runtime_error("not of that many");
+    return x * 2.0;
+  }
+  ManyOptions options;
+};
+
 // Takes off a running mean, which is a plain member.
 struct Running : nn::Layer<Running> {
   Tensor forward(const Tensor& x) override {
@@ -96,6 +117,8 @@ void register_own() {
         "ghost", "takes fours", [](const GhostOptions& options, const Shape&) { return std::make_unique<Ghost>(options); });
     nn::LayerRegistry::add<BoomOptions>(
         "boom", "fails", [](const BoomOptions& options, const Shape&) { return std::make_unique<Boom>(options); });
+    nn::LayerRegistry::add<ManyOptions>(
+        "many", "takes many", [](const ManyOptions& options, const Shape&) { return std::make_unique<Many>(options); });
     nn::ModelRegistry::add<NoOptions>(
         "whole", "a ghost in one's own model", [](const NoOptions&, const Shape&, int64_t classes) {
           auto net = std::make_unique<nn::Sequential>();
@@ -191,6 +214,41 @@ TEST_CASE("where a layer is one's own, every size of batch that will come is tri
 
   // Too little memory for it is not for preflight to tell: it may be trained elsewhere.
   CHECK(refusal(config_of(40, R"({"type": "ghost", "floats": 1000000000000000}, )", 8)) == "");
+}
+
+TEST_CASE("a layer that does not take one image is built on as many as it takes, of those that a batch has or 2, 4 ... 64") {
+  // As many images in the test part as in a batch.
+  const auto config = [](const std::string& layers, int64_t batch_size) {
+    return config_with(
+        fmt::format(R"("type": "shapes", "train_images": {}, "test_images": {})", 2 * batch_size, 2 * batch_size),
+        layers + ", ", batch_size);
+  };
+  for (const char* many : {R"({"type": "many", "least": 2})", R"({"type": "many", "least": 4})",
+                           R"({"type": "many", "multiple": 2})", R"({"type": "many", "exactly": 8})"}) {
+    for (const std::string& layers : {std::string(many), fmt::format(R"({{"type": "sequential", "layers": [{}]}})", many),
+                                      fmt::format(R"({{"type": "residual", "body": [{{"type": "relu"}}, {}]}})", many)}) {
+      CAPTURE(layers);
+      CHECK(refusal(config(layers, 8)) == "");
+    }
+  }
+  CHECK(refusal(config(R"({"type": "many", "multiple": 3})", 6)) == "");
+  CHECK(refusal(config(R"({"type": "many", "least": 100})", 100)) == "");
+  CHECK(refusal(config(R"({"type": "many", "least": 100})", 12)) ==
+        "exp.json:2:66: model.layers.1: Many: not of that many; it was tried with 1, 2, 4, 8, 12, 16, 32, 64 samples");
+  // What is no matter of their number is told as ever.
+  const std::string flat = refusal(config(R"({"type": "many", "exactly": 8}, {"type": "conv2d", "out_channels": 2})", 8));
+  CHECK(test::has(flat, ": model.layers.2: "));
+  CHECK_FALSE(test::has(flat, "tried"));
+
+  // What is told of an image is the same however many were needed.
+  const auto rows = [&](const std::string& layers) {
+    const Blueprint blueprint(config(layers, 8));
+    return summarize(blueprint);
+  };
+  const nn::Summary one = rows(R"({"type": "many"})"), eight = rows(R"({"type": "many", "exactly": 8})");
+  CHECK(one.table() == eight.table());
+  CHECK(one.multiply_adds == 3 * 32 * 32 * 10);
+  CHECK(eight.rows.back().output == Shape{1, 10});
 }
 
 TEST_CASE("where all layers are built in, two images stand for more") {

@@ -4,19 +4,25 @@
 #include <cmath>
 #include <filesystem>
 #include <fstream>
+#include <functional>
 
 #include "core/autograd/autograd.h"
 #include "core/base/files.h"
+#include "core/config/json_document.h"
 #include "core/ops/elementwise.h"
 #include "core/tensor/create.h"
 #include "experiments/checkpoint.h"
 #include "experiments/diagnose.h"
+#include "experiments/experiment.h"
 #include "experiments/metrics.h"
 #include "experiments/progress.h"
+#include "experiments/step.h"
 #include "nn/layers/activations.h"
 #include "nn/layers/conv2d.h"
 #include "nn/layers/sequential.h"
+#include "tests/compare.h"
 #include "tests/data/temporary_folder.h"
+#include "tests/experiments/tiny.h"
 
 using namespace az;
 using namespace az::experiments;
@@ -152,4 +158,44 @@ TEST_CASE("the first bad layer is named") {
   NoGrad no_grad;
   weight.fill_(NAN);
   CHECK(first_bad_layer(net, images) == "in 0.weight");
+}
+
+TEST_CASE("a config that a program made or changed is held to the rules that JSON is held to") {
+  register_builtin();
+  const auto config = config::parse<ExperimentConfig>(config::parse_text(tiny_config(), "exp.json"));
+  const auto refusal = [&](const std::function<void(ExperimentConfig&)>& change) {
+    ExperimentConfig changed = config;
+    change(changed);
+    const std::string blueprint = test::error_of([&] { Blueprint{changed}; });
+    CHECK(test::error_of([&] { Experiment{changed}; }) == blueprint);
+    CHECK(test::error_of([&] { Experiment(changed, Purpose::evaluation); }) == blueprint);
+    return blueprint;
+  };
+  using C = ExperimentConfig;
+  CHECK(refusal([](C&) {}) == "no error");
+  CHECK(refusal([](C& c) { c.train.accumulate = 0; }) == "train.accumulate: must be at least 1, got 0");
+  CHECK(refusal([](C& c) { c.train.epochs = -3; }) == "train.epochs: must be at least 1, got -3");
+  CHECK(refusal([](C& c) { c.train.clip_norm = NAN; }) == "train.clip_norm: expected a finite number, got NaN");
+  CHECK(refusal([](C& c) { c.train.clip_value = INFINITY; }) == "train.clip_value: expected a finite number, got infinity");
+  CHECK(refusal([](C& c) { c.train.log_every = 0; }) == "train.log_every: must be at least 1, got 0");
+  CHECK(refusal([](C& c) { c.train.threads = -2; }) == "train.threads: must be at least 1, got -2");
+  CHECK(refusal([](C& c) { c.train.precision = "f16"; }).starts_with("train.precision: must be one of"));
+  CHECK(refusal([](C& c) {
+          c.train.evaluation.test_time_augmentation = "rotate";
+        }).starts_with("train.evaluation.test_time_augmentation: must be one of \"none\", \"flip\""));
+  CHECK(refusal([](C& c) { c.train.evaluation.every_epochs = 0; }) ==
+        "train.evaluation.every_epochs: must be at least 1, got 0");
+  CHECK(refusal([](C& c) { c.train.label_smoothing = 1; }) == "train.label_smoothing: must be less than 1, got 1.0");
+  CHECK(refusal([](C& c) { c.checkpoint.every_epochs = 0; }) == "checkpoint.every_epochs: must be at least 1, got 0");
+  CHECK(refusal([](C& c) { c.checkpoint.keep = {"first"}; }).starts_with("checkpoint.keep.0: must be one of"));
+  CHECK(refusal([](C& c) { c.log = {"csv", "csv"}; }).starts_with("log.1: \"csv\" is in the list twice"));
+  CHECK(refusal([](C& c) { c.seed = -1; }) == "seed: must be at least 0, got -1");
+  CHECK(refusal([](C& c) { c.name = "a/b"; }).starts_with("name: "));
+  CHECK(refusal([](C& c) { c.model = {}; }).starts_with("model: expected an object with a \"type\", got null"));
+
+  Experiment experiment(config);
+  CHECK(experiment.config.model.place() == config.model.place());
+  CHECK(test::error_of([&] {
+          evaluate(*experiment.model, experiment.test, {.test_time_augmentation = "rotate"});
+        }).starts_with("evaluation.test_time_augmentation: must be one of"));
 }

@@ -28,7 +28,7 @@ struct Drawing {
   const char *what, *beginning, *mark;
 };
 // Throws ConfigError where the file that an option names is there already and is no such drawing, which would be lost; and
-// FileError where it cannot be written.
+// FileError where it cannot be read, or written.
 void check_output(const std::string& option, const std::string& path, const Drawing& drawing);
 // Whether what is printed goes to that file, too.
 bool is_stdout(const std::string& path);

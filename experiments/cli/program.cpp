@@ -127,11 +127,7 @@ void check_output(const std::string& option, const std::string& path, const Draw
   std::error_code unknown;
   if (std::filesystem::is_regular_file(path, unknown) && !is_stdout(path)) {
     std::string start(2000, '\0');
-    try {
-      start.resize(InputFile(path).read(start.data(), start.size()));
-    } catch (const FileError&) {
-      start = "";
-    }
+    start.resize(InputFile(path).read(start.data(), start.size()));
     if (!start.starts_with(drawing.beginning) || start.find(drawing.mark) == std::string::npos)
       throw ConfigError(fmt::format("{} {}: this file is there already and is no {}; choose another name, or remove it", option,
                                     path, drawing.what));

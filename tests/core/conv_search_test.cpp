@@ -207,7 +207,8 @@ TEST_CASE("conv2d: each implementation of a problem has the results of f64, or i
     }
   }
   CHECK(right >= SEARCH_COUNT * 3 * types().size());
-  if (simd_width() > 4) CHECK(own > 0);  // elsewhere images need not lie in blocks
+  // Elsewhere images need not lie in blocks.
+  if (simd_width() > 4 && !has(backend_info().onednn_isa, "SSE")) CHECK(own > 0);
 }
 
 TEST_CASE("conv2d: inputs narrower than the stride have the results of f64") {

@@ -10,7 +10,7 @@
 #include "core/backend/conv/implementation.h"
 #include "core/backend/tuning.h"
 #include "core/tensor/dirty_memory.h"
-#include "core/tensor/heap.h"
+#include "core/tensor/storage.h"
 
 // Which implementation computes a convolution problem. For the back end's convolutions only.
 namespace az {

@@ -1,6 +1,9 @@
 #pragma once
 
+#include <algorithm>
 #include <functional>
+#include <string>
+#include <vector>
 
 #include "core/backend/conv/trial.h"
 

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <iterator>
 
 #include "core/backend/onednn/detail.h"
 #include "core/backend/onednn/implementations.h"

@@ -108,7 +108,7 @@ TEST_CASE("check refuses a network with a layer that does not take the precision
   if (test::skipped_without_bf16()) return;
   const CommandResult result = run_azimuth({"check", config, "--set", "train.precision=bf16"});
   CHECK(result.exit != 0);
-  CHECK(has(result.err, "azimuth: 1: "));
+  CHECK(has(result.err, "model.layers.1: 1: residual: bf16"));
   CHECK(has(result.err, "bf16"));
 }
 

@@ -4,12 +4,13 @@
 
 #include "core/base/simd.h"
 #include "core/base/threads.h"
+#include "core/tensor/dtype.h"
 
 namespace az {
 namespace {
 
 // Adds `rows` rows of `block` numbers to `into`.
-AZ_MULTIVERSION void add_rows(const float* x, int64_t rows, int64_t block, double* into) {
+template <class T> AZ_MULTIVERSION void add_rows(const T* x, int64_t rows, int64_t block, double* into) {
   for (int64_t row = 0; row < rows; ++row) {
     for (int64_t lane = 0; lane < block; ++lane) into[lane] += double(x[row * block + lane]);
   }
@@ -17,7 +18,7 @@ AZ_MULTIVERSION void add_rows(const float* x, int64_t rows, int64_t block, doubl
 
 }  // namespace
 
-std::vector<float> channel_sums(const float* x, const ImageShape& shape) {
+template <class T> std::vector<float> channel_sums(const T* x, const ImageShape& shape) {
   std::vector<double> sums(size_t(shape.blocks() * shape.block));
   parallel_for(shape.blocks(), 1, [&](int64_t begin, int64_t end) {
     for (int64_t block = begin; block < end; ++block) {
@@ -28,5 +29,7 @@ std::vector<float> channel_sums(const float* x, const ImageShape& shape) {
   });
   return {sums.begin(), sums.begin() + shape.c};
 }
+template std::vector<float> channel_sums(const float*, const ImageShape&);
+template std::vector<float> channel_sums(const bf16*, const ImageShape&);
 
 }  // namespace az

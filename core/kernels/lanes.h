@@ -9,36 +9,47 @@
 #include "core/base/threads.h"
 #include "core/tensor/dtype.h"
 
-// Sixteen numbers at a time, for loops marked AZ_MULTIVERSION: one AVX-512 register, two of AVX or four of SSE. Lanes are
-// computed in f32; bf16 is widened when loaded and rounded to nearest even when stored. No function here is ever called out of
-// line, so it matters to nobody how such vectors are passed.
+// Several numbers at a time, computed in f32; bf16 is widened when loaded and rounded to nearest even when stored. Lanes are
+// sixteen, for loops marked AZ_MULTIVERSION: one AVX-512 register, two of AVX or four of SSE. No function here is ever called
+// out of line, so it matters to nobody how such vectors are passed.
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wpsabi"
 
 namespace az {
 
-constexpr int64_t lane_count = 16;
-typedef float Lanes __attribute__((vector_size(64)));
-typedef double WideLanes __attribute__((vector_size(128)));
-typedef uint32_t LaneBits __attribute__((vector_size(64)));
-typedef uint16_t HalfLaneBits __attribute__((vector_size(32)));
+// Vectors of W numbers.
+template <int W> struct VectorsOf {
+  typedef float Floats __attribute__((vector_size(4 * W)));
+  typedef uint32_t Bits __attribute__((vector_size(4 * W)));
+  typedef uint16_t Halves __attribute__((vector_size(2 * W)));
+};
+template <int W> using Vector = typename VectorsOf<W>::Floats;
 
-AZ_INLINE Lanes load(const float* from) {
-  Lanes v;
+template <int W> AZ_INLINE Vector<W> load(const float* from) {
+  Vector<W> v;
   std::memcpy(&v, from, sizeof v);
   return v;
 }
-AZ_INLINE Lanes load(const bf16* from) {
-  HalfLaneBits half;
+template <int W> AZ_INLINE Vector<W> load(const bf16* from) {
+  typename VectorsOf<W>::Halves half;
   std::memcpy(&half, from, sizeof half);
-  return Lanes(__builtin_convertvector(half, LaneBits) << 16);
+  return Vector<W>(__builtin_convertvector(half, typename VectorsOf<W>::Bits) << 16);
 }
-AZ_INLINE void store(float* to, const Lanes& v) { std::memcpy(to, &v, sizeof v); }
-AZ_INLINE void store(bf16* to, const Lanes& v) {
-  LaneBits bits = LaneBits(v), rounded = (bits + 0x7fff + ((bits >> 16) & 1)) >> 16, quiet = (bits >> 16) | 0x40;
-  HalfLaneBits half = __builtin_convertvector(v != v ? quiet : rounded, HalfLaneBits);
+template <class V> AZ_INLINE void store(float* to, const V& v) { std::memcpy(to, &v, sizeof v); }
+template <class V> AZ_INLINE void store(bf16* to, const V& v) {
+  using Vectors = VectorsOf<sizeof(V) / sizeof(float)>;
+  using Bits = typename Vectors::Bits;
+  const Bits bits = Bits(v), rounded = (bits + 0x7fff + ((bits >> 16) & 1)) >> 16, quiet = (bits >> 16) | 0x40;
+  const auto half = __builtin_convertvector(v != v ? quiet : rounded, typename Vectors::Halves);
   std::memcpy(static_cast<void*>(to), &half, sizeof half);
 }
+
+constexpr int64_t lane_count = 16;
+using Lanes = Vector<lane_count>;
+using LaneBits = VectorsOf<lane_count>::Bits;
+using HalfLaneBits = VectorsOf<lane_count>::Halves;
+typedef double WideLanes __attribute__((vector_size(128)));
+template <class T> AZ_INLINE Lanes load(const T* from) { return load<lane_count>(from); }
 
 // How many lanes count: all of them, or the first few, where an array ends.
 struct Whole {};

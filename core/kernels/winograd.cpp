@@ -15,32 +15,38 @@ template <int W> constexpr int64_t together = (24 + Cut<W>::rows - 1) / Cut<W>::
 constexpr int64_t most_together = 28;
 
 // A convolution by forward(), also that which gives the gradient of x.
-struct Problem {
+template <class T> struct Problem {
   ImageShape x, y;
   Size2 padding;
-  const float *from, *packed;
-  Epilogue then;
-  float *to, *scratch;
+  const T* from;
+  const float* packed;
+  Epilogue<T> then;
+  T* to;
+  float* scratch;
 };
 
-int64_t scratch_of_part(int64_t inputs) { return points * most_together * (row_of(inputs) + 32); }
+int64_t scratch_of_part(int64_t inputs) { return points * apart(most_together) * (row_of(inputs) + 32); }
 
-// The tiles [first, first + count), to `v` [36, together, row].
-template <int W> AZ_INLINE void transform_tiles(const Problem& p, int64_t first, int64_t count, float* v) {
+// The tiles [first, first + count), to `v` [36, apart(together), row].
+template <int W, class T> AZ_INLINE void transform_tiles(const Problem<T>& p, int64_t first, int64_t count, float* v) {
   const Tiles tiles(p.y);
   const Pixels pixels(p.x);
   const int64_t row = row_of(pixels.channels());
   for (int64_t t = 0; t < count; ++t) {
-    const Tiles::Place at = tiles[first + t];
-    for (int64_t c = 0; c < pixels.channels(); c += W)
+    const Tiles::Place at = tiles[first + t], next = tiles[first + std::min(t + 1, count - 1)];
+    for (int64_t c = 0; c < pixels.channels(); c += W) {
+      prefetch<W, side>(p.from + pixels.first(next.image, c), pixels, next.y - p.padding.h, next.x - p.padding.w);
       transform<W, side>(
           p.from + pixels.first(at.image, c), pixels, at.y - p.padding.h, at.x - p.padding.w,
-          [](const Vector<W>* d, Vector<W>* l) AZ_INLINED { image_lines(d, l); }, v + t * row + c, together<W> * row);
+          [](const Vector<W>* d, Vector<W>* l) AZ_INLINED { image_lines(d, l); }, Rows{}, v + t * row + c,
+          apart(together<W>) * row);
+    }
   }
 }
 
-// From products `m` [36, together, N * W], of channels o on.
-template <int W, int N> AZ_INLINE void results(const Problem& p, int64_t first, int64_t count, int64_t o, const float* m) {
+// From products `m` [36, apart(together), N * W], of channels o on.
+template <int W, int N, class T>
+AZ_INLINE void results(const Problem<T>& p, int64_t first, int64_t count, int64_t o, const float* m) {
   const Tiles tiles(p.y);
   const Pixels pixels(p.y);
   for (int64_t t = 0; t < count; ++t) {
@@ -51,7 +57,7 @@ template <int W, int N> AZ_INLINE void results(const Problem& p, int64_t first, 
       float half[step * side * W];
       for (int j = 0; j < side; ++j) {
         Vector<W> d[side], l[step];
-        for (int i = 0; i < side; ++i) d[i] = load<W>(m + ((i * side + j) * together<W> + t) * N * W + n * W);
+        for (int i = 0; i < side; ++i) d[i] = load<W>(m + ((i * side + j) * apart(together<W>) + t) * N * W + n * W);
         result_lines(d, l);
         for (int i = 0; i < step; ++i) store(half + (i * side + j) * W, l[i]);
       }
@@ -75,22 +81,22 @@ template <int W, int N> AZ_INLINE void results(const Problem& p, int64_t first, 
   }
 }
 
-template <int W, int N>
-AZ_INLINE void products(const Problem& p, int64_t first, int64_t count, int64_t o, const float* v, float* m) {
+template <int W, int N, class T>
+AZ_INLINE void products(const Problem<T>& p, int64_t first, int64_t count, int64_t o, const float* v, float* m) {
   const int64_t inputs = Pixels(p.x).channels(), row = row_of(inputs);
   const float* u = p.packed + points * inputs * o;
   for (int64_t k = 0; k < points; ++k) {
     for (int64_t t = 0; t < count; t += Cut<W>::rows)  // rows beyond the last hold what nobody reads
-      multiply<W, Cut<W>::rows, N>(inputs, v + (k * together<W> + t) * row, row, 1, u + k * inputs * N * W, N * W,
-                                   m + (k * together<W> + t) * N * W, N * W, true);
+      multiply<W, Cut<W>::rows, N>(inputs, v + (k * apart(together<W>) + t) * row, row, 1, u + k * inputs * N * W, N * W,
+                                   m + (k * apart(together<W>) + t) * N * W, N * W, true);
   }
   results<W, N>(p, first, count, o, m);
 }
 
-template <int W> AZ_INLINE void run_tiles(const Problem& p, int64_t first, int64_t last, float* scratch) {
+template <int W, class T> AZ_INLINE void run_tiles(const Problem<T>& p, int64_t first, int64_t last, float* scratch) {
   const int64_t inputs = Pixels(p.x).channels(), outputs = Pixels(p.y).channels();
   constexpr int N = Cut<W>::vectors;
-  float *v = scratch, *m = scratch + points * together<W> * row_of(inputs);
+  float *v = scratch, *m = scratch + points * apart(together<W>) * row_of(inputs);
   for (; first < last; first += together<W>) {
     const int64_t count = std::min(together<W>, last - first);
     transform_tiles<W>(p, first, count, v);
@@ -101,18 +107,18 @@ template <int W> AZ_INLINE void run_tiles(const Problem& p, int64_t first, int64
 }
 
 struct TilesKernel {
-  template <int W> static AZ_INLINE void run(const Problem& p, int64_t first, int64_t last, float* scratch) {
+  template <int W, class T> static AZ_INLINE void run(const Problem<T>& p, int64_t first, int64_t last, float* scratch) {
     run_tiles<W>(p, first, last, scratch);
   }
 };
 
-void run(const Problem& p, int width) {
+template <class T> void run(const Problem<T>& p, int width) {
   const int64_t tiles = Tiles(p.y).count, parts = std::clamp<int64_t>(tiles / 14, 1, thread_count());
   const int64_t each = scratch_of_part(Pixels(p.x).channels());
   parallel_for(parts, 1, [&](int64_t begin, int64_t end) {
     for (int64_t part = begin; part < end; ++part) {
       const int64_t first = tiles * part / parts, last = tiles * (part + 1) / parts;
-      run_at_width<TilesKernel, const Problem&>(width, p, first, last, p.scratch + part * each);
+      run_at_width<TilesKernel, const Problem<T>&>(width, p, first, last, p.scratch + part * each);
     }
   });
 }
@@ -183,15 +189,21 @@ void pack(const float* elements, const Conv2dShape& shape, bool forward, int wid
   });
 }
 
-void forward(const float* x, const float* packed, const Epilogue& then, float* y, const Conv2dShape& shape, int width,
-             float* scratch) {
-  run({shape.x, shape.y, shape.params.padding, x, packed, then, y, scratch}, width);
+template <class T> void forward(const T* x, const float* packed, const Epilogue<T>& then, T* y, const Conv2dShape& shape,
+                                int width, float* scratch) {
+  run<T>({shape.x, shape.y, shape.params.padding, x, packed, then, y, scratch}, width);
 }
 
-void backward_data(const float* g, const float* packed, float* dx, const Conv2dShape& shape, int width, float* scratch) {
+template <class T>
+void backward_data(const T* g, const float* packed, T* dx, const Conv2dShape& shape, int width, float* scratch) {
   const Size2 padding{2 - shape.params.padding.h, 2 - shape.params.padding.w};
-  run({shape.y, shape.x, padding, g, packed, {}, dx, scratch}, width);
+  run<T>({shape.y, shape.x, padding, g, packed, {}, dx, scratch}, width);
 }
+
+template void forward(const float*, const float*, const Epilogue<float>&, float*, const Conv2dShape&, int, float*);
+template void forward(const bf16*, const float*, const Epilogue<bf16>&, bf16*, const Conv2dShape&, int, float*);
+template void backward_data(const float*, const float*, float*, const Conv2dShape&, int, float*);
+template void backward_data(const bf16*, const float*, bf16*, const Conv2dShape&, int, float*);
 
 int64_t images_to_try(const Conv2dShape& s) {
   const int64_t of_threads = 4 * most_together * thread_count();

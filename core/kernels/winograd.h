@@ -1,15 +1,19 @@
 #pragma once
 
 #include "core/kernels/image_shape.h"
+#include "core/tensor/dtype.h"
 
-// Convolutions with a 3x3 kernel and no stride, dilation or groups, in f32, by Winograd's F(4x4, 3x3): 36 products of matrices
-// for what takes 144 one by one (Lavin and Gray, arXiv 1509.09308). Images are taken in blocks of channels, tile by tile: a few
-// tiles are transformed, multiplied and transformed back before the next ones, so that what is between stays in a core's cache
-// up to about 128 channels, and in the shared one beyond. The results do not depend on the number of threads.
+// Convolutions with a 3x3 kernel and no stride, dilation or groups, by Winograd's F(4x4, 3x3): 36 products of matrices for
+// what takes 144 one by one (Lavin and Gray, arXiv 1509.09308). Images and their gradients are T, float or bf16; weights are
+// f32, and so is all that is computed: bf16 is widened when loaded and rounded once, when stored. Images are taken in blocks
+// of channels, tile by tile: a few tiles are transformed, multiplied and transformed back before the next ones, so that what
+// is between stays in a core's cache up to about 128 channels, and in the shared one beyond. The results do not depend on the
+// number of threads.
 //
 // The transforms add up numbers of up to a hundred times the size of the result. With standard normal operands, results and
-// gradients of images differ from f64's by 1e-6 of their norm at 16 to 64 channels and by 5e-6 at 512, gradients of weights by
-// less than 3e-6. A NaN or an infinity makes NaN of all 4x4 pixels of the tiles that it is in.
+// gradients of images differ from f64's by 1e-6 of their norm at 16 to 64 channels and by 5e-6 at 512, before they are rounded
+// to bf16; gradients of weights by less than 3e-6. A NaN or an infinity makes NaN of all 4x4 pixels of the tiles that it is
+// in.
 namespace az::winograd {
 
 // Whether they compute a problem: the window is theirs, and images lie in blocks of a multiple of `width` channels, 16, 8 or 4,
@@ -25,19 +29,22 @@ int64_t packed_size(const Conv2dShape& shape);
 void pack(const float* weight, const Conv2dShape& shape, bool forward, int width, float* packed);
 
 // What follows the convolution in the same pass: y + bias[o] + residual, then max(y, 0), NaN kept. Each may be null.
-struct Epilogue {
-  const float *bias = nullptr, *residual = nullptr;
+template <class T> struct Epilogue {
+  const float* bias = nullptr;
+  const T* residual = nullptr;
   bool relu = false;
 };
 // y = x * weight, laid out as the shape says. `scratch` has scratch_size() floats.
-void forward(const float* x, const float* packed, const Epilogue& then, float* y, const Conv2dShape& shape, int width,
-             float* scratch);
+template <class T> void forward(const T* x, const float* packed, const Epilogue<T>& then, T* y, const Conv2dShape& shape,
+                                int width, float* scratch);
 // dx = g * (weight turned by half a turn, its channels exchanged).
-void backward_data(const float* g, const float* packed, float* dx, const Conv2dShape& shape, int width, float* scratch);
+template <class T>
+void backward_data(const T* g, const float* packed, T* dx, const Conv2dShape& shape, int width, float* scratch);
 int64_t scratch_size(const Conv2dShape& shape);
 
 // dw [o,i,3,3] = sum over images and pixels of x and g: G^T (sum over tiles of (B^T x B) (A g A^T)) G.
-void backward_weights(const float* x, const float* g, float* dw, const Conv2dShape& shape, int width, float* scratch);
-int64_t weights_scratch_size(const Conv2dShape& shape);
+template <class T>
+void backward_weights(const T* x, const T* g, float* dw, const Conv2dShape& shape, int width, float* scratch);
+int64_t weights_scratch_size(const Conv2dShape& shape, int width);
 
 }  // namespace az::winograd

@@ -2,10 +2,9 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <cstring>
 
-#include "core/base/simd.h"
 #include "core/kernels/image_shape.h"
+#include "core/kernels/lanes.h"
 
 // One tile of F(4x4, 3x3), of as many channels as a vector has lanes, and the product of a few tiles with a weight. The points
 // are 0, 1, -1, 2, -2 and infinity. For the kernels of winograd.h only: everything is inlined into loops compiled for one
@@ -25,9 +24,10 @@ template <> struct Cut<16> { static constexpr int rows = 14, vectors = 2; };
 template <> struct Cut<8> { static constexpr int rows = 6, vectors = 2; };
 template <> struct Cut<4> { static constexpr int rows = 6, vectors = 4; };
 
-// Floats from one transformed tile to the next: more than the inputs, whose number may be a power of two, so that a few tiles
-// do not share sets of the cache.
-inline int64_t row_of(int64_t inputs) { return inputs + 16; }
+// Floats from one transformed tile to the next, and tiles from one point to the next: more than there are, whose number may be
+// a power of two, so that what is written together does not share sets of the cache.
+inline int64_t row_of(int64_t channels) { return channels + 16; }
+constexpr int64_t apart(int64_t together) { return together | 1; }
 
 // The outputs of a product.
 inline int64_t outputs_together(int width) {
@@ -39,16 +39,6 @@ inline int64_t outputs_together(int width) {
 inline int64_t together_of(int64_t inputs, int64_t outputs) {
   return std::max<int64_t>(128, (1 << 20) / (points * (row_of(inputs) + row_of(outputs))));
 }
-
-template <int W> struct VectorOf { typedef float type __attribute__((vector_size(W * sizeof(float)))); };
-template <int W> using Vector = typename VectorOf<W>::type;
-
-template <int W> AZ_INLINE Vector<W> load(const float* from) {
-  Vector<W> v;
-  std::memcpy(&v, from, sizeof v);
-  return v;
-}
-template <class V> AZ_INLINE void store(float* to, const V& v) { std::memcpy(to, &v, sizeof v); }
 
 // B^T d: of six lines of an image's tile.
 template <class V> AZ_INLINE void image_lines(const V* d, V* to) {
@@ -124,10 +114,15 @@ struct Tiles {
   }
 };
 
-// Transforms the S x S pixels from (y, x) on, 0 outside the image, by `lines` both ways: to[i * 6 + j] lie `apart` floats
-// apart.
-template <int W, int S, class Lines>
-AZ_INLINE void transform(const float* from, const Pixels& p, int64_t y, int64_t x, Lines lines, float* to, int64_t apart) {
+// Of a transformed tile.
+struct Rows {
+  int first = 0, count = side;
+};
+
+// Transforms the S x S pixels from (y, x) on, 0 outside the image, by `lines` both ways: to[(i - rows.first) * 6 + j] lie
+// `apart` floats apart.
+template <int W, int S, class T, class Lines> AZ_INLINE void transform(const T* from, const Pixels& p, int64_t y, int64_t x,
+                                                                       Lines lines, Rows rows, float* to, int64_t apart) {
   float half[side * S * W];
   const bool is_inside = y >= 0 && x >= 0 && y + S <= p.h && x + S <= p.w;
   for (int j = 0; j < S; ++j) {
@@ -140,11 +135,20 @@ AZ_INLINE void transform(const float* from, const Pixels& p, int64_t y, int64_t 
     lines(d, l);
     for (int i = 0; i < side; ++i) store(half + (i * S + j) * W, l[i]);
   }
-  for (int i = 0; i < side; ++i) {
+  for (int i = 0; i < rows.count; ++i) {
     Vector<W> d[S], l[side];
-    for (int j = 0; j < S; ++j) d[j] = load<W>(half + (i * S + j) * W);
+    for (int j = 0; j < S; ++j) d[j] = load<W>(half + ((rows.first + i) * S + j) * W);
     lines(d, l);
     for (int j = 0; j < side; ++j) store(to + (i * side + j) * apart, l[j]);
+  }
+}
+
+// Of the S x S pixels from (y, x) on, those that the tile before did not read: far apart in memory, so that no processor
+// foresees them.
+template <int W, int S, class T> AZ_INLINE void prefetch(const T* from, const Pixels& p, int64_t y, int64_t x) {
+  for (int64_t i = std::max<int64_t>(y, 0); i < std::min(y + S, p.h); ++i) {
+    for (int64_t j = std::max<int64_t>(x + S - step, 0); j < std::min(x + S, p.w); ++j)
+      __builtin_prefetch(from + (i * p.w + j) * p.block);
   }
 }
 

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <vector>
 
 #include "core/base/threads.h"
 #include "core/kernels/winograd.h"
@@ -9,12 +10,11 @@
 namespace az::winograd {
 namespace {
 
-struct Problem {
+template <class T> struct Problem {
   ImageShape x, y;
   Size2 padding;
-  int64_t together;
-  const float *from, *gradient;
-  float *images, *gradients, *sums;  // [36, together, row_of(inputs)], [36, together, row_of(outputs)], [36, rows, outputs]
+  const T *from, *gradient;
+  float* sums;  // [36, rows_of(inputs), outputs]
 
   int64_t inputs() const { return Pixels(x).channels(); }
   int64_t outputs() const { return Pixels(y).channels(); }
@@ -23,52 +23,95 @@ struct Problem {
 // Inputs, and as many rows that nobody reads as fill the last product.
 int64_t rows_of(int64_t inputs) { return inputs + 15; }
 
-// Tiles [begin, end) of those from `first` on.
-struct TransformKernel {
-  template <int W> static AZ_INLINE void run(const Problem& p, int64_t first, int64_t begin, int64_t end) {
-    const Tiles tiles(p.y);
-    const Pixels x(p.x), y(p.y);
-    const int64_t x_row = row_of(x.channels()), y_row = row_of(y.channels());
-    for (int64_t t = begin; t < end; ++t) {
-      const Tiles::Place at = tiles[first + t];
-      for (int64_t c = 0; c < x.channels(); c += W)
-        transform<W, side>(
-            p.from + x.first(at.image, c), x, at.y - p.padding.h, at.x - p.padding.w,
-            [](const Vector<W>* d, Vector<W>* l) AZ_INLINED { image_lines(d, l); }, p.images + t * x_row + c,
-            p.together * x_row);
-      for (int64_t c = 0; c < y.channels(); c += W)
-        transform<W, step>(
-            p.gradient + y.first(at.image, c), y, at.y, at.x,
-            [](const Vector<W>* d, Vector<W>* l) AZ_INLINED { gradient_lines(d, l); }, p.gradients + t * y_row + c,
-            p.together * y_row);
-    }
+// The part of the sums that one thread forms, over all tiles: of some rows of the transformed tiles, and of some outputs. Every
+// sum is formed in one place, in one order, however they are shared out.
+struct Share {
+  Rows rows;
+  int64_t first, outputs;
+
+  // Transformed tiles: [points, apart(together), row_of(inputs)] and [points, apart(together), row_of(outputs)].
+  int64_t images(int64_t inputs, int64_t together) const { return rows.count * side * apart(together) * row_of(inputs); }
+  int64_t scratch(int64_t inputs, int64_t together) const {
+    return images(inputs, together) + rows.count * side * apart(together) * row_of(outputs);
   }
 };
 
-// Adds the products of `count` tiles to the sums of point k, for outputs [o, o + N * W) or, of the last ones, a vector each.
+// Rows are shared out first, as every share of outputs transforms all inputs again.
+std::vector<Share> shares_of(int64_t outputs, int width, int threads) {
+  const int parts = threads % 6 == 0 ? 6 : threads % 3 == 0 ? 3 : threads % 2 == 0 ? 2 : 1, count = side / parts;
+  const int64_t chunk = outputs_together(width), chunks = (outputs + chunk - 1) / chunk;
+  const int64_t groups = std::min<int64_t>(threads / parts, chunks), each = (chunks + groups - 1) / groups * chunk;
+  std::vector<Share> shares;
+  for (int64_t first = 0; first < outputs; first += each) {
+    for (int row = 0; row < side; row += count) shares.push_back({{row, count}, first, std::min(each, outputs - first)});
+  }
+  return shares;
+}
+
 struct SumKernel {
-  template <int W, int N> static AZ_INLINE void add(const Problem& p, int64_t k, int64_t o, int64_t count, bool fresh) {
-    const int64_t inputs = p.inputs(), outputs = p.outputs(), x_row = row_of(inputs), y_row = row_of(outputs);
-    const float *images = p.images + k * p.together * x_row, *gradients = p.gradients + k * p.together * y_row + o;
-    float* sums = p.sums + k * rows_of(inputs) * outputs + o;
+  // `count` tiles from `first` on.
+  template <int W, class T> static AZ_INLINE void transform_tiles(const Problem<T>& p, const Share& s, int64_t first,
+                                                                  int64_t count, int64_t together, float* images,
+                                                                  float* gradients) {
+    const Tiles tiles(p.y);
+    const Pixels x(p.x), y(p.y);
+    const int64_t x_row = row_of(x.channels()), y_row = row_of(s.outputs);
+    for (int64_t t = 0; t < count; ++t) {
+      const Tiles::Place at = tiles[first + t], next = tiles[first + std::min(t + 1, count - 1)];
+      for (int64_t c = 0; c < x.channels(); c += W) {
+        prefetch<W, side>(p.from + x.first(next.image, c), x, next.y - p.padding.h, next.x - p.padding.w);
+        transform<W, side>(
+            p.from + x.first(at.image, c), x, at.y - p.padding.h, at.x - p.padding.w,
+            [](const Vector<W>* d, Vector<W>* l) AZ_INLINED { image_lines(d, l); }, s.rows, images + t * x_row + c,
+            apart(together) * x_row);
+      }
+      for (int64_t o = 0; o < s.outputs; o += W) {
+        prefetch<W, step>(p.gradient + y.first(next.image, s.first + o), y, next.y, next.x);
+        transform<W, step>(
+            p.gradient + y.first(at.image, s.first + o), y, at.y, at.x,
+            [](const Vector<W>* d, Vector<W>* l) AZ_INLINED { gradient_lines(d, l); }, s.rows, gradients + t * y_row + o,
+            apart(together) * y_row);
+      }
+    }
+  }
+
+  // Adds the products of `count` tiles to the sums of one point, for N * W outputs, or writes them where `fresh`.
+  template <int W, int N> static AZ_INLINE void add(int64_t count, const float* images, int64_t inputs, const float* gradients,
+                                                    int64_t y_row, float* sums, int64_t outputs, bool fresh) {
     // Sums of sums: a long one would round its last terms away.
     constexpr int64_t run = 128;
+    const int64_t x_row = row_of(inputs);
     for (int64_t t = 0; t < count; t += run) {
       for (int64_t c = 0; c < inputs; c += Cut<W>::rows)
         multiply<W, Cut<W>::rows, N>(std::min(run, count - t), images + t * x_row + c, 1, x_row, gradients + t * y_row, y_row,
                                      sums + c * outputs, outputs, fresh && t == 0);
     }
   }
-  template <int W> static AZ_INLINE void run(const Problem& p, int64_t k, int64_t o, int64_t count, bool fresh) {
+
+  template <int W, class T> static AZ_INLINE void run(const Problem<T>& p, const Share& s, int64_t together, float* scratch) {
     constexpr int N = Cut<W>::vectors;
-    if (o + N * W <= p.outputs()) return add<W, N>(p, k, o, count, fresh);
-    for (; o < p.outputs(); o += W) add<W, 1>(p, k, o, count, fresh);
+    const int64_t inputs = p.inputs(), outputs = p.outputs(), tiles = Tiles(p.y).count, y_row = row_of(s.outputs);
+    float* gradients = scratch + s.images(inputs, together);
+    for (int64_t first = 0; first < tiles; first += together) {
+      const int64_t count = std::min(together, tiles - first);
+      transform_tiles<W>(p, s, first, count, together, scratch, gradients);
+      for (int64_t k = 0; k < s.rows.count * side; ++k) {
+        const float *of_images = scratch + k * apart(together) * row_of(inputs),
+                    *of_gradients = gradients + k * apart(together) * y_row;
+        float* sums = p.sums + (s.rows.first * side + k) * rows_of(inputs) * outputs + s.first;
+        int64_t o = 0;
+        for (; o + N * W <= s.outputs; o += N * W)
+          add<W, N>(count, of_images, inputs, of_gradients + o, y_row, sums + o, outputs, first == 0);
+        for (; o < s.outputs; o += W)
+          add<W, 1>(count, of_images, inputs, of_gradients + o, y_row, sums + o, outputs, first == 0);
+      }
+    }
   }
 };
 
 // dw of input c and outputs [o, o + W).
 struct ResultKernel {
-  template <int W> static AZ_INLINE void run(const Problem& p, int64_t c, float* dw) {
+  template <int W, class T> static AZ_INLINE void run(const Problem<T>& p, int64_t c, float* dw) {
     const int64_t inputs = p.inputs(), outputs = p.outputs();
     for (int64_t o = 0; o < outputs; o += W) {
       Vector<W> half[3 * side];
@@ -94,30 +137,30 @@ struct ResultKernel {
 
 }  // namespace
 
-void backward_weights(const float* x, const float* g, float* dw, const Conv2dShape& shape, int width, float* scratch) {
-  Problem p{shape.x, shape.y, shape.params.padding, 0, x, g, scratch, nullptr, nullptr};
-  p.together = together_of(p.inputs(), p.outputs());
-  p.gradients = p.images + points * p.together * row_of(p.inputs());
-  p.sums = p.gradients + points * p.together * row_of(p.outputs());
-  const int64_t tiles = Tiles(p.y).count, chunk = outputs_together(width), chunks = (p.outputs() + chunk - 1) / chunk;
-  for (int64_t first = 0; first < tiles; first += p.together) {
-    const int64_t count = std::min(p.together, tiles - first);
-    parallel_for(count, 4, [&](int64_t begin, int64_t end) {
-      run_at_width<TransformKernel, const Problem&>(width, p, first, begin, end);
-    });
-    parallel_for(points * chunks, 1, [&](int64_t begin, int64_t end) {
-      for (int64_t i = begin; i < end; ++i)
-        run_at_width<SumKernel, const Problem&>(width, p, i / chunks, i % chunks * chunk, count, first == 0);
-    });
-  }
-  parallel_for(p.x.c, 4, [&](int64_t begin, int64_t end) {
-    for (int64_t c = begin; c < end; ++c) run_at_width<ResultKernel, const Problem&>(width, p, c, dw);
+template <class T>
+void backward_weights(const T* x, const T* g, float* dw, const Conv2dShape& shape, int width, float* scratch) {
+  Problem<T> p{shape.x, shape.y, shape.params.padding, x, g, scratch};
+  const int64_t together = together_of(p.inputs(), p.outputs());
+  float* begin = scratch + points * rows_of(p.inputs()) * p.outputs();
+  const std::vector<Share> shares = shares_of(p.outputs(), width, thread_count());
+  parallel_for(int64_t(shares.size()), 1, [&](int64_t i, int64_t end) {
+    for (; i < end; ++i) {
+      // The first share of each group is the largest.
+      run_at_width<SumKernel, const Problem<T>&, const Share&>(width, p, shares[size_t(i)], together,
+                                                               begin + i * shares[0].scratch(p.inputs(), together));
+    }
+  });
+  parallel_for(p.x.c, 4, [&](int64_t c, int64_t end) {
+    for (; c < end; ++c) run_at_width<ResultKernel, const Problem<T>&>(width, p, c, dw);
   });
 }
+template void backward_weights(const float*, const float*, float*, const Conv2dShape&, int, float*);
+template void backward_weights(const bf16*, const bf16*, float*, const Conv2dShape&, int, float*);
 
-int64_t weights_scratch_size(const Conv2dShape& shape) {
+int64_t weights_scratch_size(const Conv2dShape& shape, int width) {
   const int64_t inputs = Pixels(shape.x).channels(), outputs = Pixels(shape.y).channels();
-  return points * (together_of(inputs, outputs) * (row_of(inputs) + row_of(outputs)) + rows_of(inputs) * outputs);
+  const std::vector<Share> shares = shares_of(outputs, width, thread_count());
+  return points * rows_of(inputs) * outputs + int64_t(shares.size()) * shares[0].scratch(inputs, together_of(inputs, outputs));
 }
 
 }  // namespace az::winograd

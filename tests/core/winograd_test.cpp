@@ -4,6 +4,7 @@
 #include <doctest/doctest.h>
 
 #include <cmath>
+#include <cstring>
 #include <limits>
 
 #include "core/autograd/autograd.h"
@@ -120,6 +121,12 @@ Tensor normal(const Shape& shape, Philox& random) {
   return t;
 }
 
+bool same_bits(const Tensor& a, const Tensor& b) {
+  const auto first = a.to_vector<float>(), second = b.to_vector<float>();
+  return a.dtype() == b.dtype() && first.size() == second.size() &&
+         std::memcmp(first.data(), second.data(), first.size() * sizeof(float)) == 0;
+}
+
 struct Case {
   int64_t n, c, o, h, w;
   Size2 padding;
@@ -138,29 +145,32 @@ struct Run {
   const Layout* layout = blocked_layout(block);
 
   static std::vector<float> nothing(int64_t count) { return std::vector<float>(size_t(count), NAN); }
-  static const float* elements(const Tensor& t) { return static_cast<const float*>(t.raw()); }
+  template <class T = float> static T* elements(const Tensor& t) { return static_cast<T*>(t.raw()); }
 
-  Tensor forward(const Tensor& x, const Tensor& w, const winograd::Epilogue& then = {}) const {
+  // T: the number type of images.
+  template <class T = float>
+  Tensor forward(const Tensor& x, const Tensor& w, const winograd::Epilogue<std::type_identity_t<T>>& then = {}) const {
     std::vector<float> packed = nothing(winograd::packed_size(shape)), scratch = nothing(winograd::scratch_size(shape));
     winograd::pack(w.data<float>(), shape, true, width, packed.data());
-    Tensor y = Tensor::empty(of_y, DType::f32, layout);
-    winograd::forward(elements(laid_out(x, layout)), packed.data(), then, static_cast<float*>(y.raw()), shape, width,
-                      scratch.data());
+    Tensor y = Tensor::empty(of_y, dtype_of<T>, layout);
+    const Tensor from = laid_out(x, layout);
+    winograd::forward<T>(elements<T>(from), packed.data(), then, elements<T>(y), shape, width, scratch.data());
     return y;
   }
-  Tensor backward_data(const Tensor& g, const Tensor& w) const {
+  template <class T = float> Tensor backward_data(const Tensor& g, const Tensor& w) const {
     std::vector<float> packed = nothing(winograd::packed_size(shape)), scratch = nothing(winograd::scratch_size(shape));
     winograd::pack(w.data<float>(), shape, false, width, packed.data());
-    Tensor dx = Tensor::empty(of_x, DType::f32, layout);
-    winograd::backward_data(elements(laid_out(g, layout)), packed.data(), static_cast<float*>(dx.raw()), shape, width,
-                            scratch.data());
+    Tensor dx = Tensor::empty(of_x, dtype_of<T>, layout);
+    const Tensor from = laid_out(g, layout);
+    winograd::backward_data<T>(elements<T>(from), packed.data(), elements<T>(dx), shape, width, scratch.data());
     return dx;
   }
-  Tensor backward_weights(const Tensor& x, const Tensor& g) const {
-    std::vector<float> scratch = nothing(winograd::weights_scratch_size(shape));
+  template <class T = float> Tensor backward_weights(const Tensor& x, const Tensor& g) const {
+    std::vector<float> scratch = nothing(winograd::weights_scratch_size(shape, width));
     Tensor dw = Tensor::empty(of_w);
-    winograd::backward_weights(elements(laid_out(x, layout)), elements(laid_out(g, layout)), dw.mutable_data<float>(), shape,
-                               width, scratch.data());
+    const Tensor images = laid_out(x, layout), gradients = laid_out(g, layout);
+    winograd::backward_weights<T>(elements<T>(images), elements<T>(gradients), dw.mutable_data<float>(), shape, width,
+                                  scratch.data());
     return dw;
   }
 };
@@ -256,6 +266,25 @@ TEST_CASE("winograd: what follows is done in the same pass, and channels that fi
     });
 }
 
+TEST_CASE("winograd: in bf16, what f32 gives is rounded once") {
+  Philox random(9);
+  for (const Case& k : cases())
+    each_run(k, [&](const Run& run) {
+      const auto rounded = [&](const Shape& shape) { return normal(shape, random).to(DType::bf16); };
+      const Tensor x = rounded(run.of_x), g = rounded(run.of_y), residual = rounded(run.of_y), w = normal(run.of_w, random);
+      const Tensor x32 = x.to(DType::f32), g32 = g.to(DType::f32);
+      residual.mutable_data<bf16>()[0] = NAN;
+      const Tensor added = laid_out(residual, run.layout), added32 = laid_out(residual.to(DType::f32), run.layout);
+      std::vector<float> bias(size_t(run.shape.y.blocks() * run.block));
+      for (int64_t c = 0; c < run.k.o; ++c) bias[size_t(c)] = float(c) - 2;
+      const Tensor y = run.forward<bf16>(x, w, {bias.data(), Run::elements<bf16>(added), true}),
+                   y32 = run.forward(x32, w, {bias.data(), Run::elements(added32), true});
+      CHECK(same_bits(y, y32.to(DType::bf16)));
+      CHECK(same_bits(run.backward_data<bf16>(g, w), run.backward_data(g32, w).to(DType::bf16)));
+      CHECK(same_bits(run.backward_weights<bf16>(x, g), run.backward_weights(x32, g32)));
+    });
+}
+
 TEST_CASE("winograd: a NaN reaches the pixels of the tiles that it is in, and no channel that fills up a block") {
   Philox random(6);
   each_run(Case{2, 5, 7, 12, 12, 1}, [&](const Run& run) {
@@ -289,16 +318,16 @@ TEST_CASE("winograd: images may lie in blocks of different sizes, as with channe
     const Layout* last = blocked_layout(0);
     std::vector<float> packed = Run::nothing(winograd::packed_size(shape)),
                        scratch = Run::nothing(winograd::scratch_size(shape)),
-                       sums = Run::nothing(winograd::weights_scratch_size(shape));
+                       sums = Run::nothing(winograd::weights_scratch_size(shape, width));
     const Tensor y = Tensor::empty(of_y, DType::f32, last), dx = Tensor::empty(of_x, DType::f32, last),
                  dw = Tensor::empty(of_w);
     const Tensor x_last = reorder(x, last), g_last = reorder(g, last);
-    const auto written = [](const Tensor& t) { return static_cast<float*>(t.raw()); };
     winograd::pack(w.data<float>(), shape, true, width, packed.data());
-    winograd::forward(Run::elements(x_last), packed.data(), {}, written(y), shape, width, scratch.data());
+    winograd::forward<float>(Run::elements(x_last), packed.data(), {}, Run::elements(y), shape, width, scratch.data());
     winograd::pack(w.data<float>(), shape, false, width, packed.data());
-    winograd::backward_data(Run::elements(g_last), packed.data(), written(dx), shape, width, scratch.data());
-    winograd::backward_weights(Run::elements(x_last), Run::elements(g_last), written(dw), shape, width, sums.data());
+    winograd::backward_data<float>(Run::elements(g_last), packed.data(), Run::elements(dx), shape, width, scratch.data());
+    winograd::backward_weights<float>(Run::elements(x_last), Run::elements(g_last), Run::elements(dw), shape, width,
+                                      sums.data());
     const Tensor x64 = x.to(DType::f64).set_requires_grad(true), w64 = w.to(DType::f64).set_requires_grad(true);
     const Tensor y64 = conv2d(x64, w64, {}, shape.params);
     y64.backward(g.to(DType::f64));

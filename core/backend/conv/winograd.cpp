@@ -5,12 +5,13 @@
 #include "core/backend/reorder.h"
 #include "core/base/simd.h"
 #include "core/kernels/channel_sums.h"
+#include "core/kernels/vector.h"
 #include "core/kernels/winograd.h"
 
 namespace az {
 namespace {
 
-// A problem as the kernels take it: in f32, its images laid out alike.
+// A problem as the kernels take it: in f32 or bf16, its images laid out alike.
 struct Fitted {
   ConvProblem problem;
   const Layout* layout;
@@ -21,7 +22,7 @@ struct Fitted {
       : problem(p),
         layout(images),
         shape{image_shape(p.x, images), image_shape(p.y, images), {p.weight[2], p.weight[3]}, p.params} {
-    if (p.type != DType::f32) return;
+    if (!in_lanes(p.type)) return;
     for (const int wide : {4, 8, 16}) {
       if (winograd::takes(shape, wide)) width = wide;
     }
@@ -40,37 +41,37 @@ struct Fitted {
 
 float* floats(const std::unique_ptr<Storage>& storage) { return static_cast<float*>(storage->data()); }
 
-Tensor solve(const Fitted& by, const ConvForward::Operands& o) {
+template <class T> Tensor solve(const Fitted& by, const ConvForward::Operands& o) {
   const ConvProblem& p = by.problem;
   const Tensor x = laid_out(o.x, by.layout), residual = p.residual ? laid_out(o.then.residual, by.layout) : Tensor();
   const Tensor y = Tensor::empty(p.y, p.type, by.layout);
   std::vector<float> bias;
   if (p.bias) bias = o.bias.to_vector<float>();
   bias.resize(p.bias ? size_t(by.shape.y.blocks() * by.shape.y.block) : 0);  // zeros fill up the last block
-  const winograd::Epilogue then{p.bias ? bias.data() : nullptr, elements_of<float>(residual), p.relu};
+  const winograd::Epilogue<T> then{p.bias ? bias.data() : nullptr, elements_of<T>(residual), p.relu};
   const auto packed = by.packed(o.weight.detach(), o.scale, true);
   const auto scratch = Fitted::lent(winograd::scratch_size(by.shape));
-  winograd::forward(elements_of<float>(x), static_cast<const float*>(packed->data()), then, elements_of<float>(y), by.shape,
-                    by.width, floats(scratch));
+  winograd::forward<T>(elements_of<T>(x), static_cast<const float*>(packed->data()), then, elements_of<T>(y), by.shape,
+                       by.width, floats(scratch));
   return y;
 }
 
-Tensor solve(const Fitted& by, const ConvBackwardData::Operands& o) {
+template <class T> Tensor solve(const Fitted& by, const ConvBackwardData::Operands& o) {
   const Tensor g = laid_out(o.g, by.layout), dx = Tensor::empty(by.problem.x, by.problem.type, by.layout);
   const auto packed = by.packed(o.weight.detach(), {}, false);
   const auto scratch = Fitted::lent(winograd::scratch_size(by.shape));
-  winograd::backward_data(elements_of<float>(g), static_cast<const float*>(packed->data()), elements_of<float>(dx), by.shape,
-                          by.width, floats(scratch));
+  winograd::backward_data<T>(elements_of<T>(g), static_cast<const float*>(packed->data()), elements_of<T>(dx), by.shape,
+                             by.width, floats(scratch));
   return dx;
 }
 
-ConvWeightGradients solve(const Fitted& by, const ConvBackwardWeights::Operands& o) {
+template <class T> ConvWeightGradients solve(const Fitted& by, const ConvBackwardWeights::Operands& o) {
   const Tensor x = laid_out(o.x, by.layout), g = laid_out(o.g, by.layout), dw = Tensor::empty(by.problem.weight);
-  const auto scratch = Fitted::lent(winograd::weights_scratch_size(by.shape));
-  winograd::backward_weights(elements_of<float>(x), elements_of<float>(g), elements_of<float>(dw), by.shape, by.width,
-                             floats(scratch));
+  const auto scratch = Fitted::lent(winograd::weights_scratch_size(by.shape, by.width));
+  winograd::backward_weights<T>(elements_of<T>(x), elements_of<T>(g), elements_of<float>(dw), by.shape, by.width,
+                                floats(scratch));
   Tensor db;
-  if (by.problem.bias) db = Tensor::of<float>({by.problem.weight[0]}, channel_sums(elements_of<float>(g), by.shape.y));
+  if (by.problem.bias) db = Tensor::of<float>({by.problem.weight[0]}, channel_sums(elements_of<T>(g), by.shape.y));
   return {dw, db};
 }
 
@@ -85,7 +86,11 @@ template <class Direction> void add(const ConvProblem& problem, const Layout* la
                       .transforms = true,
                       .images = winograd::images_to_try(fitted.shape),
                       .make = [fitted]() -> Solve<Direction> {
-                        return [fitted](const typename Direction::Operands& operands) { return solve(fitted, operands); };
+                        return visit_lanes(fitted.problem.type, [&](auto zero) -> Solve<Direction> {
+                          return [fitted](const typename Direction::Operands& operands) {
+                            return solve<decltype(zero)>(fitted, operands);
+                          };
+                        });
                       }});
 }
 

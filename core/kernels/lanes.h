@@ -44,6 +44,29 @@ template <class V> AZ_INLINE void store(bf16* to, const V& v) {
   std::memcpy(static_cast<void*>(to), &half, sizeof half);
 }
 
+// Stores past the caches, for more than they hold: memory is not read before it is overwritten. `to` is aligned to 16 bytes,
+// and stream_end() comes before others may read.
+template <class T, class V> AZ_INLINE void stream(T* to, const V& v) {
+#if defined(__x86_64__) && defined(__GNUC__)
+  typedef float Piece __attribute__((vector_size(16)));
+  constexpr size_t bytes = sizeof(V) / sizeof(float) * sizeof(T);
+  if constexpr (bytes % sizeof(Piece) == 0) {
+    T narrow[sizeof(V) / sizeof(float)];
+    store(narrow, v);
+    Piece pieces[bytes / sizeof(Piece)];
+    std::memcpy(pieces, narrow, bytes);
+    for (size_t i = 0; i < bytes / sizeof(Piece); ++i) __builtin_ia32_movntps(reinterpret_cast<float*>(to) + 4 * i, pieces[i]);
+    return;
+  }
+#endif
+  store(to, v);
+}
+AZ_INLINE void stream_end() {
+#if defined(__x86_64__) && defined(__GNUC__)
+  __builtin_ia32_sfence();
+#endif
+}
+
 constexpr int64_t lane_count = 16;
 using Lanes = Vector<lane_count>;
 using LaneBits = VectorsOf<lane_count>::Bits;

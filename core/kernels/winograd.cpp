@@ -23,6 +23,9 @@ template <class T> struct Problem {
   Epilogue<T> then;
   T* to;
   float* scratch;
+
+  // Results that fill the caches would only drive out what is read next.
+  bool is_large() const { return y.n * y.blocks() * y.plane() * int64_t(sizeof(T)) >= int64_t(8) << 20; }
 };
 
 int64_t scratch_of_part(int64_t inputs) { return points * apart(most_together) * (row_of(inputs) + 32); }
@@ -49,6 +52,7 @@ template <int W, int N, class T>
 AZ_INLINE void results(const Problem<T>& p, int64_t first, int64_t count, int64_t o, const float* m) {
   const Tiles tiles(p.y);
   const Pixels pixels(p.y);
+  const bool large = p.is_large();
   for (int64_t t = 0; t < count; ++t) {
     const Tiles::Place at = tiles[first + t];
     const int64_t rows = std::min<int64_t>(step, p.y.h - at.y), columns = std::min<int64_t>(step, p.y.w - at.x);
@@ -74,7 +78,10 @@ AZ_INLINE void results(const Problem<T>& p, int64_t first, int64_t count, int64_
           if (p.then.relu) y = y < 0 ? Vector<W>{} : y;
           // Channels that fill up the last block stay 0, also where others are NaN.
           for (int64_t lane = std::max<int64_t>(channels, 0); lane < W; ++lane) y[lane] = 0;
-          store(p.to + pixel, y);
+          if (large)
+            stream(p.to + pixel, y);
+          else
+            store(p.to + pixel, y);
         }
       }
     }
@@ -104,6 +111,7 @@ template <int W, class T> AZ_INLINE void run_tiles(const Problem<T>& p, int64_t 
     for (; o + N * W <= outputs; o += N * W) products<W, N>(p, first, count, o, v, m);
     for (; o < outputs; o += W) products<W, 1>(p, first, count, o, v, m);
   }
+  stream_end();
 }
 
 struct TilesKernel {

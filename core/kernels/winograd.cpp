@@ -161,14 +161,25 @@ struct Weight {
   }
 };
 
-// For outputs [o, o + W) of all inputs: `inputs` and `outputs` are whole blocks.
+// For outputs [o, o + N * W) of all inputs, or W at a time where fewer are left: `inputs` and `outputs` are whole blocks.
 struct PackKernel {
+  template <int W, int N> static AZ_INLINE void pack(const Weight& weight, int64_t inputs, int64_t o, float* packed) {
+    constexpr int64_t together = 8, row = N * W;
+    float some[points * together * row];  // of one point after another in memory, the next point being far
+    for (int64_t first = 0; first < inputs; first += together) {
+      const int64_t count = std::min(together, inputs - first);
+      for (int64_t i = 0; i < count; ++i) {
+        for (int n = 0; n < N; ++n) weight.pack<W>(o + n * W, first + i, some + i * row + n * W, together * row);
+      }
+      for (int64_t k = 0; k < points; ++k)
+        std::memcpy(packed + (points * o + k * row) * inputs + first * row, some + k * together * row,
+                    size_t(count * row) * sizeof(float));
+    }
+  }
   template <int W> static AZ_INLINE void run(const Weight& weight, int64_t inputs, int64_t outputs, int64_t o, float* packed) {
     constexpr int N = Cut<W>::vectors;
-    const int64_t chunk = o / (N * W) * N * W, vectors = chunk + N * W <= outputs ? N : 1;
-    const int64_t begin = vectors == N ? chunk : o;  // vectors that fill no chunk are one each
-    for (int64_t i = 0; i < inputs; ++i)
-      weight.pack<W>(o, i, packed + points * inputs * begin + i * vectors * W + (o - begin), inputs * vectors * W);
+    if (o + N * W <= outputs) return pack<W, N>(weight, inputs, o, packed);
+    for (; o < outputs; o += W) pack<W, 1>(weight, inputs, o, packed);
   }
 };
 
@@ -191,9 +202,9 @@ void pack(const float* elements, const Conv2dShape& shape, bool forward, int wid
   const ImageShape &from = forward ? shape.x : shape.y, &to = forward ? shape.y : shape.x;
   const Weight weight{elements, to.c, from.c, forward};
   const int64_t inputs = Pixels(from).channels(), outputs = Pixels(to).channels();
-  parallel_for(outputs / width, std::max<int64_t>(1, 1024 / inputs), [&](int64_t begin, int64_t end) {
-    for (int64_t vector = begin; vector < end; ++vector)
-      run_at_width<PackKernel, const Weight&>(width, weight, inputs, outputs, vector * width, packed);
+  const int64_t chunk = outputs_together(width);
+  parallel_for((outputs + chunk - 1) / chunk, std::max<int64_t>(1, 512 / inputs), [&](int64_t begin, int64_t end) {
+    for (; begin < end; ++begin) run_at_width<PackKernel, const Weight&>(width, weight, inputs, outputs, begin * chunk, packed);
   });
 }
 

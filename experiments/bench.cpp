@@ -129,7 +129,7 @@ BenchReport bench(Experiment& experiment, const BenchOptions& options) {
     report.reorders_per_step = double(reorder_count() - reorders) / steps;
     for (const Profile::Entry& entry : profile.entries()) {
       const double ms = 1e3 * entry.seconds / steps;
-      report.parts.push_back({entry.phase, entry.op, entry.scope, ms, double(entry.calls) / steps});
+      report.parts.push_back({entry.phase, entry.op, entry.scope, entry.kernel, ms, double(entry.calls) / steps});
       report.step_ms_mean += ms;
     }
     report.step_ms_median = 1e3 * quantile(seconds, 0.5);

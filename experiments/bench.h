@@ -28,6 +28,7 @@ struct BenchReport {
   struct Part {
     Phase phase;
     std::string op, scope;  // of the module that it ran in
+    std::string kernel;     // of a convolution
     double ms = 0, calls = 0;
   };
   std::vector<Part> parts;  // in the order they ran; their sum is step_ms_mean

@@ -1,5 +1,7 @@
 #include "core/base/profile.h"
 
+#include <utility>
+
 #include "core/base/error.h"
 #include "core/base/scope.h"
 
@@ -27,10 +29,11 @@ Profile::~Profile() { current_ = nullptr; }
 void Profile::add(Phase phase, const char* op) {
   const auto time = std::chrono::steady_clock::now();
   auto [at, is_new] = index_.try_emplace({phase, op, Scope::path()}, entries_.size());
-  if (is_new) entries_.push_back({.phase = phase, .op = op, .scope = Scope::path()});
+  if (is_new) entries_.push_back({.phase = phase, .op = op, .scope = Scope::path(), .kernel = {}});
   Entry& entry = entries_[at->second];
   entry.seconds += std::chrono::duration<double>(time - last_).count();
   ++entry.calls;
+  entry.kernel = std::exchange(kernel_, {});
   last_ = time;
 }
 

@@ -25,6 +25,7 @@ class Profile {
   struct Entry {
     Phase phase;
     std::string op, scope;  // "conv2d" in the module "layer1.0.conv1"
+    std::string kernel;     // "winograd_4x4:avx2", that which ran last; empty where there is no choice
     double seconds = 0;
     int64_t calls = 0;
   };
@@ -35,12 +36,17 @@ class Profile {
   static void ended(Phase phase, const char* op) {
     if (current_) current_->add(phase, op);
   }
+  // The op that ends next was computed by this kernel, one of those that it may be computed by.
+  static void computed_by(const std::string& kernel) {
+    if (current_) current_->kernel_ = kernel;
+  }
 
  private:
   void add(Phase phase, const char* op);
 
   static inline thread_local Profile* current_ = nullptr;
   std::chrono::steady_clock::time_point last_;
+  std::string kernel_;  // of the op that ends next
   std::vector<Entry> entries_;
   std::map<std::tuple<Phase, std::string, std::string>, size_t> index_;
 };

@@ -100,13 +100,32 @@ void print_times(const BenchReport& r) {
   }
 }
 
+// Which kernel each convolution ran by, in each direction. Of Winograd's, which do with fewer operations than are counted, the
+// share of the peak may pass 100 %.
+void print_kernels(const BenchReport& r) {
+  fmt::print("\n{:<24}  {:<18}  {:>8}  {:>8}  {:>5}  {}\n", "convolution", "direction", "ms", "GFLOP/s", "peak", "kernel");
+  for (const BenchReport::Part& part : r.parts) {
+    if (part.kernel.empty()) continue;
+    const char* direction = part.phase == Phase::forward  ? "forward"
+                            : part.op == "conv2d_weights" ? "weight's gradient"
+                                                          : "image's gradient";
+    const double flops = 2e-6 * double(multiply_adds_of(r, part.scope) * r.images_per_step) / part.ms;
+    const std::string share = r.peak_gflops > 0 ? fmt::format("{:.0f} %", 100 * flops / r.peak_gflops) : "";
+    fmt::print("{:<24}  {:<18}  {:>8.2f}  {:>8.0f}  {:>5}  {}\n", part.scope, direction, part.ms, flops, share, part.kernel);
+  }
+}
+
 void print_json(const BenchReport& r) {
   Value::Object phases;
   for (Phase phase : all_phases) phases.push_back({name_of(phase), r.phase_ms(phase)});
   Value::Array parts, layers;
   for (const BenchReport::Part& part : r.parts) {
-    parts.emplace_back(Value::Object{
-        {"phase", name_of(part.phase)}, {"op", part.op}, {"module", part.scope}, {"ms", part.ms}, {"calls", part.calls}});
+    parts.emplace_back(Value::Object{{"phase", name_of(part.phase)},
+                                     {"op", part.op},
+                                     {"module", part.scope},
+                                     {"kernel", part.kernel.empty() ? Value() : Value(part.kernel)},
+                                     {"ms", part.ms},
+                                     {"calls", part.calls}});
   }
   for (const auto& layer : r.layers.rows) {
     if (layer.multiply_adds == 0) continue;
@@ -155,6 +174,7 @@ Exit run_bench(const Arguments& arguments) {
   } else {
     print_summary(report);
     print_times(report);
+    print_kernels(report);
   }
   return flamed ? Exit::done : Exit::failure;
 }

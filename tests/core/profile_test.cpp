@@ -5,6 +5,7 @@
 #include <chrono>
 
 #include "core/autograd/autograd.h"
+#include "core/backend/tuning.h"
 #include "core/ops.h"
 
 using namespace az;
@@ -39,6 +40,23 @@ TEST_CASE("a profile names ops with their phase and module, and nests none in an
                                                    "forward sum in  x1", "backward sum in  x1", "backward mul in  x1",
                                                    "backward softmax in  x1", "backward accumulate in  x1",
                                                    "backward store_gradients in  x1"});
+}
+
+TEST_CASE("a profile names the kernel that was chosen for a convolution, in each direction") {
+  const Tensor x = randn({8, 24, 9, 7}).set_requires_grad(), w = randn({40, 24, 3, 3}).set_requires_grad();
+  Profile profile;
+  sum(conv2d(x, w, {}, {.padding = 1})).backward();
+  std::map<std::string, std::string> chosen;  // by direction
+  for (const auto& [problem, name] : algorithms()) {
+    if (problem.find("[8,24,9,7]") != std::string::npos) chosen[problem.substr(0, problem.find(' '))] = name;
+  }
+  REQUIRE(chosen.size() == 3);
+  for (const auto& e : profile.entries()) {
+    const bool forward = e.phase == Phase::forward;
+    CHECK(e.kernel == (e.op == "conv2d_weights" ? chosen["backward_weights"]
+                       : e.op == "conv2d"       ? chosen[forward ? "forward" : "backward_data"]
+                                                : ""));
+  }
 }
 
 TEST_CASE("a profile's parts are all of the time that passed") {

@@ -96,7 +96,7 @@ std::string all_that_is_written() {
   BenchReport report;
   report.name = "a";
   report.step_ms_mean = 1234.5;
-  report.parts = {{Phase::forward, "conv2d", "layer1", 1234.5, 1}};
+  report.parts = {{Phase::forward, "conv2d", "layer1", "", 1234.5, 1}};
   add(flame_svg(report));
   add(nn::summarize(*build_model(load_config(place.base)), {1, 3, 32, 32}).table());
 

@@ -1,5 +1,9 @@
 #pragma once
 
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
 // Compiles a loop for several instruction sets and picks one when the program starts (GCC function multiversioning).
 #if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && !defined(__SANITIZE_ADDRESS__)
 #define AZ_MULTIVERSION __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
@@ -10,8 +14,8 @@
 #define AZ_INLINED __attribute__((always_inline))
 #define AZ_INLINE inline AZ_INLINED
 
-// Compiles one function for AVX-512, or for AVX2, whatever the processor; who calls it asks simd_width() first, which looks for
-// each feature that is named here.
+// Compiles one function for AVX-512, or for AVX2, whatever the processor; who calls it asks simd_width() first, which looks
+// for each feature that is named here.
 #if defined(__x86_64__) && defined(__GNUC__)
 #define AZ_AVX512 __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")))
 #define AZ_AVX2 __attribute__((target("avx2,fma")))
@@ -21,6 +25,22 @@
 #endif
 
 namespace az {
+
+// Stores 16 bytes past the caches: a line of memory of which all is stored so, one piece after another, is not read before.
+// `to` is aligned to 16 bytes. stream_end() comes before other threads may read. On other processors than x86-64 a store like
+// any other.
+AZ_INLINE void stream_16(void* to, const void* from) {
+#if defined(__x86_64__) && !defined(__SANITIZE_ADDRESS__)  // which would not see it
+  _mm_stream_ps(static_cast<float*>(to), _mm_loadu_ps(static_cast<const float*>(from)));
+#else
+  __builtin_memcpy(to, from, 16);
+#endif
+}
+AZ_INLINE void stream_end() {
+#if defined(__x86_64__)
+  _mm_sfence();
+#endif
+}
 
 // Floats in the widest vector that this processor computes with: 16, 8 or 4.
 inline int simd_width() {

@@ -44,27 +44,16 @@ template <class V> AZ_INLINE void store(bf16* to, const V& v) {
   std::memcpy(static_cast<void*>(to), &half, sizeof half);
 }
 
-// Stores past the caches, for more than they hold: memory is not read before it is overwritten. `to` is aligned to 16 bytes,
-// and stream_end() comes before others may read.
+// The same past the caches (stream_16); vectors of 8 bytes are stored as ever.
 template <class T, class V> AZ_INLINE void stream(T* to, const V& v) {
-#if defined(__x86_64__) && defined(__GNUC__)
-  typedef float Piece __attribute__((vector_size(16)));
   constexpr size_t bytes = sizeof(V) / sizeof(float) * sizeof(T);
-  if constexpr (bytes % sizeof(Piece) == 0) {
+  if constexpr (bytes % 16 != 0) {
+    store(to, v);
+  } else {
     T narrow[sizeof(V) / sizeof(float)];
     store(narrow, v);
-    Piece pieces[bytes / sizeof(Piece)];
-    std::memcpy(pieces, narrow, bytes);
-    for (size_t i = 0; i < bytes / sizeof(Piece); ++i) __builtin_ia32_movntps(reinterpret_cast<float*>(to) + 4 * i, pieces[i]);
-    return;
+    for (size_t at = 0; at < bytes; at += 16) stream_16(reinterpret_cast<char*>(to) + at, reinterpret_cast<char*>(narrow) + at);
   }
-#endif
-  store(to, v);
-}
-AZ_INLINE void stream_end() {
-#if defined(__x86_64__) && defined(__GNUC__)
-  __builtin_ia32_sfence();
-#endif
 }
 
 constexpr int64_t lane_count = 16;
@@ -102,8 +91,9 @@ template <class F> AZ_INLINE void each_lanes(int64_t count, F f) {
 // max(v, 0), NaN kept.
 AZ_INLINE Lanes positive_part(const Lanes& v) { return v < 0 ? Lanes{} : v; }
 
-// `count` sums over arrays of n numbers, in f64, by eight lanes in an order fixed by n. add(sums, x...) adds to each sum what a
-// number of each array gives. It gets doubles, or vectors of them: write it as [](auto* sums, const auto& x) AZ_INLINED {...}.
+// `count` sums over arrays of n numbers, in f64, by eight lanes in an order fixed by n. add(sums, x...) adds to each sum what
+// a number of each array gives. It gets doubles, or vectors of them: write it as [](auto* sums, const auto& x) AZ_INLINED
+// {...}.
 template <size_t count, class Add, class... T>
 AZ_INLINE std::array<double, count> sums_in_lanes(int64_t n, Add add, const T*... x) {
   typedef double Four __attribute__((vector_size(32)));

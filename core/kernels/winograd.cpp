@@ -1,6 +1,7 @@
 #include "core/kernels/winograd.h"
 
 #include <algorithm>
+#include <cstring>
 
 #include "core/base/threads.h"
 #include "core/kernels/winograd_tile.h"
@@ -23,10 +24,12 @@ template <class T> struct Problem {
   Epilogue<T> then;
   T* to;
   float* scratch;
-
-  // Results that fill the caches would only drive out what is read next.
-  bool is_large() const { return y.n * y.blocks() * y.plane() * int64_t(sizeof(T)) >= int64_t(8) << 20; }
 };
+
+// Results of so many bytes are stored past the caches, where whole lines are written one after another. Measured on two cores
+// with AVX-512 (tests/benchmarks/README.md).
+constexpr int64_t large = int64_t(8) << 20;
+int64_t bytes_of(const ImageShape& shape, size_t number) { return shape.planes() * shape.plane() * int64_t(number); }
 
 int64_t scratch_of_part(int64_t inputs) { return points * apart(most_together) * (row_of(inputs) + 32); }
 
@@ -36,7 +39,7 @@ template <int W, class T> AZ_INLINE void transform_tiles(const Problem<T>& p, in
   const Pixels pixels(p.x);
   const int64_t row = row_of(pixels.channels());
   for (int64_t t = 0; t < count; ++t) {
-    const Tiles::Place at = tiles[first + t], next = tiles[first + std::min(t + 1, count - 1)];
+    const Tiles::Place at = tiles[first + t], next = tiles[std::min(first + t + 1, tiles.count - 1)];
     for (int64_t c = 0; c < pixels.channels(); c += W) {
       prefetch<W, side>(p.from + pixels.first(next.image, c), pixels, next.y - p.padding.h, next.x - p.padding.w);
       transform<W, side>(
@@ -52,7 +55,7 @@ template <int W, int N, class T>
 AZ_INLINE void results(const Problem<T>& p, int64_t first, int64_t count, int64_t o, const float* m) {
   const Tiles tiles(p.y);
   const Pixels pixels(p.y);
-  const bool large = p.is_large();
+  const bool streams = bytes_of(p.y, sizeof(T)) >= large && (pixels.block == W || W * sizeof(T) >= 64);
   for (int64_t t = 0; t < count; ++t) {
     const Tiles::Place at = tiles[first + t];
     const int64_t rows = std::min<int64_t>(step, p.y.h - at.y), columns = std::min<int64_t>(step, p.y.w - at.x);
@@ -78,7 +81,7 @@ AZ_INLINE void results(const Problem<T>& p, int64_t first, int64_t count, int64_
           if (p.then.relu) y = y < 0 ? Vector<W>{} : y;
           // Channels that fill up the last block stay 0, also where others are NaN.
           for (int64_t lane = std::max<int64_t>(channels, 0); lane < W; ++lane) y[lane] = 0;
-          if (large)
+          if (streams)
             stream(p.to + pixel, y);
           else
             store(p.to + pixel, y);
@@ -164,15 +167,15 @@ struct Weight {
 // For outputs [o, o + N * W) of all inputs, or W at a time where fewer are left: `inputs` and `outputs` are whole blocks.
 struct PackKernel {
   template <int W, int N> static AZ_INLINE void pack(const Weight& weight, int64_t inputs, int64_t o, float* packed) {
-    constexpr int64_t together = 8, row = N * W;
-    float some[points * together * row];  // of one point after another in memory, the next point being far
-    for (int64_t first = 0; first < inputs; first += together) {
-      const int64_t count = std::min(together, inputs - first);
+    constexpr int64_t some = 8, row = N * W;
+    float packed_some[points * some * row];  // the points are far from one another in `packed`
+    for (int64_t first = 0; first < inputs; first += some) {
+      const int64_t count = std::min(some, inputs - first);
       for (int64_t i = 0; i < count; ++i) {
-        for (int n = 0; n < N; ++n) weight.pack<W>(o + n * W, first + i, some + i * row + n * W, together * row);
+        for (int n = 0; n < N; ++n) weight.pack<W>(o + n * W, first + i, packed_some + i * row + n * W, some * row);
       }
       for (int64_t k = 0; k < points; ++k)
-        std::memcpy(packed + (points * o + k * row) * inputs + first * row, some + k * together * row,
+        std::memcpy(packed + (points * o + k * row) * inputs + first * row, packed_some + k * some * row,
                     size_t(count * row) * sizeof(float));
     }
   }
@@ -224,11 +227,16 @@ template void forward(const bf16*, const float*, const Epilogue<bf16>&, bf16*, c
 template void backward_data(const float*, const float*, float*, const Conv2dShape&, int, float*);
 template void backward_data(const bf16*, const float*, bf16*, const Conv2dShape&, int, float*);
 
-int64_t images_to_try(const Conv2dShape& s) {
+int64_t images_to_try(const Conv2dShape& s, size_t number) {
   const int64_t of_threads = 4 * most_together * thread_count();
   const int64_t of_passes = 2 * together_of(Pixels(s.x).channels(), Pixels(s.y).channels()) + 1;
   const int64_t tiles = Tiles(s.y).count / s.y.n;  // of an image
-  return std::min(s.x.n, (std::max(of_threads, of_passes) + tiles - 1) / tiles);
+  int64_t images = (std::max(of_threads, of_passes) + tiles - 1) / tiles;
+  for (const ImageShape& result : {s.x, s.y}) {
+    const int64_t bytes = bytes_of(result, number), of_image = bytes / result.n;
+    if (bytes >= large) images = std::max(images, (large + of_image - 1) / of_image);
+  }
+  return std::min(s.x.n, images);
 }
 
 int64_t scratch_size(const Conv2dShape& shape) {

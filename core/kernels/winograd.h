@@ -16,12 +16,12 @@
 // in.
 namespace az::winograd {
 
-// Whether they compute a problem: the window is theirs, and images lie in blocks of a multiple of `width` channels, 16, 8 or 4,
-// the width of the vectors that they are to use: simd_width() or less.
+// Whether they compute a problem: the window is theirs, and images lie in blocks of a multiple of `width` channels, 16, 8 or
+// 4, the width of the vectors that they are to use: simd_width() or less.
 bool takes(const Conv2dShape& shape, int width);
 
-// So many images the kernels' code depends on: with more, the same loops only run more often.
-int64_t images_to_try(const Conv2dShape& shape);
+// So many images the kernels' code depends on, with numbers of so many bytes: with more, the same loops only run more often.
+int64_t images_to_try(const Conv2dShape& shape, size_t number);
 
 // Floats that a packed weight takes.
 int64_t packed_size(const Conv2dShape& shape);
@@ -34,7 +34,8 @@ template <class T> struct Epilogue {
   const T* residual = nullptr;
   bool relu = false;
 };
-// y = x * weight, laid out as the shape says. `scratch` has scratch_size() floats.
+// y = x * weight, laid out as the shape says, y from a multiple of 16 bytes on, as dx below. `scratch` has scratch_size()
+// floats.
 template <class T> void forward(const T* x, const float* packed, const Epilogue<T>& then, T* y, const Conv2dShape& shape,
                                 int width, float* scratch);
 // dx = g * (weight turned by half a turn, its channels exchanged).
@@ -45,6 +46,7 @@ int64_t scratch_size(const Conv2dShape& shape);
 // dw [o,i,3,3] = sum over images and pixels of x and g: G^T (sum over tiles of (B^T x B) (A g A^T)) G.
 template <class T>
 void backward_weights(const T* x, const T* g, float* dw, const Conv2dShape& shape, int width, float* scratch);
+// More on more threads: thread_count() may not change before it is used.
 int64_t weights_scratch_size(const Conv2dShape& shape, int width);
 
 }  // namespace az::winograd

@@ -34,8 +34,9 @@ inline int64_t outputs_together(int width) {
   return width == 16 ? 16 * Cut<16>::vectors : width == 8 ? 8 * Cut<8>::vectors : 4 * Cut<4>::vectors;
 }
 
-// Tiles of which a weight's gradient is summed at once: of one point, those of the images and of the gradients stay in a core's
-// own cache while they are multiplied, and those of all points in the shared one: 4 MB, or more where channels are many.
+// Tiles of which a weight's gradient is summed at once: of one point, those of the images and of the gradients stay in a
+// core's own cache while they are multiplied, and those of all points in the shared one: 4 MB, or more where channels are
+// many.
 inline int64_t together_of(int64_t inputs, int64_t outputs) {
   return std::max<int64_t>(128, (1 << 20) / (points * (row_of(inputs) + row_of(outputs))));
 }
@@ -114,7 +115,7 @@ struct Tiles {
   }
 };
 
-// Of a transformed tile.
+// Some rows of a transformed tile.
 struct Rows {
   int first = 0, count = side;
 };
@@ -143,12 +144,12 @@ template <int W, int S, class T, class Lines> AZ_INLINE void transform(const T* 
   }
 }
 
-// Of the S x S pixels from (y, x) on, those that the tile before did not read: far apart in memory, so that no processor
+// Fetches those of the S x S pixels from (y, x) on that the tile before did not read. They lie far apart, so that no processor
 // foresees them.
 template <int W, int S, class T> AZ_INLINE void prefetch(const T* from, const Pixels& p, int64_t y, int64_t x) {
+  const int64_t begin = x <= 0 ? 0 : x + S - step;  // a tile that begins a row comes after one of another row
   for (int64_t i = std::max<int64_t>(y, 0); i < std::min(y + S, p.h); ++i) {
-    for (int64_t j = std::max<int64_t>(x + S - step, 0); j < std::min(x + S, p.w); ++j)
-      __builtin_prefetch(from + (i * p.w + j) * p.block);
+    for (int64_t j = begin; j < std::min(x + S, p.w); ++j) __builtin_prefetch(from + (i * p.w + j) * p.block);
   }
 }
 

@@ -23,33 +23,40 @@ template <class T> struct Problem {
 // Inputs, and as many rows that nobody reads as fill the last product.
 int64_t rows_of(int64_t inputs) { return inputs + 15; }
 
-// The part of the sums that one thread forms, over all tiles: of some rows of the transformed tiles, and of some outputs. Every
-// sum is formed in one place, in one order, however they are shared out.
+// The part of the sums that one thread forms, over all tiles: of some rows of the transformed tiles, and of some outputs.
+// Every sum is formed in one place, in one order, however they are shared out.
 struct Share {
   Rows rows;
   int64_t first, outputs;
 
-  // Transformed tiles: [points, apart(together), row_of(inputs)] and [points, apart(together), row_of(outputs)].
+  // Transformed tiles: [rows.count * 6, apart(together), row_of(inputs)] and [rows.count * 6, apart(together),
+  // row_of(outputs)].
   int64_t images(int64_t inputs, int64_t together) const { return rows.count * side * apart(together) * row_of(inputs); }
   int64_t scratch(int64_t inputs, int64_t together) const {
     return images(inputs, together) + rows.count * side * apart(together) * row_of(outputs);
   }
 };
 
-// Rows are shared out first, as every share of outputs transforms all inputs again.
+// As many shares as threads at the most, so that the largest is as small as can be; of those, few groups of outputs. Every
+// share reads all images, and every group transforms all inputs again.
 std::vector<Share> shares_of(int64_t outputs, int width, int threads) {
-  const int parts = threads % 6 == 0 ? 6 : threads % 3 == 0 ? 3 : threads % 2 == 0 ? 2 : 1, count = side / parts;
   const int64_t chunk = outputs_together(width), chunks = (outputs + chunk - 1) / chunk;
-  const int64_t groups = std::min<int64_t>(threads / parts, chunks), each = (chunks + groups - 1) / groups * chunk;
+  int64_t rows = side, each = chunks;  // of the largest share, `each` in chunks
+  for (const int64_t parts : {6, 3, 2, 1}) {
+    if (parts > threads) continue;
+    const int64_t groups = std::min<int64_t>(threads / parts, chunks), most = (chunks + groups - 1) / groups;
+    if (side / parts * most < rows * each) rows = side / parts, each = most;
+  }
   std::vector<Share> shares;
-  for (int64_t first = 0; first < outputs; first += each) {
-    for (int row = 0; row < side; row += count) shares.push_back({{row, count}, first, std::min(each, outputs - first)});
+  for (int64_t first = 0; first < outputs; first += each * chunk) {
+    for (int row = 0; row < side; row += int(rows))
+      shares.push_back({{row, int(rows)}, first, std::min(each * chunk, outputs - first)});
   }
   return shares;
 }
 
 struct SumKernel {
-  // `count` tiles from `first` on.
+  // Transforms `count` tiles from `first` on.
   template <int W, class T> static AZ_INLINE void transform_tiles(const Problem<T>& p, const Share& s, int64_t first,
                                                                   int64_t count, int64_t together, float* images,
                                                                   float* gradients) {
@@ -57,7 +64,7 @@ struct SumKernel {
     const Pixels x(p.x), y(p.y);
     const int64_t x_row = row_of(x.channels()), y_row = row_of(s.outputs);
     for (int64_t t = 0; t < count; ++t) {
-      const Tiles::Place at = tiles[first + t], next = tiles[first + std::min(t + 1, count - 1)];
+      const Tiles::Place at = tiles[first + t], next = tiles[std::min(first + t + 1, tiles.count - 1)];
       for (int64_t c = 0; c < x.channels(); c += W) {
         prefetch<W, side>(p.from + x.first(next.image, c), x, next.y - p.padding.h, next.x - p.padding.w);
         transform<W, side>(
@@ -92,6 +99,9 @@ struct SumKernel {
     constexpr int N = Cut<W>::vectors;
     const int64_t inputs = p.inputs(), outputs = p.outputs(), tiles = Tiles(p.y).count, y_row = row_of(s.outputs);
     float* gradients = scratch + s.images(inputs, together);
+    // Rows of products that nobody reads are made of numbers all the same, which slow some processors down if they are tiny.
+    for (int64_t row = 0; row < s.rows.count * side * apart(together); ++row)
+      std::fill_n(scratch + row * row_of(inputs) + inputs, row_of(inputs) - inputs, 0.0F);
     for (int64_t first = 0; first < tiles; first += together) {
       const int64_t count = std::min(together, tiles - first);
       transform_tiles<W>(p, s, first, count, together, scratch, gradients);
@@ -141,17 +151,17 @@ template <class T>
 void backward_weights(const T* x, const T* g, float* dw, const Conv2dShape& shape, int width, float* scratch) {
   Problem<T> p{shape.x, shape.y, shape.params.padding, x, g, scratch};
   const int64_t together = together_of(p.inputs(), p.outputs());
-  float* begin = scratch + points * rows_of(p.inputs()) * p.outputs();
+  float* transformed = scratch + points * rows_of(p.inputs()) * p.outputs();
   const std::vector<Share> shares = shares_of(p.outputs(), width, thread_count());
-  parallel_for(int64_t(shares.size()), 1, [&](int64_t i, int64_t end) {
-    for (; i < end; ++i) {
-      // The first share of each group is the largest.
+  parallel_for(int64_t(shares.size()), 1, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      // No share is larger than the first.
       run_at_width<SumKernel, const Problem<T>&, const Share&>(width, p, shares[size_t(i)], together,
-                                                               begin + i * shares[0].scratch(p.inputs(), together));
+                                                               transformed + i * shares[0].scratch(p.inputs(), together));
     }
   });
-  parallel_for(p.x.c, 4, [&](int64_t c, int64_t end) {
-    for (; c < end; ++c) run_at_width<ResultKernel, const Problem<T>&>(width, p, c, dw);
+  parallel_for(p.x.c, 4, [&](int64_t begin, int64_t end) {
+    for (int64_t c = begin; c < end; ++c) run_at_width<ResultKernel, const Problem<T>&>(width, p, c, dw);
   });
 }
 template void backward_weights(const float*, const float*, float*, const Conv2dShape&, int, float*);

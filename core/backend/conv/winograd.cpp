@@ -84,7 +84,7 @@ template <class Direction> void add(const ConvProblem& problem, const Layout* la
                       .x = layout,
                       .y = layout,
                       .transforms = true,
-                      .images = winograd::images_to_try(fitted.shape),
+                      .images = winograd::images_to_try(fitted.shape, size_of(problem.type)),
                       .make = [fitted]() -> Solve<Direction> {
                         return visit_lanes(fitted.problem.type, [&](auto zero) -> Solve<Direction> {
                           return [fitted](const typename Direction::Operands& operands) {

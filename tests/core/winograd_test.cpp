@@ -124,7 +124,8 @@ Tensor normal(const Shape& shape, Philox& random) {
 
 bool same_bits(const Tensor& a, const Tensor& b) {
   const auto first = a.to_vector<float>(), second = b.to_vector<float>();
-  return a.dtype() == b.dtype() && first.size() == second.size() && std::memcmp(first.data(), second.data(), first.size() * sizeof(float)) == 0;
+  return a.dtype() == b.dtype() && first.size() == second.size() &&
+         std::memcmp(first.data(), second.data(), first.size() * sizeof(float)) == 0;
 }
 
 struct Case {
@@ -195,7 +196,6 @@ template <class F> void each_run(const Case& k, F f) {
       CAPTURE(block);
       CAPTURE(run.of_x);
       CAPTURE(run.of_w);
-      CAPTURE(k.padding.h);
       CAPTURE(k.padding.w);
       REQUIRE(winograd::takes(run.shape, width) == fits);
       if (fits) f(run);

@@ -23,8 +23,8 @@ struct ConvProblem {
   std::string str(int64_t images) const;
   // Small batches come from finding shapes, or are soon done.
   bool worth_timing() const { return x[0] >= 8; }
-  // Whether Winograd's method is for it, and wins where nothing is timed: from 32 channels on it is faster in all three
-  // directions, at 16 it is not, and a few tiles are soon done in any way, while the weight has to be packed.
+  // Whether Winograd's method is taken where nothing is timed: in f32 from 32 channels on it is faster in all directions, at
+  // 16 it is not, and a few tiles are soon done in any way, while the weight has to be packed. In bf16 it depends.
   bool suits_winograd() const;
 };
 

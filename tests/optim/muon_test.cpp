@@ -195,6 +195,20 @@ TEST_CASE("A step of Muon does not depend on the scale of its gradients, and is 
   CHECK(model::distance(stepped(tall).values, transposed(half).values) < 1e-12);
 }
 
+TEST_CASE("No effective rate is given where a gradient is so small that eps counts beside it") {
+  struct Watch : StepObserver {
+    UpdateInfo info;
+    void after(const Parameter&, const Tensor&, const UpdateInfo& what) override { info = what; }
+  } watch;
+  const Tensor w = model::tensor<double>({2, 2}, Vector(4, 1)).set_requires_grad();
+  for (const auto& [size, known] : {std::pair{1e-4, true}, {1e-6, false}, {0.0, false}}) {
+    w.set_grad(model::tensor<double>({2, 2}, {size, 0, 0, size}));
+    Muon({{"w", w}}, {.lr = 0.1}).step(&watch);
+    CHECK(std::isnan(watch.info.effective.rate) != known);
+    CHECK(std::isnan(watch.info.effective.norm_power) != known);
+  }
+}
+
 TEST_CASE("normalize takes a weight to the norm sqrt(output channels) before its step, and leaves zeros") {
   for (double size : {1e-3, 1.0, 1e3}) {
     Vector start = random_matrix(4, 18, 3).values;

@@ -298,14 +298,19 @@ void note_large(Notes& notes, const config::Value& optimizer) {
   note(optimizer, "optimizer");
   const config::Value* groups = optimizer.find("groups");
   if (!groups || !groups->is_array()) return;
-  for (size_t i = 0; i < groups->as_array().size(); ++i) note(groups->as_array()[i], fmt::format("optimizer.groups.{}", i));
+  for (size_t i = 0; i < groups->as_array().size(); ++i) {
+    const config::Value& group = groups->as_array()[i];
+    const std::string path = fmt::format("optimizer.groups.{}", i);
+    note(group, path);
+    if (const config::Value* other = group.is_object() ? group.find("optimizer") : nullptr) note(*other, path + ".optimizer");
+  }
 }
 
 void note_numbers(Notes& notes, const Blueprint& blueprint) {
   constexpr double least = 1e-10;
   const TrainOptions& train = blueprint.config.train;
   const double lr = blueprint.optimizer->lr();
-  notes.add("optimizer", blueprint.config.optimizer.placed([&] { return blueprint.optimizer->examine(); }));
+  notes.add("optimizer", blueprint.config.optimizer.placed([&] { return blueprint.optimizer->examine_all(); }));
   const config::Value optimizer = blueprint.config.optimizer.to_value();
   note_frozen(notes, optimizer);
   note_large(notes, optimizer);

@@ -2,6 +2,7 @@
 
 #include "optim/adam.h"
 #include "optim/adamp.h"
+#include "optim/muon.h"
 #include "optim/sgd.h"
 #include "optim/sgdp.h"
 
@@ -39,6 +40,8 @@ void register_builtin_optimizers() {
     add_optimizer<Adam, AdamOptions>("adam", "Adam with an L2 penalty, as PyTorch's");
     add_optimizer<AdamW, AdamWOptions>("adamw", "Adam with decoupled weight decay, as PyTorch's");
     add_optimizer<Adamp, AdampOptions>("adamp", "AdamW that projects away growth of scale-invariant weights");
+    add_optimizer<Muon, MuonOptions>("muon",
+                                     "momentum made orthogonal, for matrices and filters; groups give the rest to others");
     return true;
   }();
   static_cast<void>(once);

@@ -2,18 +2,14 @@
 
 #include <memory>
 
-#include "core/config/registry.h"
 #include "optim/average.h"
 #include "optim/optimizer.h"
+#include "optim/registry.h"
 #include "optim/schedule.h"
 
 namespace az::optim {
 
-// JSON's optimizers ("sgdp"), learning rate schedules ("cosine") and averages of weights ("ema").
-struct OptimizerRegistry : config::Registry<OptimizerRegistry, std::unique_ptr<Optimizer>, const std::vector<Parameter>&> {
-  static constexpr const char* kind = "optimizer";
-  static void register_builtin();
-};
+// JSON's learning rate schedules ("cosine") and averages of weights ("ema"); its optimizers are in registry.h.
 struct ScheduleRegistry : config::Registry<ScheduleRegistry, Schedule> {
   static constexpr const char* kind = "schedule";
   static void register_builtin();

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "core/base/error.h"
+#include "optim/optimizer.h"
 
 namespace az::optim {
 namespace {
@@ -39,16 +40,27 @@ double checked_lr(const std::string& name, double lr, double weight_decay, const
   return config::checked(name, CommonOptions{lr, weight_decay, groups}).lr;
 }
 
-std::vector<Group> resolve_groups(const std::vector<Parameter>& parameters, const std::vector<GroupOptions>& groups,
-                                  double weight_decay) {
-  std::vector<Group> resolved(parameters.size(), Group{.lr = 1, .weight_decay = weight_decay});
+void GroupOptions::validate() const {
+  const config::Value options = optimizer ? optimizer->to_value() : config::Value();
+  const config::Value* own = options.is_object() ? options.find("groups") : nullptr;
+  if (own && own->is_array() && !own->as_array().empty())
+    config::invalid_option("optimizer", "has groups of its own; write them behind this group, among the groups it belongs to");
+}
+
+Resolved resolve_groups(const std::vector<Parameter>& parameters, const std::vector<GroupOptions>& groups,
+                        double weight_decay) {
+  const size_t count = parameters.size();
+  std::vector<Group> resolved(count, Group{.lr = 1});
+  std::vector<std::optional<double>> decays(count);  // as groups state them
+  std::vector<std::optional<size_t>> given(count);   // to the optimizer of that group
   for (size_t i = 0; i < groups.size(); ++i) {
     const GroupOptions& group = groups[i];
     bool matched = false;
-    for (size_t j = 0; j < parameters.size(); ++j) {
+    for (size_t j = 0; j < count; ++j) {
       if (!selects(group, parameters[j])) continue;
       matched = true;
-      if (group.weight_decay) resolved[j].weight_decay = *group.weight_decay;
+      if (group.optimizer) given[j] = i, resolved[j].lr = 1, decays[j].reset();
+      if (group.weight_decay) decays[j] = group.weight_decay;
       if (group.lr_factor) resolved[j].lr = *group.lr_factor;
       if (group.frozen) resolved[j].frozen = *group.frozen;
       if (group.trust_ratio) resolved[j].trust_ratio = *group.trust_ratio;
@@ -56,16 +68,37 @@ std::vector<Group> resolve_groups(const std::vector<Parameter>& parameters, cons
     }
     if (matched) continue;
     std::string example = parameters.empty() ? "" : fmt::format(" (the first is \"{}\")", parameters[0].name);
-    throw ConfigError(fmt::format("groups[{}]: none of the {} parameters{} fits{}; correct it or remove it", i,
-                                  parameters.size(), example, selectors(group)));
+    throw ConfigError(fmt::format("groups[{}]: none of the {} parameters{} fits{}; correct it or remove it", i, count, example,
+                                  selectors(group)));
   }
   const auto stays = [](const Group& group) { return group.frozen || group.lr == 0; };
   if (!resolved.empty() && std::all_of(resolved.begin(), resolved.end(), stays)) {
     const bool all_frozen = std::all_of(resolved.begin(), resolved.end(), [](const Group& group) { return group.frozen; });
-    throw ConfigError(fmt::format("groups freeze all {} parameters{}; leave some to train", parameters.size(),
+    throw ConfigError(fmt::format("groups freeze all {} parameters{}; leave some to train", count,
                                   all_frozen ? "" : ", by \"frozen\" or by an lr_factor of 0"));
   }
-  return resolved;
+  Resolved result{std::move(resolved), {}, std::vector<Optimizer*>(count)};
+  for (size_t i = 0; i < groups.size(); ++i) {
+    if (!groups[i].optimizer) continue;
+    std::vector<Parameter> list;
+    const auto is_moved = [&](size_t j) { return given[j] == i && !result.groups[j].frozen; };
+    for (size_t j = 0; j < count; ++j) {
+      if (is_moved(j)) list.push_back(parameters[j]);
+    }
+    if (list.empty()) {
+      throw ConfigError(fmt::format(
+          "groups[{}]: its optimizer has nothing to move, as groups freeze all of it or give it to others; remove it", i));
+    }
+    const auto& other = result.others[i] = groups[i].optimizer->create(list);
+    for (size_t j = 0; j < count; ++j) {
+      if (is_moved(j)) result.movers[j] = other.get();
+    }
+  }
+  for (size_t j = 0; j < count; ++j) {
+    const Optimizer* mover = result.movers[j];
+    result.groups[j].weight_decay = decays[j].value_or(mover ? mover->weight_decay() : weight_decay);
+  }
+  return result;
 }
 
 }  // namespace az::optim

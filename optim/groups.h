@@ -1,16 +1,18 @@
 #pragma once
 
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
 
-#include "core/config/options.h"
-#include "core/tensor/parameter.h"
+#include "optim/registry.h"
 
 namespace az::optim {
 
 // Changes options for the parameters that fit every selector given (kind, dims, pattern). Groups apply in order: for each
-// option, a parameter takes the last group that selects it and states that option.
+// option, a parameter takes the last group that selects it and states that option. One that names an optimizer states rate and
+// decay with it, the optimizer's own, so that a factor or decay counts only if stated there or after. In C++:
+//   Muon(parameters, {.lr = 0.02, .groups = {{.dims = 1, .optimizer = SgdOptions{.lr = 0.1, .momentum = 0.9}}}})
 struct GroupOptions {
   std::optional<std::string> kind = {};     // "weight", "bias" or "norm"
   std::optional<int64_t> dims = {};         // number of dimensions
@@ -20,6 +22,7 @@ struct GroupOptions {
   std::optional<bool> frozen = {};
   std::optional<double> trust_ratio = {};
   std::optional<int64_t> renormalize_every = {};
+  std::optional<config::Component<OptimizerRegistry>> optimizer = {};
 
   static void fields(auto& f) {
     f("kind", &GroupOptions::kind, "selects by what the parameter does", config::one_of({"weight", "bias", "norm"}));
@@ -35,10 +38,16 @@ struct GroupOptions {
     f("renormalize_every", &GroupOptions::renormalize_every,
       "after every so many steps a parameter is scaled back to the norm it had before the first; 0: never",
       config::at_least(0));
+    f("optimizer", &GroupOptions::optimizer,
+      "moves these parameters instead, by its own lr, in step with the schedule, and its own weight_decay; an lr_factor or "
+      "weight_decay of earlier groups counts no more");
     f.some_of({"kind", "dims", "pattern"}, "selects by nothing; give it a kind, dims or pattern");
-    f.some_of({"weight_decay", "lr_factor", "frozen", "trust_ratio", "renormalize_every"},
-              "changes nothing; give it a weight_decay, lr_factor, trust_ratio, renormalize_every or \"frozen\": true");
+    f.some_of({"weight_decay", "lr_factor", "frozen", "trust_ratio", "renormalize_every", "optimizer"},
+              "changes nothing; give it a weight_decay, lr_factor, trust_ratio, renormalize_every, optimizer or \"frozen\": "
+              "true");
   }
+  // Throws where the optimizer has groups of its own.
+  void validate() const;
 };
 
 // What holds for one parameter.
@@ -56,8 +65,15 @@ struct Group {
 // `lr`. Throws ConfigError where it, the decay or a group of the optimizer `name` breaks the rules that JSON is held to.
 double checked_lr(const std::string& name, double lr, double weight_decay, const std::vector<GroupOptions>& groups);
 
-// One Group a parameter. Throws ConfigError on a group that selects nothing, and where none is left to train.
-std::vector<Group> resolve_groups(const std::vector<Parameter>& parameters, const std::vector<GroupOptions>& groups,
-                                  double weight_decay);
+// What groups make of a list of parameters.
+struct Resolved {
+  std::vector<Group> groups;                            // one a parameter
+  std::map<size_t, std::unique_ptr<Optimizer>> others;  // that groups name, by the index of the group
+  std::vector<Optimizer*> movers;                       // one a parameter; nullptr: none of those
+};
+
+// Throws ConfigError on a group that selects nothing, on one whose optimizer is left nothing to move, and where none is left to
+// train.
+Resolved resolve_groups(const std::vector<Parameter>& parameters, const std::vector<GroupOptions>& groups, double weight_decay);
 
 }  // namespace az::optim

@@ -11,6 +11,10 @@ NormRule Optimizer::norm_rule() const {
   const std::optional<NormRule> own =
       located([&] { return placed([&] { return name_ + ": own_norm_rule"; }, [&] { return own_norm_rule(); }); });
   if (!own) return {{}, "no prediction: the identity is of momentum, and this is " + name_};
+  for (const auto& [group, other] : others_) {
+    if (const NormRule rule = other->norm_rule(); rule.beta != own->beta || rule.by_gradients != own->by_gradients)
+      return {{}, fmt::format("no prediction: one is of all weights, and {} moves some in its own way", other->name_)};
+  }
   const auto is_held = [](const Group& group) {
     return !group.frozen && (group.weight_decay > 0 || group.trust_ratio > 0 || group.renormalize_every > 0);
   };

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cmath>
+#include <functional>
 #include <map>
 #include <optional>
 #include <string>
@@ -35,14 +36,15 @@ class Optimizer : public config::Made {
   void zero_grad();
 
   double lr() const { return lr_; }
-  // Throws unless it is a finite number of 0 or more.
-  void set_lr(double lr) {
-    if (!(lr >= 0 && std::isfinite(lr))) fail("{}: set_lr: a learning rate is a finite number of 0 or more, got {}", name_, lr);
-    lr_ = lr;
-  }
+  // The rates of optimizers that groups name keep their proportion to it. Throws unless it is a finite number of 0 or more.
+  void set_lr(double lr);
+  // Of parameters of which no group says otherwise.
+  double weight_decay() const { return weight_decay_; }
   int64_t steps() const { return steps_; }
   // What is odd about its options, each as "option: sentence".
   virtual std::vector<std::string> examine() const { return {}; }
+  // The same, with what is odd about the optimizers that groups name: "groups.0.optimizer.option: sentence".
+  std::vector<std::string> examine_all() const;
   // How the norm of a scale-invariant weight follows from its steps, with all that its groups ask for.
   NormRule norm_rule() const;
   const std::vector<Parameter>& parameters() const { return parameters_; }
@@ -56,15 +58,17 @@ class Optimizer : public config::Made {
 
  protected:
   // `name` is for messages; `slots` names the tensors kept for each parameter: no two alike, without slashes, none "steps" or
-  // "start_norm". Parameters are f32 or f64. Those whose group says so are frozen once all is found right; where it is not,
-  // this throws and no parameter has changed.
-  template <class Options>
-  Optimizer(const char* name, std::vector<Parameter> parameters, const Options& options, std::vector<std::string> slots)
+  // "start_norm". Parameters are f32 or f64. `check` is called for each that this optimizer is to move itself, and throws for
+  // one that it cannot, or not as the group asks. Those whose group says so are frozen once all is found right; where it is
+  // not, this throws and no parameter has changed.
+  using Check = std::function<void(const Parameter&, const Group&)>;
+  template <class Options> Optimizer(const char* name, std::vector<Parameter> parameters, const Options& options,
+                                     std::vector<std::string> slots, Check check = {})
       : Optimizer(name, std::move(parameters), config::checked(name, options).lr, options.weight_decay, options.groups,
-                  std::move(slots)) {}
+                  std::move(slots), std::move(check)) {}
   // The same of options given one by one. Throws ConfigError where a number of theirs is negative or not finite.
   Optimizer(const char* name, std::vector<Parameter> parameters, double lr, double weight_decay,
-            const std::vector<GroupOptions>& groups, std::vector<std::string> slots);
+            const std::vector<GroupOptions>& groups, std::vector<std::string> slots, Check check = {});
 
   // Moves one parameter by the group's rate, and decay in proportion to it; one that knows no Group::step_only, as ever.
   // To write to the gradient, or to leave other tensors of state than one a slot, like the parameter, is an error.
@@ -77,8 +81,13 @@ class Optimizer : public config::Made {
   virtual std::optional<NormRule> own_norm_rule() const { return {}; }
 
  private:
+  void check_parameters() const;
   void check_state_names() const;
-  void check_update(size_t i, const Parameter& before, const Tensor& gradient, int64_t step) const;
+  // Moves one parameter, which may be another optimizer's whose groups name this one, and its state.
+  void update_one(Parameter& parameter, const Tensor& gradient, const Group& group, ParameterState& state,
+                  StepObserver* observer);
+  void check_update(const Parameter& now, const Parameter& before, const Tensor& gradient, const ParameterState& state,
+                    int64_t step) const;
   // Fills in what the optimizer itself knows of an update.
   void complete(UpdateInfo& info, const Group& group, const ParameterState& state) const;
   // update(), and what the group asks for beyond it.
@@ -89,10 +98,14 @@ class Optimizer : public config::Made {
 
   std::string name_;
   std::vector<Parameter> parameters_;
-  double lr_;
-  std::vector<Group> groups_;
+  double start_lr_, lr_;
+  double weight_decay_;
   std::vector<std::string> slots_;
-  std::vector<ParameterState> states_;
+  Check check_;
+  std::vector<Group> groups_;                            // one a parameter, as is what follows
+  std::vector<Optimizer*> movers_;                       // this one, or another that a group names
+  std::vector<ParameterState> states_;                   // with the slots of the mover
+  std::map<size_t, std::unique_ptr<Optimizer>> others_;  // which groups name, by the index of the group
   int64_t steps_ = 0;
 };
 

@@ -1,5 +1,3 @@
-#include <fmt/ranges.h>
-
 #include <set>
 
 #include "core/base/error.h"
@@ -23,48 +21,6 @@ void Optimizer::check_state_names() const {
   for (const Parameter& parameter : parameters_) check_name(name_ + ": parameter", parameter.name);
 }
 
-void Optimizer::check_update(size_t i, const Parameter& before, const Tensor& gradient, int64_t step) const {
-  const Parameter& now = parameters_[i];
-  const ParameterState& state = states_[i];
-  const auto refuse = [&](const std::string& what) { fail("{}: the update of \"{}\" {}", name_, before.name, what); };
-  const Tensor& weight = before.tensor;
-  const bool renamed = now.name != before.name;
-  if (renamed || !now.tensor.same(weight)) {
-    refuse(fmt::format("replaced the parameter's {} by another one; write into its tensor: p.tensor.detach().add_(...)",
-                       renamed ? "name" : "tensor"));
-  }
-  if (state.step != step)
-    refuse(fmt::format("set its step to {} from {}; the optimizer counts the steps itself", state.step, step));
-  if (state.tensors.size() != slots_.size()) {
-    refuse(fmt::format("left it {} tensors of state; it has one for each slot: {}", state.tensors.size(),
-                       fmt::join(slots_, ", ")));
-  }
-  for (size_t k = 0; k < slots_.size(); ++k) {
-    const Tensor& tensor = state.tensors[k];
-    if (!tensor.defined() || tensor.shape() != weight.shape() || tensor.dtype() != weight.dtype()) {
-      refuse(fmt::format("made its \"{}\" {}; a slot holds a tensor like the parameter, {}", slots_[k], describe(tensor),
-                         describe(weight)));
-    }
-    if (tensor.requires_grad()) {
-      refuse(
-          fmt::format("made its \"{}\" of tensors that need a gradient, so that it would keep their graph; make it of a "
-                      "detach()",
-                      slots_[k]));
-    }
-    const auto check_own = [&](const Tensor& other, const std::string& whose) {
-      if (tensor.storage() == other.storage() && tensor.numel() > 0)
-        refuse(fmt::format("made its \"{}\" share the memory of {}; write into the slot, or keep a clone()", slots_[k], whose));
-    };
-    check_own(gradient, "the gradient");
-    check_own(weight, "the parameter");
-    for (size_t j = 0; j < k; ++j) check_own(state.tensors[j], "its \"" + slots_[j] + "\"");
-  }
-}
-
-void Optimizer::zero_grad() {
-  for (const Parameter& parameter : parameters_) parameter.tensor.zero_grad();
-}
-
 std::map<std::string, Tensor> Optimizer::state() const {
   std::map<std::string, Tensor> result{{"steps", scalar(steps_)}};
   for (size_t i = 0; i < parameters_.size(); ++i) {
@@ -72,7 +28,8 @@ std::map<std::string, Tensor> Optimizer::state() const {
     result.emplace("steps/" + name, scalar(states_[i].step));
     if (groups_[i].renormalize_every && states_[i].step > 0)
       result.emplace("start_norm/" + name, Tensor::of<double>({}, {states_[i].start_norm}));
-    for (size_t k = 0; k < states_[i].tensors.size(); ++k) result.emplace(slots_[k] + "/" + name, states_[i].tensors[k]);
+    const auto& slots = movers_[i]->slots_;
+    for (size_t k = 0; k < states_[i].tensors.size(); ++k) result.emplace(slots[k] + "/" + name, states_[i].tensors[k]);
   }
   return result;
 }
@@ -102,7 +59,7 @@ void Optimizer::load_state(const std::map<std::string, Tensor>& state) {
     if (states[i].step == 0) continue;
     if (groups_[i].renormalize_every)
       states[i].start_norm = take("start_norm/" + parameter.name, {}, DType::f64).data<double>()[0];
-    for (const std::string& slot : slots_) {
+    for (const std::string& slot : movers_[i]->slots_) {
       const Tensor saved = take(slot + "/" + parameter.name, parameter.tensor.shape(), parameter.tensor.dtype());
       states[i].tensors.push_back(saved.clone());
     }

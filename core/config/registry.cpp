@@ -100,6 +100,17 @@ ComponentBase::ComponentBase(const RegistryBase& registry, const std::string& ty
   options_ = std::move(options);
 }
 
+ComponentBase::ComponentBase(const RegistryBase& registry, const ObjectType* type, std::shared_ptr<const void> options)
+    : options_(std::move(options)) {
+  for (const std::string& name : registry.names()) {
+    const RegistryBase::Entry& entry = registry.at(name);
+    if (&entry.options() != type) continue;
+    if (entry_) fail("the options are those of the {}s \"{}\" and \"{}\" alike", entry.kind, entry_->name, name);
+    entry_ = &entry;
+  }
+  if (!entry_) fail("no {} has such options; register it first", registry.kind());
+}
+
 const RegistryBase::Entry& ComponentBase::entry() const {
   if (!entry_) fail("the component is empty");
   return *entry_;

@@ -49,6 +49,8 @@ class ComponentBase {
  public:
   ComponentBase() = default;
   ComponentBase(const RegistryBase& registry, const std::string& type);
+  // Of the one type whose options these are; they are checked where a config is, or as the component is created.
+  ComponentBase(const RegistryBase& registry, const ObjectType* type, std::shared_ptr<const void> options);
 
   explicit operator bool() const { return entry_ != nullptr; }
   const std::string& type() const { return entry().name; }
@@ -94,9 +96,7 @@ class ComponentBase {
 template <class Tag, class Result, class... Args> class Registry {
  public:
   template <class O, class Factory> static void add(const std::string& name, const std::string& description, Factory factory) {
-    if constexpr (requires { Tag::register_builtin(); }) {
-      if (!BuiltIn::lives()) Tag::register_builtin();
-    }
+    known();
     if constexpr (requires { Tag::check_name(name); }) Tag::check_name(name);
     auto erased = [factory, name](const void* options, Args... args) -> Result {
       Result made = factory(*static_cast<const O*>(options), std::forward<Args>(args)...);
@@ -109,6 +109,13 @@ template <class Tag, class Result, class... Args> class Registry {
     base().add({name, description, &object_type<O>, std::make_shared<const Function>(std::move(erased))});
   }
 
+  // With what comes with Azimuth.
+  static const RegistryBase& known() {
+    if constexpr (requires { Tag::register_builtin(); }) {
+      if (!BuiltIn::lives()) Tag::register_builtin();
+    }
+    return base();
+  }
   static std::vector<std::string> names() { return base().names(); }
   static std::string describe(const std::string& name) { return base().describe(name); }
 
@@ -138,6 +145,10 @@ template <class R> class Component : public ComponentBase {
  public:
   Component() = default;
   explicit Component(const std::string& type) : ComponentBase(R::base(), type) {}
+  // In C++, the registered type that has such options: SgdOptions{.lr = 0.1}. Throws if none has, or several.
+  template <class O>
+  requires requires(Fields<O>& f) { O::fields(f); }
+  Component(O options) : ComponentBase(R::known(), &object_type<O>(), std::make_shared<const O>(std::move(options))) {}
 
   // Builds it. An error gets the component's place in the config.
   template <class... Args> auto create(Args&&... args) const { return R::create(*this, std::forward<Args>(args)...); }

@@ -72,6 +72,10 @@ struct DrawingOptions {
   }
 };
 
+struct TwinRegistry : config::Registry<TwinRegistry, double> {
+  static constexpr const char* kind = "twin";
+};
+
 struct ForgetfulOptions {
   Component<ShapeRegistry> shape;
   static void fields(auto& f) { f("shape", &ForgetfulOptions::shape, "neither required nor given"); }
@@ -183,6 +187,21 @@ TEST_CASE("a component has its defaults when it is named in code") {
   CHECK_THROWS_WITH(Component<ShapeRegistry>("group"), "group.shapes: required key is missing");
   CHECK_THROWS_WITH(config::describe<ForgetfulOptions>(),
                     "option \"shape\": a component must be required(), have a default type, or be std::optional");
+}
+
+TEST_CASE("a component of options given in code is of the type that has them") {
+  register_shapes();
+  GroupOptions group{.shapes = {SquareOptions{.side = 3}, UnitOptions{}}, .hole = SquareOptions{.side = 2}};
+  CHECK(Component<ShapeRegistry>(group).create(1.0) == 9 + 1 - 4);
+  CHECK(group.shapes[0].type() == "square");
+  CHECK(config::dump(config::to_value(group)) ==
+        R"({"shapes": [{"type": "square", "side": 3.0}, {"type": "unit"}], "hole": {"type": "square", "side": 2.0}})");
+  group.shapes[0] = SquareOptions{.side = -1};
+  CHECK_THROWS_WITH(config::checked("group", group), "group.shapes.0.side: must be more than 0, got -1.0");
+  CHECK_THROWS_WITH(Component<ShapeRegistry>(DrawingOptions{.shape = UnitOptions{}}),
+                    "no test shape has such options; register it first");
+  for (const char* name : {"one", "other"}) TwinRegistry::add<UnitOptions>(name, "", [](const UnitOptions&) { return 1.0; });
+  CHECK_THROWS_WITH(Component<TwinRegistry>(UnitOptions{}), "the options are those of the twins \"one\" and \"other\" alike");
 }
 
 TEST_CASE("resolved components read back to the same") {

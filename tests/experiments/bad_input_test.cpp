@@ -50,7 +50,7 @@ TEST_CASE("config errors name file, line, column, path and remedy") {
   CHECK(
       complaint(R"("type": "sgdp")", R"("type": "sgpd")") ==
       "azimuth: exp.json:13:25: optimizer.type: unknown optimizer \"sgpd\"; did you mean \"sgd\"? (known: \"adam\", \"adamp\", "
-      "\"adamw\", \"sgd\", \"sgdp\")\n");
+      "\"adamw\", \"muon\", \"sgd\", \"sgdp\")\n");
   CHECK(complaint(R"("epochs": 3)", R"("epochs": 0)") == "azimuth: exp.json:15:23: train.epochs: must be at least 1, got 0\n");
   CHECK(complaint(R"("epochs": 3)", R"("epochs": 2.5)") ==
         "azimuth: exp.json:15:23: train.epochs: expected an integer, got 2.5\n");
@@ -88,7 +88,7 @@ TEST_CASE("config errors name file, line, column, path and remedy") {
   CHECK(complaint(R"("type": "sgdp")", R"("type": "SGDP")") ==
         "azimuth: exp.json:13:25: optimizer.type: unknown optimizer \"SGDP\"; did you mean \"sgdp\"? (known: \"adam\", "
         "\"adamp\", "
-        "\"adamw\", \"sgd\", \"sgdp\")\n");
+        "\"adamw\", \"muon\", \"sgd\", \"sgdp\")\n");
   for (const std::string key : {"Type", "typ", "kind", "name"})
     CHECK(complaint(R"("type": "sgdp")", '"' + key + R"(": "sgdp")")
               .find("optimizer.type: required key is missing; write it instead of \"" + key + "\" (known: ") !=
@@ -103,8 +103,8 @@ TEST_CASE("config errors name file, line, column, path and remedy") {
         "azimuth: exp.json:15:13: train.seed: unknown key here; it belongs in the top level or \"data\"\n");
   CHECK(complaint(R"("seed": 3)", R"("padding": 3)").find("; it is an option of the ") != std::string::npos);
   CHECK(complaint(R"("type": "sgdp")", R"("type": "adamp")") ==
-        "azimuth: exp.json:13:45: optimizer.momentum: unknown key of \"adamp\"; it is an option of the optimizers \"sgd\" and "
-        "\"sgdp\"\n");
+        "azimuth: exp.json:13:45: optimizer.momentum: unknown key of \"adamp\"; it is an option of the optimizers \"muon\", "
+        "\"sgd\" and \"sgdp\"\n");
   CHECK(complaint(R"("seed": 3)", R"("learning-rate": 3)") ==
         "azimuth: exp.json:3:3: learning-rate: unknown key here; did you mean \"optimizer.lr\"?\n");
   CHECK(
@@ -123,6 +123,9 @@ TEST_CASE("config errors name file, line, column, path and remedy") {
         "azimuth: exp.json:13:16: optimizer: groups[0]: none of the 6 parameters (the first is \"0.weight\") fits pattern "
         "\"nothing.*\"; correct it or remove it\n");
   CHECK(complaint(R"("lr": 0.1, )", "") == "azimuth: exp.json:13:16: optimizer.lr: required key is missing\n");
+  CHECK(complaint(R"("type": "sgdp")", R"("type": "muon")") ==
+        "azimuth: exp.json:13:16: optimizer: muon: \"0.bias\" has 1 dimension, and muon moves matrices; name another optimizer "
+        "for it in groups, as in {\"dims\": 1, \"optimizer\": {\"type\": \"sgd\", \"lr\": 0.1}}, or freeze it\n");
 }
 
 TEST_CASE("a size that is out of all reason is refused before it takes memory") {

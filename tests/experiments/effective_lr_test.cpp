@@ -124,7 +124,16 @@ const std::map<std::string, std::vector<Row>> known = {
       {R"("lr": 1e-6, "projection": "never")", 1},
       {R"("lr": 1e-6, "eps": 0.1)", NAN},
       {R"("lr": 1e-6, "eps": 1000)", 2},
-      {R"("lr": 1e-4, "groups": [{"pattern": "*", "trust_ratio": 0.1}])", 0}}}};
+      {R"("lr": 1e-4, "groups": [{"pattern": "*", "trust_ratio": 0.1}])", 0}}},
+    {"muon",
+     {{R"("lr": 1e-6)", 1},
+      {R"("lr": 1e-6, "momentum": 0)", 1},
+      {R"("lr": 1e-6, "nesterov": false, "weight_decay": 10)", 1},
+      {R"("lr": 1e-6, "ns_steps": 2)", 1},
+      {R"("lr": 1e-6, "momentum": 0, "normalize": true)", 0},  // a momentum remembers a gradient from the norm of the start
+      {R"("lr": 1e-6, "groups": [{"pattern": "*", "renormalize_every": 1}])", 1},
+      {R"("lr": 1e-4, "groups": [{"pattern": "*", "trust_ratio": 0.1}])", 0},
+      {R"("lr": 1e-6, "groups": [{"dims": 2, "optimizer": {"type": "sgd", "lr": 1e-6}}])", 2}}}};
 
 }  // namespace
 

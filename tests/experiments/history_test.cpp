@@ -187,7 +187,7 @@ TEST_CASE("each option may change on resume or not, as is said here") {
 
   // Another value of each option that has a place of its own, by one of these that is valid there.
   const json others = json::parse(R"([true, false, 1, 2, 0.25, 0.75, 7, "flip", "linear", "layer", "reflect", "bias",
-    "kaiming_normal", "tensorboard", "best", "bf16", "gelu", "tanh", "none", "else", [], [{"type": "relu"}], null])");
+    "kaiming_normal", "tensorboard", "best", "bf16", "gelu", "tanh", "none", "else", [], [{"type": "relu"}], {"type": "adam"}, null])");
   int changed = 0;
   std::set<std::string> untried;
   const json flat = resolved.flatten();

@@ -268,6 +268,10 @@ TEST_CASE("what has no effect, or hardly can be meant, is noted by check, sweep 
        "optimizer.wd_ratio: means nothing, as projection is \"never\""},
       {{R"(optimizer={"type": "adamp", "nesterov": true, "betas": [0, 0.9]})"},
        "optimizer.nesterov: has no effect where the first of the betas is 0"},
+      {{R"(optimizer={"type": "muon", "lr": 0.1, "groups": [{"dims": 1, "optimizer": {"type": "sgd", "lr": 1, "dampening": 0.5}}]})"},
+       "optimizer.groups.0.optimizer.dampening: has no effect without momentum"},
+      {{R"(optimizer={"type": "muon", "lr": 0.1, "groups": [{"dims": 1, "optimizer": {"type": "adam", "lr": 1e6}}]})"},
+       "optimizer.groups.0.optimizer.lr: 1000000 is so large that few networks would not diverge"},
   };
   for (const auto& [overrides, sentence] : table) CHECK(notes(text, overrides) == note(sentence));
   for (const Overrides& fine : {Overrides{"train.log_every=12"},

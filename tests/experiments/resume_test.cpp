@@ -139,6 +139,23 @@ TEST_CASE("a run in bf16 resumes to the same bits, too") {
   CHECK(experiment.precision() == DType::bf16);
 }
 
+TEST_CASE("a run whose optimizer leaves some parameters to others resumes likewise, from the config that it recorded") {
+  std::string text =
+      with_schedule(tiny_config(R"({"epochs": 3, "log_every": 1})", R"(, "probes": [{"type": "scale_invariance"}])"));
+  const size_t begin = text.find(R"({"type": "sgdp")"), end = text.find('}', begin);
+  text.replace(begin, end + 1 - begin, R"({"type": "muon", "lr": 0.2, "momentum": 0.6, "normalize": true, "groups": [
+    {"kind": "norm", "optimizer": {"type": "sgd", "lr": 2, "momentum": 0.85, "nesterov": true}},
+    {"dims": 1, "pattern": "*.bias", "optimizer": {"type": "adamw", "lr": 0.01}}]})");
+  const ExperimentConfig config = parse(text), recorded = parse(to_json(config));
+  TemporaryFolder folder;
+  CHECK(train(config, folder.path / "whole", false).exit == Exit::done);
+  signal_at = 6;
+  CHECK(train(config, folder.path / "stopped", false).step == 7);
+  signal_at = -1;
+  train(recorded, folder.path / "stopped", true);
+  check_same_run(folder.path / "whole", folder.path / "stopped");
+}
+
 TEST_CASE("accumulating runs with a validation split resume likewise") {
   std::string text = with_schedule(tiny_config(R"({"epochs": 2, "accumulate": 3, "log_every": 1, "clip_norm": 0.5})"));
   text.replace(text.find(R"("batch_size")"), 0, R"("validation": 10, )");

@@ -186,10 +186,11 @@ TEST_CASE("a key that is given twice, or wiped by another, is refused with both 
 TEST_CASE("a grid over types whose options differ is shown to the variants") {
   const std::string said = complaint(R"({"base": "base.json", "grid": {"optimizer.type": ["sgdp", "adamp"]}})");
   CHECK(
-      said.find("azimuth: base.json:13:44: optimizer.momentum: unknown key of \"adamp\"; it is an option of the optimizers "
-                "\"sgd\" and \"sgdp\"; the grid at sweep.json:1:59 keeps the other options for each type: types that differ in "
-                "them are \"variants\", each with \"set\": {\"optimizer\": {\"type\": \"adamp\", ...}} (in the run "
-                "type=adamp)\n") == 0);
+      said.find(
+          "azimuth: base.json:13:44: optimizer.momentum: unknown key of \"adamp\"; it is an option of the optimizers "
+          "\"muon\", \"sgd\" and \"sgdp\"; the grid at sweep.json:1:59 keeps the other options for each type: types that differ in "
+          "them are \"variants\", each with \"set\": {\"optimizer\": {\"type\": \"adamp\", ...}} (in the run "
+          "type=adamp)\n") == 0);
   // What is not about those options is not, be it the type itself.
   const std::string typo = complaint(R"({"base": "base.json", "grid": {"optimizer.type": ["sgdp", "SGDQ"]}})");
   CHECK(typo.find("azimuth: sweep.json:1:59: optimizer.type: ") == 0);

@@ -1,6 +1,46 @@
 """Ten steps of torch's optimizers on given gradients, and torch's learning rates step by step, all in f64."""
 import torch
 
+
+
+class Muon(torch.optim.Optimizer):
+    """Jordan's, by its singular values: those of the momentum as a matrix, over its norm, through the polynomial."""
+
+    def __init__(self, parameters, lr, momentum, nesterov, ns_steps=5, weight_decay=0.0, normalize=False):
+        super().__init__(parameters, dict(lr=lr, momentum=momentum, nesterov=nesterov, weight_decay=weight_decay))
+        self.ns_steps, self.normalize = ns_steps, normalize
+
+    @torch.no_grad()
+    def step(self):
+        for group in self.param_groups:
+            for p in group["params"]:
+                buf = self.state[p].setdefault("momentum_buffer", torch.zeros_like(p))
+                buf.mul_(group["momentum"]).add_(p.grad)
+                update = p.grad + group["momentum"] * buf if group["nesterov"] else buf
+                u, s, vh = torch.linalg.svd(update.flatten(1), full_matrices=False)
+                s = s / (update.norm() + 1e-7)
+                for _ in range(self.ns_steps):
+                    s = 3.4445 * s - 4.775 * s**3 + 2.0315 * s**5
+                if self.normalize:
+                    p.mul_(len(p) ** 0.5 / p.norm())
+                p.mul_(1 - group["lr"] * group["weight_decay"])
+                scale = max(1, u.shape[0] / vh.shape[1]) ** 0.5
+                p.sub_(((u * s) @ vh).view_as(p), alpha=group["lr"] * scale)
+
+
+class MuonAndSgd:
+    """Muon for what is a matrix, SGD for the rest."""
+
+    def __init__(self, parameters, sgd, **options):
+        parameters = list(parameters)
+        self.parts = [Muon([p for p in parameters if p.ndim > 1], **options),
+                      torch.optim.SGD([p for p in parameters if p.ndim < 2], **sgd)]
+
+    def step(self):
+        for part in self.parts:
+            part.step()
+
+
 STEPS = 10
 SHAPES = {"conv": (4, 3, 3, 3), "bias": (5,)}
 OPTIMIZERS = {
@@ -11,6 +51,10 @@ OPTIMIZERS = {
     "adam_defaults": (torch.optim.Adam, dict()),
     "adamw": (torch.optim.AdamW, dict(lr=0.01, betas=(0.8, 0.95), eps=1e-3, weight_decay=0.1)),
     "adamw_defaults": (torch.optim.AdamW, dict()),
+    "muon": (MuonAndSgd, dict(lr=0.02, momentum=0.95, nesterov=True, weight_decay=0.5, sgd=dict(lr=0.1, momentum=0.9))),
+    "muon_airbench": (MuonAndSgd, dict(lr=0.24, momentum=0.6, nesterov=True, ns_steps=3, normalize=True,
+                                       sgd=dict(lr=0.5, momentum=0.85, nesterov=True, weight_decay=0.01))),
+    "muon_plain": (MuonAndSgd, dict(lr=0.1, momentum=0.5, nesterov=False, sgd=dict(lr=0.1))),
 }
 TOTAL, EPOCH = 60, 6  # steps
 SCHEDULES = {

@@ -1,5 +1,6 @@
 #include "core/safetensors.h"
 #include "optim/adam.h"
+#include "optim/muon.h"
 #include "optim/schedule.h"
 #include "optim/sgd.h"
 #include "tests/optim/model.h"
@@ -51,6 +52,18 @@ TEST_CASE("Ten steps on given gradients end where PyTorch's do") {
   follow<Adam>("adam_defaults", AdamOptions{});
   follow<AdamW>("adamw", AdamWOptions{.lr = 0.01, .betas = {0.8, 0.95}, .eps = 1e-3, .weight_decay = 0.1});
   follow<AdamW>("adamw_defaults", AdamWOptions{});
+}
+
+TEST_CASE("Muon, with the bias by SGD, ends where the singular values say by PyTorch's decomposition") {
+  const auto rest = [](const SgdOptions& sgd) { return std::vector<GroupOptions>{{.dims = 1, .optimizer = sgd}}; };
+  follow<Muon>("muon", MuonOptions{.lr = 0.02, .weight_decay = 0.5, .groups = rest({.lr = 0.1, .momentum = 0.9})});
+  follow<Muon>("muon_airbench",
+               MuonOptions{.lr = 0.24,
+                           .momentum = 0.6,
+                           .ns_steps = 3,
+                           .normalize = true,
+                           .groups = rest({.lr = 0.5, .momentum = 0.85, .nesterov = true, .weight_decay = 0.01})});
+  follow<Muon>("muon_plain", MuonOptions{.lr = 0.1, .momentum = 0.5, .nesterov = false, .groups = rest({.lr = 0.1})});
 }
 
 namespace {

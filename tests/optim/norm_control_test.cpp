@@ -74,6 +74,7 @@ TEST_CASE("The predicted equilibrium angle is the one that noise settles at, for
            R"({"type": "adamw", "lr": 0.001, "weight_decay": 5})",
            R"({"type": "adamp", "lr": 0.001, "weight_decay": 10, "wd_ratio": 0.3})",
            R"({"type": "adamp", "lr": 0.001, "weight_decay": 5, "nesterov": true, "projection": "never"})",
+           R"({"type": "muon", "lr": 0.02, "momentum": 0, "weight_decay": 0.25})",
        }) {
     CAPTURE(std::string(json));
     const Run run = settle(json);
@@ -87,6 +88,8 @@ TEST_CASE("The equilibrium angle has its published value, and is not given where
         doctest::Approx(0.02294).epsilon(1e-4));
   CHECK(std::isnan(settle(R"({"type": "sgd", "lr": 0.1})").predicted));
   CHECK(std::isnan(settle(R"({"type": "adam", "lr": 0.001, "weight_decay": 1})").predicted));
+  CHECK(std::isnan(settle(R"({"type": "muon", "lr": 0.02, "weight_decay": 0.25})").predicted));
+  CHECK(std::isnan(settle(R"({"type": "muon", "lr": 0.02, "momentum": 0, "normalize": true, "weight_decay": 1})").predicted));
   CHECK(std::isnan(settle(R"({"type": "adamw", "lr": 0.001, "groups": [{"pattern": "*", "trust_ratio": 1}]})").predicted));
   CHECK(std::isnan(settle(R"({"type": "sgdp", "lr": 0.1, "momentum": 0.9, "nesterov": true, "dampening": 0.5,
                               "weight_decay": 0.005, "projection": "never"})")

@@ -311,8 +311,8 @@ TEST_CASE("No optimizer that JSON can name writes to a gradient, by any way") {
   for (const std::string& name : OptimizerRegistry::names()) {
     CAPTURE(name);
     const std::string text = fmt::format(
-        R"({{"type": "{}", "lr": 0.1, "weight_decay": 0.01, "groups": [{{"dims": 1, "trust_ratio": 0.5}}, {{"pattern": "c", "renormalize_every": 2}}]}})",
-        name);
+        R"({{"type": "{}", "lr": 0.1, "weight_decay": 0.01, "groups": [{{"dims": 1, {}"trust_ratio": 0.5}}, {{"pattern": "c", "renormalize_every": 2}}]}})",
+        name, name == "muon" ? R"("optimizer": {"type": "sgd", "lr": 0.1}, )" : "");
     const std::vector<Parameter> list{parameter("a", {4, 3}), parameter("b", {5}), parameter("c", {3, 2, 2, 2})};
     const auto optimizer =
         config::parse<config::Component<OptimizerRegistry>>(config::parse_text(text, "test.json")).create(list);

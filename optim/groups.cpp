@@ -81,9 +81,8 @@ Resolved resolve_groups(const std::vector<Parameter>& parameters, const std::vec
   for (size_t i = 0; i < groups.size(); ++i) {
     if (!groups[i].optimizer) continue;
     std::vector<Parameter> list;
-    const auto is_moved = [&](size_t j) { return given[j] == i && !result.groups[j].frozen; };
     for (size_t j = 0; j < count; ++j) {
-      if (is_moved(j)) list.push_back(parameters[j]);
+      if (given[j] == i && !result.groups[j].frozen) list.push_back(parameters[j]);
     }
     if (list.empty()) {
       throw ConfigError(fmt::format(
@@ -91,7 +90,7 @@ Resolved resolve_groups(const std::vector<Parameter>& parameters, const std::vec
     }
     const auto& other = result.others[i] = groups[i].optimizer->create(list);
     for (size_t j = 0; j < count; ++j) {
-      if (is_moved(j)) result.movers[j] = other.get();
+      if (given[j] == i) result.movers[j] = other.get();  // of one that is frozen once it is thawed
     }
   }
   for (size_t j = 0; j < count; ++j) {

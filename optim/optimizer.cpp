@@ -44,8 +44,12 @@ void Optimizer::check_parameters() const {
       fail("{}: \"{}\" is {}; parameters are f32 or f64", name_, parameter.name, az::name_of(type));
   }
   for (size_t i = 0; i < parameters_.size(); ++i) {
-    if (movers_[i]->check_ && !groups_[i].frozen) movers_[i]->check_(parameters_[i], groups_[i]);
+    if (!groups_[i].frozen && parameters_[i].tensor.requires_grad()) check_mover(i);
   }
+}
+
+void Optimizer::check_mover(size_t i) const {
+  if (movers_[i]->check_) movers_[i]->check_(parameters_[i], groups_[i]);
 }
 
 void Optimizer::set_lr(double lr) {
@@ -71,6 +75,9 @@ void Optimizer::step(StepObserver* observer) {
         "{}: none of the {} parameters has a gradient; call backward() on a loss that depends on them before step(), and make "
         "the optimizer after Module::to()",
         name_, parameters_.size());
+  }
+  for (size_t i = 0; i < parameters_.size(); ++i) {
+    if (gradients[i].defined() && states_[i].step == 0) check_mover(i);
   }
   for (size_t i = 0; i < parameters_.size(); ++i) {
     if (!gradients[i].defined()) continue;

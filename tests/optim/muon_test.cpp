@@ -253,6 +253,32 @@ TEST_CASE("A parameter that is no matrix is refused unless it is frozen or anoth
   CHECK(refusal({}) == "muon.lr: must be more than 0, got 0.0");
 }
 
+TEST_CASE("A parameter that needs no gradient may be no matrix until it is thawed: its first update is refused, before any") {
+  const std::string sentence = error_of([] { Muon({{"bias", Tensor::empty({4}).set_requires_grad()}}, {.lr = 0.1}); });
+  CHECK(sentence.starts_with("muon: \"bias\" has 1 dimension, and "));
+  for (bool by_group : {false, true}) {
+    const Tensor w = model::tensor<float>({2, 2}, Vector(4, 1)).set_requires_grad();
+    const Tensor bias = Tensor::empty({4}).fill_(1).set_requires_grad(by_group);
+    const std::vector<GroupOptions> frozen{{.pattern = "bias", .frozen = true}};
+    Muon muon({{"w", w}, {"bias", bias}}, {.lr = 0.1, .groups = by_group ? frozen : std::vector<GroupOptions>{}});
+    w.set_grad(model::tensor<float>({2, 2}, Vector(4, 1)));
+    muon.step();
+    const Vector moved = w.to_vector<double>();
+    CHECK(moved != Vector(4, 1));
+    bias.set_requires_grad(true).set_grad(model::tensor<float>({4}, Vector(4, 1)));
+    CHECK(error_of([&] { muon.step(); }) == sentence);
+    CHECK(w.to_vector<double>() == moved);
+    CHECK(bias.to_vector<double>() == Vector(4, 1));
+  }
+  // Within a group's optimizer, too.
+  const Tensor w = model::tensor<float>({2, 2}, Vector(4, 1)).set_requires_grad();
+  const Tensor bias = Tensor::empty({4}).fill_(1);
+  Sgd sgd({{"v", w.detach().clone().set_requires_grad()}, {"w", w}, {"bias", bias}},
+          {.lr = 0.1, .groups = {{.pattern = "[wb]*", .optimizer = MuonOptions{.lr = 0.1}}}});
+  bias.set_requires_grad(true).set_grad(model::tensor<float>({4}, Vector(4, 1)));
+  CHECK(error_of([&] { sgd.step(); }) == sentence);
+}
+
 // Its products are oneDNN's, which on some processors add up by the number of threads.
 TEST_CASE("Muon's steps are the same each time, and on any number of threads up to rounding") {
   const int before = thread_count();

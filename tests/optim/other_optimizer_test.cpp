@@ -198,6 +198,22 @@ TEST_CASE(
   CHECK(with(freeze + ", " + given("")) == frozen);
 }
 
+TEST_CASE("A frozen parameter of an optimizer in a group is moved by that one once it is thawed, with its slots") {
+  const GroupOptions given{.dims = 1, .optimizer = AdamWOptions{.lr = 0.003}}, stays{.pattern = "*.bias", .frozen = true};
+  const Values adamw_alone = mixed(trained(sgd), {"norm.weight", "norm.bias", "head.bias"}, adamw);
+  for (const auto& groups : {std::vector{given, stays}, std::vector{stays, given}}) {
+    const List list = parameters();
+    Sgd optimizer(list, {.lr = 0.5, .momentum = 0.75, .groups = groups});
+    CHECK_FALSE(list[2].tensor.requires_grad());
+    for (const Parameter& parameter : list) parameter.tensor.set_requires_grad(true);
+    train(optimizer, 0, 4);
+    const Values ends = values(list);
+    for (const char* name : {"norm.weight", "norm.bias", "head.bias"}) CHECK(ends.at(name) == adamw_alone.at(name));
+    CHECK(optimizer.state().contains("exp_avg_sq/norm.bias"));
+    CHECK_FALSE(optimizer.state().contains("momentum/norm.bias"));
+  }
+}
+
 TEST_CASE(
     "The state of all parameters is one, by their names; loaded, it continues bit for bit, and what does not fit changes nothing") {
   const std::string text = fmt::format(

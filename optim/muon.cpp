@@ -21,6 +21,11 @@ void check(const Parameter& parameter, const Group& group, bool normalize) {
         "muon: \"{}\" has {} dimension{}, and muon moves matrices; name another optimizer for it in groups, as in "
         "{{\"dims\": {}, \"optimizer\": {{\"type\": \"sgd\", \"lr\": 0.1}}}}, or freeze it",
         parameter.name, rank, rank == 1 ? "" : "s", rank);
+  if (parameter.kind != ParameterKind::weight)
+    fail(
+        "muon: \"{0}\" is of kind \"{1}\", and muon moves weights; name another optimizer for it in groups, as in "
+        "{{\"kind\": \"{1}\", \"optimizer\": {{\"type\": \"sgd\", \"lr\": 0.1}}}}, or freeze it",
+        parameter.name, az::name_of(parameter.kind));
   if (normalize && (group.trust_ratio > 0 || group.renormalize_every > 0))
     fail("muon: \"{}\" has its norm set by normalize and by {} of a group; leave one of them out", parameter.name,
          group.trust_ratio > 0 ? "the trust_ratio" : "renormalize_every");

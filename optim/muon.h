@@ -38,7 +38,8 @@ struct MuonOptions {
 //   none. Here it is of the matrix, as his article has it; it is 1 for what is not tall.
 // - His code computes O in bf16, this in the weight's own type.
 // - airbench94_muon first scales w to the norm sqrt(rows): normalize.
-// Throws for a parameter of fewer dimensions, unless a group freezes it or gives it to another optimizer.
+// Throws for a parameter of fewer dimensions, or whose kind is another, unless it needs no gradient, or a group freezes it or
+// gives it to another optimizer; for one that is thawed later, before its first update.
 class Muon : public Optimizer {
  public:
   Muon(std::vector<Parameter> parameters, const MuonOptions& options);

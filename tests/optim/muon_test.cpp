@@ -253,6 +253,24 @@ TEST_CASE("A parameter that is no matrix is refused unless it is frozen or anoth
   CHECK(refusal({}) == "muon.lr: must be more than 0, got 0.0");
 }
 
+TEST_CASE("A matrix that is no weight is refused, with what selects it") {
+  const auto refusal = [](const ParameterKind& kind, std::vector<GroupOptions> groups = {}) {
+    const auto leaf = [](const Shape& shape) { return Tensor::empty(shape).fill_(1).set_requires_grad(); };
+    const std::vector<Parameter> list{{"conv.weight_g", leaf({4, 1, 1, 1}), kind}, {"conv.weight_v", leaf({4, 2, 3, 3})}};
+    return error_of([&] { Muon(list, {.lr = 0.1, .groups = groups}); });
+  };
+  const std::string remedy =
+      "\", and muon moves weights; name another optimizer for it in groups, as in {{\"kind\": \"{}\", "
+      "\"optimizer\": {{\"type\": \"sgd\", \"lr\": 0.1}}}}, or freeze it";
+  CHECK(refusal(ParameterKind::norm) ==
+        "muon: \"conv.weight_g\" is of kind \"norm" + fmt::format(fmt::runtime(remedy), "norm"));
+  CHECK(refusal(ParameterKind::bias) ==
+        "muon: \"conv.weight_g\" is of kind \"bias" + fmt::format(fmt::runtime(remedy), "bias"));
+  CHECK(refusal(ParameterKind::weight) == "no error");
+  CHECK(refusal(ParameterKind::norm, {{.kind = "norm", .optimizer = SgdOptions{.lr = 0.1}}}) == "no error");
+  CHECK(refusal(ParameterKind::norm, {{.kind = "norm", .frozen = true}}) == "no error");
+}
+
 TEST_CASE("A parameter that needs no gradient may be no matrix until it is thawed: its first update is refused, before any") {
   const std::string sentence = error_of([] { Muon({{"bias", Tensor::empty({4}).set_requires_grad()}}, {.lr = 0.1}); });
   CHECK(sentence.starts_with("muon: \"bias\" has 1 dimension, and "));

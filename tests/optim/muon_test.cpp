@@ -221,6 +221,18 @@ TEST_CASE("normalize takes a weight to the norm sqrt(output channels) before its
     CHECK(model::norm(values, 0, 72) == doctest::Approx(2).epsilon(1e-6));
     CHECK(values[5] / values[0] == doctest::Approx(start[5] / start[0]).epsilon(1e-6));
   }
+  // At a rate of 0 it stays as it is.
+  const Vector start = random_matrix(2, 3, 3).values;
+  for (bool by_factor : {false, true}) {
+    const Tensor w = model::tensor<double>({2, 3}, start).set_requires_grad(), v = w.detach().clone().set_requires_grad();
+    const std::vector<GroupOptions> stays{{.pattern = "w", .lr_factor = 0}};
+    Muon muon({{"w", w}, {"v", v}}, {.lr = 0.1, .normalize = true, .groups = by_factor ? stays : std::vector<GroupOptions>{}});
+    if (!by_factor) muon.set_lr(0);
+    w.set_grad(model::tensor<double>({2, 3}, Vector(6, 1))), v.set_grad(w.grad());
+    muon.step();
+    CHECK(w.to_vector<double>() == start);
+    CHECK((v.to_vector<double>() == start) != by_factor);
+  }
   const Tensor zeros = model::tensor<float>({2, 2}, Vector(4)).set_requires_grad();
   zeros.set_grad(model::tensor<float>({2, 2}, Vector(4)));
   Muon({{"w", zeros}}, {.lr = 0.1, .normalize = true}).step();

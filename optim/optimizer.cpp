@@ -86,6 +86,7 @@ void Optimizer::step(StepObserver* observer) {
     movers_[i]->update_one(parameters_[i], gradients[i], group, states_[i], observer);
   }
   ++steps_;
+  for (const auto& [group, other] : others_) other->steps_ = steps_;
 }
 
 void Optimizer::zero_grad() {

@@ -113,12 +113,13 @@ struct DriftOptions {
 };
 // A stranger's.
 struct Drift : Optimizer {
-  Drift(List list, const DriftOptions& options) : Optimizer("drift", std::move(list), options, {"count"}) {}
+  Drift(List list, const DriftOptions& options) : Optimizer("drift", std::move(list), options, {"count", "before"}) {}
   std::vector<std::string> examine() const override { return {"lr: drifts"}; }
   UpdateInfo update(Parameter& p, const Tensor&, const Group& group, ParameterState& state) override {
     if (std::isnan(p.tensor.data<float>()[0])) fail("it is lost");
     p.tensor.detach().add_(Tensor::empty(p.tensor.shape()).fill_(-group.lr));
     state.tensors[0].fill_(double(state.step));
+    state.tensors[1].fill_(double(steps()));
     return {};
   }
 };
@@ -297,13 +298,19 @@ TEST_CASE("An optimizer of one's own may have others in its groups, and be one i
   CHECK(outer.examine_all() == std::vector<std::string>{"lr: drifts"});
 
   const List others = parameters();
-  const auto optimizer = parsed(R"({"type": "sgd", "lr": 0.5, "groups": [
+  const std::string text = R"({"type": "sgd", "lr": 0.5, "groups": [
     {"pattern": "conv.*", "optimizer": {"type": "sgd", "lr": 1, "dampening": 0.5}},
-    {"dims": 1, "optimizer": {"type": "drift", "lr": 0.25}}]})")
-                             .create(others);
+    {"dims": 1, "optimizer": {"type": "drift", "lr": 0.25}}]})";
+  const auto optimizer = parsed(text).create(others);
   train(*optimizer, 0, 4);
   CHECK(values(others).at("head.bias")[0] == doctest::Approx(values(parameters()).at("head.bias")[0] - 0.25 * 1.875));
   CHECK(optimizer->state().at("count/head.bias").to_vector<double>() == std::vector<double>(4, 4));
+  // Its steps() is that of the one around it, in a state that is loaded too.
+  CHECK(optimizer->state().at("before/head.bias").to_vector<double>() == std::vector<double>(4, 3));
+  const auto resumed = parsed(text).create(parameters());
+  resumed->load_state(optimizer->state());
+  train(*resumed, 4, 5);
+  CHECK(resumed->state().at("before/head.bias").to_vector<double>() == std::vector<double>(4, 4));
   CHECK(optimizer->examine_all() == std::vector<std::string>{"groups.0.optimizer.dampening: has no effect without momentum",
                                                              "groups.1.optimizer.lr: drifts"});
   others[4].tensor.detach().fill_(NAN);

@@ -348,6 +348,19 @@ TEST_CASE("What is wrong about an optimizer in a group is told with its place an
                    {"pattern": "*.bias", "frozen": false, "optimizer": {"type": "muon", "lr": 1}})") ==
       "exp.json:2:72: optimizer.groups.2.optimizer: muon: \"norm.bias\" has 1 dimension, and muon moves matrices; name another "
       "optimizer for it in groups, as in {\"dims\": 1, \"optimizer\": {\"type\": \"sgd\", \"lr\": 0.1}}, or freeze it");
+  const std::string nothing =
+      "groups give all that they do not freeze to optimizers of their own, and leave this one nothing to move; put the optimizer "
+      "of groups[{}] in its place and remove it from there";
+  CHECK(refusal(R"({"pattern": "*", "optimizer": {"type": "adamw"}})") ==
+        "exp.json:1:1: optimizer: " + fmt::format(fmt::runtime(nothing), 0));
+  CHECK(has(refusal(R"({"kind": "weight", "frozen": true}, {"dims": 1, "optimizer": {"type": "adamw"}})"),
+            fmt::format(fmt::runtime(nothing), 1)));
+  CHECK(has(refusal(R"({"kind": "weight", "lr_factor": 0}, {"dims": 1, "optimizer": {"type": "adamw"}})"),
+            fmt::format(fmt::runtime(nothing), 1)));
+  CHECK(has(
+      refusal(R"({"dims": 1, "optimizer": {"type": "adamw"}}, {"dims": 1, "frozen": true}, {"kind": "weight", "frozen": true},
+                       {"pattern": "*.bias", "frozen": false, "optimizer": {"type": "adam"}})"),
+      "nothing to move"));
   // In C++.
   const auto in_code = [](const GroupOptions& group) {
     return error_of([&] { Sgd(parameters(), {.lr = 1, .groups = {group}}); });

@@ -49,7 +49,8 @@ void Optimizer::check_parameters() const {
 }
 
 void Optimizer::check_mover(size_t i) const {
-  if (movers_[i]->check_) movers_[i]->check_(parameters_[i], groups_[i]);
+  const Optimizer& mover = *movers_[i];
+  if (mover.check_) mover.located([&] { mover.check_(parameters_[i], groups_[i]); });
 }
 
 void Optimizer::set_lr(double lr) {

@@ -361,6 +361,11 @@ TEST_CASE("What is wrong about an optimizer in a group is told with its place an
       refusal(R"({"dims": 1, "optimizer": {"type": "adamw"}}, {"dims": 1, "frozen": true}, {"kind": "weight", "frozen": true},
                        {"pattern": "*.bias", "frozen": false, "optimizer": {"type": "adam"}})"),
       "nothing to move"));
+  // What is asked of Muon by the groups around it is wrong at its place.
+  CHECK(
+      refusal(R"({"dims": 4, "trust_ratio": 0.5, "optimizer": {"type": "muon", "lr": 1, "normalize": true}})") ==
+      "exp.json:1:84: optimizer.groups.0.optimizer: muon: \"conv.weight\" has its norm set by normalize and by the trust_ratio "
+      "of a group; leave one of them out");
   // In C++.
   const auto in_code = [](const GroupOptions& group) {
     return error_of([&] { Sgd(parameters(), {.lr = 1, .groups = {group}}); });

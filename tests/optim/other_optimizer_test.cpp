@@ -391,16 +391,3 @@ TEST_CASE("A config with an optimizer in a group resolves to one that reads the 
   CHECK(changes[0].path == "groups.0.optimizer.momentum");
   CHECK(has(config::dump(config::schema<Component>()), R"("optimizer": {"description": "moves these parameters instead)"));
 }
-
-TEST_CASE("How norms follow from steps is told where all the optimizers agree") {
-  const auto rule = [](const char* other) {
-    return parsed(fmt::format(R"({{"type": "sgd", "lr": 0.5, "momentum": 0.75, "groups": [{{"dims": 2, "optimizer": {}}}]}})",
-                              other))
-        .create(parameters())
-        ->norm_rule();
-  };
-  CHECK(rule(R"({"type": "sgd", "lr": 0.1, "momentum": 0.75})").beta == 0.75);
-  CHECK_FALSE(rule(R"({"type": "sgd", "lr": 0.1, "momentum": 0.5})").beta);
-  CHECK(rule(R"({"type": "adam"})").words == "no prediction: one is of all weights, and adam moves some in its own way");
-  CHECK_FALSE(rule(R"({"type": "sgd", "lr": 0.1, "momentum": 0.75, "weight_decay": 0.1})").beta);
-}

@@ -1,5 +1,7 @@
 #include "optim/muon.h"
 
+#include <limits>
+
 #include "optim/equilibrium.h"
 #include "optim/newton_schulz.h"
 #include "optim/norm_control.h"
@@ -32,6 +34,26 @@ void check(const Parameter& parameter, const Group& group, bool normalize) {
 }
 
 }  // namespace
+
+// Of what is scaled to a norm of 1 singular values are at most 1, and small ones are many.
+void MuonOptions::validate() const {
+  bool all_zero = true;
+  const auto refuse = [&](const std::string& what) {
+    config::invalid_option(
+        "ns_coefficients",
+        fmt::format("take {} in {} steps; give some that take all up to 1 near 1, such as 3.4445, -4.775 and 2.0315", what,
+                    ns_steps));
+  };
+  for (int percent = 1; percent <= 100; ++percent) {
+    double s = percent / 100.0;
+    for (int64_t step = 0; step < ns_steps; ++step)
+      s *= ns_coefficients[0] + s * s * (ns_coefficients[1] + s * s * ns_coefficients[2]);
+    if (!(std::abs(s) <= std::numeric_limits<float>::max()))
+      refuse(fmt::format("a singular value of {} beyond the largest number", percent / 100.0));
+    all_zero = all_zero && float(s) == 0;
+  }
+  if (all_zero) refuse("every singular value to 0");
+}
 
 Muon::Muon(std::vector<Parameter> parameters, const MuonOptions& options)
     : Optimizer(

@@ -19,13 +19,16 @@ struct MuonOptions {
       config::more_than(0));
     f("momentum", &MuonOptions::momentum, "share of the momentum kept", config::at_least(0), config::less_than(1));
     f("nesterov", &MuonOptions::nesterov, "look ahead by one move");
-    f("ns_steps", &MuonOptions::ns_steps, "Newton-Schulz steps, which take singular values towards 1", config::at_least(1));
+    f("ns_steps", &MuonOptions::ns_steps, "Newton-Schulz steps, which take singular values towards 1", config::at_least(1),
+      config::at_most(100));
     f("ns_coefficients", &MuonOptions::ns_coefficients, "a, b and c: each step takes a singular value s to a s + b s^3 + c s^5",
       config::elements(3, 3));
     f("weight_decay", &MuonOptions::weight_decay, "pull of weights towards 0, beside the gradient", config::at_least(0));
     f("normalize", &MuonOptions::normalize, "scale each weight to the norm sqrt(output channels) before its step");
     f("groups", &MuonOptions::groups, "options that differ for some parameters; other optimizers for those of one dimension");
   }
+  // Throws where the coefficients take singular values beyond all bounds, or all of them to 0.
+  void validate() const;
 };
 
 // Muon (Jordan et al., "Muon: An optimizer for hidden layers in neural networks", 2024, kellerjordan.github.io/posts/muon), for

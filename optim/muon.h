@@ -15,8 +15,8 @@ struct MuonOptions {
   std::vector<GroupOptions> groups = {};
 
   static void fields(auto& f) {
-    f("lr", &MuonOptions::lr, "learning rate, about the largest singular value of a step", config::required(),
-      config::more_than(0));
+    f("lr", &MuonOptions::lr, "learning rate; a step's singular values are about lr sqrt(max(1, rows / columns))",
+      config::required(), config::more_than(0));
     f("momentum", &MuonOptions::momentum, "share of the momentum kept", config::at_least(0), config::less_than(1));
     f("nesterov", &MuonOptions::nesterov, "look ahead by one move");
     f("ns_steps", &MuonOptions::ns_steps, "Newton-Schulz steps, which take singular values towards 1", config::at_least(1),

@@ -77,13 +77,21 @@ Resolved resolve_groups(const std::vector<Parameter>& parameters, const std::vec
     throw ConfigError(fmt::format("groups freeze all {} parameters{}; leave some to train", count,
                                   all_frozen ? "" : ", by \"frozen\" or by an lr_factor of 0"));
   }
+  const auto last = std::max_element(given.begin(), given.end());
+  bool has_own = last == given.end() || !*last;
+  for (size_t j = 0; j < count; ++j) has_own = has_own || (!given[j] && !stays(resolved[j]));
+  if (!has_own) {
+    throw ConfigError(fmt::format(
+        "groups give all that they do not freeze to optimizers of their own, and leave this one nothing to move; put the "
+        "optimizer of groups[{}] in its place and remove it from there",
+        **last));
+  }
   Resolved result{std::move(resolved), {}, std::vector<Optimizer*>(count)};
   for (size_t i = 0; i < groups.size(); ++i) {
     if (!groups[i].optimizer) continue;
     std::vector<Parameter> list;
-    const auto is_moved = [&](size_t j) { return given[j] == i && !result.groups[j].frozen; };
     for (size_t j = 0; j < count; ++j) {
-      if (is_moved(j)) list.push_back(parameters[j]);
+      if (given[j] == i && !result.groups[j].frozen) list.push_back(parameters[j]);
     }
     if (list.empty()) {
       throw ConfigError(fmt::format(
@@ -91,7 +99,7 @@ Resolved resolve_groups(const std::vector<Parameter>& parameters, const std::vec
     }
     const auto& other = result.others[i] = groups[i].optimizer->create(list);
     for (size_t j = 0; j < count; ++j) {
-      if (is_moved(j)) result.movers[j] = other.get();
+      if (given[j] == i) result.movers[j] = other.get();  // of one that is frozen once it is thawed
     }
   }
   for (size_t j = 0; j < count; ++j) {

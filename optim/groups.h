@@ -72,8 +72,8 @@ struct Resolved {
   std::vector<Optimizer*> movers;                       // one a parameter; nullptr: none of those
 };
 
-// Throws ConfigError on a group that selects nothing, on one whose optimizer is left nothing to move, and where none is left to
-// train.
+// Throws ConfigError on a group that selects nothing, on one whose optimizer is left nothing to move, where all that move are
+// such optimizers', and where none is left to train.
 Resolved resolve_groups(const std::vector<Parameter>& parameters, const std::vector<GroupOptions>& groups, double weight_decay);
 
 }  // namespace az::optim

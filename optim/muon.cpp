@@ -1,5 +1,7 @@
 #include "optim/muon.h"
 
+#include <limits>
+
 #include "optim/equilibrium.h"
 #include "optim/newton_schulz.h"
 #include "optim/norm_control.h"
@@ -21,12 +23,37 @@ void check(const Parameter& parameter, const Group& group, bool normalize) {
         "muon: \"{}\" has {} dimension{}, and muon moves matrices; name another optimizer for it in groups, as in "
         "{{\"dims\": {}, \"optimizer\": {{\"type\": \"sgd\", \"lr\": 0.1}}}}, or freeze it",
         parameter.name, rank, rank == 1 ? "" : "s", rank);
+  if (parameter.kind != ParameterKind::weight)
+    fail(
+        "muon: \"{0}\" is of kind \"{1}\", and muon moves weights; name another optimizer for it in groups, as in "
+        "{{\"kind\": \"{1}\", \"optimizer\": {{\"type\": \"sgd\", \"lr\": 0.1}}}}, or freeze it",
+        parameter.name, az::name_of(parameter.kind));
   if (normalize && (group.trust_ratio > 0 || group.renormalize_every > 0))
     fail("muon: \"{}\" has its norm set by normalize and by {} of a group; leave one of them out", parameter.name,
          group.trust_ratio > 0 ? "the trust_ratio" : "renormalize_every");
 }
 
 }  // namespace
+
+// Of what is scaled to a norm of 1 singular values are at most 1, and small ones are many.
+void MuonOptions::validate() const {
+  bool all_zero = true;
+  const auto refuse = [&](const std::string& what) {
+    config::invalid_option(
+        "ns_coefficients",
+        fmt::format("take {} in {} steps; give some that take all up to 1 near 1, such as 3.4445, -4.775 and 2.0315", what,
+                    ns_steps));
+  };
+  for (int percent = 1; percent <= 100; ++percent) {
+    double s = percent / 100.0;
+    for (int64_t step = 0; step < ns_steps; ++step)
+      s *= ns_coefficients[0] + s * s * (ns_coefficients[1] + s * s * ns_coefficients[2]);
+    if (!(std::abs(s) <= std::numeric_limits<float>::max()))
+      refuse(fmt::format("a singular value of {} beyond the largest number", percent / 100.0));
+    all_zero = all_zero && float(s) == 0;
+  }
+  if (all_zero) refuse("every singular value to 0");
+}
 
 Muon::Muon(std::vector<Parameter> parameters, const MuonOptions& options)
     : Optimizer(
@@ -41,7 +68,7 @@ UpdateInfo Muon::update(Parameter& parameter, const Tensor& gradient, const Grou
   const Tensor u = (options_.nesterov ? gradient : buf).detach().clone();
   if (options_.nesterov) u.add_(buf, options_.momentum);
   const Tensor o = orthogonalized(u.reshape({rows, columns}), {options_.ns_steps, options_.ns_coefficients});
-  if (options_.normalize) scale_to_norm(parameter.tensor, std::sqrt(double(rows)));
+  if (options_.normalize && group.lr > 0) scale_to_norm(parameter.tensor, std::sqrt(double(rows)));
   const double factor = rows > columns ? std::sqrt(double(rows) / double(columns)) : 1;
   return update_elements(Rule{.eta = group.lr, .factor = factor, .lambda = group.weight_decay}, group, parameter.tensor, o);
 }

@@ -15,17 +15,20 @@ struct MuonOptions {
   std::vector<GroupOptions> groups = {};
 
   static void fields(auto& f) {
-    f("lr", &MuonOptions::lr, "learning rate, about the largest singular value of a step", config::required(),
-      config::more_than(0));
+    f("lr", &MuonOptions::lr, "learning rate; a step's singular values are about lr sqrt(max(1, rows / columns))",
+      config::required(), config::more_than(0));
     f("momentum", &MuonOptions::momentum, "share of the momentum kept", config::at_least(0), config::less_than(1));
     f("nesterov", &MuonOptions::nesterov, "look ahead by one move");
-    f("ns_steps", &MuonOptions::ns_steps, "Newton-Schulz steps, which take singular values towards 1", config::at_least(1));
+    f("ns_steps", &MuonOptions::ns_steps, "Newton-Schulz steps, which take singular values towards 1", config::at_least(1),
+      config::at_most(100));
     f("ns_coefficients", &MuonOptions::ns_coefficients, "a, b and c: each step takes a singular value s to a s + b s^3 + c s^5",
       config::elements(3, 3));
     f("weight_decay", &MuonOptions::weight_decay, "pull of weights towards 0, beside the gradient", config::at_least(0));
     f("normalize", &MuonOptions::normalize, "scale each weight to the norm sqrt(output channels) before its step");
     f("groups", &MuonOptions::groups, "options that differ for some parameters; other optimizers for those of one dimension");
   }
+  // Throws where the coefficients take singular values beyond all bounds, or all of them to 0.
+  void validate() const;
 };
 
 // Muon (Jordan et al., "Muon: An optimizer for hidden layers in neural networks", 2024, kellerjordan.github.io/posts/muon), for
@@ -38,7 +41,8 @@ struct MuonOptions {
 //   none. Here it is of the matrix, as his article has it; it is 1 for what is not tall.
 // - His code computes O in bf16, this in the weight's own type.
 // - airbench94_muon first scales w to the norm sqrt(rows): normalize.
-// Throws for a parameter of fewer dimensions, unless a group freezes it or gives it to another optimizer.
+// Throws for a parameter of fewer dimensions, or whose kind is another, unless it needs no gradient, or a group freezes it or
+// gives it to another optimizer; for one that is thawed later, before its first update.
 class Muon : public Optimizer {
  public:
   Muon(std::vector<Parameter> parameters, const MuonOptions& options);

@@ -8,11 +8,14 @@
 namespace az::optim {
 
 NormRule Optimizer::norm_rule() const {
-  const std::optional<NormRule> own =
-      located([&] { return placed([&] { return name_ + ": own_norm_rule"; }, [&] { return own_norm_rule(); }); });
+  const auto own_of = [](const Optimizer& of) {
+    return of.located([&] { return placed([&] { return of.name_ + ": own_norm_rule"; }, [&] { return of.own_norm_rule(); }); });
+  };
+  const std::optional<NormRule> own = own_of(*this);
   if (!own) return {{}, "no prediction: the identity is of momentum, and this is " + name_};
   for (const auto& [group, other] : others_) {
-    if (const NormRule rule = other->norm_rule(); rule.beta != own->beta || rule.by_gradients != own->by_gradients)
+    const std::optional<NormRule> rule = own_of(*other);
+    if (!rule || rule->beta != own->beta || rule->by_gradients != own->by_gradients)
       return {{}, fmt::format("no prediction: one is of all weights, and {} moves some in its own way", other->name_)};
   }
   const auto is_held = [](const Group& group) {

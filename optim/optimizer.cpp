@@ -44,8 +44,13 @@ void Optimizer::check_parameters() const {
       fail("{}: \"{}\" is {}; parameters are f32 or f64", name_, parameter.name, az::name_of(type));
   }
   for (size_t i = 0; i < parameters_.size(); ++i) {
-    if (movers_[i]->check_ && !groups_[i].frozen) movers_[i]->check_(parameters_[i], groups_[i]);
+    if (!groups_[i].frozen && parameters_[i].tensor.requires_grad()) check_mover(i);
   }
+}
+
+void Optimizer::check_mover(size_t i) const {
+  const Optimizer& mover = *movers_[i];
+  if (mover.check_) mover.located([&] { mover.check_(parameters_[i], groups_[i]); });
 }
 
 void Optimizer::set_lr(double lr) {
@@ -73,12 +78,16 @@ void Optimizer::step(StepObserver* observer) {
         name_, parameters_.size());
   }
   for (size_t i = 0; i < parameters_.size(); ++i) {
+    if (gradients[i].defined() && states_[i].step == 0) check_mover(i);
+  }
+  for (size_t i = 0; i < parameters_.size(); ++i) {
     if (!gradients[i].defined()) continue;
     Group group = groups_[i];
     group.lr *= movers_[i]->lr_;
     movers_[i]->update_one(parameters_[i], gradients[i], group, states_[i], observer);
   }
   ++steps_;
+  for (const auto& [group, other] : others_) other->steps_ = steps_;
 }
 
 void Optimizer::zero_grad() {

@@ -59,8 +59,8 @@ class Optimizer : public config::Made {
  protected:
   // `name` is for messages; `slots` names the tensors kept for each parameter: no two alike, without slashes, none "steps" or
   // "start_norm". Parameters are f32 or f64. `check` is called for each that this optimizer is to move itself, and throws for
-  // one that it cannot, or not as the group asks. Those whose group says so are frozen once all is found right; where it is
-  // not, this throws and no parameter has changed.
+  // one that it cannot, or not as the group asks: here for what needs a gradient, for the rest before its first update. Those
+  // whose group says so are frozen once all is found right; where it is not, this throws and no parameter has changed.
   using Check = std::function<void(const Parameter&, const Group&)>;
   template <class Options> Optimizer(const char* name, std::vector<Parameter> parameters, const Options& options,
                                      std::vector<std::string> slots, Check check = {})
@@ -82,6 +82,8 @@ class Optimizer : public config::Made {
 
  private:
   void check_parameters() const;
+  // Throws where the i-th parameter is one that its mover cannot move.
+  void check_mover(size_t i) const;
   void check_state_names() const;
   // Moves one parameter, which may be another optimizer's whose groups name this one, and its state.
   void update_one(Parameter& parameter, const Tensor& gradient, const Group& group, ParameterState& state,

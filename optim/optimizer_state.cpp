@@ -70,6 +70,7 @@ void Optimizer::load_state(const std::map<std::string, Tensor>& state) {
   }
   states_ = std::move(states);
   steps_ = steps;
+  for (const auto& [group, other] : others_) other->steps_ = steps;
 }
 
 }  // namespace az::optim

@@ -71,6 +71,9 @@ void muon_rule(const MuonOptions& o, model::Weight& w, const Vector& g) {
   }
 }
 
+// NaN where one of them is.
+double larger(double a, double b) { return std::isnan(b) || b > a ? b : a; }
+
 // The largest relative distance of weights and momenta from the model's over 12 steps.
 template <class T> double worst(const MuonOptions& options) {
   model::Random random{std::mt19937_64(7)};
@@ -95,8 +98,8 @@ template <class T> double worst(const MuonOptions& options) {
     muon.step();
     for (size_t i = 0; i < weights.size(); ++i) {
       const Vector momentum = muon.state().at("momentum/" + weights[i].name).to_vector<double>();
-      largest = std::max({largest, model::distance(parameters[i].tensor.to_vector<double>(), weights[i].p),
-                          model::distance(momentum, weights[i].momentum)});
+      largest = larger(largest, model::distance(parameters[i].tensor.to_vector<double>(), weights[i].p));
+      largest = larger(largest, model::distance(momentum, weights[i].momentum));
     }
   }
   return largest;
@@ -129,6 +132,10 @@ const NewtonSchulz converging{30, {1.875, -1.25, 0.375}};
 }  // namespace
 
 TEST_CASE("Muon follows the f64 model over its options") {
+  for (double other : {0.0, 1.0}) {  // or a weight that is lost would agree with the model
+    CHECK(std::isnan(larger(other, NAN)));
+    CHECK(std::isnan(larger(NAN, other)));
+  }
   for (double momentum : {0.0, 0.6, 0.95})
     for (bool nesterov : {false, true})
       for (double weight_decay : {0.0, 0.1})
@@ -221,6 +228,18 @@ TEST_CASE("normalize takes a weight to the norm sqrt(output channels) before its
     CHECK(model::norm(values, 0, 72) == doctest::Approx(2).epsilon(1e-6));
     CHECK(values[5] / values[0] == doctest::Approx(start[5] / start[0]).epsilon(1e-6));
   }
+  // At a rate of 0 it stays as it is.
+  const Vector start = random_matrix(2, 3, 3).values;
+  for (bool by_factor : {false, true}) {
+    const Tensor w = model::tensor<double>({2, 3}, start).set_requires_grad(), v = w.detach().clone().set_requires_grad();
+    const std::vector<GroupOptions> stays{{.pattern = "w", .lr_factor = 0}};
+    Muon muon({{"w", w}, {"v", v}}, {.lr = 0.1, .normalize = true, .groups = by_factor ? stays : std::vector<GroupOptions>{}});
+    if (!by_factor) muon.set_lr(0);
+    w.set_grad(model::tensor<double>({2, 3}, Vector(6, 1))), v.set_grad(w.grad());
+    muon.step();
+    CHECK(w.to_vector<double>() == start);
+    CHECK((v.to_vector<double>() == start) != by_factor);
+  }
   const Tensor zeros = model::tensor<float>({2, 2}, Vector(4)).set_requires_grad();
   zeros.set_grad(model::tensor<float>({2, 2}, Vector(4)));
   Muon({{"w", zeros}}, {.lr = 0.1, .normalize = true}).step();
@@ -248,9 +267,63 @@ TEST_CASE("A parameter that is no matrix is refused unless it is frozen or anoth
   CHECK(refusal({.lr = 0.1, .normalize = true, .groups = {first, second, {.dims = 4, .renormalize_every = 2}}}) ==
         "muon: \"conv.weight\" has its norm set by normalize and by renormalize_every of a group; leave one of them out");
   CHECK(refusal({.lr = 0.1, .normalize = true, .groups = {first, second, {.dims = 1, .trust_ratio = 0.1}}}) == "no error");
+  CHECK(refusal({.lr = 0.1, .ns_steps = 101}) == "muon.ns_steps: must be at most 100, got 101");
+  const auto coefficients = [&](double a, double b, double c) {
+    return refusal({.lr = 0.1, .ns_coefficients = {a, b, c}, .groups = {first, second}});
+  };
+  const std::string instead = " in 5 steps; give some that take all up to 1 near 1, such as 3.4445, -4.775 and 2.0315";
+  CHECK(coefficients(0, 0, 0) == "muon.ns_coefficients: take every singular value to 0" + instead);
+  CHECK(coefficients(1e30, 0, 0) == "muon.ns_coefficients: take a singular value of 0.01 beyond the largest number" + instead);
+  CHECK(coefficients(2, 2, 2).starts_with("muon.ns_coefficients: take a singular value of "));
+  CHECK(coefficients(1.875, -1.25, 0.375) == "no error");
+  CHECK(coefficients(3, -3.2, 1.2) == "no error");
   CHECK(refusal({.lr = 0.1, .ns_coefficients = {1, 2}}) == "muon.ns_coefficients: must have 3 elements, got 2");
   CHECK(refusal({.lr = 0.1, .ns_steps = 0}) == "muon.ns_steps: must be at least 1, got 0");
   CHECK(refusal({}) == "muon.lr: must be more than 0, got 0.0");
+}
+
+TEST_CASE("A matrix that is no weight is refused, with what selects it") {
+  const auto refusal = [](const ParameterKind& kind, std::vector<GroupOptions> groups = {}) {
+    const auto leaf = [](const Shape& shape) { return Tensor::empty(shape).fill_(1).set_requires_grad(); };
+    const std::vector<Parameter> list{{"conv.weight_g", leaf({4, 1, 1, 1}), kind}, {"conv.weight_v", leaf({4, 2, 3, 3})}};
+    return error_of([&] { Muon(list, {.lr = 0.1, .groups = groups}); });
+  };
+  const std::string remedy =
+      "\", and muon moves weights; name another optimizer for it in groups, as in {{\"kind\": \"{}\", "
+      "\"optimizer\": {{\"type\": \"sgd\", \"lr\": 0.1}}}}, or freeze it";
+  CHECK(refusal(ParameterKind::norm) ==
+        "muon: \"conv.weight_g\" is of kind \"norm" + fmt::format(fmt::runtime(remedy), "norm"));
+  CHECK(refusal(ParameterKind::bias) ==
+        "muon: \"conv.weight_g\" is of kind \"bias" + fmt::format(fmt::runtime(remedy), "bias"));
+  CHECK(refusal(ParameterKind::weight) == "no error");
+  CHECK(refusal(ParameterKind::norm, {{.kind = "norm", .optimizer = SgdOptions{.lr = 0.1}}}) == "no error");
+  CHECK(refusal(ParameterKind::norm, {{.kind = "norm", .frozen = true}}) == "no error");
+}
+
+TEST_CASE("A parameter that needs no gradient may be no matrix until it is thawed: its first update is refused, before any") {
+  const std::string sentence = error_of([] { Muon({{"bias", Tensor::empty({4}).set_requires_grad()}}, {.lr = 0.1}); });
+  CHECK(sentence.starts_with("muon: \"bias\" has 1 dimension, and "));
+  for (bool by_group : {false, true}) {
+    const Tensor w = model::tensor<float>({2, 2}, Vector(4, 1)).set_requires_grad();
+    const Tensor bias = Tensor::empty({4}).fill_(1).set_requires_grad(by_group);
+    const std::vector<GroupOptions> frozen{{.pattern = "bias", .frozen = true}};
+    Muon muon({{"w", w}, {"bias", bias}}, {.lr = 0.1, .groups = by_group ? frozen : std::vector<GroupOptions>{}});
+    w.set_grad(model::tensor<float>({2, 2}, Vector(4, 1)));
+    muon.step();
+    const Vector moved = w.to_vector<double>();
+    CHECK(moved != Vector(4, 1));
+    bias.set_requires_grad(true).set_grad(model::tensor<float>({4}, Vector(4, 1)));
+    CHECK(error_of([&] { muon.step(); }) == sentence);
+    CHECK(w.to_vector<double>() == moved);
+    CHECK(bias.to_vector<double>() == Vector(4, 1));
+  }
+  // Within a group's optimizer, too.
+  const Tensor w = model::tensor<float>({2, 2}, Vector(4, 1)).set_requires_grad();
+  const Tensor bias = Tensor::empty({4}).fill_(1);
+  Sgd sgd({{"v", w.detach().clone().set_requires_grad()}, {"w", w}, {"bias", bias}},
+          {.lr = 0.1, .groups = {{.pattern = "[wb]*", .optimizer = MuonOptions{.lr = 0.1}}}});
+  bias.set_requires_grad(true).set_grad(model::tensor<float>({4}, Vector(4, 1)));
+  CHECK(error_of([&] { sgd.step(); }) == sentence);
 }
 
 // Its products are oneDNN's, which on some processors add up by the number of threads.

@@ -154,3 +154,25 @@ TEST_CASE("an average beside the weights leaves the rule, and one that they go o
   CHECK(norm_rule(Adam(named(w), {}), {.average = &lookahead}).words ==
         "no prediction: the identity is of momentum, and this is adam");
 }
+
+TEST_CASE("where groups name other optimizers, the rule is told if all have one, by the decay that the groups leave") {
+  const Tensor w = start(), bias = Tensor::of<double>({2}, {1, 2}).set_requires_grad();
+  const auto rule = [&](const config::Component<OptimizerRegistry>& other, std::optional<double> decay = {}) {
+    const std::vector<GroupOptions> groups{{.dims = 2, .weight_decay = decay, .optimizer = other}};
+    return Sgd({{"w", w}, {"bias", bias}}, {.lr = 0.5, .momentum = 0.75, .groups = groups}).norm_rule();
+  };
+  CHECK(rule(SgdOptions{.lr = 0.1, .momentum = 0.75}).beta == 0.75);
+  CHECK(rule(AdamOptions{}).words == "no prediction: one is of all weights, and adam moves some in its own way");
+  const std::string apart = "no prediction: one is of all weights, and sgd moves some in its own way";
+  for (const SgdOptions& other :
+       {SgdOptions{.lr = 0.1, .momentum = 0.5}, SgdOptions{.lr = 0.1, .momentum = 0.75, .nesterov = true}}) {
+    CHECK_FALSE(rule(other).beta);
+    CHECK(rule(other).words == apart);
+  }
+  const std::string held = "no prediction: the identity is of steps without weight decay, trust ratios or renormalizing";
+  const SgdOptions decaying{.lr = 0.1, .momentum = 0.75, .weight_decay = 0.1};
+  CHECK_FALSE(rule(decaying).beta);
+  CHECK(rule(decaying).words == held);
+  CHECK(rule(decaying, 0).beta == 0.75);
+  CHECK(rule(SgdOptions{.lr = 0.1, .momentum = 0.75}, 0.1).words == held);
+}

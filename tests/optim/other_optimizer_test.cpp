@@ -113,12 +113,13 @@ struct DriftOptions {
 };
 // A stranger's.
 struct Drift : Optimizer {
-  Drift(List list, const DriftOptions& options) : Optimizer("drift", std::move(list), options, {"count"}) {}
+  Drift(List list, const DriftOptions& options) : Optimizer("drift", std::move(list), options, {"count", "before"}) {}
   std::vector<std::string> examine() const override { return {"lr: drifts"}; }
   UpdateInfo update(Parameter& p, const Tensor&, const Group& group, ParameterState& state) override {
     if (std::isnan(p.tensor.data<float>()[0])) fail("it is lost");
     p.tensor.detach().add_(Tensor::empty(p.tensor.shape()).fill_(-group.lr));
     state.tensors[0].fill_(double(state.step));
+    state.tensors[1].fill_(double(steps()));
     return {};
   }
 };
@@ -196,6 +197,22 @@ TEST_CASE(
   const std::string freeze = R"({"pattern": "norm.bias", "frozen": true})";
   CHECK(with(given("") + ", " + freeze) == frozen);
   CHECK(with(freeze + ", " + given("")) == frozen);
+}
+
+TEST_CASE("A frozen parameter of an optimizer in a group is moved by that one once it is thawed, with its slots") {
+  const GroupOptions given{.dims = 1, .optimizer = AdamWOptions{.lr = 0.003}}, stays{.pattern = "*.bias", .frozen = true};
+  const Values adamw_alone = mixed(trained(sgd), {"norm.weight", "norm.bias", "head.bias"}, adamw);
+  for (const auto& groups : {std::vector{given, stays}, std::vector{stays, given}}) {
+    const List list = parameters();
+    Sgd optimizer(list, {.lr = 0.5, .momentum = 0.75, .groups = groups});
+    CHECK_FALSE(list[2].tensor.requires_grad());
+    for (const Parameter& parameter : list) parameter.tensor.set_requires_grad(true);
+    train(optimizer, 0, 4);
+    const Values ends = values(list);
+    for (const char* name : {"norm.weight", "norm.bias", "head.bias"}) CHECK(ends.at(name) == adamw_alone.at(name));
+    CHECK(optimizer.state().contains("exp_avg_sq/norm.bias"));
+    CHECK_FALSE(optimizer.state().contains("momentum/norm.bias"));
+  }
 }
 
 TEST_CASE(
@@ -281,13 +298,19 @@ TEST_CASE("An optimizer of one's own may have others in its groups, and be one i
   CHECK(outer.examine_all() == std::vector<std::string>{"lr: drifts"});
 
   const List others = parameters();
-  const auto optimizer = parsed(R"({"type": "sgd", "lr": 0.5, "groups": [
+  const std::string text = R"({"type": "sgd", "lr": 0.5, "groups": [
     {"pattern": "conv.*", "optimizer": {"type": "sgd", "lr": 1, "dampening": 0.5}},
-    {"dims": 1, "optimizer": {"type": "drift", "lr": 0.25}}]})")
-                             .create(others);
+    {"dims": 1, "optimizer": {"type": "drift", "lr": 0.25}}]})";
+  const auto optimizer = parsed(text).create(others);
   train(*optimizer, 0, 4);
   CHECK(values(others).at("head.bias")[0] == doctest::Approx(values(parameters()).at("head.bias")[0] - 0.25 * 1.875));
   CHECK(optimizer->state().at("count/head.bias").to_vector<double>() == std::vector<double>(4, 4));
+  // Its steps() is that of the one around it, in a state that is loaded too.
+  CHECK(optimizer->state().at("before/head.bias").to_vector<double>() == std::vector<double>(4, 3));
+  const auto resumed = parsed(text).create(parameters());
+  resumed->load_state(optimizer->state());
+  train(*resumed, 4, 5);
+  CHECK(resumed->state().at("before/head.bias").to_vector<double>() == std::vector<double>(4, 4));
   CHECK(optimizer->examine_all() == std::vector<std::string>{"groups.0.optimizer.dampening: has no effect without momentum",
                                                              "groups.1.optimizer.lr: drifts"});
   others[4].tensor.detach().fill_(NAN);
@@ -325,6 +348,24 @@ TEST_CASE("What is wrong about an optimizer in a group is told with its place an
                    {"pattern": "*.bias", "frozen": false, "optimizer": {"type": "muon", "lr": 1}})") ==
       "exp.json:2:72: optimizer.groups.2.optimizer: muon: \"norm.bias\" has 1 dimension, and muon moves matrices; name another "
       "optimizer for it in groups, as in {\"dims\": 1, \"optimizer\": {\"type\": \"sgd\", \"lr\": 0.1}}, or freeze it");
+  const std::string nothing =
+      "groups give all that they do not freeze to optimizers of their own, and leave this one nothing to move; put the optimizer "
+      "of groups[{}] in its place and remove it from there";
+  CHECK(refusal(R"({"pattern": "*", "optimizer": {"type": "adamw"}})") ==
+        "exp.json:1:1: optimizer: " + fmt::format(fmt::runtime(nothing), 0));
+  CHECK(has(refusal(R"({"kind": "weight", "frozen": true}, {"dims": 1, "optimizer": {"type": "adamw"}})"),
+            fmt::format(fmt::runtime(nothing), 1)));
+  CHECK(has(refusal(R"({"kind": "weight", "lr_factor": 0}, {"dims": 1, "optimizer": {"type": "adamw"}})"),
+            fmt::format(fmt::runtime(nothing), 1)));
+  CHECK(has(
+      refusal(R"({"dims": 1, "optimizer": {"type": "adamw"}}, {"dims": 1, "frozen": true}, {"kind": "weight", "frozen": true},
+                       {"pattern": "*.bias", "frozen": false, "optimizer": {"type": "adam"}})"),
+      "nothing to move"));
+  // What is asked of Muon by the groups around it is wrong at its place.
+  CHECK(
+      refusal(R"({"dims": 4, "trust_ratio": 0.5, "optimizer": {"type": "muon", "lr": 1, "normalize": true}})") ==
+      "exp.json:1:84: optimizer.groups.0.optimizer: muon: \"conv.weight\" has its norm set by normalize and by the trust_ratio "
+      "of a group; leave one of them out");
   // In C++.
   const auto in_code = [](const GroupOptions& group) {
     return error_of([&] { Sgd(parameters(), {.lr = 1, .groups = {group}}); });
@@ -349,17 +390,4 @@ TEST_CASE("A config with an optimizer in a group resolves to one that reads the 
   REQUIRE(changes.size() == 1);
   CHECK(changes[0].path == "groups.0.optimizer.momentum");
   CHECK(has(config::dump(config::schema<Component>()), R"("optimizer": {"description": "moves these parameters instead)"));
-}
-
-TEST_CASE("How norms follow from steps is told where all the optimizers agree") {
-  const auto rule = [](const char* other) {
-    return parsed(fmt::format(R"({{"type": "sgd", "lr": 0.5, "momentum": 0.75, "groups": [{{"dims": 2, "optimizer": {}}}]}})",
-                              other))
-        .create(parameters())
-        ->norm_rule();
-  };
-  CHECK(rule(R"({"type": "sgd", "lr": 0.1, "momentum": 0.75})").beta == 0.75);
-  CHECK_FALSE(rule(R"({"type": "sgd", "lr": 0.1, "momentum": 0.5})").beta);
-  CHECK(rule(R"({"type": "adam"})").words == "no prediction: one is of all weights, and adam moves some in its own way");
-  CHECK_FALSE(rule(R"({"type": "sgd", "lr": 0.1, "momentum": 0.75, "weight_decay": 0.1})").beta);
 }

@@ -52,9 +52,10 @@ std::vector<Seen> seen_from(double norm, const std::string& json) {
   Vector start = normal(1);
   for (double scale = norm / std::sqrt(dot(start, start)); double& x : start) x *= scale;
   const Tensor w = Tensor::of<double>({rows, length}, start).set_requires_grad();
-  const auto optimizer =
-      config::parse<Optimizers>(config::parse_text(json, "test.json")).create(std::vector<Parameter>{{"w", w}});
-  ScaleInvariance probe({.every = 1}, optimizer->parameters());
+  const Tensor other = Tensor::of<double>({1, 1}, {1}).set_requires_grad();  // gets no gradient
+  const auto optimizer = config::parse<Optimizers>(config::parse_text(json, "test.json"))
+                             .create(std::vector<Parameter>{{"w", w}, {"other", other}});
+  ScaleInvariance probe({.every = 1, .parameters = "w"}, optimizer->parameters());
   std::vector<Seen> all;
   for (int step = 0; step < steps; ++step) {
     w.set_grad(Tensor::of<double>({rows, length}, gradient_at(w.to_vector<double>(), step)));
@@ -133,7 +134,7 @@ const std::map<std::string, std::vector<Row>> known = {
       {R"("lr": 1e-6, "momentum": 0, "normalize": true)", 0},  // a momentum remembers a gradient from the norm of the start
       {R"("lr": 1e-6, "groups": [{"pattern": "*", "renormalize_every": 1}])", 1},
       {R"("lr": 1e-4, "groups": [{"pattern": "*", "trust_ratio": 0.1}])", 0},
-      {R"("lr": 1e-6, "groups": [{"dims": 2, "optimizer": {"type": "sgd", "lr": 1e-6}}])", 2}}}};
+      {R"("lr": 1e-6, "groups": [{"pattern": "w", "optimizer": {"type": "sgd", "lr": 1e-6}}])", 2}}}};
 
 }  // namespace
 

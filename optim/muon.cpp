@@ -35,31 +35,29 @@ void check(const Parameter& parameter, const Group& group, bool normalize) {
 
 }  // namespace
 
-// Of what is scaled to a norm of 1 singular values are at most 1, and small ones are many.
-void MuonOptions::validate() const {
-  bool all_zero = true;
-  const auto refuse = [&](const std::string& what) {
-    config::invalid_option(
-        "ns_coefficients",
-        fmt::format("take {} in {} steps; give some that take all up to 1 near 1, such as 3.4445, -4.775 and 2.0315", what,
-                    ns_steps));
-  };
-  for (int percent = 1; percent <= 100; ++percent) {
-    double s = percent / 100.0;
-    for (int64_t step = 0; step < ns_steps; ++step)
-      s *= ns_coefficients[0] + s * s * (ns_coefficients[1] + s * s * ns_coefficients[2]);
-    if (!(std::abs(s) <= std::numeric_limits<float>::max()))
-      refuse(fmt::format("a singular value of {} beyond the largest number", percent / 100.0));
-    all_zero = all_zero && float(s) == 0;
-  }
-  if (all_zero) refuse("every singular value to 0");
-}
-
 Muon::Muon(std::vector<Parameter> parameters, const MuonOptions& options)
     : Optimizer(
           "muon", std::move(parameters), options, {"momentum"},
           [normalize = options.normalize](const auto& parameter, const Group& group) { check(parameter, group, normalize); }),
       options_(options) {}
+
+// Of what is scaled to a norm of 1 singular values are at most 1, and small ones are many.
+std::vector<std::string> Muon::examine() const {
+  const std::vector<double>& by = options_.ns_coefficients;
+  const auto odd = [&](const std::string& what) {
+    return std::vector{fmt::format("ns_coefficients: take {} in {} steps; such as 3.4445, -4.775 and 2.0315 take all near 1",
+                                   what, options_.ns_steps)};
+  };
+  bool all_zero = true;
+  for (int percent = 1; percent <= 100; ++percent) {
+    double s = percent / 100.0;
+    for (int64_t step = 0; step < options_.ns_steps; ++step) s *= by[0] + s * s * (by[1] + s * s * by[2]);
+    if (!(std::abs(s) <= std::numeric_limits<float>::max()))
+      return odd(fmt::format("a singular value of {} beyond the largest number", percent / 100.0));
+    all_zero = all_zero && float(s) == 0;
+  }
+  return all_zero ? odd("every singular value to 0") : std::vector<std::string>{};
+}
 
 UpdateInfo Muon::update(Parameter& parameter, const Tensor& gradient, const Group& group, ParameterState& state) {
   const Tensor& buf = state.tensors[0];

@@ -27,8 +27,6 @@ struct MuonOptions {
     f("normalize", &MuonOptions::normalize, "scale each weight to the norm sqrt(output channels) before its step");
     f("groups", &MuonOptions::groups, "options that differ for some parameters; other optimizers for those of one dimension");
   }
-  // Throws where the coefficients take singular values beyond all bounds, or all of them to 0.
-  void validate() const;
 };
 
 // Muon (Jordan et al., "Muon: An optimizer for hidden layers in neural networks", 2024, kellerjordan.github.io/posts/muon), for
@@ -46,6 +44,8 @@ struct MuonOptions {
 class Muon : public Optimizer {
  public:
   Muon(std::vector<Parameter> parameters, const MuonOptions& options);
+  // Coefficients that take singular values beyond all bounds, or all of them to 0.
+  std::vector<std::string> examine() const override;
 
  protected:
   UpdateInfo update(Parameter& parameter, const Tensor& gradient, const Group& group, ParameterState& state) override;

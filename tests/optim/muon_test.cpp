@@ -268,15 +268,6 @@ TEST_CASE("A parameter that is no matrix is refused unless it is frozen or anoth
         "muon: \"conv.weight\" has its norm set by normalize and by renormalize_every of a group; leave one of them out");
   CHECK(refusal({.lr = 0.1, .normalize = true, .groups = {first, second, {.dims = 1, .trust_ratio = 0.1}}}) == "no error");
   CHECK(refusal({.lr = 0.1, .ns_steps = 101}) == "muon.ns_steps: must be at most 100, got 101");
-  const auto coefficients = [&](double a, double b, double c) {
-    return refusal({.lr = 0.1, .ns_coefficients = {a, b, c}, .groups = {first, second}});
-  };
-  const std::string instead = " in 5 steps; give some that take all up to 1 near 1, such as 3.4445, -4.775 and 2.0315";
-  CHECK(coefficients(0, 0, 0) == "muon.ns_coefficients: take every singular value to 0" + instead);
-  CHECK(coefficients(1e30, 0, 0) == "muon.ns_coefficients: take a singular value of 0.01 beyond the largest number" + instead);
-  CHECK(coefficients(2, 2, 2).starts_with("muon.ns_coefficients: take a singular value of "));
-  CHECK(coefficients(1.875, -1.25, 0.375) == "no error");
-  CHECK(coefficients(3, -3.2, 1.2) == "no error");
   CHECK(refusal({.lr = 0.1, .ns_coefficients = {1, 2}}) == "muon.ns_coefficients: must have 3 elements, got 2");
   CHECK(refusal({.lr = 0.1, .ns_steps = 0}) == "muon.ns_steps: must be at least 1, got 0");
   CHECK(refusal({}) == "muon.lr: must be more than 0, got 0.0");
@@ -352,4 +343,18 @@ TEST_CASE("Muon's steps are the same each time, and on any number of threads up 
     }
   }
   set_thread_count(before);
+}
+
+TEST_CASE("Coefficients that take singular values beyond all bounds, or all of them to 0, are odd") {
+  const auto said = [](double a, double b, double c) {
+    const auto odd =
+        Muon({{"w", Tensor::empty({2, 2}).set_requires_grad()}}, {.lr = 0.1, .ns_coefficients = {a, b, c}}).examine();
+    return odd.empty() ? "" : odd.at(0);
+  };
+  const std::string instead = " in 5 steps; such as 3.4445, -4.775 and 2.0315 take all near 1";
+  CHECK(said(0, 0, 0) == "ns_coefficients: take every singular value to 0" + instead);
+  CHECK(said(1e30, 0, 0) == "ns_coefficients: take a singular value of 0.01 beyond the largest number" + instead);
+  CHECK(said(2, 2, 2).starts_with("ns_coefficients: take a singular value of "));
+  CHECK(said(1.875, -1.25, 0.375) == "");
+  CHECK(said(3, -3.2, 1.2) == "");
 }

@@ -1,5 +1,6 @@
 #include "optim/muon.h"
 
+#include <cmath>
 #include <limits>
 
 #include "optim/equilibrium.h"

@@ -28,7 +28,7 @@ template <class T> struct Problem {
 
 // Results of so many bytes are stored past the caches, where whole lines are written one after another. Measured on two cores
 // with AVX-512 (tests/benchmarks/README.md).
-constexpr int64_t large = int64_t(8) << 20;
+constexpr int64_t large_bytes = int64_t(8) << 20;
 int64_t bytes_of(const ImageShape& shape, size_t number) { return shape.planes() * shape.plane() * int64_t(number); }
 
 int64_t scratch_of_part(int64_t inputs) { return points * apart(most_together) * (row_of(inputs) + 32); }
@@ -55,7 +55,7 @@ template <int W, int N, class T>
 AZ_INLINE void results(const Problem<T>& p, int64_t first, int64_t count, int64_t o, const float* m) {
   const Tiles tiles(p.y);
   const Pixels pixels(p.y);
-  const bool streams = bytes_of(p.y, sizeof(T)) >= large && (pixels.block == W || W * sizeof(T) >= 64);
+  const bool streams = bytes_of(p.y, sizeof(T)) >= large_bytes && (pixels.block == W || W * sizeof(T) >= 64);
   for (int64_t t = 0; t < count; ++t) {
     const Tiles::Place at = tiles[first + t];
     const int64_t rows = std::min<int64_t>(step, p.y.h - at.y), columns = std::min<int64_t>(step, p.y.w - at.x);
@@ -234,7 +234,7 @@ int64_t images_to_try(const Conv2dShape& s, size_t number) {
   int64_t images = (std::max(of_threads, of_passes) + tiles - 1) / tiles;
   for (const ImageShape& result : {s.x, s.y}) {
     const int64_t bytes = bytes_of(result, number), of_image = bytes / result.n;
-    if (bytes >= large) images = std::max(images, (large + of_image - 1) / of_image);
+    if (bytes >= large_bytes) images = std::max(images, (large_bytes + of_image - 1) / of_image);
   }
   return std::min(s.x.n, images);
 }

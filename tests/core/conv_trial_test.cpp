@@ -247,6 +247,35 @@ TEST_CASE("conv trial: images are tried as many as an implementation's code depe
   set_thread_count(before);
 }
 
+TEST_CASE("conv choice: loops over single numbers are the last way to compute a problem, and on x86-64 never the only one") {
+  const auto check_last = [](const auto& offered) {
+    std::vector<std::string> names;
+    for (const auto& one : offered.all) names.push_back(one.name);
+    CAPTURE(names);
+    REQUIRE(!names.empty());
+    const auto are_loops = [](const std::string& name) { return name.starts_with("ref"); };
+    for (size_t i = 0; i + 1 < names.size(); ++i) CHECK_FALSE(are_loops(names[i]));
+#if defined(__x86_64__)
+    CHECK_FALSE(are_loops(names[0]));
+#endif
+  };
+  for (DType type : has_bf16() ? std::vector{DType::f32, DType::bf16} : std::vector{DType::f32}) {
+    for (const auto& [in, out] :
+         std::vector<std::pair<int64_t, int64_t>>{{3, 16}, {5, 7}, {8, 8}, {8, 16}, {16, 8}, {24, 24}}) {
+      for (int64_t stride : {1, 2}) {
+        const Conv2dParams params{.stride = stride, .padding = 1};
+        ConvProblem p{"forward", {8, in, 8, 8}, {out, in, 3, 3}, {8, out, 8 / stride, 8 / stride}, type, params};
+        CAPTURE(p.str(8));
+        check_last(offered<ConvForward>(p));
+        p.direction = "backward_data";
+        check_last(offered<ConvBackwardData>(p));
+        p.direction = "backward_weights";
+        check_last(offered<ConvBackwardWeights>(p));
+      }
+    }
+  }
+}
+
 TEST_CASE("conv choice: by rule Winograd is taken from 32 channels on, where it competes") {
   const Conv2dParams params{.padding = 1};
   const auto chosen_by_rule = [&](int64_t channels) {

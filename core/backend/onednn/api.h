@@ -51,14 +51,20 @@ template <class Visit> void each_forward(const dnnl::engine& engine, const ConvD
   each_implementation(forward_desc(engine, d, algorithm, attributes), visit);
 }
 
-// x and y lie as the forward pass likes best: left to itself, an implementation with a stride wants channels last.
+// Left to itself, an implementation with a stride wants channels last, and some that take blocks are not offered where the
+// forward pass reads x row-major. So x and y lie as the forward pass likes best, then both in blocks of 16 and 8, then both
+// row-major.
 template <class Visit> void each_backward_data(const dnnl::engine& engine, const ConvDescs& d, dnnl::algorithm algorithm,
                                                const dnnl::convolution_forward::primitive_desc& hint,
                                                const dnnl::primitive_attr& attributes, Visit visit) {
-  each_implementation(
-      dnnl::convolution_backward_data::primitive_desc(engine, algorithm, hint.src_desc(), d.weight, hint.dst_desc(), d.stride,
-                                                      d.gaps, d.before, d.after, hint, attributes),
-      visit);
+  const auto each = [&](const Desc& x, const Desc& y, bool may_be_none) {
+    dnnl::convolution_backward_data::primitive_desc desc(engine, algorithm, x, d.weight, y, d.stride, d.gaps, d.before, d.after,
+                                                         hint, attributes, may_be_none);
+    if (desc) each_implementation(std::move(desc), visit);
+  };
+  each(hint.src_desc(), hint.dst_desc(), false);
+  for (auto tag : {dnnl::memory::format_tag::aBcd16b, dnnl::memory::format_tag::aBcd8b, dnnl::memory::format_tag::abcd})
+    each({dims_of(d.x), data_type_of(d.x), tag}, {dims_of(d.y), data_type_of(d.y), tag}, true);
 }
 
 template <class Visit> void each_backward_weights(const dnnl::engine& engine, const ConvDescs& d, dnnl::algorithm algorithm,

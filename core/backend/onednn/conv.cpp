@@ -1,5 +1,4 @@
 #include <algorithm>
-#include <iterator>
 
 #include "core/backend/onednn/detail.h"
 #include "core/backend/onednn/implementations.h"
@@ -11,8 +10,8 @@ namespace {
 using dnnl::algorithm;
 
 bool has(const std::string& text, const char* word) { return text.find(word) != std::string::npos; }
-// A fall-back: loops, or a product of matrices.
-bool is_plain(const std::string& name) { return has(name, "ref") || has(name, "gemm"); }
+// 1 for a product of matrices and 2 for loops, which are fall-backs; 0 for others.
+int fall_back(const std::string& name) { return has(name, "ref") ? 2 : has(name, "gemm") ? 1 : 0; }
 bool is_winograd(const std::string& name) { return has(name, "wino"); }
 
 // Whether implementation `name` may be faster than `first`, the one that oneDNN prefers: neither a plain fall-back nor for
@@ -21,7 +20,7 @@ bool may_compete(const std::string& name, const std::string& first) {
   const auto width = [](const std::string& text) {
     return has(text, "avx512") ? 3 : has(text, "avx") ? 2 : has(text, "sse") ? 1 : 0;
   };
-  return !is_plain(name) && width(name) >= width(first);
+  return !fall_back(name) && width(name) >= width(first);
 }
 
 // oneDNN's bf16 kernels sort an input's columns by their number modulo the stride. 2.6.3 leaves those out of which there are
@@ -29,7 +28,7 @@ bool may_compete(const std::string& name, const std::string& first) {
 // (jit_trans_iw_ic_int16_t::transpose returns where it has no rows).
 bool fails(const ConvProblem& p, const std::string& name) {
   return p.type == DType::bf16 && p.direction == "backward_weights" && p.x[3] < p.params.stride.w && p.weight[3] > 1 &&
-         !is_plain(name);
+         !fall_back(name);
 }
 
 // The blocks of Winograd's are divisors of the number of tiles in the batch. Of the others, none of oneDNN 2.6.3's looks at the
@@ -126,7 +125,7 @@ struct Forward {
   static Layouts layouts(const Primitive::primitive_desc& d) {
     return layouts_of(d.src_desc(), d.weights_desc(), d.dst_desc());
   }
-  static const Layout* result_of(const Layouts& layouts) { return layouts.y; }
+  static const Layout* result_of(const auto& layouts) { return layouts.y; }
 
   template <class Visit> static void describe(const ConvProblem& p, algorithm algo, Visit visit) {
     each_forward(engine(), descs_of(p), algo, forward_attributes(p, algo), visit);
@@ -154,7 +153,7 @@ struct BackwardData {
   static Layouts layouts(const Primitive::primitive_desc& d) {
     return layouts_of(d.diff_src_desc(), d.weights_desc(), d.diff_dst_desc());
   }
-  static const Layout* result_of(const Layouts& layouts) { return layouts.x; }
+  static const Layout* result_of(const auto& layouts) { return layouts.x; }
 
   template <class Visit> static void describe(const ConvProblem& p, algorithm algo, Visit visit) {
     each_backward_data(engine(), descs_of(p), algo, forward_hint(p), lent_scratchpad(), visit);
@@ -176,7 +175,7 @@ struct BackwardWeights {
   static Layouts layouts(const Primitive::primitive_desc& d) {
     return layouts_of(d.src_desc(), d.diff_weights_desc(), d.diff_dst_desc());
   }
-  static const Layout* result_of(const Layouts&) { return nullptr; }  // always row-major in the end
+  static const Layout* result_of(const auto&) { return nullptr; }  // always row-major in the end
 
   template <class Visit> static void describe(const ConvProblem& p, algorithm algo, Visit visit) {
     each_backward_weights(engine(), descs_of(p), algo, forward_hint(p), lent_scratchpad(), visit);
@@ -210,34 +209,33 @@ Solve<typename Part::Direction> made(const ConvProblem& problem, const typename 
 
 template <class Part> Implementations<typename Part::Direction> all_of(const ConvProblem& problem) {
   using Desc = typename Part::Primitive::primitive_desc;
-  Implementations<typename Part::Direction> competing, rest;
-  const auto sort = [&](const Desc& desc) {
+  Implementations<typename Part::Direction> offered;
+  const auto add = [&](const Desc& desc) {
     const std::string name = desc.impl_info_str();
     const Layouts layouts = Part::layouts(desc);
-    const bool is_known = competing.find(name) < competing.all.size() || rest.find(name) < rest.all.size();
-    if (is_known || fails(problem, name) || !layouts.are_ours) return;
-    const auto alike = [&](const auto& first) {
-      return may_compete(name, first.name) && Part::result_of(layouts) == Part::result_of({first.x, nullptr, first.y, true});
-    };
-    auto& list = competing.all.empty() || alike(competing.all[0]) ? competing : rest;
-    list.all.push_back({.name = name,
-                        .x = layouts.x,
-                        .y = layouts.y,
-                        .transforms = is_winograd(name),
-                        .images = images_to_try(problem, name),
-                        .make = [problem, desc] { return made<Part>(problem, desc); }});
+    if (offered.find(name) < offered.all.size() || fails(problem, name) || !layouts.are_ours) return;
+    offered.all.push_back({.name = name,
+                           .x = layouts.x,
+                           .y = layouts.y,
+                           .transforms = is_winograd(name),
+                           .images = images_to_try(problem, name),
+                           .make = [problem, desc] { return made<Part>(problem, desc); }});
   };
   require_room();
   for (auto algorithm : {algorithm::convolution_direct, algorithm::convolution_winograd}) {
     try {
-      Part::describe(problem, algorithm, sort);
+      Part::describe(problem, algorithm, add);
     } catch (const dnnl::error& error) {
-      if (competing.all.empty()) refused("conv2d", error);  // otherwise the processor or the problem is not for this algorithm
+      if (offered.all.empty()) refused("conv2d", error);  // otherwise the processor or the problem is not for this algorithm
     }
   }
-  competing.competing = competing.all.size();
-  std::ranges::move(rest.all, std::back_inserter(competing.all));
-  return competing;
+  if (offered.all.empty()) return offered;
+  std::ranges::stable_sort(offered.all, {}, [](const auto& one) { return fall_back(one.name); });
+  const auto alike = [first = offered.all.front()](const auto& one) {
+    return one.name == first.name || (may_compete(one.name, first.name) && Part::result_of(one) == Part::result_of(first));
+  };
+  offered.competing = size_t(std::ranges::stable_partition(offered.all, alike).begin() - offered.all.begin());
+  return offered;
 }
 
 }  // namespace

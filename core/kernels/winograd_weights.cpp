@@ -14,16 +14,24 @@ template <class T> struct Problem {
   ImageShape x, y;
   Size2 padding;
   const T *from, *gradient;
-  float* sums;  // [36, rows_of(inputs), outputs]
+  int64_t first = 0, outputs = 0;  // the group of outputs that is summed
+  float* sums = nullptr;           // [36, rows_of(inputs), outputs]
 
   int64_t inputs() const { return Pixels(x).channels(); }
-  int64_t outputs() const { return Pixels(y).channels(); }
 };
 
 // Inputs, and as many rows that nobody reads as fill the last product.
 int64_t rows_of(int64_t inputs) { return inputs + 15; }
 
-// The part of the sums that one thread forms, over all tiles: of some rows of the transformed tiles, and of some outputs.
+// Outputs are summed in groups of so many, whose sums take 20 MB or less where a chunk of outputs does: those of 512 channels by
+// 512 would take twice that, at the time when a network holds the most activations. Every group transforms all inputs again.
+int64_t group_of(int64_t inputs, int64_t outputs, int width) {
+  const int64_t chunk = outputs_together(width), most = (5 << 20) / (points * rows_of(inputs));
+  const auto parts = [](int64_t all, int64_t each) { return (all + each - 1) / each; };
+  return parts(parts(outputs, chunk), parts(outputs, std::max(most, chunk))) * chunk;
+}
+
+// The part of a group's sums that one thread forms, over all tiles: of some rows of the transformed tiles, and of some outputs.
 // Every sum is formed in one place, in one order, however they are shared out.
 struct Share {
   Rows rows;
@@ -37,8 +45,8 @@ struct Share {
   }
 };
 
-// As many shares as threads at the most, so that the largest is as small as can be; of those, few groups of outputs. Every
-// share reads all images, and every group transforms all inputs again.
+// As many shares as threads at the most, so that the largest is as small as can be; of those, few with other outputs, as each
+// of these transforms all inputs again.
 std::vector<Share> shares_of(int64_t outputs, int width, int threads) {
   const int64_t chunk = outputs_together(width), chunks = (outputs + chunk - 1) / chunk;
   int64_t rows = side, each = chunks;  // of the largest share, `each` in chunks
@@ -73,9 +81,9 @@ struct SumKernel {
             apart(together) * x_row);
       }
       for (int64_t o = 0; o < s.outputs; o += W) {
-        prefetch<W, step>(p.gradient + y.first(next.image, s.first + o), y, next.y, next.x);
+        prefetch<W, step>(p.gradient + y.first(next.image, p.first + s.first + o), y, next.y, next.x);
         transform<W, step>(
-            p.gradient + y.first(at.image, s.first + o), y, at.y, at.x,
+            p.gradient + y.first(at.image, p.first + s.first + o), y, at.y, at.x,
             [](const Vector<W>* d, Vector<W>* l) AZ_INLINED { gradient_lines(d, l); }, s.rows, gradients + t * y_row + o,
             apart(together) * y_row);
       }
@@ -97,7 +105,7 @@ struct SumKernel {
 
   template <int W, class T> static AZ_INLINE void run(const Problem<T>& p, const Share& s, int64_t together, float* scratch) {
     constexpr int N = Cut<W>::vectors;
-    const int64_t inputs = p.inputs(), outputs = p.outputs(), tiles = Tiles(p.y).count, y_row = row_of(s.outputs);
+    const int64_t inputs = p.inputs(), outputs = p.outputs, tiles = Tiles(p.y).count, y_row = row_of(s.outputs);
     float* gradients = scratch + s.images(inputs, together);
     // Rows of products that nobody reads are made of numbers all the same, which slow some processors down if they are tiny.
     for (int64_t row = 0; row < s.rows.count * side * apart(together); ++row)
@@ -119,15 +127,14 @@ struct SumKernel {
   }
 };
 
-// dw of input c and outputs [o, o + W).
+// dw of input c, for the outputs of a group.
 struct ResultKernel {
   template <int W, class T> static AZ_INLINE void run(const Problem<T>& p, int64_t c, float* dw) {
-    const int64_t inputs = p.inputs(), outputs = p.outputs();
-    for (int64_t o = 0; o < outputs; o += W) {
+    for (int64_t o = 0; o < p.outputs; o += W) {
       Vector<W> half[3 * side];
       for (int j = 0; j < side; ++j) {
         Vector<W> u[side], l[3];
-        for (int i = 0; i < side; ++i) u[i] = load<W>(p.sums + ((i * side + j) * rows_of(inputs) + c) * outputs + o);
+        for (int i = 0; i < side; ++i) u[i] = load<W>(p.sums + ((i * side + j) * rows_of(p.inputs()) + c) * p.outputs + o);
         weight_gradient_lines(u, l);
         for (int i = 0; i < 3; ++i) half[i * side + j] = l[i];
       }
@@ -137,8 +144,8 @@ struct ResultKernel {
         weight_gradient_lines(half + i * side, l);
         for (int j = 0; j < 3; ++j) store(kernel + (i * 3 + j) * W, l[j]);
       }
-      for (int64_t lane = 0; lane < std::min<int64_t>(W, p.y.c - o); ++lane) {
-        float* to = dw + ((o + lane) * p.x.c + c) * 9;
+      for (int64_t lane = 0; lane < std::min<int64_t>(W, p.y.c - p.first - o); ++lane) {
+        float* to = dw + ((p.first + o + lane) * p.x.c + c) * 9;
         for (int k = 0; k < 9; ++k) to[k] = kernel[k * W + lane];
       }
     }
@@ -149,28 +156,34 @@ struct ResultKernel {
 
 template <class T>
 void backward_weights(const T* x, const T* g, float* dw, const Conv2dShape& shape, int width, float* scratch) {
-  Problem<T> p{shape.x, shape.y, shape.params.padding, x, g, scratch};
-  const int64_t together = together_of(p.inputs(), p.outputs());
-  float* transformed = scratch + points * rows_of(p.inputs()) * p.outputs();
-  const std::vector<Share> shares = shares_of(p.outputs(), width, thread_count());
-  parallel_for(int64_t(shares.size()), 1, [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) {
-      // No share is larger than the first.
-      run_at_width<SumKernel, const Problem<T>&, const Share&>(width, p, shares[size_t(i)], together,
-                                                               transformed + i * shares[0].scratch(p.inputs(), together));
-    }
-  });
-  parallel_for(p.x.c, 4, [&](int64_t begin, int64_t end) {
-    for (int64_t c = begin; c < end; ++c) run_at_width<ResultKernel, const Problem<T>&>(width, p, c, dw);
-  });
+  Problem<T> p{shape.x, shape.y, shape.params.padding, x, g};
+  const int64_t inputs = p.inputs(), outputs = Pixels(shape.y).channels();
+  const int64_t group = std::min(group_of(inputs, outputs, width), outputs), together = together_of(inputs, group);
+  p.sums = scratch;
+  float* transformed = scratch + points * rows_of(inputs) * group;
+  for (; p.first < outputs; p.first += group) {
+    p.outputs = std::min(group, outputs - p.first);
+    const std::vector<Share> shares = shares_of(p.outputs, width, thread_count());
+    parallel_for(int64_t(shares.size()), 1, [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i) {
+        // No share is larger than the first.
+        run_at_width<SumKernel, const Problem<T>&, const Share&>(width, p, shares[size_t(i)], together,
+                                                                 transformed + i * shares[0].scratch(inputs, together));
+      }
+    });
+    parallel_for(p.x.c, 4, [&](int64_t begin, int64_t end) {
+      for (int64_t c = begin; c < end; ++c) run_at_width<ResultKernel, const Problem<T>&>(width, p, c, dw);
+    });
+  }
 }
 template void backward_weights(const float*, const float*, float*, const Conv2dShape&, int, float*);
 template void backward_weights(const bf16*, const bf16*, float*, const Conv2dShape&, int, float*);
 
 int64_t weights_scratch_size(const Conv2dShape& shape, int width) {
   const int64_t inputs = Pixels(shape.x).channels(), outputs = Pixels(shape.y).channels();
-  const std::vector<Share> shares = shares_of(outputs, width, thread_count());
-  return points * rows_of(inputs) * outputs + int64_t(shares.size()) * shares[0].scratch(inputs, together_of(inputs, outputs));
+  const int64_t group = std::min(group_of(inputs, outputs, width), outputs);
+  const std::vector<Share> shares = shares_of(group, width, thread_count());
+  return points * rows_of(inputs) * group + int64_t(shares.size()) * shares[0].scratch(inputs, together_of(inputs, group));
 }
 
 }  // namespace az::winograd

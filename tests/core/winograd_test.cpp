@@ -360,6 +360,20 @@ TEST_CASE("winograd: at 512 channels, results differ from f64's by less than 1e-
   CHECK(test::distance(run.forward(x, w), conv2d(x.to(DType::f64), w.to(DType::f64), {}, run.shape.params)) < 1e-5);
 }
 
+TEST_CASE("winograd: gradients of weights whose outputs are summed in groups, the last a smaller one, are those of f64") {
+  const int before = thread_count();
+  Philox random(9);
+  const Run run{{2, 512, 300, 4, 4, 1}, 16, simd_width()};
+  const Tensor x = normal(run.of_x, random), g = normal(run.of_y, random);
+  const Tensor w = zeros(run.of_w, DType::f64).set_requires_grad(true);
+  conv2d(x.to(DType::f64), w, {}, run.shape.params).backward(g.to(DType::f64));
+  for (int threads : {1, 2, 3, 7}) {
+    set_thread_count(threads);
+    CHECK(test::distance(run.backward_weights(x, g), w.grad()) < 3e-6);
+  }
+  set_thread_count(before);
+}
+
 TEST_CASE("winograd: bits do not depend on the number of threads") {
   const int before = thread_count();
   Philox random(5);

@@ -23,8 +23,8 @@ template <class T> struct Problem {
 // Inputs, and as many rows that nobody reads as fill the last product.
 int64_t rows_of(int64_t inputs) { return inputs + 15; }
 
-// Outputs are summed in groups of so many, whose sums take 20 MB or less where a chunk of outputs does: those of 512 channels by
-// 512 would take twice that, at the time when a network holds the most activations. Every group transforms all inputs again.
+// Outputs are summed in groups of so many, whose sums take 20 MB or less where a chunk of outputs does: those of 512 channels
+// by 512 would take twice that, at the time when a network holds the most activations. Every group transforms all inputs again.
 int64_t group_of(int64_t inputs, int64_t outputs, int width) {
   const int64_t chunk = outputs_together(width), most = (5 << 20) / (points * rows_of(inputs));
   const auto parts = [](int64_t all, int64_t each) { return (all + each - 1) / each; };

@@ -33,7 +33,7 @@ Experiment experiment_with(const std::string& probes, const std::string& layers 
       R"({"seed": 5, "data": {"type": "shapes", "train_images": 40, "test_images": 8, "batch_size": 16},
   "model": {"type": "network", "layers": [)" +
           layers + R"(]}, "optimizer": {"type": "sgd", "lr": 0.1, "momentum": 0.9, "weight_decay": 0.01},
-  "train": {"accumulate": 2}, "probes": )" +
+  "train": {"accumulate": 2, "deterministic": true}, "probes": )" +
           probes + "}",
       "test")));
 }

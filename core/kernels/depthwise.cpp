@@ -117,9 +117,6 @@ int64_t first_of(const ImageShape& s, int64_t image, int64_t c) {
 }
 int64_t channels_held(const ImageShape& s) { return s.blocks() * s.block; }
 
-struct Tap {
-  const float *from, *weight;
-};
 // y, or the gradient of x, from the other one.
 template <class T> struct Problem {
   ImageShape from_shape, to_shape;
@@ -129,25 +126,31 @@ template <class T> struct Problem {
   PixelEnd<T> end;
 };
 
-// A tap of a row of the weight, and the column that it lies on for the first result of a phase.
-struct ColumnTap {
-  int64_t tap, column;
+// A row that results are made of, with its row of the weight; and a tap of such a row, with the place that it has for the first
+// result. Both are in floats.
+struct TapRow {
+  const float *from, *weight;
+};
+struct Tap {
+  int64_t from, weight;
 };
 
 // N results whose sources lie `apart` floats apart, the first of them at to[pixel], the others `gap` elements apart.
-template <int W, int N, class T> AZ_INLINE void results(const std::vector<Tap>& taps, int64_t offset, int64_t apart,
-                                                        const PixelEnd<T>& end, int64_t pixel, int64_t gap,
-                                                        const Vector<W>& bias, int64_t channels) {
+template <int W, int N, class T> AZ_INLINE void results(const std::vector<TapRow>& rows, const std::vector<Tap>& taps,
+                                                        int64_t offset, int64_t apart, const PixelEnd<T>& end, int64_t pixel,
+                                                        int64_t gap, const Vector<W>& bias) {
   Vector<W> sums[N] = {};
-  for (const Tap& tap : taps) {
-    const Vector<W> weight = load<W>(tap.weight);
-    const float* from = tap.from + offset;
-    for (int i = 0; i < N; ++i) sums[i] += weight * load<W>(from + i * apart);
-  }
-  if (!end.then.residual && !end.then.relu && channels >= W)
+  for (const TapRow& row : rows)
+    for (const Tap& tap : taps) {
+      const Vector<W> weight = load<W>(row.weight + tap.weight);
+      const float* from = row.from + tap.from + offset;
+      for (int i = 0; i < N; ++i) sums[i] += weight * load<W>(from + i * apart);
+    }
+  // Channels that fill up a block are sums of zeros.
+  if (!end.then.residual && !end.then.relu)
     for (int i = 0; i < N; ++i) store(end.to + pixel + i * gap, sums[i] + bias);
   else
-    for (int i = 0; i < N; ++i) end.template put<W>(pixel + i * gap, sums[i], bias, channels);
+    for (int i = 0; i < N; ++i) end.template put<W>(pixel + i * gap, sums[i], bias, W);
 }
 
 // Planes [first, last) of W channels each.
@@ -156,10 +159,10 @@ template <int W, class T> AZ_INLINE void run_planes(const Problem<T>& p, int64_t
   Rows<W, T> rows(in, sources(p.columns, out.w), p.rows.reach());
   const int64_t apart = p.columns.step() * W, period = p.columns.period(), vectors = channels_held(in) / W;
   const int64_t gap = period * out.block;
-  std::vector<std::vector<ColumnTap>> of_phase(size_t(std::min(period, out.w)));
+  std::vector<std::vector<Tap>> of_phase(size_t(std::min(period, out.w)));
   for (size_t phase = 0; phase < of_phase.size(); ++phase)
-    p.columns.each(int64_t(phase), [&](int64_t k, int64_t column) { of_phase[phase].push_back({k, column}); });
-  std::vector<Tap> taps;
+    p.columns.each(int64_t(phase), [&](int64_t k, int64_t column) { of_phase[phase].push_back({column * W, k * W}); });
+  std::vector<TapRow> tap_rows;
   for (int64_t plane = first; plane < last; ++plane) {
     const int64_t image = plane / vectors, c = plane % vectors * W;
     const float* weight = p.packed + c * p.rows.kernel * p.columns.kernel;
@@ -167,22 +170,22 @@ template <int W, class T> AZ_INLINE void run_planes(const Problem<T>& p, int64_t
     rows.begin(p.from + first_of(in, image, c));
     for (int64_t y = 0; y < out.h; ++y) {
       rows.take(p.rows.inside(y, in.h));
+      tap_rows.clear();
+      p.rows.each(y, [&](int64_t k, int64_t row) AZ_INLINED {
+        if (row >= 0 && row < in.h) tap_rows.push_back({rows.at(row), weight + k * p.columns.kernel * W});
+      });
       for (size_t phase = 0; phase < of_phase.size(); ++phase) {
-        taps.clear();
-        p.rows.each(y, [&](int64_t k, int64_t row) AZ_INLINED {
-          if (row < 0 || row >= in.h) return;
-          const float *of_row = weight + k * p.columns.kernel * W, *from = rows.at(row);
-          for (const ColumnTap& t : of_phase[phase]) taps.push_back({from + t.column * W, of_row + t.tap * W});
-        });
         const int64_t count = (out.w - int64_t(phase) + period - 1) / period;
         const int64_t begin = first_of(out, image, c) + (y * out.w + int64_t(phase)) * out.block;
         int64_t x = 0;
         const auto some = [&]<int N>() AZ_INLINED {
-          for (; x + N <= count; x += N) results<W, N>(taps, x * apart, apart, p.end, begin + x * gap, gap, bias, out.c - c);
+          for (; x + N <= count; x += N)
+            results<W, N>(tap_rows, of_phase[phase], x * apart, apart, p.end, begin + x * gap, gap, bias);
         };
         if constexpr (W == 16) some.template operator()<16>();
         some.template operator()<8>();
         some.template operator()<4>();
+        some.template operator()<2>();
         some.template operator()<1>();
       }
     }

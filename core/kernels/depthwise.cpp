@@ -273,14 +273,7 @@ bool takes(const Conv2dShape& s, int width) {
          s.x.block % width == 0;
 }
 
-int64_t images_to_try(const Conv2dShape& s, size_t number) {
-  int64_t images = most_parts + 1;
-  for (const ImageShape& result : {s.x, s.y}) {
-    const int64_t bytes = bytes_of(result, number), of_image = bytes / std::max<int64_t>(result.n, 1);
-    if (bytes >= large_bytes) images = std::max(images, (large_bytes + of_image - 1) / of_image);
-  }
-  return std::min(s.x.n, images);
-}
+int64_t images_to_try(const Conv2dShape& s) { return std::min(s.x.n, most_parts + 1); }
 
 int64_t packed_size(const Conv2dShape& s) { return channels_held(s.x) * s.kernel.h * s.kernel.w; }
 

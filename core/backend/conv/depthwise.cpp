@@ -11,8 +11,8 @@ struct Depthwise {
   static constexpr bool transforms = false;
   static constexpr int64_t form = 64;
   static constexpr auto takes = depthwise::takes;
-  static constexpr auto images_to_try = depthwise::images_to_try;
   static constexpr auto packed_size = depthwise::packed_size;
+  static int64_t images_to_try(const Conv2dShape& shape, size_t) { return depthwise::images_to_try(shape); }
   static void pack(const float* weight, const Conv2dShape& shape, bool, int width, float* packed) {
     depthwise::pack(weight, shape, width, packed);
   }

@@ -12,12 +12,15 @@
 // for them. Nothing here is recorded for autograd.
 namespace az {
 
-// A function with f(0) = 0 may run on a tensor as it lies, channel padding included; the result has the same layout.
+// A function with f(0) = 0 may run on a tensor as it lies, channel padding included; any other where there is no padding. The
+// result has the same layout.
 enum class Zero { kept, moved };
 
 inline int64_t elements_held(const Tensor& x) {
   return x.layout() ? int64_t(x.storage()->bytes() / size_of(x.dtype())) : x.numel();
 }
+
+inline bool is_padded(const Tensor& x) { return elements_held(x) != x.numel(); }
 
 // run(count, elements of x, elements of more..., elements of the result), all as they lie in the layout of x, padding included.
 template <class T, class Run, class... More> Tensor over_elements(Run run, const Tensor& x, const More&... more) {
@@ -37,7 +40,7 @@ template <class Run, class... More> Tensor over_lanes(Run run, const Tensor& x, 
 // f(x)
 template <template <class> class Number = Compute, class F> Tensor map(const char* op, const Tensor& x, Zero zero_is, F f) {
   if (!is_float(x.dtype())) fail("{}: needs a floating type, got {}; convert with to()", op, describe(x));
-  const Tensor from = zero_is == Zero::kept ? x : x.plain();
+  const Tensor from = zero_is == Zero::kept || !is_padded(x) ? x : x.plain();
   return visit_float(x.dtype(), [&](auto zero) {
     using T = decltype(zero);
     return over_elements<T>([=](int64_t count, const T* in, T* out) { map_elements<Number<T>>(count, in, out, f); }, from);

@@ -13,6 +13,12 @@
 // For what such a loop calls: only what is inlined is compiled for its instruction set. AZ_INLINED goes on lambdas.
 #define AZ_INLINED __attribute__((always_inline))
 #define AZ_INLINE inline AZ_INLINED
+// Before a loop whose steps read nothing that another one writes, though arrays may be the same.
+#if defined(__GNUC__) && !defined(__clang__)
+#define AZ_INDEPENDENT _Pragma("GCC ivdep")
+#else
+#define AZ_INDEPENDENT
+#endif
 
 // Compiles one function for AVX-512, or for AVX2, whatever the processor; who calls it asks simd_width() first, which looks
 // for each feature that is named here.

@@ -1,10 +1,8 @@
-#include <bit>
 #include <cmath>
-#include <cstdint>
 #include <numbers>
 
-#include "core/base/simd.h"
 #include "core/base/threads.h"
+#include "core/kernels/exponential.h"
 #include "core/kernels/vector.h"
 
 namespace az {
@@ -12,28 +10,8 @@ namespace {
 
 constexpr int64_t grain = 1 << 14;
 
-// What falls like an exponential, as first * second * second: where that underflows, these do not, and times a large number it
-// need not.
-struct Falling {
-  float first, second;
-};
-
-// exp(y + rest) for y from -210 to 0 and a rest that y is too large to hold: within a unit in the last place. Written out, so
-// that GCC vectorises what calls it.
-AZ_INLINE Falling falling(float y, float rest) {
-  // 2^n exp(r), |r| < 0.36; adding 1.5 * 2^23 rounds to n and leaves it in the lowest bits.
-  const float shifted = y * 1.44269504f + 12582912.0f, whole = shifted - 12582912.0f;
-  const float r = (y - whole * 0.693359375f) + whole * 2.12194440e-4f + rest;
-  const float q = (((1.3813145e-3f * r + 8.369419e-3f) * r + 4.1668456e-2f) * r + 1.6666515e-1f) * r + 0.5f;
-  const float exp_r = 1.0f + (r + r * r * q);
-  // NaN makes n any number; unsigned ones wrap around.
-  const uint32_t n = std::bit_cast<uint32_t>(shifted) - 0x4b400000u, third = uint32_t(int32_t(n * 21846u) >> 16);
-  const auto power_of_two = [](uint32_t exponent) AZ_INLINED { return std::bit_cast<float>((exponent + 127u) << 23); };
-  return {exp_r * power_of_two(n - 2 * third), power_of_two(third)};
-}
-
 // exp(-a^2 / 2). The square of the upper 12 bits is exact; what the rest adds to it would be lost beside it.
-AZ_INLINE Falling bell(float a) {
+AZ_INLINE Falling<float> bell(float a) {
   const float head = std::bit_cast<float>(std::bit_cast<uint32_t>(a) & 0xfffff000);
   return falling(head * head * -0.5f, (a - head) * (a + head) * -0.5f);
 }
@@ -78,12 +56,12 @@ AZ_INLINE float slope_of_tail(float a) {
 
 AZ_INLINE float value(float x) {
   const float a = size_of_argument(x), share = tail(a);
-  const Falling b = bell(a);
+  const Falling<float> b = bell(a);
   return x > 0 ? x * (1 - share * b.first * b.second * b.second) : -a * share * b.first * b.second * b.second;
 }
 AZ_INLINE float gradient(float g, float x) {
   const float a = size_of_argument(x);
-  const Falling b = bell(a);
+  const Falling<float> b = bell(a);
   const float slope = slope_of_tail(a) * b.first;
   return x > 0 ? g * (1 - slope * b.second * b.second) : g * slope * b.second * b.second;
 }

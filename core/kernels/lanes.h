@@ -88,8 +88,8 @@ template <class F> AZ_INLINE void each_lanes(int64_t count, F f) {
   if (i < count) f(i, Part{count - i});
 }
 
-// max(v, 0), NaN kept.
-AZ_INLINE Lanes positive_part(const Lanes& v) { return v < 0 ? Lanes{} : v; }
+// max(v, 0), NaN kept. By bits: a choice between vectors GCC takes apart, lane by lane, where registers hold fewer.
+AZ_INLINE Lanes positive_part(const Lanes& v) { return Lanes(LaneBits(v) & ~LaneBits(v < 0)); }
 
 // `count` sums over arrays of n numbers, in f64, by eight lanes in an order fixed by n. add(sums, x...) adds to each sum what
 // a number of each array gives. It gets doubles, or vectors of them: write it as [](auto* sums, const auto& x) AZ_INLINED

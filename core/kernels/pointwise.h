@@ -6,15 +6,18 @@
 #include "core/kernels/vector_math.h"
 
 // A function of numbers, run over whole arrays, in parallel and for the widest instruction set of the processor. The numbers
-// that f gets are of type Number, or Compute<T>; the result is rounded to the array's type once.
+// that f gets are of type Number, or Compute<T>; the result is rounded to the array's type once. Of arrays of the same length
+// the result may be one that is read.
 namespace az {
 
 constexpr int64_t pointwise_grain = 1 << 14;
 
 template <class Number, class T, class F> AZ_MULTIVERSION void map_range(int64_t n, const T* x, T* y, F f) {
+  AZ_INDEPENDENT
   for (int64_t i = 0; i < n; ++i) y[i] = T(f(Number(x[i])));
 }
 template <class Number, class T, class F> AZ_MULTIVERSION void pair_range(int64_t n, const T* g, const T* x, T* y, F f) {
+  AZ_INDEPENDENT
   for (int64_t i = 0; i < n; ++i) y[i] = T(f(Number(g[i]), Number(x[i])));
 }
 // Element i of each array lies at i times its step.

@@ -5,7 +5,7 @@
 #include "core/base/simd.h"
 #include "core/base/threads.h"
 #include "core/kernels/lanes.h"
-#include "core/kernels/strided.h"
+#include "core/kernels/pointwise.h"
 
 #pragma GCC diagnostic ignored "-Wpsabi"  // as in lanes.h
 
@@ -25,22 +25,6 @@ template <class T> AZ_MULTIVERSION void scale_range(int64_t n, float factor, T* 
 }
 AZ_MULTIVERSION void scale_range(int64_t n, double factor, double* x) {
   for (int64_t i = 0; i < n; ++i) x[i] *= factor;
-}
-template <class T> AZ_MULTIVERSION void add_range(int64_t n, const T* a, const T* b, T* y) {
-  each_lanes(n, [&](int64_t i, auto part) AZ_INLINED { store(y + i, part, load(a + i, part) + load(b + i, part)); });
-}
-template <class T> AZ_MULTIVERSION void add_relu_range(int64_t n, const T* a, const T* b, T* y) {
-  each_lanes(
-      n, [&](int64_t i, auto part) AZ_INLINED { store(y + i, part, positive_part(load(a + i, part) + load(b + i, part))); });
-}
-template <class T> AZ_MULTIVERSION void relu_range(int64_t n, const T* x, T* y) {
-  each_lanes(n, [&](int64_t i, auto part) AZ_INLINED { store(y + i, part, positive_part(load(x + i, part))); });
-}
-template <class T> AZ_MULTIVERSION void relu_backward_range(int64_t n, const T* y, const T* dy, T* dx) {
-  each_lanes(n, [&](int64_t i, auto part) AZ_INLINED {
-    const Lanes g = load(dy + i, part);
-    store(dx + i, part, load(y + i, part) > 0 ? g : Lanes{});
-  });
 }
 template <class From, class To> AZ_MULTIVERSION void convert_range(int64_t n, const From* x, To* y) {
   each_lanes(n, [&](int64_t i, auto part) AZ_INLINED { store(y + i, part, load(x + i, part)); });
@@ -62,17 +46,13 @@ void scale_rows(int64_t rows, int64_t length, const float* factors, const float*
   });
 }
 template <class T> void add(int64_t count, const T* a, const T* b, T* y) {
-  parallel_for(count, grain, [=](int64_t begin, int64_t end) { add_range(end - begin, a + begin, b + begin, y + begin); });
+  map_pairs<Compute<T>>(count, a, b, y, [](auto p, auto q) { return p + q; });
 }
 template <class T> void add_relu(int64_t count, const T* a, const T* b, T* y) {
-  parallel_for(count, grain, [=](int64_t begin, int64_t end) { add_relu_range(end - begin, a + begin, b + begin, y + begin); });
+  map_pairs<Compute<T>>(count, a, b, y, [](auto p, auto q) { return p + q < 0 ? 0 : p + q; });
 }
 template <class T> void relu(int64_t count, const T* x, T* y) {
-  parallel_for(count, grain, [=](int64_t begin, int64_t end) { relu_range(end - begin, x + begin, y + begin); });
-}
-template <class T> void relu_backward(int64_t count, const T* y, const T* dy, T* dx) {
-  parallel_for(count, grain,
-               [=](int64_t begin, int64_t end) { relu_backward_range(end - begin, y + begin, dy + begin, dx + begin); });
+  map_elements<Compute<T>>(count, x, y, [](auto v) { return v < 0 ? 0 : v; });
 }
 template <class From, class To> void convert_lanes(int64_t count, const From* x, To* y) {
   parallel_for(count, grain, [=](int64_t begin, int64_t end) { convert_range(end - begin, x + begin, y + begin); });
@@ -83,8 +63,7 @@ template <class From, class To> void convert_lanes(int64_t count, const From* x,
   template void scale(int64_t, double, T*);                \
   template void add(int64_t, const T*, const T*, T*);      \
   template void add_relu(int64_t, const T*, const T*, T*); \
-  template void relu(int64_t, const T*, T*);               \
-  template void relu_backward(int64_t, const T*, const T*, T*);
+  template void relu(int64_t, const T*, T*);
 AZ_FOR(float)
 AZ_FOR(bf16)
 #undef AZ_FOR

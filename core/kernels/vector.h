@@ -19,7 +19,6 @@ void scale_rows(int64_t rows, int64_t length, const float* factors, const float*
 template <class T> void add(int64_t count, const T* a, const T* b, T* y);                 // y = a + b
 template <class T> void add_relu(int64_t count, const T* a, const T* b, T* y);            // y = max(a + b, 0), NaN kept
 template <class T> void relu(int64_t count, const T* x, T* y);                            // y = max(x, 0), NaN kept
-template <class T> void relu_backward(int64_t count, const T* y, const T* dy, T* dx);     // dx = y > 0 ? dy : 0
 template <class From, class To> void convert_lanes(int64_t count, const From* x, To* y);  // y = x, between float and bf16
 
 // y = x Phi(x) and dx = dy (Phi(x) + x phi(x)), Phi and phi being the standard normal distribution's function and density; each

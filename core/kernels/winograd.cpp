@@ -26,11 +26,6 @@ template <class T> struct Problem {
   float* scratch;
 };
 
-// Results of so many bytes are stored past the caches, where whole lines are written one after another. Measured on two cores
-// with AVX-512 (tests/benchmarks/README.md).
-constexpr int64_t large_bytes = int64_t(8) << 20;
-int64_t bytes_of(const ImageShape& shape, size_t number) { return shape.planes() * shape.plane() * int64_t(number); }
-
 int64_t scratch_of_part(int64_t inputs) { return points * apart(most_together) * (row_of(inputs) + 32); }
 
 // The tiles [first, first + count), to `v` [36, apart(together), row].
@@ -55,7 +50,8 @@ template <int W, int N, class T>
 AZ_INLINE void results(const Problem<T>& p, int64_t first, int64_t count, int64_t o, const float* m) {
   const Tiles tiles(p.y);
   const Pixels pixels(p.y);
-  const bool streams = bytes_of(p.y, sizeof(T)) >= large_bytes && (pixels.block == W || W * sizeof(T) >= 64);
+  const bool past_caches = bytes_of(p.y, sizeof(T)) >= large_bytes && (pixels.block == W || W * sizeof(T) >= 64);
+  const PixelEnd<T> end{p.then, p.to, past_caches};
   for (int64_t t = 0; t < count; ++t) {
     const Tiles::Place at = tiles[first + t];
     const int64_t rows = std::min<int64_t>(step, p.y.h - at.y), columns = std::min<int64_t>(step, p.y.w - at.x);
@@ -75,16 +71,7 @@ AZ_INLINE void results(const Problem<T>& p, int64_t first, int64_t count, int64_
         for (int j = 0; j < side; ++j) d[j] = load<W>(half + (i * side + j) * W);
         result_lines(d, l);
         for (int64_t j = 0; j < columns; ++j) {
-          const int64_t pixel = begin + (i * p.y.w + j) * pixels.block;
-          Vector<W> y = l[j] + bias;
-          if (p.then.residual) y += load<W>(p.then.residual + pixel);
-          if (p.then.relu) y = y < 0 ? Vector<W>{} : y;
-          // Channels that fill up the last block stay 0, also where others are NaN.
-          for (int64_t lane = std::max<int64_t>(channels, 0); lane < W; ++lane) y[lane] = 0;
-          if (streams)
-            stream(p.to + pixel, y);
-          else
-            store(p.to + pixel, y);
+          end.template put<W>(begin + (i * p.y.w + j) * pixels.block, l[j], bias, channels);
         }
       }
     }

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "core/kernels/image_shape.h"
+#include "core/kernels/epilogue.h"
 #include "core/tensor/dtype.h"
 
 // Convolutions with a 3x3 kernel and no stride, dilation or groups, by Winograd's F(4x4, 3x3): 36 products of matrices for
@@ -28,12 +28,6 @@ int64_t packed_size(const Conv2dShape& shape);
 // weight [o,i,3,3] as the products want it: u = G w G^T, for forward(), or else for backward_data().
 void pack(const float* weight, const Conv2dShape& shape, bool forward, int width, float* packed);
 
-// What follows the convolution in the same pass: y + bias[o] + residual, then max(y, 0), NaN kept. Each may be null.
-template <class T> struct Epilogue {
-  const float* bias = nullptr;
-  const T* residual = nullptr;
-  bool relu = false;
-};
 // y = x * weight, laid out as the shape says, y from a multiple of 16 bytes on, as dx below. `scratch` has scratch_size()
 // floats.
 template <class T> void forward(const T* x, const float* packed, const Epilogue<T>& then, T* y, const Conv2dShape& shape,

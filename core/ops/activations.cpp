@@ -1,6 +1,7 @@
 #include <cmath>
 #include <numbers>
 
+#include "core/kernels/exponential.h"
 #include "core/kernels/vector.h"
 #include "core/ops/chain.h"
 #include "core/ops/elementwise.h"
@@ -10,24 +11,19 @@
 namespace az {
 namespace {
 
-// Where exp(-x) has long been 0. What it is multiplied by goes no further: 0 times infinity is no number.
-constexpr int far_away = 10000;
-
 // y > 0 ? g : slope * g, in the layout of y: how the gradient passes a bend at 0.
 Tensor bend(const Tensor& g, const Tensor& y, double slope) {
-  if (slope != 0 || !in_lanes(y.dtype()))
-    return pass_by("bend", g, y, [slope](auto up, auto v) { return v > 0 ? up : slope == 0 ? 0 : decltype(v)(slope) * up; });
-  const Tensor value = over_lanes([](auto... all) { relu_backward(all...); }, y, g);
-  return record("bend", value, {g}, saved(y.detach()), ByOps{[](const Back& k) { return Grads{bend(k.g, k.saved[0], 0)}; }});
+  return pass_by("bend", g, y, [slope](auto up, auto v) { return v > 0 ? up : slope == 0 ? 0 : decltype(v)(slope) * up; });
 }
 
-// What follows is written in h = exp(-|x| / 2), whose square is the e that vanishes where x is large: what is multiplied by h
-// twice may be left of a product with e when e itself is not.
+// What follows is written in e = exp(-|x|), which vanishes where x is large: what is multiplied by its factors one by one may
+// be left of a product with e when e itself is not.
 
-// s' = e / (1 + e)^2, e = exp(-|x|); s'' = s' (1 - 2 s) = -s' tanh(x / 2)
+// s' = e / (1 + e)^2; s'' = s' (1 - 2 s) = -s' tanh(x / 2)
 template <class N> AZ_INLINE N sigmoid_slope(N up, N x) {
-  const N h = std::exp(std::abs(x) * N(-0.5)), inverse = 1 / (1 + h * h);
-  return up * (h * inverse) * (h * inverse);
+  const auto e = falling(-falling_size(x));
+  const N inverse = 1 / (1 + e.product());
+  return e.times(up * inverse * inverse);
 }
 
 Tensor sigmoid_gradient(const Tensor& g, const Tensor& x) {
@@ -43,29 +39,30 @@ Tensor tanh_gradient(const Tensor& g, const Tensor& x) {
       [](const Tensor& h, const Tensor& v) { return tanh_gradient(h, v) * tanh(v) * -2; });
 }
 
-// exp(t) - 1 for |t| < 0.5.
-AZ_INLINE float small_expm1(float t) {
-  float p = t * (1 / 8.0f) + 1;
-  for (int k = 7; k > 1; --k) p = p * t * (1.0f / float(k)) + 1;
-  return p * t;
-}
-inline double small_expm1(double t) { return std::expm1(t); }
+// The derivative of silu is 0 at z = -1 - c, where c = exp(z).
+constexpr double silu_c = 0.2784645427610738, silu_z = -1.2784645427610737, rest_of_silu_z = -1.0946994183093437e-16;
 
-// (x s)' = (1 + e (1 + x)) / (1 + e)^2 for x >= 0 and e (1 + x + e) / (1 + e)^2 below, e = exp(-|x|). It is 0 at z = -1 - c,
-// where c = exp(z): with x = z + t, 1 + x + e = t + c (exp(t) - 1), which keeps its digits there. Second derivative: s' (2 - x
-// tanh(x / 2)).
+// t + c (exp(t) - 1) for |t| < turn.
+template <class N> constexpr N turn = 0.5;
+template <> constexpr float turn<float> = 0.125f;
+AZ_INLINE float about_silu_z(float t) {
+  constexpr double c = silu_c;
+  return t * (float(1 + c) + t * (float(c / 2) + t * (float(c / 6) + t * (float(c / 24) + t * float(c / 120)))));
+}
+inline double about_silu_z(double t) { return t + silu_c * std::expm1(t); }
+
+// (x s)' = e (1 + x + e) / (1 + e)^2 for x <= 0, and what that of -x lacks of 1 above. With x = z + t, 1 + x + e =
+// t + c (exp(t) - 1), which keeps its digits about z. Second derivative: s' (2 - x tanh(x / 2)).
 Tensor silu_gradient(const Tensor& g, const Tensor& x) {
   return chain<Compute>(
       "silu_gradient", g, x,
-      [](auto up, auto given) AZ_INLINED {
-        using N = decltype(given);
-        constexpr double c = 0.2784645427610738, z = -1.2784645427610737, rest_of_z = -1.0946994183093437e-16;
-        const N v = given > far_away ? N(far_away) : given < -far_away ? N(-far_away) : given;
-        const N h = std::exp(std::abs(v) * N(-0.5)), e = h * h, inverse = 1 / (1 + e);
-        const N t = (v - N(z)) - N(z - N(z) + rest_of_z);
-        const N sum = v >= 0 ? 1 + e * (1 + v) : std::abs(t) < N(0.5) ? t + N(c) * small_expm1(t) : 1 + v + e;
-        const N factor = (v >= 0 ? 1 : h) * inverse;
-        return up * (sum * factor) * factor;
+      [](auto up, auto v) AZ_INLINED {
+        using N = decltype(v);
+        const N a = falling_size(v), t = (-N(silu_z) - a) - N(silu_z - N(silu_z) + rest_of_silu_z);
+        const auto f = falling(-a);
+        const N e = f.product(), inverse = 1 / (1 + e), sum = std::abs(t) < turn<N> ? about_silu_z(t) : 1 - a + e;
+        const N slope = sum * inverse * inverse;
+        return v > 0 ? up * (1 - slope * e) : f.times(up * slope);
       },
       [](const Tensor& h, const Tensor& v) { return sigmoid_gradient(h, v) * (2 - v * tanh(v * 0.5)); });
 }
@@ -88,11 +85,12 @@ Tensor tanh(const Tensor& x) {
                 ByOps{[](const Back& k) { return Grads{tanh_gradient(k.g, k.saved[0])}; }}, Homogeneity::never());
 }
 
-// exp(x) / (1 + exp(x)), which is 1 in every type from 60 on.
+// 1 / (1 + e) above 0, e / (1 + e) below.
 Tensor sigmoid(const Tensor& x) {
   const auto value = [](auto v) AZ_INLINED {
-    const auto e = std::exp(v > 60 ? 60 : v);
-    return e / (1 + e);
+    const auto e = falling(-falling_size(v));
+    const auto inverse = 1 / (1 + e.product());
+    return v > 0 ? inverse : e.product() * inverse;
   };
   return record("sigmoid", map("sigmoid", x, Zero::moved, value), {x}, saved(x),
                 ByOps{[](const Back& k) { return Grads{sigmoid_gradient(k.g, k.saved[0])}; }}, Homogeneity::never());
@@ -111,7 +109,7 @@ Tensor add_relu(const Tensor& a, const Tensor& b) {
   const Tensor left = a.layout() ? a : laid_out(a, b.layout());
   const Tensor y = over_lanes([](auto... all) { add_relu(all...); }, left, b);
   return record("add_relu", y, {a, b}, saved().and_result(), ByKernel{[](const Back& k) {
-                  const Tensor dx = over_lanes([](auto... all) { relu_backward(all...); }, k.result, k.g);
+                  const Tensor dx = bend(k.g, k.result, 0);
                   return Grads{dx, dx};
                 }},
                 Homogeneity::choice());
@@ -131,12 +129,13 @@ Tensor gelu(const Tensor& x) {
                 Homogeneity::never());
 }
 
-// x h^2 / (1 + h^2) with h = exp(x / 2): x exp(x) has digits where exp(x) has lost them.
+// x / (1 + e) above 0, x e / (1 + e) below: x e has digits where e has lost them.
 Tensor silu(const Tensor& x) {
-  const auto value = [](auto given) AZ_INLINED {
-    using N = decltype(given);
-    const N v = given < -far_away ? N(-far_away) : given, h = std::exp((v > 60 ? 60 : v) * N(0.5));
-    return v * (h / (1 + h * h)) * h;
+  const auto value = [](auto v) AZ_INLINED {
+    const auto a = falling_size(v);
+    const auto e = falling(-a);
+    const auto inverse = 1 / (1 + e.product());
+    return v > 0 ? v * inverse : -e.times(a * inverse);
   };
   return record("silu", map("silu", x, Zero::kept, value), {x}, saved(x),
                 ByOps{[](const Back& k) { return Grads{silu_gradient(k.g, k.saved[0])}; }}, Homogeneity::never());

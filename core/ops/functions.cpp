@@ -110,7 +110,8 @@ Tensor clamp(const Tensor& x, ClampOptions options) {
   const double low = options.min, high = options.max;
   if (std::isnan(low) || std::isnan(high)) fail("clamp: a bound is not a number (min {}, max {})", low, high);
   if (low > high) fail("clamp: min {} is above max {}", low, high);
-  Tensor value = map("clamp", x, Zero::moved, [low, high](auto v) {
+  const Zero zero = low <= 0 && high >= 0 ? Zero::kept : Zero::moved;
+  Tensor value = map("clamp", x, zero, [low, high](auto v) {
     using T = decltype(v);
     return v < T(low) ? T(low) : v > T(high) ? T(high) : v;
   });

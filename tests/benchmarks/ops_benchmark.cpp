@@ -69,6 +69,9 @@ void add_elementwise() {
   add_pair("add_channel", [](const auto& in) { return in[0] + in[1]; }, {activation, {16, 1, 1}});
   add_pair("mul", [](const auto& in) { return in[0] * in[1]; }, {activation, activation});
   add_pair("relu", [](const auto& in) { return relu(in[0]); }, {activation});
+  add_pair("clamp", [](const auto& in) { return clamp(in[0], {.min = 0, .max = 6}); }, {activation});
+  add_pair("sigmoid", [](const auto& in) { return sigmoid(in[0]); }, {activation});
+  add_pair("silu", [](const auto& in) { return silu(in[0]); }, {activation});
   add_pair("gelu", [](const auto& in) { return gelu(in[0]); }, {activation});
   add_pair("exp", [](const auto& in) { return exp(in[0]); }, {activation});
 }
@@ -112,6 +115,21 @@ void add_convolutions() {
   }
 }
 
+// Each channel has a window of its own.
+void add_depthwise() {
+  struct Layer {
+    int64_t kernel, stride, dilation;
+  };
+  constexpr int64_t channels = 64;
+  for (const Layer& l : {Layer{3, 1, 1}, {3, 2, 1}, {3, 1, 2}, {5, 1, 1}}) {
+    const Conv2dParams params{
+        .stride = l.stride, .padding = l.kernel / 2 * l.dilation, .dilation = l.dilation, .groups = channels};
+    add_image_op(fmt::format("depthwise/64x32x32k{}s{}d{}", l.kernel, l.stride, l.dilation),
+                 [params](const auto& in) { return conv2d(in[0], in[1], {}, params); },
+                 {{128, channels, 32, 32}, {channels, 1, l.kernel, l.kernel}});
+  }
+}
+
 void add_in_network() {
   for (int64_t channels : {16, 32, 64}) {
     const int64_t side = 512 / channels;
@@ -137,6 +155,7 @@ void add_in_network() {
   add_image_op("global_avg_pool", [](const auto& in) { return global_avg_pool(in[0]); }, {{128, 64, 8, 8}});
 }
 
-const bool added = (add_elementwise(), add_reductions(), add_products(), add_convolutions(), add_in_network(), true);
+const bool added =
+    (add_elementwise(), add_reductions(), add_products(), add_convolutions(), add_depthwise(), add_in_network(), true);
 
 }  // namespace

@@ -126,7 +126,7 @@ struct Walk {
       const Solve<Direction> by = one.make();
       const bool is_right = excess_of(by(operands)) == 0;
       CHECK(is_right == judge.is_right(one, by));
-      own += one.name.starts_with("winograd_");
+      own += one.name.starts_with("winograd_") || one.name.starts_with("depthwise:");
       if (is_right)
         ++right;
       else

@@ -14,9 +14,10 @@ namespace az::test {
 namespace {
 
 using Op = std::function<Tensor(const Tensor&)>;
+enum PassesOn { always, unpadded, never };  // unpadded: where no channels fill up a block
 struct Case {
   std::string name;
-  bool passes_on;
+  PassesOn passes_on;
   Op op;
 };
 
@@ -28,58 +29,59 @@ Tensor values(DType type) {
 }
 
 const std::vector<Case> cases = {
-    {"relu", true, [](const Tensor& x) { return relu(x); }},
-    {"leaky_relu", true, [](const Tensor& x) { return leaky_relu(x); }},
-    {"silu", true, [](const Tensor& x) { return silu(x); }},
-    {"gelu", true, [](const Tensor& x) { return gelu(x); }},
-    {"tanh", true, [](const Tensor& x) { return tanh(x); }},
-    {"sin", true, [](const Tensor& x) { return sin(x); }},
-    {"sqrt", true, [](const Tensor& x) { return sqrt(x); }},
-    {"abs", true, [](const Tensor& x) { return abs(x); }},
-    {"neg", true, [](const Tensor& x) { return neg(x); }},
-    {"mul by a number", true, [](const Tensor& x) { return x * 3; }},
-    {"add", true, [](const Tensor& x) { return x + x; }},
-    {"sub", true, [](const Tensor& x) { return x - x * 2; }},
-    {"mul", true, [](const Tensor& x) { return x * x; }},
-    {"maximum", true, [](const Tensor& x) { return maximum(x, x * 2); }},
-    {"minimum", true, [](const Tensor& x) { return minimum(x, x * 2); }},
-    {"clone", true, [](const Tensor& x) { return x.clone(); }},
-    {"batch_norm", true,
+    {"relu", always, [](const Tensor& x) { return relu(x); }},
+    {"leaky_relu", always, [](const Tensor& x) { return leaky_relu(x); }},
+    {"silu", always, [](const Tensor& x) { return silu(x); }},
+    {"gelu", always, [](const Tensor& x) { return gelu(x); }},
+    {"tanh", always, [](const Tensor& x) { return tanh(x); }},
+    {"sin", always, [](const Tensor& x) { return sin(x); }},
+    {"sqrt", always, [](const Tensor& x) { return sqrt(x); }},
+    {"abs", always, [](const Tensor& x) { return abs(x); }},
+    {"neg", always, [](const Tensor& x) { return neg(x); }},
+    {"mul by a number", always, [](const Tensor& x) { return x * 3; }},
+    {"add", always, [](const Tensor& x) { return x + x; }},
+    {"sub", always, [](const Tensor& x) { return x - x * 2; }},
+    {"mul", always, [](const Tensor& x) { return x * x; }},
+    {"maximum", always, [](const Tensor& x) { return maximum(x, x * 2); }},
+    {"minimum", always, [](const Tensor& x) { return minimum(x, x * 2); }},
+    {"clone", always, [](const Tensor& x) { return x.clone(); }},
+    {"batch_norm", always,
      [](const Tensor& x) {
        return batch_norm(x, {ones({20}), ones({20})});
      }},
-    {"exp", false, [](const Tensor& x) { return exp(x); }},
-    {"log", false, [](const Tensor& x) { return log(x); }},
-    {"cos", false, [](const Tensor& x) { return cos(x); }},
-    {"sigmoid", false, [](const Tensor& x) { return sigmoid(x); }},
-    {"pow", false, [](const Tensor& x) { return pow(x, 0); }},
-    {"clamp", false, [](const Tensor& x) { return clamp(x, {.min = 0.5}); }},
-    {"add a number", false, [](const Tensor& x) { return x + 1; }},
-    {"mul by infinity", false, [](const Tensor& x) { return x * INFINITY; }},
-    {"div", false, [](const Tensor& x) { return x / x; }},
-    {"atan2", false, [](const Tensor& x) { return atan2(x, x.plain() * 2); }},
-    {"add of unlike layouts", false, [](const Tensor& x) { return x + x.plain(); }},
-    {"add with broadcasting", false,
+    {"exp", unpadded, [](const Tensor& x) { return exp(x); }},
+    {"log", unpadded, [](const Tensor& x) { return log(x); }},
+    {"cos", unpadded, [](const Tensor& x) { return cos(x); }},
+    {"sigmoid", unpadded, [](const Tensor& x) { return sigmoid(x); }},
+    {"pow", unpadded, [](const Tensor& x) { return pow(x, 0); }},
+    {"clamp about 0", always, [](const Tensor& x) { return clamp(x, {.min = 0, .max = 0.5}); }},
+    {"clamp", unpadded, [](const Tensor& x) { return clamp(x, {.min = 0.5}); }},
+    {"add a number", unpadded, [](const Tensor& x) { return x + 1; }},
+    {"mul by infinity", unpadded, [](const Tensor& x) { return x * INFINITY; }},
+    {"div", never, [](const Tensor& x) { return x / x; }},
+    {"atan2", never, [](const Tensor& x) { return atan2(x, x.plain() * 2); }},
+    {"add of unlike layouts", never, [](const Tensor& x) { return x + x.plain(); }},
+    {"add with broadcasting", never,
      [](const Tensor& x) {
        return x + ones({20, 1, 1}, x.dtype());
      }},
-    {"where", false, [](const Tensor& x) { return where(less(x, x * 2), x, x * 3); }},
-    {"softmax", false, [](const Tensor& x) { return softmax(x, 1); }},
-    {"sum", false, [](const Tensor& x) { return sum(x, {{1}}); }},
-    {"permute", false,
+    {"where", never, [](const Tensor& x) { return where(less(x, x * 2), x, x * 3); }},
+    {"softmax", never, [](const Tensor& x) { return softmax(x, 1); }},
+    {"sum", never, [](const Tensor& x) { return sum(x, {{1}}); }},
+    {"permute", never,
      [](const Tensor& x) {
        return permute(x, {1, 0, 2, 3});
      }},
-    {"slice", false, [](const Tensor& x) { return slice(x, {.axis = 1, .begin = 3}); }},
-    {"concat", false,
+    {"slice", never, [](const Tensor& x) { return slice(x, {.axis = 1, .begin = 3}); }},
+    {"concat", never,
      [](const Tensor& x) {
        return concat({x, x}, 1);
      }},
-    {"reshape", false,
+    {"reshape", never,
      [](const Tensor& x) {
        return x.reshape({2, -1});
      }},
-    {"to", false, [](const Tensor& x) { return x.to(DType::f64); }},
+    {"to", never, [](const Tensor& x) { return x.to(DType::f64); }},
 };
 
 // Of all that a tensor holds, padding included.
@@ -102,7 +104,8 @@ TEST_CASE("layouts: what an op passes on is the layout of its argument, with the
       CAPTURE(c.name);
       Tensor y = c.op(lain), wanted = c.op(plain);
       CHECK(wanted.layout() == nullptr);
-      CHECK(y.layout() == (c.passes_on ? layout : nullptr));
+      const bool is_padded = block == 8 || block == 16;
+      CHECK(y.layout() == (c.passes_on == always || (c.passes_on == unpadded && !is_padded) ? layout : nullptr));
       CHECK(y.shape() == wanted.shape());
       CHECK((distance(y, wanted) <= 1e-6 || sum(equal(y, wanted)).item() == double(y.numel())));
       CHECK(nonzeros_held(y) == nonzeros_held(wanted));
@@ -115,7 +118,8 @@ TEST_CASE("layouts: gradients pass a bend in the layout of what was bent, in whi
   Tensor x = reorder(values(DType::f32) - 0.5, layout).set_requires_grad();
   const Tensor blocked = reorder(values(DType::f32), layout);
   for (const Op& op : {Op([](const Tensor& t) { return relu(t); }), Op([](const Tensor& t) { return leaky_relu(t, 0.5); }),
-                       Op([](const Tensor& t) { return gelu(t); })}) {
+                       Op([](const Tensor& t) { return clamp(t, {.min = 0, .max = 6}); }),
+                       Op([](const Tensor& t) { return silu(t); }), Op([](const Tensor& t) { return gelu(t); })}) {
     const Layout* seen = nullptr;
     Tensor watched = record("watched", x.detach(), {x}, saved(), ByOps{[&](const Back& k) {
                               seen = k.g.layout();

@@ -19,6 +19,13 @@ OpCase pooling(const std::string& name, Tensor (*pool)(const Tensor&, const Pool
   return {name, op, [=](const Inputs& x) { return pool(x[0], params); }, {.images = images, .by_kernel = op}};
 }
 
+// Of `channels` channels, each with a window of its own; what is not 3x3 or dilated is computed by kernels of our own.
+OpCase depthwise(const std::string& name, int64_t channels, const Size2& kernel, const Conv2dParams& params) {
+  OpCase row = convolution(name, params, 1);
+  row.traits.random_inputs = {{2, channels, 7, 8}, {channels, 1, kernel.h, kernel.w}, {channels}};
+  return row;
+}
+
 // Winograd's transforms lose about a digit.
 OpCase winograd(const std::string& name, const std::vector<Shape>& inputs) {
   return {name,
@@ -43,6 +50,9 @@ std::vector<OpCase> image_cases() {
       convolution("conv2d_dilated", {.padding = 2, .dilation = 2}),
       convolution("conv2d_groups", {.padding = 1, .groups = 2}),
       convolution("conv2d_depthwise", {.padding = 1, .groups = 16}, 1),
+      depthwise("conv2d_depthwise_5x5", 20, 5, {.padding = 2, .groups = 20}),
+      depthwise("conv2d_depthwise_dilated", 8, 3, {.padding = 2, .dilation = 2, .groups = 8}),
+      depthwise("conv2d_depthwise_strided", 16, {3, 2}, {.stride = {2, 3}, .padding = {1, 0}, .groups = 16}),
       convolution("conv2d_rectangular", {.stride = {1, 2}, .padding = {2, 1}, .dilation = {2, 1}}),
       {"conv2d_no_bias",
        "conv2d",

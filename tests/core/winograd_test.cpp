@@ -146,7 +146,7 @@ struct Run {
 
   // T: the number type of images.
   template <class T = float>
-  Tensor forward(const Tensor& x, const Tensor& w, const winograd::Epilogue<std::type_identity_t<T>>& then = {}) const {
+  Tensor forward(const Tensor& x, const Tensor& w, const Epilogue<std::type_identity_t<T>>& then = {}) const {
     std::vector<float> packed = nothing(winograd::packed_size(shape)), scratch = nothing(winograd::scratch_size(shape));
     winograd::pack(w.data<float>(), shape, true, width, packed.data());
     Tensor y = Tensor::empty(of_y, dtype_of<T>, layout);

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "core/backend/conv/depthwise.h"
 #include "core/backend/conv/winograd.h"
 #include "core/backend/onednn/implementations.h"
 
@@ -9,6 +10,7 @@ namespace az {
 template <class Direction> Implementations<Direction> offered(const ConvProblem& problem) {
   Implementations<Direction> all = onednn::implementations_of(problem, Direction());
   add_winograd(problem, all);
+  add_depthwise(problem, all);
   return all;
 }
 

@@ -34,7 +34,7 @@ int refuse(int error) {
 // These stand in for the C library's.
 extern "C" int rename(const char* from, const char* to) noexcept {
   if (from == no_rename_from) return refuse(EIO);
-  return int(::syscall(SYS_rename, from, to));
+  return int(::syscall(SYS_renameat, AT_FDCWD, from, AT_FDCWD, to));
 }
 extern "C" int renameat2(int a, const char* from, int b, const char* to, unsigned flags) noexcept {
   if (no_exchange) return refuse(EINVAL);

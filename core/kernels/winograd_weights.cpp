@@ -14,22 +14,14 @@ template <class T> struct Problem {
   ImageShape x, y;
   Size2 padding;
   const T *from, *gradient;
-  int64_t first = 0, outputs = 0;  // the group of outputs that is summed
-  float* sums = nullptr;           // [36, rows_of(inputs), outputs]
+  int64_t first, outputs;  // the group of outputs that is summed
+  float* sums;             // [36, rows_of(inputs), outputs]
 
   int64_t inputs() const { return Pixels(x).channels(); }
 };
 
 // Inputs, and as many rows that nobody reads as fill the last product.
 int64_t rows_of(int64_t inputs) { return inputs + 15; }
-
-// Outputs are summed in groups of so many, whose sums take 20 MB or less where a chunk of outputs does: those of 512 channels
-// by 512 would take twice that, at the time when a network holds the most activations. Every group transforms all inputs again.
-int64_t group_of(int64_t inputs, int64_t outputs, int width) {
-  const int64_t chunk = outputs_together(width), most = (5 << 20) / (points * rows_of(inputs));
-  const auto parts = [](int64_t all, int64_t each) { return (all + each - 1) / each; };
-  return parts(parts(outputs, chunk), parts(outputs, std::max(most, chunk))) * chunk;
-}
 
 // The part of a group's sums that one thread forms, over all tiles: of some rows of the transformed tiles, and of some outputs.
 // Every sum is formed in one place, in one order, however they are shared out.
@@ -61,6 +53,33 @@ std::vector<Share> shares_of(int64_t outputs, int width, int threads) {
       shares.push_back({{row, int(rows)}, first, std::min(each * chunk, outputs - first)});
   }
   return shares;
+}
+
+// Outputs that are summed together, in shares of which none is larger than the first.
+struct Group {
+  int64_t first, outputs;
+  std::vector<Share> shares;
+
+  // Of its sums, and of the transformed tiles of all shares.
+  int64_t scratch(int64_t inputs, int64_t together) const {
+    return sums(inputs) + int64_t(shares.size()) * shares[0].scratch(inputs, together);
+  }
+  int64_t sums(int64_t inputs) const { return points * rows_of(inputs) * outputs; }
+};
+
+// As few groups as have sums of 20 MB or less each, or as one chunk of outputs has: those of 512 channels by 512 would take
+// twice that, at the time when a network holds the most activations. Every group transforms all inputs again.
+std::vector<Group> groups_of(int64_t inputs, int64_t outputs, int width) {
+  const auto parts = [](int64_t all, int64_t each) { return (all + each - 1) / each; };
+  const int64_t chunk = outputs_together(width), chunks = parts(outputs, chunk);
+  const int64_t most = std::max<int64_t>(1, (5 << 20) / (points * rows_of(inputs)) / chunk);
+  const int64_t each = parts(chunks, parts(chunks, most)) * chunk;
+  std::vector<Group> groups;
+  for (int64_t first = 0; first < outputs; first += each) {
+    const int64_t count = std::min(each, outputs - first);
+    groups.push_back({first, count, shares_of(count, width, thread_count())});
+  }
+  return groups;
 }
 
 struct SumKernel {
@@ -156,20 +175,19 @@ struct ResultKernel {
 
 template <class T>
 void backward_weights(const T* x, const T* g, float* dw, const Conv2dShape& shape, int width, float* scratch) {
-  Problem<T> p{shape.x, shape.y, shape.params.padding, x, g};
-  const int64_t inputs = p.inputs(), outputs = Pixels(shape.y).channels();
-  const int64_t group = std::min(group_of(inputs, outputs, width), outputs), together = together_of(inputs, group);
-  p.sums = scratch;
-  float* transformed = scratch + points * rows_of(inputs) * group;
-  for (; p.first < outputs; p.first += group) {
-    p.outputs = std::min(group, outputs - p.first);
-    const std::vector<Share> shares = shares_of(p.outputs, width, thread_count());
+  Problem<T> p{shape.x, shape.y, shape.params.padding, x, g, 0, 0, scratch};
+  const int64_t inputs = p.inputs();
+  const std::vector<Group> groups = groups_of(inputs, Pixels(shape.y).channels(), width);
+  const int64_t together = together_of(inputs, groups[0].outputs);
+  for (const Group& group : groups) {
+    p.first = group.first;
+    p.outputs = group.outputs;
+    const std::vector<Share>& shares = group.shares;
+    float* transformed = scratch + group.sums(inputs);
     parallel_for(int64_t(shares.size()), 1, [&](int64_t begin, int64_t end) {
-      for (int64_t i = begin; i < end; ++i) {
-        // No share is larger than the first.
+      for (int64_t i = begin; i < end; ++i)
         run_at_width<SumKernel, const Problem<T>&, const Share&>(width, p, shares[size_t(i)], together,
                                                                  transformed + i * shares[0].scratch(inputs, together));
-      }
     });
     parallel_for(p.x.c, 4, [&](int64_t begin, int64_t end) {
       for (int64_t c = begin; c < end; ++c) run_at_width<ResultKernel, const Problem<T>&>(width, p, c, dw);
@@ -180,10 +198,11 @@ template void backward_weights(const float*, const float*, float*, const Conv2dS
 template void backward_weights(const bf16*, const bf16*, float*, const Conv2dShape&, int, float*);
 
 int64_t weights_scratch_size(const Conv2dShape& shape, int width) {
-  const int64_t inputs = Pixels(shape.x).channels(), outputs = Pixels(shape.y).channels();
-  const int64_t group = std::min(group_of(inputs, outputs, width), outputs);
-  const std::vector<Share> shares = shares_of(group, width, thread_count());
-  return points * rows_of(inputs) * group + int64_t(shares.size()) * shares[0].scratch(inputs, together_of(inputs, group));
+  const int64_t inputs = Pixels(shape.x).channels();
+  const std::vector<Group> groups = groups_of(inputs, Pixels(shape.y).channels(), width);
+  int64_t most = 0;
+  for (const Group& group : groups) most = std::max(most, group.scratch(inputs, together_of(inputs, groups[0].outputs)));
+  return most;
 }
 
 }  // namespace az::winograd

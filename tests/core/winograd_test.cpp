@@ -132,14 +132,14 @@ struct Case {
 // The three kernels, on tensors, with memory that holds NaN where nothing was written.
 struct Run {
   Case k;
-  int64_t block;
+  int64_t block;  // 0: channels last
   int width;
-  Conv2dShape shape{{k.n, k.c, k.h, k.w, block},
-                    {k.n, k.o, k.h + 2 * k.padding.h - 2, k.w + 2 * k.padding.w - 2, block},
+  const Layout* layout = blocked_layout(block);
+  Conv2dShape shape{{k.n, k.c, k.h, k.w, block_of(layout, k.c)},
+                    {k.n, k.o, k.h + 2 * k.padding.h - 2, k.w + 2 * k.padding.w - 2, block_of(layout, k.o)},
                     3,
                     {.padding = k.padding}};
   Shape of_x{k.n, k.c, k.h, k.w}, of_y{k.n, k.o, shape.y.h, shape.y.w}, of_w{k.o, k.c, 3, 3};
-  const Layout* layout = blocked_layout(block);
 
   static std::vector<float> nothing(int64_t count) { return std::vector<float>(size_t(count), NAN); }
   template <class T = float> static T* elements(const Tensor& t) { return static_cast<T*>(t.raw()); }
@@ -163,11 +163,14 @@ struct Run {
     return dx;
   }
   template <class T = float> Tensor backward_weights(const Tensor& x, const Tensor& g) const {
-    std::vector<float> scratch = nothing(winograd::weights_scratch_size(shape, width));
+    // What is behind it stays as it is.
+    std::vector<float> scratch = nothing(winograd::weights_scratch_size(shape, width)), behind(1 << 20, 7);
+    scratch.insert(scratch.end(), behind.begin(), behind.end());
     Tensor dw = Tensor::empty(of_w);
     const Tensor images = laid_out(x, layout), gradients = laid_out(g, layout);
     winograd::backward_weights<T>(elements<T>(images), elements<T>(gradients), dw.mutable_data<float>(), shape, width,
                                   scratch.data());
+    CHECK(std::equal(behind.begin(), behind.end(), scratch.end() - int64_t(behind.size())));
     return dw;
   }
 };
@@ -323,29 +326,15 @@ TEST_CASE("winograd: images may lie in blocks of different sizes, as with channe
   Philox random(7);
   for (int width : {4, 8, 16}) {
     if (width > simd_width()) continue;
-    const Shape of_x{2, 16, 6, 7}, of_y{2, 48, 6, 7}, of_w{48, 16, 3, 3};
-    const Conv2dShape shape{{2, 16, 6, 7, 16}, {2, 48, 6, 7, 48}, 3, {.padding = 1}};
-    REQUIRE(winograd::takes(shape, width));
-    const Tensor x = normal(of_x, random), w = normal(of_w, random), g = normal(of_y, random);
-    const Layout* last = blocked_layout(0);
-    std::vector<float> packed = Run::nothing(winograd::packed_size(shape)),
-                       scratch = Run::nothing(winograd::scratch_size(shape)),
-                       sums = Run::nothing(winograd::weights_scratch_size(shape, width));
-    const Tensor y = Tensor::empty(of_y, DType::f32, last), dx = Tensor::empty(of_x, DType::f32, last),
-                 dw = Tensor::empty(of_w);
-    const Tensor x_last = reorder(x, last), g_last = reorder(g, last);
-    winograd::pack(w.data<float>(), shape, true, width, packed.data());
-    winograd::forward<float>(Run::elements(x_last), packed.data(), {}, Run::elements(y), shape, width, scratch.data());
-    winograd::pack(w.data<float>(), shape, false, width, packed.data());
-    winograd::backward_data<float>(Run::elements(g_last), packed.data(), Run::elements(dx), shape, width, scratch.data());
-    winograd::backward_weights<float>(Run::elements(x_last), Run::elements(g_last), Run::elements(dw), shape, width,
-                                      sums.data());
+    const Run run{{2, 16, 48, 6, 7, 1}, 0, width};
+    REQUIRE(winograd::takes(run.shape, width));
+    const Tensor x = normal(run.of_x, random), w = normal(run.of_w, random), g = normal(run.of_y, random);
     const Tensor x64 = x.to(DType::f64).set_requires_grad(true), w64 = w.to(DType::f64).set_requires_grad(true);
-    const Tensor y64 = conv2d(x64, w64, {}, shape.params);
+    const Tensor y64 = conv2d(x64, w64, {}, run.shape.params);
     y64.backward(g.to(DType::f64));
-    CHECK(test::distance(y, y64) < 3e-6);
-    CHECK(test::distance(dx, x64.grad()) < 3e-6);
-    CHECK(test::distance(dw, w64.grad()) < 3e-6);
+    CHECK(test::distance(run.forward(x, w), y64) < 3e-6);
+    CHECK(test::distance(run.backward_data(g, w), x64.grad()) < 3e-6);
+    CHECK(test::distance(run.backward_weights(x, g), w64.grad()) < 3e-6);
   }
 }
 
@@ -375,6 +364,17 @@ TEST_CASE("winograd: bits do not depend on the number of threads") {
         CHECK(now == first);
       }
     });
+  set_thread_count(before);
+}
+
+TEST_CASE("winograd: gradients of weights summed in groups keep to their scratch memory on any number of threads") {
+  const int before = thread_count();
+  Philox random(6);
+  for (const Case& k : {Case{1, 512, 480, 1, 1, 1}, {1, 768, 768, 1, 1, 1}, {1, 1280, 640, 1, 1, 1}}) {
+    const Run run{k, 16, simd_width()};
+    const Tensor x = normal(run.of_x, random), g = normal(run.of_y, random);
+    for (int threads : {1, 5, 7, 8}) set_thread_count(threads), run.backward_weights(x, g);
+  }
   set_thread_count(before);
 }
 

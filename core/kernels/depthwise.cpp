@@ -73,6 +73,9 @@ Columns sources(const Axis& axis, int64_t width) {
   return all;
 }
 
+// So many rows of an image lie under the window at once.
+int64_t rows_at_once(const Axis& axis, const ImageShape& image) { return std::min(axis.reach(), image.h); }
+
 // Some rows of a plane, W channels wide, as floats: the last ones that were loaded, in turn. Columns outside the image are 0.
 template <int W, class T> class Rows {
  public:
@@ -88,11 +91,11 @@ template <int W, class T> class Rows {
     plane_ = plane;
     next_ = 0;
   }
-  // Loads these rows; of those before them none is needed any more.
+  // Loads these rows and all before them that have a place: a later result may need one that lies between.
   AZ_INLINE void take(const Axis::Range& rows) {
     if (rows.last < rows.first) return;
     const int64_t from = std::max<int64_t>(columns_.first, 0), to = std::min(columns_.last + 1, image_.w);
-    for (next_ = std::max(next_, rows.first); next_ <= rows.last; ++next_) {
+    for (next_ = std::max({next_, rows.last + 1 - count_, int64_t(0)}); next_ <= rows.last; ++next_) {
       const T* pixel = plane_ + (next_ * image_.w + from) * image_.block;
       float* into = at(next_) + from * W;
       for (int64_t x = from; x < to; ++x, pixel += image_.block, into += W) store(into, load<W>(pixel));
@@ -156,7 +159,7 @@ template <int W, int N, class T> AZ_INLINE void results(const std::vector<TapRow
 // Planes [first, last) of W channels each.
 template <int W, class T> AZ_INLINE void run_planes(const Problem<T>& p, int64_t first, int64_t last) {
   const ImageShape &in = p.from_shape, &out = p.to_shape;
-  Rows<W, T> rows(in, sources(p.columns, out.w), p.rows.reach());
+  Rows<W, T> rows(in, sources(p.columns, out.w), rows_at_once(p.rows, in));
   const int64_t apart = p.columns.step() * W, period = p.columns.period(), vectors = channels_held(in) / W;
   const int64_t gap = period * out.block;
   std::vector<std::vector<Tap>> of_phase(size_t(std::min(period, out.w)));
@@ -231,7 +234,7 @@ template <class T> struct WeightsProblem {
 
 // Units [first, last) of W channels of a part of the images each.
 template <int W, class T> AZ_INLINE void run_units(const WeightsProblem<T>& p, int64_t first, int64_t last) {
-  Rows<W, T> x_rows(p.x, sources(p.columns, p.g.w), p.rows.reach()), g_row(p.g, {0, p.g.w - 1}, 1);
+  Rows<W, T> x_rows(p.x, sources(p.columns, p.g.w), rows_at_once(p.rows, p.x)), g_row(p.g, {0, p.g.w - 1}, 1);
   const int64_t channels = channels_held(p.x), vectors = channels / W, taps = p.rows.kernel * p.columns.kernel;
   const int64_t apart = p.columns.stride * W, gap = p.columns.dilation * W;
   std::vector<float> sums(size_t(taps * W));
@@ -269,6 +272,13 @@ struct UnitsKernel {
 }  // namespace
 
 bool takes(const Conv2dShape& s, int width) {
+  constexpr int64_t most_taps = 64, most_floats = 1 << 16;  // 256 KiB
+  const auto floats = [&](bool of_y) {
+    const ImageShape &from = of_y ? s.x : s.y, &to = of_y ? s.y : s.x;
+    return rows_at_once(rows_axis(s, of_y), from) * sources(columns_axis(s, of_y), to.w).count() * width;
+  };
+  if (s.kernel.h * s.kernel.w > most_taps || s.x.n == 0) return false;
+  if (std::max(floats(true), floats(false)) > most_floats) return false;
   return width <= simd_width() && s.params.groups > 1 && s.params.groups == s.x.c && s.x.c == s.y.c && s.x.block == s.y.block &&
          s.x.block % width == 0;
 }

@@ -10,12 +10,13 @@
 //
 // A result, or a gradient of images, is a sum of at most kernel.h * kernel.w products, each term rounded once or twice: its
 // error is at most (kernel.h * kernel.w + 1) u times the sum of the products' sizes, u = 2^-24 (Higham 2002, section 3.1). The
-// gradient of a weight sums rows in f32 and images in f64: h' + w' / 4 + 8 in place of the window's size + 1. Beyond the image
-// lie zeros that are multiplied, too: a weight that is infinite or NaN makes NaN of all pixels whose window reaches there, such
-// a gradient of a pixel makes NaN of the gradients of its window's weights.
+// gradient of a weight sums rows in f32 and images in f64: h' + w' / 4 + 8 in place of the window's size + 1. Beyond the
+// first and the last column lie zeros that are multiplied, too: a weight that is infinite or NaN makes NaN of all pixels whose
+// window reaches there, such a gradient of a pixel makes NaN of the gradients of its window's weights.
 namespace az::depthwise {
 
-// Whether they compute a problem: the groups are theirs, and images lie in blocks of a multiple of `width` channels, 16, 8 or
+// Whether they compute a problem: the groups are theirs, the window has 64 taps or fewer, the rows that lie under it stay in a
+// core's own cache, and images lie in blocks of a multiple of `width` channels, 16, 8 or
 // 4, the width of the vectors that they are to use: simd_width() or less.
 bool takes(const Conv2dShape& shape, int width);
 

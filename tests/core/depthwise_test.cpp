@@ -85,13 +85,23 @@ struct Run {
 
 const std::vector<Case>& cases() {
   static const std::vector<Case> all = {
-      {2, 16, 8, 8, 3, 1, 1},     {3, 20, 9, 33, 3, 1, 1},
-      {2, 24, 7, 9, 3, 2, 1},     {2, 17, 10, 6, 5, {2, 3}, {2, 1}},
-      {1, 8, 12, 11, 3, 1, 2, 2}, {2, 4, 13, 14, {3, 2}, {3, 2}, {0, 1}, {2, 3}},
-      {1, 33, 4, 5, 1, 3, 0},     {2, 16, 2, 3, 7, 1, 3},
+      {2, 16, 8, 8, 3, 1, 1},
+      {3, 20, 9, 33, 3, 1, 1},
+      {2, 24, 7, 9, 3, 2, 1},
+      {2, 17, 10, 6, 5, {2, 3}, {2, 1}},
+      {1, 8, 12, 11, 3, 1, 2, 2},
+      {2, 4, 13, 14, {3, 2}, {3, 2}, {0, 1}, {2, 3}},
+      {1, 33, 4, 5, 1, 3, 0},
+      {2, 16, 2, 3, 7, 1, 3},
       {1, 5, 6, 6, 2, 1, 4},     // windows that lie in the padding alone
       {18, 12, 5, 37, 4, 1, 2},  // more images than are summed together
-      {1, 16, 1, 1, 3, 2, 1},     {2, 9, 21, 18, 3, 4, {1, 0}},
+      {1, 16, 1, 1, 3, 2, 1},
+      {2, 9, 21, 18, 3, 4, {1, 0}},
+      // Rows that a result does not need, but the next one does.
+      {2, 16, 9, 9, 3, 1, 1, 2},
+      {2, 16, 8, 7, 2, 1, 1, 2},
+      {2, 8, 11, 9, 3, 2, 3, 3},
+      {2, 8, 13, 12, 3, 3, 4, 4},
   };
   return all;
 }
@@ -249,6 +259,15 @@ TEST_CASE("depthwise: the kernels compete where images lie in blocks that they t
   CHECK(competes(data));
   p.direction = "backward_weights";
   CHECK(competes(offered<ConvBackwardWeights>(p)));
+  p.params = {.padding = 2, .dilation = 2, .groups = 32};  // oneDNN 2 has a product of matrices alone
+  p.y = p.x;
+  CHECK(competes(offered<ConvBackwardWeights>(p)));
+  p.direction = "backward_data";
+  CHECK(competes(offered<ConvBackwardData>(p)));
+  p.params.dilation = 30000;
+  p.params.padding = 30000;
+  CHECK(std::ranges::none_of(offered<ConvBackwardData>(p).all, is_own));  // its rows would fill the memory
+  p.direction = "backward_weights";
   p.weight = {32, 2, 3, 3};
   p.params.groups = 16;
   CHECK(std::ranges::none_of(offered<ConvBackwardWeights>(p).all, is_own));

@@ -8,7 +8,7 @@ namespace {
 
 struct Depthwise {
   static constexpr const char* name = "depthwise";
-  static constexpr bool transforms = false;
+  static constexpr bool transforms = false, packs_large = false, packs_by_direction = false;
   static constexpr int64_t form = 64;
   static constexpr auto takes = depthwise::takes;
   static constexpr auto packed_size = depthwise::packed_size;
@@ -32,15 +32,20 @@ struct Depthwise {
   }
 };
 
-// In the layout of those offered; where that has no blocks, oneDNN has a plain fall-back only, ten times as slow or more: then
-// the kernels come first, in the layout that the operands come in, or in blocks as wide as the processor's vectors, and nothing
-// else competes.
+// Where oneDNN's kernels read blocks, ours compete. Elsewhere it has its product of matrices at best, and ours come first, in
+// blocks; images' results then have another layout than that, so that nothing competes. With few channels or wide strides the
+// product is the faster (tests/benchmarks/README.md).
 template <class Direction> void add(const ConvProblem& problem, const Layout* of_first, Implementations<Direction>& offered) {
   if (offered.all.empty()) return;
-  if (of_first) return add_own<Depthwise>(problem, of_first, offered.competing, offered);
+  if (of_first && of_first->width) return add_own<Depthwise>(problem, of_first, offered.competing, offered);
   const Layout* given = problem.given.empty() ? nullptr : problem.given[0];
-  add_own<Depthwise>(problem, given ? given : blocked_layout(std::max(simd_width(), 8)), 0, offered);
-  if (offered.all[0].x) offered.competing = 1;
+  const Layout* blocks = given && given->width >= 8 ? given : blocked_layout(std::max(simd_width(), 8));
+  const Conv2dParams& params = problem.params;
+  const bool is_wide = params.stride.h > problem.weight[2] || params.stride.w > problem.weight[3];
+  if (is_wide || 2 * problem.x[1] < blocks->width) return;
+  const size_t before = offered.all.size();
+  add_own<Depthwise>(problem, blocks, 0, offered);
+  if (offered.all.size() > before && problem.direction != "backward_weights") offered.competing = 1;
 }
 
 }  // namespace

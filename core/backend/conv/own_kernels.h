@@ -15,8 +15,9 @@
 //
 // Kernels is a struct that names what core/kernels has of them (conv/winograd.cpp): takes(), images_to_try(), packed_size(),
 // pack(), scratch_size(), weights_scratch_size(), forward(), backward_data() and backward_weights(); `name` and `transforms`
-// are those of Implementation, and `form`, which no others have, tells their packed weights from others': a small number, where
-// oneDNN's forms begin with an address.
+// are those of Implementation; `form` tells their packed weights from others': a multiple of 64, where oneDNN's begin with an
+// address. `packs_large` says that a packed weight is several times the weight's size, `packs_by_direction` that it is another
+// one for each direction.
 namespace az {
 
 // A problem as the kernels take it: in f32 or bf16, its images laid out alike.
@@ -37,15 +38,16 @@ template <class Kernels> struct Fitted {
   }
 
   std::shared_ptr<Storage> packed(const Tensor& weight, const Tensor& scale, bool forward) const {
-    const std::array<int64_t, 6> id = {Kernels::form + width * 2 + forward, shape.x.c, shape.y.c, shape.x.block, shape.y.block};
-    return packed_weight(weight, scale, {id, sizeof(float) * size_t(Kernels::packed_size(shape)), true},
+    const bool turned = Kernels::packs_by_direction && forward;
+    const std::array<int64_t, 6> id = {Kernels::form + width * 2 + turned, shape.x.c, shape.y.c, shape.x.block, shape.y.block};
+    return packed_weight(weight, scale, {id, sizeof(float) * size_t(Kernels::packed_size(shape)), Kernels::packs_large},
                          [&](const Tensor& source, void* into) {
                            Kernels::pack(source.data<float>(), shape, forward, width, static_cast<float*>(into));
                          });
   }
 };
 
-// Memory to work in; none of it is asked for where it is none.
+// Memory to work in, if it is any.
 class Scratch {
  public:
   explicit Scratch(int64_t floats) {

@@ -8,7 +8,7 @@ namespace {
 
 struct Winograd {
   static constexpr const char* name = "winograd_4x4";
-  static constexpr bool transforms = true;
+  static constexpr bool transforms = true, packs_large = true, packs_by_direction = true;
   static constexpr int64_t form = 0;
   static constexpr auto takes = winograd::takes;
   static constexpr auto images_to_try = winograd::images_to_try;

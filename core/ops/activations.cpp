@@ -62,7 +62,7 @@ Tensor silu_gradient(const Tensor& g, const Tensor& x) {
         const auto f = falling(-a);
         const N e = f.product(), inverse = 1 / (1 + e), sum = std::abs(t) < turn<N> ? about_silu_z(t) : 1 - a + e;
         const N slope = sum * inverse * inverse;
-        return v > 0 ? up * (1 - slope * e) : f.times(up * slope);
+        return v > 0 ? up * (1 - slope * e) : up * (slope * f.first) * f.second * f.second;
       },
       [](const Tensor& h, const Tensor& v) { return sigmoid_gradient(h, v) * (2 - v * tanh(v * 0.5)); });
 }
@@ -135,7 +135,7 @@ Tensor silu(const Tensor& x) {
     const auto a = falling_size(v);
     const auto e = falling(-a);
     const auto inverse = 1 / (1 + e.product());
-    return v > 0 ? v * inverse : -e.times(a * inverse);
+    return v >= 0 ? v * inverse : -e.times(a * inverse);
   };
   return record("silu", map("silu", x, Zero::kept, value), {x}, saved(x),
                 ByOps{[](const Back& k) { return Grads{silu_gradient(k.g, k.saved[0])}; }}, Homogeneity::never());

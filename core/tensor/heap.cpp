@@ -25,9 +25,10 @@ constexpr size_t gap = Heap::alignment;
 constexpr size_t gap = 0;
 #endif
 
-// Half of what the limits of this process leave, so that others find room beside the heap.
+// Half of what the limits of this process leave, so that others find room beside the heap. Four times the machine's memory is
+// enough for blocks that lie apart; emulators of processors keep a table of all of it.
 size_t address_space() {
-  constexpr size_t plenty = size_t(1) << 44;
+  const size_t plenty = 4 * size_t(sysconf(_SC_PHYS_PAGES)) * size_t(sysconf(_SC_PAGESIZE)) / huge_page * huge_page;
   const size_t left = memory_left();
   return left == SIZE_MAX ? plenty : std::min(plenty, left / 2 / huge_page * huge_page);
 }

@@ -3,8 +3,8 @@ import base64
 import fcntl
 import json
 import os
-import shutil
 import re
+import shutil
 import subprocess
 
 # dygraphs 2.2 counts the points that it keeps on both sides of a zoomed window, so that lines reach its edges.

@@ -1,6 +1,7 @@
 #include "nn/enough_samples.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <new>

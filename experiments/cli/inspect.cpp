@@ -1,7 +1,7 @@
 // azimuth check | describe | schema
 #include <fmt/core.h>
 
-#include <CLI/App.hpp>
+#include <CLI/CLI.hpp>
 #include <memory>
 #include <vector>
 

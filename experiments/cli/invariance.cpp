@@ -1,8 +1,7 @@
 // azimuth invariance
 #include <fmt/core.h>
 
-#include <CLI/App.hpp>
-#include <CLI/Validators.hpp>
+#include <CLI/CLI.hpp>
 #include <filesystem>
 #include <memory>
 #include <vector>

@@ -1,7 +1,7 @@
 // azimuth train | resume | eval
 #include <fmt/core.h>
 
-#include <CLI/App.hpp>
+#include <CLI/CLI.hpp>
 #include <filesystem>
 #include <memory>
 #include <vector>

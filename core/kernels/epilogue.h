@@ -19,11 +19,6 @@ template <class T> struct Epilogue {
   bool relu = false;
 };
 
-// Results of so many bytes are stored past the caches, where whole lines are written one after another. Measured on two cores
-// with AVX-512 (tests/benchmarks/README.md).
-constexpr int64_t large_bytes = int64_t(8) << 20;
-inline int64_t bytes_of(const ImageShape& shape, size_t number) { return shape.planes() * shape.plane() * int64_t(number); }
-
 // Stores W channels of a pixel of the result, at to[pixel], with what follows; `bias` is that of these channels.
 template <class T> struct PixelEnd {
   Epilogue<T> then;

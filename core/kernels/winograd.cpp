@@ -15,6 +15,11 @@ namespace {
 template <int W> constexpr int64_t together = (24 + Cut<W>::rows - 1) / Cut<W>::rows* Cut<W>::rows;
 constexpr int64_t most_together = 28;
 
+// Results of so many bytes are stored past the caches, where whole lines are written one after another. Measured on two cores
+// with AVX-512 (tests/benchmarks/README.md).
+constexpr int64_t large_bytes = int64_t(8) << 20;
+int64_t bytes_of(const ImageShape& shape, size_t number) { return shape.planes() * shape.plane() * int64_t(number); }
+
 // A convolution by forward(), also that which gives the gradient of x.
 template <class T> struct Problem {
   ImageShape x, y;

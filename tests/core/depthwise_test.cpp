@@ -16,24 +16,11 @@
 #include "core/ops/conv.h"
 #include "core/ops/elementwise.h"
 #include "core/tensor/create.h"
+#include "tests/core/own_kernels.h"
 
 using namespace az;
 
 namespace {
-
-constexpr double u = 0x1p-24;  // half a unit in the last place of 1
-
-Tensor normal(const Shape& shape, Philox& random) {
-  const Tensor t = Tensor::empty(shape);
-  for (int64_t i = 0; i < t.numel(); ++i) t.mutable_data<float>()[i] = float(random.normal());
-  return t;
-}
-
-bool same_bits(const Tensor& a, const Tensor& b) {
-  const auto first = a.to_vector<float>(), second = b.to_vector<float>();
-  return a.dtype() == b.dtype() && first.size() == second.size() &&
-         std::memcmp(first.data(), second.data(), first.size() * sizeof(float)) == 0;
-}
 
 struct Case {
   int64_t n, c, h, w;

@@ -16,12 +16,12 @@
 #include "core/ops/shape.h"
 #include "core/tensor/create.h"
 #include "tests/compare.h"
+#include "tests/core/own_kernels.h"
 
 using namespace az;
 
 namespace {
 
-constexpr double u = 0x1p-24;  // half a unit in the last place of 1
 using Matrix = std::vector<std::vector<double>>;
 const Matrix image = {{4, 0, -5, 0, 1, 0},  {0, -4, -4, 1, 1, 0}, {0, 4, -4, -1, 1, 0},
                       {0, -2, -1, 2, 1, 0}, {0, 2, -1, -2, 1, 0}, {0, 4, 0, -5, 0, 1}};
@@ -110,18 +110,6 @@ double worst(const Tensor& found, const Tensor& right, const Tensor& bound, int6
     if (b[i] > 0) share = std::max(share, error / (double(terms) * u * b[i]));
   }
   return share;
-}
-
-Tensor normal(const Shape& shape, Philox& random) {
-  const Tensor t = Tensor::empty(shape);
-  for (int64_t i = 0; i < t.numel(); ++i) t.mutable_data<float>()[i] = float(random.normal());
-  return t;
-}
-
-bool same_bits(const Tensor& a, const Tensor& b) {
-  const auto first = a.to_vector<float>(), second = b.to_vector<float>();
-  return a.dtype() == b.dtype() && first.size() == second.size() &&
-         std::memcmp(first.data(), second.data(), first.size() * sizeof(float)) == 0;
 }
 
 struct Case {

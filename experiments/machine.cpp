@@ -62,7 +62,7 @@ Finding onednn(const BackendInfo& info) {
   Finding finding{"oneDNN", fmt::format("{}, dispatches to {}", info.onednn, info.onednn_isa)};
   if (has(info.onednn_isa, "AVX2")) {
     finding.slower = "without AVX-512, convolutions take about twice as long";
-  } else if (!has(info.onednn_isa, "AVX-512")) {
+  } else if (info.onednn_isa == "AVX" || info.onednn_isa == "SSE4.1") {
     finding.slower = fmt::format("with no more than {}, convolutions take several times as long as with AVX2", info.onednn_isa);
   }
   if (!finding.slower.empty() && std::getenv("ONEDNN_MAX_CPU_ISA")) finding.remedy = "unset ONEDNN_MAX_CPU_ISA";

@@ -38,9 +38,9 @@ struct PackedForms : Derived {
     bool operator==(const Source&) const = default;
   };
   struct Packed {
-    std::array<int64_t, 6> form;
+    int64_t form;
     std::optional<Source> source;
-    std::shared_ptr<Storage> storage;  // none where it is not kept
+    std::shared_ptr<Storage> storage;
   };
   static constexpr size_t most = 8;
 
@@ -59,13 +59,12 @@ struct PackedForms : Derived {
     std::rotate(at, at + 1, forms.end());
     Packed& last = forms.back();
     if (last.source == source && last.storage) return last.storage;
-    const bool keep = !form.is_large || last.source == source;
     // In place, but where another thread's convolution is reading it. It is nothing until that is done.
     std::shared_ptr<Storage> storage = std::exchange(last.storage, {});
-    if (!keep || storage.use_count() != 1) storage = memory_of(form.bytes);
+    if (storage.use_count() != 1) storage = memory_of(form.bytes);
     pack_scaled(weight, scale, pack, *storage);
     const std::optional<Source> before = std::exchange(last.source, source);
-    if (keep) last.storage = storage;
+    last.storage = storage;
     if (before && before->version != source.version)
       std::erase_if(forms, [&](const Packed& other) { return other.source->version < before->version; });
     return storage;

@@ -1,6 +1,6 @@
 #pragma once
 
-#include <array>
+#include <cstdint>
 #include <functional>
 #include <memory>
 
@@ -13,10 +13,8 @@ using Pack = std::function<void(const Tensor& weight, void* into)>;
 
 // One of the forms that implementations want a weight in.
 struct PackedForm {
-  std::array<int64_t, 6> id;  // tells the forms of one weight, and of what shares its elements in another shape, apart
+  int64_t id;  // tells the forms of one weight, and of what shares its elements in another shape, apart
   size_t bytes;
-  bool is_large =
-      false;  // several times the weight's size: kept only from its second use on, as one that training changes has none
 };
 
 // A weight, its output channels multiplied by `scale` [o] where that is defined, in such a form: kept with its elements, and

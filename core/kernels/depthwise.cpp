@@ -288,11 +288,11 @@ int64_t images_to_try(const Conv2dShape& s) { return std::min(s.x.n, most_parts 
 int64_t packed_size(const Conv2dShape& s) { return channels_held(s.x) * s.kernel.h * s.kernel.w; }
 
 // To [vectors of channels, kh, kw, width].
-void pack(const float* weight, const Conv2dShape& s, int width, float* packed) {
+void pack(const float* weight, const float* scale, const Conv2dShape& s, int width, float* packed) {
   const int64_t taps = s.kernel.h * s.kernel.w;
   for (int64_t c = 0; c < channels_held(s.x); ++c)
     for (int64_t t = 0; t < taps; ++t)
-      packed[(c / width * taps + t) * width + c % width] = c < s.x.c ? weight[c * taps + t] : 0;
+      packed[(c / width * taps + t) * width + c % width] = c < s.x.c ? (scale ? scale[c] : 1) * weight[c * taps + t] : 0;
 }
 
 template <class T>

@@ -25,8 +25,8 @@ int64_t images_to_try(const Conv2dShape& shape);
 
 // Floats that a packed weight takes.
 int64_t packed_size(const Conv2dShape& shape);
-// weight [c,1,kh,kw] as all directions want it.
-void pack(const float* weight, const Conv2dShape& shape, int width, float* packed);
+// weight [c,1,kh,kw], each channel's multiplied by scale [c], or by 1 where that is nullptr, as all directions want it.
+void pack(const float* weight, const float* scale, const Conv2dShape& shape, int width, float* packed);
 
 // y = x * weight, laid out as the shape says. Stored past the caches, results took a third longer.
 template <class T>

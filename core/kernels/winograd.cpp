@@ -128,9 +128,9 @@ template <class T> void run(const Problem<T>& p, int width) {
 
 // The weight for W outputs from `o` on, of input i: into [36] vectors, `apart` floats apart.
 struct Weight {
-  const float* elements;
-  int64_t outputs, inputs;  // of the products
-  bool forward;             // otherwise the weight's first axis are the inputs, and its taps come in reverse
+  const float *elements, *scale;  // scale: of the outputs, or nullptr
+  int64_t outputs, inputs;        // of the products
+  bool forward;                   // otherwise the weight's first axis are the inputs, and its taps come in reverse
 
   template <int W> AZ_INLINE void pack(int64_t o, int64_t i, float* to, int64_t apart) const {
     float kernel[9 * W] = {};
@@ -138,7 +138,8 @@ struct Weight {
     if (i < inputs) {
       for (int64_t lane = 0; lane < std::min<int64_t>(W, outputs - o); ++lane) {
         const float* from = elements + (o + lane) * o_step + i * i_step;
-        for (int k = 0; k < 9; ++k) kernel[k * W + lane] = from[forward ? k : 8 - k];
+        const float factor = scale ? scale[o + lane] : 1;
+        for (int k = 0; k < 9; ++k) kernel[k * W + lane] = factor * from[forward ? k : 8 - k];
       }
     }
     Vector<W> half[side * 3];
@@ -193,9 +194,9 @@ bool takes(const Conv2dShape& s, int width) {
 
 int64_t packed_size(const Conv2dShape& shape) { return points * Pixels(shape.x).channels() * Pixels(shape.y).channels(); }
 
-void pack(const float* elements, const Conv2dShape& shape, bool forward, int width, float* packed) {
+void pack(const float* elements, const float* scale, const Conv2dShape& shape, bool forward, int width, float* packed) {
   const ImageShape &from = forward ? shape.x : shape.y, &to = forward ? shape.y : shape.x;
-  const Weight weight{elements, to.c, from.c, forward};
+  const Weight weight{elements, scale, to.c, from.c, forward};
   const int64_t inputs = Pixels(from).channels(), outputs = Pixels(to).channels();
   const int64_t chunk = outputs_together(width);
   parallel_for((outputs + chunk - 1) / chunk, std::max<int64_t>(1, 512 / inputs), [&](int64_t begin, int64_t end) {

@@ -25,8 +25,9 @@ int64_t images_to_try(const Conv2dShape& shape, size_t number);
 
 // Floats that a packed weight takes.
 int64_t packed_size(const Conv2dShape& shape);
-// weight [o,i,3,3] as the products want it: u = G w G^T, for forward(), or else for backward_data().
-void pack(const float* weight, const Conv2dShape& shape, bool forward, int width, float* packed);
+// weight [o,i,3,3] as the products want it: u = G w G^T, for forward(), or else for backward_data(). Each output's is
+// multiplied by scale [o], or by 1 where that is nullptr.
+void pack(const float* weight, const float* scale, const Conv2dShape& shape, bool forward, int width, float* packed);
 
 // y = x * weight, laid out as the shape says, y from a multiple of 16 bytes on, as dx below. `scratch` has scratch_size()
 // floats.

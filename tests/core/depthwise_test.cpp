@@ -47,7 +47,7 @@ struct Run {
   template <class T = float> static T* elements(const Tensor& t) { return static_cast<T*>(t.raw()); }
   std::vector<float> packed(const Tensor& w) const {
     std::vector<float> all(size_t(depthwise::packed_size(shape)), NAN);
-    depthwise::pack(w.data<float>(), shape, width, all.data());
+    depthwise::pack(w.data<float>(), nullptr, shape, width, all.data());
     return all;
   }
 

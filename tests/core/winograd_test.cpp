@@ -136,7 +136,7 @@ struct Run {
   template <class T = float>
   Tensor forward(const Tensor& x, const Tensor& w, const Epilogue<std::type_identity_t<T>>& then = {}) const {
     std::vector<float> packed = nothing(winograd::packed_size(shape)), scratch = nothing(winograd::scratch_size(shape));
-    winograd::pack(w.data<float>(), shape, true, width, packed.data());
+    winograd::pack(w.data<float>(), nullptr, shape, true, width, packed.data());
     Tensor y = Tensor::empty(of_y, dtype_of<T>, layout);
     const Tensor from = laid_out(x, layout);
     winograd::forward<T>(elements<T>(from), packed.data(), then, elements<T>(y), shape, width, scratch.data());
@@ -144,7 +144,7 @@ struct Run {
   }
   template <class T = float> Tensor backward_data(const Tensor& g, const Tensor& w) const {
     std::vector<float> packed = nothing(winograd::packed_size(shape)), scratch = nothing(winograd::scratch_size(shape));
-    winograd::pack(w.data<float>(), shape, false, width, packed.data());
+    winograd::pack(w.data<float>(), nullptr, shape, false, width, packed.data());
     Tensor dx = Tensor::empty(of_x, dtype_of<T>, layout);
     const Tensor from = laid_out(g, layout);
     winograd::backward_data<T>(elements<T>(from), packed.data(), elements<T>(dx), shape, width, scratch.data());

@@ -49,7 +49,8 @@ Reorders of_steps(nn::Module& net) {
 TEST_CASE(
     "a step reorders weights, once a use, their gradients, and what is pooled before the last layer: no other activation") {
   const std::string isa = backend_info().onednn_isa;
-  if (isa == "SSE4.1") return;  // about twice as many, not bounded here
+  // Elsewhere oneDNN's kernels do not all lie alike, and about twice as many are reordered.
+  if (!isa.starts_with("AVX") && isa != "SVE of 512 bits") return;
   struct Case {
     nn::ModulePtr net;
     int64_t convolutions, packed_again;

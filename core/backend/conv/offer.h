@@ -1,7 +1,6 @@
 #pragma once
 
-#include "core/backend/conv/depthwise.h"
-#include "core/backend/conv/winograd.h"
+#include "core/backend/conv/own_kernels.h"
 #include "core/backend/onednn/implementations.h"
 
 namespace az {
@@ -9,8 +8,7 @@ namespace az {
 // All ways that there are here to compute a problem: oneDNN's and our own.
 template <class Direction> Implementations<Direction> offered(const ConvProblem& problem) {
   Implementations<Direction> all = onednn::implementations_of(problem, Direction());
-  add_winograd(problem, all);
-  add_depthwise(problem, all);
+  add_own_kernels(problem, all);
   return all;
 }
 

@@ -44,7 +44,8 @@ struct Layouts {
   const Layout* x;
   const Form* weight;
   const Layout* y;
-  bool are_ours;  // whether x and y lie as a tensor may
+  bool are_ours;         // whether x and y lie as a tensor may
+  bool finishes = true;  // forward: whether it adds the residual and applies ReLU itself, where they are asked for
 };
 Layouts layouts_of(const dnnl::memory::desc& x, const dnnl::memory::desc& weight, const dnnl::memory::desc& y) {
   const auto of_x = layout_of(x), of_y = layout_of(y);
@@ -123,12 +124,23 @@ struct Forward {
   using Direction = ConvForward;
   using Primitive = dnnl::convolution_forward;
   static Layouts layouts(const Primitive::primitive_desc& d) {
-    return layouts_of(d.src_desc(), d.weights_desc(), d.dst_desc());
+    Layouts layouts = layouts_of(d.src_desc(), d.weights_desc(), d.dst_desc());
+    layouts.finishes = d.get_primitive_attr().get_post_ops().len() > 0;
+    return layouts;
   }
   static const Layout* result_of(const auto& layouts) { return layouts.y; }
 
   template <class Visit> static void describe(const ConvProblem& p, algorithm algo, Visit visit) {
-    each_forward(engine(), descs_of(p), algo, forward_attributes(p, algo), visit);
+    bool only_falls_back = true;
+    each_forward(engine(), descs_of(p), algo, forward_attributes(p, algo), [&](const Primitive::primitive_desc& desc) {
+      only_falls_back &= fall_back(desc.impl_info_str()) > 0;
+      visit(desc);
+    });
+    // 2.6.3's kernels for arm64 cannot add a residual.
+    if (!only_falls_back || !p.residual || p.type != DType::f32) return;
+    each_forward(engine(), descs_of(p), algo, lent_scratchpad(), [&](const Primitive::primitive_desc& desc) {
+      if (!fall_back(desc.impl_info_str())) visit(desc);
+    });
   }
   static Tensor run(const ConvProblem& p, const Primitive& primitive, const Primitive::primitive_desc& desc,
                     const Layouts& layout, const ConvForward::Operands& operands) {
@@ -136,13 +148,12 @@ struct Forward {
     const Held w = packed(grouped(operands.weight, p), layout.weight, operands.scale);
     Tensor y = Tensor::empty(p.y, p.type, layout.y);
     Tensor residual = p.residual ? laid_out(operands.then.residual, layout.y) : Tensor();
-    const bool is_apart = is_winograd(desc.impl_info_str());
     std::unordered_map<int, dnnl::memory> args{
         {DNNL_ARG_SRC, memory_of(x)}, {DNNL_ARG_WEIGHTS, memory_of(w)}, {DNNL_ARG_DST, memory_of(y)}};
     if (p.bias) args.insert({DNNL_ARG_BIAS, memory_of(operands.bias)});
-    if (p.residual && !is_apart) args.insert({DNNL_ARG_ATTR_MULTIPLE_POST_OP(0) | DNNL_ARG_SRC_1, memory_of(residual)});
+    if (p.residual && layout.finishes) args.insert({DNNL_ARG_ATTR_MULTIPLE_POST_OP(0) | DNNL_ARG_SRC_1, memory_of(residual)});
     execute(primitive, desc.scratchpad_desc(), std::move(args));
-    if (is_apart) finish(y, residual, p.relu);
+    if (!layout.finishes) finish(y, residual, p.relu);
     return y;
   }
 };

@@ -177,7 +177,7 @@ Held packed(const Tensor& weight, const Form* form, const Tensor& scale) {
         {to_form, int64_t(source.dtype()), number_of(form)},
         [&] { return std::pair(plain_desc(source.shape(), source.dtype()), form->desc); }, source.raw(), into);
   };
-  return {form, packed_weight(weight, scale, {{number_of(form)}, form->desc.get_size()}, pack)};
+  return {form, packed_weight(weight, scale, {number_of(form), form->desc.get_size()}, pack)};
 }
 
 Tensor unpacked(const Held& held, const Shape& shape) {

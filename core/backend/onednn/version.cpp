@@ -11,22 +11,25 @@ namespace az {
 namespace onednn {
 namespace {
 
-// The widest that is known here: newer ones include it, as an instruction set has one bit for each that it includes.
-const char* isa_name(dnnl::cpu_isa isa) {
-  using Isa = dnnl::cpu_isa;
-  constexpr std::pair<Isa, const char*> known[] = {{Isa::avx512_core_amx, "AVX-512 + AMX"},
-                                                   {Isa::avx512_core_bf16, "AVX-512 + bf16"},
-                                                   {Isa::avx512_core_vnni, "AVX-512 + VNNI"},
-                                                   {Isa::avx512_core, "AVX-512"},
-                                                   {Isa::avx2_vnni, "AVX2 + VNNI"},
-                                                   {Isa::avx2, "AVX2"},
-                                                   {Isa::avx, "AVX"},
-                                                   {Isa::sse41, "SSE4.1"}};
-  for (const auto& [included, name] : known) {
-    if ((unsigned(isa) & unsigned(included)) == unsigned(included)) return name;
-  }
-  return "unknown";
-}
+// The widest that is known here: newer ones include it, as an instruction set has one bit for each that it includes. oneDNN's
+// public header names those of x86-64 alone. The numbers of arm64's are those of its cpu/aarch64/cpu_isa_traits.hpp, in which
+// later versions give 512 bits another one.
+constexpr std::pair<unsigned, const char*> known[] = {
+#if defined(__aarch64__)
+    {0x1f, "SVE of 512 bits"}, {0x27, "SVE of 512 bits"}, {0x07, "SVE of 256 bits"}, {0x03, "SVE of 128 bits"}, {0x01, "NEON"},
+#else
+    {unsigned(dnnl::cpu_isa::avx512_core_amx), "AVX-512 + AMX"},
+    {unsigned(dnnl::cpu_isa::avx512_core_bf16), "AVX-512 + bf16"},
+    {unsigned(dnnl::cpu_isa::avx512_core_vnni), "AVX-512 + VNNI"},
+    {unsigned(dnnl::cpu_isa::avx512_core), "AVX-512"},
+    {unsigned(dnnl::cpu_isa::avx2_vnni), "AVX2 + VNNI"},
+    {unsigned(dnnl::cpu_isa::avx2), "AVX2"},
+    {unsigned(dnnl::cpu_isa::avx), "AVX"},
+    {unsigned(dnnl::cpu_isa::sse41), "SSE4.1"},
+#endif
+};
+
+bool includes(unsigned wanted) { return (unsigned(dnnl::get_effective_cpu_isa()) & wanted) == wanted; }
 
 }  // namespace
 
@@ -35,13 +38,21 @@ std::string version() {
   return fmt::format("{}.{}.{}", version->major, version->minor, version->patch);
 }
 
-std::string instruction_set() { return isa_name(dnnl::get_effective_cpu_isa()); }
+std::string instruction_set() {
+  for (const auto& [isa, name] : known) {
+    if (includes(isa)) return name;
+  }
+  return "unknown";
+}
 
 }  // namespace onednn
 
 bool has_bf16() {
-  constexpr auto wanted = unsigned(dnnl::cpu_isa::avx512_core_bf16);  // one bit for each set that an instruction set includes
-  return (unsigned(dnnl::get_effective_cpu_isa()) & wanted) == wanted;
+#if defined(__x86_64__)
+  return onednn::includes(unsigned(dnnl::cpu_isa::avx512_core_bf16));
+#else
+  return false;
+#endif
 }
 
 }  // namespace az

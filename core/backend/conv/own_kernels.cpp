@@ -1,0 +1,179 @@
+#include "core/backend/conv/own_kernels.h"
+
+#include <algorithm>
+#include <type_traits>
+
+#include "core/backend/kernel_arguments.h"
+#include "core/backend/packed.h"
+#include "core/backend/reorder.h"
+#include "core/base/simd.h"
+#include "core/kernels/channel_sums.h"
+#include "core/kernels/depthwise.h"
+#include "core/kernels/epilogue.h"
+#include "core/kernels/vector.h"
+#include "core/kernels/winograd.h"
+
+namespace az {
+namespace {
+
+// What core/kernels has of each: a Kernels below. `name` and `transforms` are those of Implementation;
+// `competes_in_channels_last` says whether they are worth a try where channels come last.
+struct Winograd {
+  static constexpr const char* name = "winograd_4x4";
+  static constexpr bool transforms = true, competes_in_channels_last = true;
+  static constexpr auto takes = winograd::takes;
+  static constexpr auto images_to_try = winograd::images_to_try;
+  static constexpr auto packed_size = winograd::packed_size;
+  static constexpr auto pack = winograd::pack;
+  static constexpr auto scratch_size = winograd::scratch_size;
+  static constexpr auto weights_scratch_size = winograd::weights_scratch_size;
+  static void forward(auto... all) { winograd::forward(all...); }
+  static void backward_data(auto... all) { winograd::backward_data(all...); }
+  static void backward_weights(auto... all) { winograd::backward_weights(all...); }
+};
+
+struct Depthwise {
+  static constexpr const char* name = "depthwise";
+  static constexpr bool transforms = false, competes_in_channels_last = false;
+  static constexpr auto takes = depthwise::takes;
+  static constexpr auto packed_size = depthwise::packed_size;
+  static int64_t images_to_try(const Conv2dShape& shape, size_t) { return depthwise::images_to_try(shape); }
+  static void pack(const float* weight, const float* scale, const Conv2dShape& shape, bool, int width, float* packed) {
+    depthwise::pack(weight, scale, shape, width, packed);
+  }
+  static int64_t scratch_size(const Conv2dShape&) { return 0; }
+  static int64_t weights_scratch_size(const Conv2dShape&, int) { return 0; }
+  template <class T> static void forward(const T* x, const float* packed, const Epilogue<T>& then, T* y,
+                                         const Conv2dShape& shape, int width, float*) {
+    depthwise::forward(x, packed, then, y, shape, width);
+  }
+  template <class T>
+  static void backward_data(const T* g, const float* packed, T* dx, const Conv2dShape& shape, int width, float*) {
+    depthwise::backward_data(g, packed, dx, shape, width);
+  }
+  template <class T>
+  static void backward_weights(const T* x, const T* g, float* dw, const Conv2dShape& shape, int width, float*) {
+    depthwise::backward_weights(x, g, dw, shape, width);
+  }
+};
+
+// A problem as the kernels take it: in f32 or bf16, its images laid out alike.
+template <class Kernels> struct Fitted {
+  ConvProblem problem;
+  const Layout* layout;
+  int width = 0;  // of vectors; 0: the kernels do not take it
+  Conv2dShape shape;
+
+  Fitted(const ConvProblem& p, const Layout* images)
+      : problem(p),
+        layout(images),
+        shape{image_shape(p.x, images), image_shape(p.y, images), {p.weight[2], p.weight[3]}, p.params} {
+    if (!in_lanes(p.type)) return;
+    for (const int wide : {4, 8, 16}) {
+      if (Kernels::takes(shape, wide)) width = wide;
+    }
+  }
+};
+
+// Memory to work in, if it is any.
+class Scratch {
+ public:
+  explicit Scratch(int64_t floats) {
+    if (floats) storage_ = lent_memory("conv2d", sizeof(float) * size_t(floats));
+  }
+  float* floats() const { return storage_ ? static_cast<float*>(storage_->data()) : nullptr; }
+
+ private:
+  std::unique_ptr<Storage> storage_;
+};
+
+// A weight [o,i,kh,kw], its outputs multiplied by `scale` [o] where that is defined, as the kernels want it: at each use.
+// Training changes a weight in between anyway, and what is kept for evaluation would be four times its size with Winograd;
+// from 512 tiles on, packing takes at most a fortieth of the products' time.
+template <class Kernels> Scratch packed(const Fitted<Kernels>& by, const Tensor& weight, const Tensor& scale, bool forward) {
+  Scratch result(Kernels::packed_size(by.shape));
+  Kernels::pack(weight.data<float>(), scale.defined() ? scale.data<float>() : nullptr, by.shape, forward, by.width,
+                result.floats());
+  return result;
+}
+
+template <class T, class Kernels> Tensor solve(const Fitted<Kernels>& by, const ConvForward::Operands& o) {
+  const ConvProblem& p = by.problem;
+  const Tensor x = laid_out(o.x, by.layout), residual = p.residual ? laid_out(o.then.residual, by.layout) : Tensor();
+  const Tensor y = Tensor::empty(p.y, p.type, by.layout);
+  std::vector<float> bias;
+  if (p.bias) bias = o.bias.to_vector<float>();
+  bias.resize(p.bias ? size_t(by.shape.y.blocks() * by.shape.y.block) : 0);  // zeros fill up the last block
+  const Epilogue<T> then{p.bias ? bias.data() : nullptr, elements_of<T>(residual), p.relu};
+  const Scratch weight = packed(by, o.weight, o.scale, true);
+  const Scratch scratch(Kernels::scratch_size(by.shape));
+  Kernels::forward(elements_of<T>(x), weight.floats(), then, elements_of<T>(y), by.shape, by.width, scratch.floats());
+  return y;
+}
+
+template <class T, class Kernels> Tensor solve(const Fitted<Kernels>& by, const ConvBackwardData::Operands& o) {
+  const Tensor g = laid_out(o.g, by.layout), dx = Tensor::empty(by.problem.x, by.problem.type, by.layout);
+  const Scratch weight = packed(by, o.weight, {}, false);
+  const Scratch scratch(Kernels::scratch_size(by.shape));
+  Kernels::backward_data(elements_of<T>(g), weight.floats(), elements_of<T>(dx), by.shape, by.width, scratch.floats());
+  return dx;
+}
+
+template <class T, class Kernels> ConvWeightGradients solve(const Fitted<Kernels>& by, const ConvBackwardWeights::Operands& o) {
+  const Tensor x = laid_out(o.x, by.layout), g = laid_out(o.g, by.layout), dw = Tensor::empty(by.problem.weight);
+  const Scratch scratch(Kernels::weights_scratch_size(by.shape, by.width));
+  Kernels::backward_weights(elements_of<T>(x), elements_of<T>(g), elements_of<float>(dw), by.shape, by.width, scratch.floats());
+  Tensor db;
+  if (by.problem.bias) db = Tensor::of<float>({by.problem.weight[0]}, channel_sums(elements_of<T>(g), by.shape.y));
+  return {dw, db};
+}
+
+template <class Kernels, class Direction> Implementation<Direction> own_implementation(const Fitted<Kernels>& fitted) {
+  const char* vectors = fitted.width == 16 ? "avx512" : fitted.width == 8 ? "avx2" : "any";
+  return {.name = fmt::format("{}:{}", Kernels::name, vectors),
+          .x = fitted.layout,
+          .y = fitted.layout,
+          .transforms = Kernels::transforms,
+          .images = Kernels::images_to_try(fitted.shape, size_of(fitted.problem.type)),
+          .make = [fitted]() -> Solve<Direction> {
+            return visit_lanes(fitted.problem.type, [&](auto zero) -> Solve<Direction> {
+              return [fitted](const typename Direction::Operands& operands) { return solve<decltype(zero)>(fitted, operands); };
+            });
+          }};
+}
+
+// As add_own_kernels() says.
+template <class Kernels, class Direction> void add_own(const ConvProblem& problem, Implementations<Direction>& offered) {
+  if (offered.all.empty()) return;
+  const bool has_images_for_result = std::is_same_v<typename Direction::Result, Tensor>;
+  const auto& first = offered.all[0];
+  const Layout* of_first = std::is_same_v<Direction, ConvBackwardData> ? first.x : first.y;
+  if (of_first && (of_first->width || Kernels::competes_in_channels_last)) {
+    const Fitted<Kernels> alike(problem, of_first);
+    if (!alike.width) return;
+    offered.all.insert(offered.all.begin() + int64_t(offered.competing), own_implementation<Kernels, Direction>(alike));
+    ++offered.competing;
+    return;
+  }
+  const Layout* given = problem.given.empty() ? nullptr : problem.given[0];
+  const Layout* blocks = given && given->width >= 8 ? given : blocked_layout(std::max(simd_width(), 8));
+  const Conv2dParams& params = problem.params;
+  const bool is_wide = params.stride.h > problem.weight[2] || params.stride.w > problem.weight[3];
+  if (is_wide || 2 * std::min(problem.x[1], problem.y[1]) < blocks->width) return;
+  const Fitted<Kernels> fitted(problem, blocks);
+  if (!fitted.width) return;
+  offered.all.insert(offered.all.begin(), own_implementation<Kernels, Direction>(fitted));
+  offered.competing = has_images_for_result ? 1 : offered.competing + 1;
+}
+
+}  // namespace
+
+template <class Direction> void add_own_kernels(const ConvProblem& problem, Implementations<Direction>& offered) {
+  add_own<Winograd>(problem, offered);
+  add_own<Depthwise>(problem, offered);
+}
+template void add_own_kernels(const ConvProblem&, Implementations<ConvForward>&);
+template void add_own_kernels(const ConvProblem&, Implementations<ConvBackwardData>&);
+template void add_own_kernels(const ConvProblem&, Implementations<ConvBackwardWeights>&);
+
+}  // namespace az

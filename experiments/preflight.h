@@ -9,7 +9,7 @@
 
 namespace az::experiments {
 
-// What the networks of configs made of batches, for those that differ in nothing that matters to that.
+// What came of trying batches, kept for other configs with the same network and the same sizes of batches.
 struct TriedBatches {
   struct Failure {
     std::string place, why;  // in the config, where that is known; "" where nothing is wrong

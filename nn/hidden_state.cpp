@@ -109,7 +109,8 @@ std::string hidden_state(const Module& network, Module& copy, const Tensor& imag
     restore();
     return made;
   };
-  // Both as the copy was, since what is done once, in the first batch, is done in the first training here.
+  // The copy evaluates and trains once before anything is compared, so that what a layer sets up in its first batch does not
+  // count as a difference.
   const auto evaluated = again(first, false), trained = again(first, true);
   again(second, true);
   const std::string found = first_difference(evaluated, again(first, false));

@@ -44,14 +44,14 @@ void WeightAverage::update(const Moment& moment) {
   const int64_t done = moment.step + 1;
   if (done % every_ != 0) return;
   const double share = std::min(1.0, double(done) / double(moment.total_steps));
-  const double keep = decay_ * std::pow(share, power_);
+  const double d = decay_ * std::pow(share, power_);
   NoGrad no_grad;
   for (const auto& [name, average] : averages_) {
     const Tensor& weight = weights_.at(name);
     // From the nearer end: a weight that equals its average leaves it as it is, to the bit.
-    const Tensor ahead = weight - average;
-    if (keep < 0.5) average.copy_(weight);
-    average.add_(ahead, keep < 0.5 ? -keep : 1 - keep);
+    const Tensor difference = weight - average;
+    if (d < 0.5) average.copy_(weight);
+    average.add_(difference, d < 0.5 ? -d : 1 - d);
     if (write_back_) weight.copy_(average);
   }
 }

@@ -76,7 +76,7 @@ struct BesideSteps {
   bool clips_values = false;  // clip_grad_value()
 };
 class Optimizer;
-// The rule of an optimizer beside that.
+// The optimizer's norm rule, or none where `beside` breaks it.
 NormRule norm_rule(const Optimizer& optimizer, const BesideSteps& beside);
 
 // Has the weights be their average for as long as it lives; nullptr: does nothing.

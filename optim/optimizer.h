@@ -70,7 +70,8 @@ class Optimizer : public config::Made {
   Optimizer(const char* name, std::vector<Parameter> parameters, double lr, double weight_decay,
             const std::vector<GroupOptions>& groups, std::vector<std::string> slots, Check check = {});
 
-  // Moves one parameter by the group's rate, and decay in proportion to it; one that knows no Group::step_only, as ever.
+  // Moves one parameter by the group's rate, and decay in proportion to it. An update that ignores Group::step_only changes the
+  // weight as usual.
   // To write to the gradient, or to leave other tensors of state than one a slot, like the parameter, is an error.
   virtual UpdateInfo update(Parameter& parameter, const Tensor& gradient, const Group& group, ParameterState& state) = 0;
   // What UpdateInfo::equilibrium_angle becomes, after the update that `info` tells of.

@@ -107,9 +107,9 @@ UpdateInfo Optimizer::scaled_update(const Parameter& parameter, const Tensor& gr
   if (watched) {
     // A step of a given length turns the weight by its part across: by all of it, or by the same share at any norm. Decay is
     // along the weight, and takes a larger share the longer that is.
-    const double along = cosine_of(copy.tensor, parameter.tensor);
+    const double cosine = cosine_of(copy.tensor, parameter.tensor);
     const bool same_share = group.weight_decay == 0 && !std::isnan(effective_rate(parameter, group, state).norm_power);
-    if (along * along < negligible || same_share) info.effective = {.rate = group.lr * group.trust_ratio, .norm_power = 0};
+    if (cosine * cosine < negligible || same_share) info.effective = {.rate = group.lr * group.trust_ratio, .norm_power = 0};
   }
   take_step(parameter.tensor, copy.tensor, {.lr = group.lr, .trust_ratio = group.trust_ratio});
   return info;

@@ -10,7 +10,7 @@ int64_t rows_at_once(int64_t length) { return std::max<int64_t>(1, 16384 / std::
 
 Removal removal(const RowSums& sums, double eps, double decay_ratio) {
   const long double per_norm = 1 / (std::sqrt(sums.pp) + eps);
-  return {.along = double(sums.pd * per_norm), .per_norm = double(per_norm), .decay_ratio = decay_ratio};
+  return {.dot = double(sums.pd * per_norm), .per_norm = double(per_norm), .decay_ratio = decay_ratio};
 }
 
 View view_to_project(const ProjectionOptions& options, const UpdateInfo& info, int64_t length, int64_t count) {
@@ -63,7 +63,7 @@ UpdateInfo projected_update(const Shape& shape, const ProjectionOptions& options
   parallel_for(rows, rows_at_once(length), [&](int64_t begin, int64_t end) {
     for (int64_t row = begin; row < end; ++row) {
       const RowSums& view = info.view == View::layer ? layer : sums[size_t(row)];
-      const Removal none{.along = 0, .per_norm = 0, .decay_ratio = info.decay_ratio};
+      const Removal none{.dot = 0, .per_norm = 0, .decay_ratio = info.decay_ratio};
       move(row * length, length, info.view == View::none ? none : removal(view, options.eps, info.decay_ratio));
     }
   });

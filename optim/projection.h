@@ -29,7 +29,7 @@ template <class Options> std::vector<std::string> idle_projection_options(const 
 }
 
 struct Removal {
-  double along, per_norm;  // d - along * (per_norm * p) is what a row moves against: as two factors, which do not underflow
+  double dot, per_norm;  // d - dot * (per_norm * p) is what a row moves against: as two factors, which do not underflow
   double decay_ratio;
 };
 
@@ -46,7 +46,7 @@ using Move = std::function<void(int64_t begin, int64_t length, Removal removal)>
 
 // Calls `direct` on every row of the channel view, decides, then calls `move` on each:
 //   for the channel view, then the layer view: if max_rows |cos(g, p)| < delta / sqrt(row length), that view fires:
-//   per_norm = 1 / (||p|| + eps), along = per_norm sum(p d) by row and decay_ratio = wd_ratio. Otherwise along = 0
+//   per_norm = 1 / (||p|| + eps), dot = per_norm sum(p d) by row and decay_ratio = wd_ratio. Otherwise dot = 0
 //   and decay_ratio = 1.
 // With `when` other than "rule" that view fires whatever the cosines are, or none does. "channel" leaves rows of one element
 // alone: they would stand still (a gain of weight_norm is a weight of such rows).
@@ -77,7 +77,7 @@ AZ_MULTIVERSION [[gnu::flatten]] RowSums direct_row(auto rule, int64_t n, const 
 template <class T> AZ_MULTIVERSION [[gnu::flatten]] void move_row(auto rule, Removal row, T stay, int64_t n, T* w, const T* g,
                                                                   T* stored, auto*... state) {
   const T per_norm = T(row.per_norm);
-  T dot = T(row.along);
+  T dot = T(row.dot);
   if (stored && dot != 0) {
     for (int64_t i = 0; i < n; ++i) stored[i] -= dot * (per_norm * w[i]);
     dot = 0;

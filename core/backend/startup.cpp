@@ -13,29 +13,18 @@
 #include <filesystem>
 
 #include "core/backend/blas.h"
+#include "core/base/simd.h"
 
 namespace az {
 namespace {
 
-enum class Vectors { narrow, avx2, avx512 };
-
-Vectors vectors_of_processor() {
-#if defined(__x86_64__)
-  const bool avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
-                      __builtin_cpu_supports("avx512cd") && __builtin_cpu_supports("avx512bw") &&
-                      __builtin_cpu_supports("avx512vl");
-  if (avx512) return Vectors::avx512;
-  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return Vectors::avx2;
-#endif
-  return Vectors::narrow;
-}
-
-Vectors vectors_of_openblas() {
+// Floats in the vectors that OpenBLAS's kernels compute with, as simd_width() counts them.
+int width_of_openblas() {
   const std::string kernels = openblas_get_corename();
   for (const char* name : {"SkylakeX", "Cooperlake", "SapphireRapids"}) {
-    if (kernels == name) return Vectors::avx512;
+    if (kernels == name) return 16;
   }
-  return kernels == "Haswell" || kernels == "Zen" ? Vectors::avx2 : Vectors::narrow;
+  return kernels == "Haswell" || kernels == "Zen" ? 8 : 4;
 }
 
 }  // namespace
@@ -46,9 +35,9 @@ std::vector<StartupVariable> startup_variables() {
   std::vector<StartupVariable> wanted;
   if (!std::getenv("OMP_WAIT_POLICY") && !std::getenv("GOMP_SPINCOUNT")) wanted.push_back({"GOMP_SPINCOUNT", "10000"});
   // OpenBLAS knows processors by their model number and takes old kernels for those that are newer than itself.
-  const Vectors vectors = vectors_of_processor();
-  if (!std::getenv("OPENBLAS_CORETYPE") && vectors > vectors_of_openblas())
-    wanted.push_back({"OPENBLAS_CORETYPE", vectors == Vectors::avx512 ? "SKYLAKEX" : "HASWELL"});
+  const int width = simd_width();
+  if (!std::getenv("OPENBLAS_CORETYPE") && width > width_of_openblas())
+    wanted.push_back({"OPENBLAS_CORETYPE", width == 16 ? "SKYLAKEX" : "HASWELL"});
   return wanted;
 }
 

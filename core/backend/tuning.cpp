@@ -40,7 +40,7 @@ Json parsed(const std::string& text) {
 
 Machine machine_of(const Json& json) { return {json.at("processor"), json.at("instruction_set"), json.at("onednn")}; }
 
-// The two shortest times of an implementation. Where they agree, the machine let it run.
+// The two shortest times of an implementation. Where they are close, nothing else disturbed them.
 struct Times {
   double best = INFINITY, second = INFINITY;
   void add(double seconds) {

@@ -40,13 +40,9 @@ template <int W, class T> AZ_INLINE void transform_tiles(const Problem<T>& p, in
   const int64_t row = row_of(pixels.channels());
   for (int64_t t = 0; t < count; ++t) {
     const Tiles::Place at = tiles[first + t], next = tiles[std::min(first + t + 1, tiles.count - 1)];
-    for (int64_t c = 0; c < pixels.channels(); c += W) {
-      prefetch<W, side>(p.from + pixels.first(next.image, c), pixels, next.y - p.padding.h, next.x - p.padding.w);
-      transform<W, side>(
-          p.from + pixels.first(at.image, c), pixels, at.y - p.padding.h, at.x - p.padding.w,
-          [](const Vector<W>* d, Vector<W>* l) AZ_INLINED { image_lines(d, l); }, Rows{}, v + t * row + c,
-          apart(together<W>) * row);
-    }
+    transform_tile<W, side>(
+        p.from, pixels, at, next, p.padding, 0, pixels.channels(),
+        [](const Vector<W>* d, Vector<W>* l) AZ_INLINED { image_lines(d, l); }, Rows{}, v + t * row, apart(together<W>) * row);
   }
 }
 

@@ -153,6 +153,17 @@ template <int W, int S, class T> AZ_INLINE void prefetch(const T* from, const Pi
   }
 }
 
+// Transforms the pixels of a tile, from `at` less the padding on, of channels [first, first + count), while those of the tile
+// after it are fetched; to: as above, for one channel after the other.
+template <int W, int S, class T, class Lines>
+AZ_INLINE void transform_tile(const T* from, const Pixels& p, Tiles::Place at, Tiles::Place next, Size2 padding, int64_t first,
+                              int64_t count, Lines lines, Rows rows, float* to, int64_t apart) {
+  for (int64_t c = 0; c < count; c += W) {
+    prefetch<W, S>(from + p.first(next.image, first + c), p, next.y - padding.h, next.x - padding.w);
+    transform<W, S>(from + p.first(at.image, first + c), p, at.y - padding.h, at.x - padding.w, lines, rows, to + c, apart);
+  }
+}
+
 // Adds to R rows of N vectors, `row` floats apart, or writes them where `fresh`:
 // into[r, k] += sum over c < count of a[r * a_row + c * a_step] * b[c * b_step + k].
 template <int W, int R, int N> AZ_INLINE void multiply(int64_t count, const float* a, int64_t a_row, int64_t a_step,

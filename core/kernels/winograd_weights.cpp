@@ -92,20 +92,14 @@ struct SumKernel {
     const int64_t x_row = row_of(x.channels()), y_row = row_of(s.outputs);
     for (int64_t t = 0; t < count; ++t) {
       const Tiles::Place at = tiles[first + t], next = tiles[std::min(first + t + 1, tiles.count - 1)];
-      for (int64_t c = 0; c < x.channels(); c += W) {
-        prefetch<W, side>(p.from + x.first(next.image, c), x, next.y - p.padding.h, next.x - p.padding.w);
-        transform<W, side>(
-            p.from + x.first(at.image, c), x, at.y - p.padding.h, at.x - p.padding.w,
-            [](const Vector<W>* d, Vector<W>* l) AZ_INLINED { image_lines(d, l); }, s.rows, images + t * x_row + c,
-            apart(together) * x_row);
-      }
-      for (int64_t o = 0; o < s.outputs; o += W) {
-        prefetch<W, step>(p.gradient + y.first(next.image, p.first + s.first + o), y, next.y, next.x);
-        transform<W, step>(
-            p.gradient + y.first(at.image, p.first + s.first + o), y, at.y, at.x,
-            [](const Vector<W>* d, Vector<W>* l) AZ_INLINED { gradient_lines(d, l); }, s.rows, gradients + t * y_row + o,
-            apart(together) * y_row);
-      }
+      transform_tile<W, side>(
+          p.from, x, at, next, p.padding, 0, x.channels(),
+          [](const Vector<W>* d, Vector<W>* l) AZ_INLINED { image_lines(d, l); }, s.rows, images + t * x_row,
+          apart(together) * x_row);
+      transform_tile<W, step>(
+          p.gradient, y, at, next, 0, p.first + s.first, s.outputs,
+          [](const Vector<W>* d, Vector<W>* l) AZ_INLINED { gradient_lines(d, l); }, s.rows, gradients + t * y_row,
+          apart(together) * y_row);
     }
   }
 

@@ -115,7 +115,7 @@ Tensor where(const Tensor& mask, const Tensor& a, const Tensor& b) {
       }
     });
   });
-  // The number 0 is a times itself for every a, and so is in the way of no scale.
+  // A constant 0 stays 0 at any scale, so that it is left out of what the result's scale depends on.
   const auto scaled = [](const Tensor& x) { return x.numel() == 1 && !x.requires_grad() && x.item() == 0 ? Tensor() : x; };
   return record("where", value, {scaled(a), scaled(b)}, saved(mask), ByOps{[](const Back& k) {
                   Tensor none = zeros({}, k.g.dtype());

@@ -23,7 +23,8 @@ std::string source_commit();
 // Whether write(), which makes a file beside what a command prints, has made it. Says on stderr why it cannot be written.
 bool has_written(const std::function<void()>& write);
 
-// What a command writes into a file that its user names: `what`, which starts with `beginning`, and soon has `mark`.
+// What a command writes into a file that its user names. Its first bytes, `beginning`, and a text near them, `mark`, tell it
+// from other files.
 struct Drawing {
   const char *what, *beginning, *mark;
 };

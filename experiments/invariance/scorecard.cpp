@@ -25,7 +25,7 @@ std::string place(const ScaleDependence& found) {
   return found.scope.empty() ? found.op : fmt::format("{} in {}", found.op, found.scope);
 }
 
-// The graph's rules find no proof, and the other two judges what would be one.
+// The graph's rules cannot prove an invariance that both measurements show.
 bool is_in_doubt(const Judged& judged) {
   const auto structure = judged.structure(), numbers = judged.numbers(), cosine = judged.cosine();
   const bool broken = structure == optim::View::none && judged.by_layer.kind == Kind::broken;
@@ -127,7 +127,8 @@ Scorecard judge(Experiment& experiment, int64_t count, const std::string& checkp
   experiment.use_precision(DType::f32);
   std::vector<data::Batch> batches;
   experiment.train.set_epoch(0);
-  // Those that the training takes: the network need not bear a small one at the end of an epoch that it is cut before.
+  // Only batches that the training takes: where it stops within its first epoch, it never sees a small last batch, which the
+  // network may not be able to take.
   const optim::Length length = experiment.length();
   const bool cut = length.steps < length.steps_per_epoch;
   const int64_t taken = cut ? length.steps * experiment.config.train.accumulate : experiment.train.batches();

@@ -116,7 +116,7 @@ void align(Subjects& subjects) {
   for (Table& table : subjects.tables) table = aligned(table, steps);
 }
 
-// Of a run that diverged all layers are like the first.
+// Notes the first layer alone: once a run has diverged, all layers have such gaps.
 void note_norms(const Subjects& parameters, std::vector<std::string>& notes) {
   std::vector<std::string> gaps;
   for (size_t i = 0; i < parameters.names.size(); ++i)

@@ -2,6 +2,7 @@
 
 #include <filesystem>
 #include <fstream>
+#include <functional>
 #include <map>
 #include <regex>
 #include <set>
@@ -212,6 +213,19 @@ template <class Body> void for_each_case(Body body) {
   }
 }
 
+// Calls check(which of the images are blocked, whether the result is) for each that the row can take.
+void each_layout(const OpCase& row, const Outcome& wanted, const std::function<void(unsigned, bool)>& check) {
+  const bool image_result = wanted.value.rank() == 4 && row.traits.images > 0;
+  for (unsigned blocked = 0; blocked < 1u << row.traits.images; ++blocked) {
+    for (bool blocked_result : {false, true}) {
+      if (blocked_result && !image_result) continue;
+      CAPTURE(blocked);
+      CAPTURE(blocked_result);
+      check(blocked, blocked_result);
+    }
+  }
+}
+
 }  // namespace
 
 TEST_CASE("ops: every declared op has a case, every case an op, and every golden a case") {
@@ -282,15 +296,9 @@ TEST_CASE("ops: gradients can be differentiated again, or refuse by name") {
 TEST_CASE("ops: f32 agrees with f64 in every layout, forward and backward") {
   for_each_case([](const OpCase& row, const Start& start) {
     const Outcome wanted = run(row, start, {});
-    const bool image_result = wanted.value.rank() == 4 && row.traits.images > 0;
-    for (unsigned blocked = 0; blocked < 1u << row.traits.images; ++blocked) {
-      for (bool blocked_result : {false, true}) {
-        if (blocked_result && !image_result) continue;
-        CAPTURE(blocked);
-        CAPTURE(blocked_result);
-        check_close(run(row, start, {DType::f32, blocked, blocked_result}), wanted, row.traits.f32_tolerance);
-      }
-    }
+    each_layout(row, wanted, [&](unsigned blocked, bool blocked_result) {
+      check_close(run(row, start, {DType::f32, blocked, blocked_result}), wanted, row.traits.f32_tolerance);
+    });
   });
 }
 
@@ -304,17 +312,11 @@ TEST_CASE("ops: bf16 agrees with f64 on the same rounded inputs in every layout,
   for_each_case([](const OpCase& row, const Start& start) {
     if (!row.traits.bf16_inputs) return;
     const Outcome wanted = run(row, start, {.bf16 = true});
-    const bool image_result = wanted.value.rank() == 4 && row.traits.images > 0;
-    for (unsigned blocked = 0; blocked < 1u << row.traits.images; ++blocked) {
-      for (bool blocked_result : {false, true}) {
-        if (blocked_result && !image_result) continue;
-        CAPTURE(blocked);
-        CAPTURE(blocked_result);
-        const Outcome found = run(row, start, {DType::f32, blocked, blocked_result, true});
-        if (is_float(wanted.value.dtype())) CHECK(found.value.dtype() == row.traits.bf16_gives);
-        check_close(found, wanted, row.traits.bf16_tolerance);
-      }
-    }
+    each_layout(row, wanted, [&](unsigned blocked, bool blocked_result) {
+      const Outcome found = run(row, start, {DType::f32, blocked, blocked_result, true});
+      if (is_float(wanted.value.dtype())) CHECK(found.value.dtype() == row.traits.bf16_gives);
+      check_close(found, wanted, row.traits.bf16_tolerance);
+    });
   });
 }
 

@@ -339,9 +339,7 @@ TEST_CASE("The number of threads changes no bit") {
 TEST_CASE("Each type of optimizer has the authors' defaults") {
   register_builtin_optimizers();
   register_builtin_optimizers();
-  std::vector<std::string> names = OptimizerRegistry::names();
-  std::erase_if(names, [](const std::string& name) { return !OptimizerRegistry::base().at(name).built_in; });
-  CHECK(names == std::vector<std::string>{"adam", "adamp", "adamw", "muon", "sgd", "sgdp"});
+  for (const char* name : {"adam", "adamp", "adamw", "muon", "sgd", "sgdp"}) CHECK(OptimizerRegistry::base().at(name).built_in);
   auto resolved = [](const std::string& text) {
     const auto value = config::parse_text(text, "test.json");
     return config::dump(config::parse<config::Component<OptimizerRegistry>>(value).to_value());

@@ -21,7 +21,7 @@ struct ConvProblem {
   std::vector<int64_t> key() const;
   // All of it but the result's shape, which follows, with so many images.
   std::string str(int64_t images) const;
-  // Small batches come from finding shapes, or are soon done.
+  // Batches of less than 8 images are not timed: shape inference makes them, or they take little time.
   bool worth_timing() const { return x[0] >= 8; }
   // Whether Winograd's method is taken where nothing is timed: in f32 from 32 channels on it is faster in all directions, at
   // 16 it is not, and a few tiles are soon done in any way, while the weight has to be packed. In bf16 it depends.

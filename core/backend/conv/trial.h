@@ -9,8 +9,8 @@ namespace az {
 
 // A convolution problem with operands of our own, by which an implementation is tried: +1, -1 and, where a sum would have too
 // many terms, 0, at random; each image is another. All results are whole numbers that f32 and bf16 hold, so that direct methods
-// give them without any rounding, and a term that is missing, doubled or strange changes one by 1 or more. What a user computes
-// would do for none of this.
+// give them without any rounding, and a term that is missing, doubled or strange changes one by 1 or more. A user's
+// operands cannot serve, as their results are no whole numbers.
 //
 // The results are compared all at once, over channels: their sum, each channel times a factor of its own from +-[1, 2), is the
 // result of a problem with one channel, which f64 has soon (Freivalds 1979). A sum may be wrong by 0.001, and by 1/4 where

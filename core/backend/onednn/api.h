@@ -9,7 +9,8 @@ namespace az::onednn {
 using Desc = dnnl::memory::desc;
 using Dims = dnnl::memory::dims;
 
-constexpr bool is_version_3 = DNNL_VERSION_MAJOR >= 3;
+// Whether it is known, of its sources, which numbers of images the code of its convolutions depends on.
+constexpr bool knows_images_of_code = DNNL_VERSION_MAJOR < 3;
 
 // A convolution's operands, the bias where it has one, and its window; gaps are one less than dilations.
 struct ConvDescs {

@@ -36,7 +36,7 @@ bool fails(const ConvProblem& p, const std::string& name) {
 // up weight gradients: so 17 images, two a thread, and the remainder that the threads would have. Of 3.x that is not known.
 int64_t images_to_try(const ConvProblem& p, const std::string& name) {
   const int64_t threads = thread_count(), least = std::max<int64_t>(17, 2 * threads), all = p.x[0];
-  return is_version_3 || is_winograd(name) || all <= least ? all : least + (all - least) % threads;
+  return !knows_images_of_code || is_winograd(name) || all <= least ? all : least + (all - least) % threads;
 }
 
 // How a primitive wants its operands and lays out its result.

@@ -50,19 +50,19 @@ class Bench:
         self.data = data_options(self.build, args.data)
         self.started = time.monotonic()
 
-    def figures(self, of, command, threads):
+    def figures(self, of, command, threads, environment={}):
         """The JSON object that a program prints; None where it says that this machine or version cannot."""
         command = [str(word) for word in command]
         key = json.dumps([of, command])
         if key not in self.kept:
-            self.kept[key] = self.run(of, command, threads)
+            self.kept[key] = self.run(of, command, threads, environment)
             if self.keep:
                 with self.keep.open("a") as file:
                     file.write(json.dumps([[of, command], self.kept[key]]) + "\n")
         return self.kept[key]
 
-    def run(self, of, command, threads):
-        environment = dict(os.environ, GOMP_SPINCOUNT="10000", OMP_NUM_THREADS=str(threads))  # as azimuth starts itself
+    def run(self, of, command, threads, environment):
+        environment = dict(os.environ, GOMP_SPINCOUNT="10000", OMP_NUM_THREADS=str(threads), **environment)  # as azimuth starts itself
         environment.pop("OMP_WAIT_POLICY", None)
         print(f"{time.monotonic() - self.started:5.0f} s  {' '.join(map(str, of))}", end="", flush=True, file=sys.stderr)
         result = subprocess.run(command, capture_output=True, text=True, env=environment)

@@ -13,25 +13,93 @@ namespace {
 
 // Tiles that are worked on together: a transformed one is read for all outputs, a packed weight for all of these tiles.
 template <int W> constexpr int64_t together = (24 + Cut<W>::rows - 1) / Cut<W>::rows* Cut<W>::rows;
-constexpr int64_t most_together = 28;
+constexpr int64_t most_together = 28, most_outputs_together = 32;
 
 // Results of so many bytes are stored past the caches, where whole lines are written one after another. Measured on two cores
 // with AVX-512 (tests/benchmarks/README.md).
 constexpr int64_t large_bytes = int64_t(8) << 20;
 int64_t bytes_of(const ImageShape& shape, size_t number) { return shape.planes() * shape.plane() * int64_t(number); }
 
+// The weight for W outputs from `o` on, of input i: into [36] vectors, `apart` floats apart.
+struct Weight {
+  const float *elements, *scale;  // scale: of the outputs, or nullptr
+  int64_t outputs, inputs;        // of the products
+  bool forward;                   // otherwise the weight's first axis are the inputs, and its taps come in reverse
+
+  template <int W> AZ_INLINE void pack(int64_t o, int64_t i, float* to, int64_t apart) const {
+    float kernel[9 * W] = {};
+    const int64_t o_step = forward ? inputs * 9 : 9, i_step = forward ? 9 : outputs * 9;
+    if (i < inputs) {
+      for (int64_t lane = 0; lane < std::min<int64_t>(W, outputs - o); ++lane) {
+        const float* from = elements + (o + lane) * o_step + i * i_step;
+        const float factor = scale ? scale[o + lane] : 1;
+        for (int k = 0; k < 9; ++k) kernel[k * W + lane] = factor * from[forward ? k : 8 - k];
+      }
+    }
+    Vector<W> half[side * 3];
+    for (int j = 0; j < 3; ++j) {
+      Vector<W> d[3], l[side];
+      for (int k = 0; k < 3; ++k) d[k] = load<W>(kernel + (k * 3 + j) * W);
+      weight_lines(d, l);
+      for (int k = 0; k < side; ++k) half[k * 3 + j] = l[k];
+    }
+    for (int k = 0; k < side; ++k) {
+      Vector<W> l[side];
+      weight_lines(half + k * 3, l);
+      for (int j = 0; j < side; ++j) store(to + (k * side + j) * apart, l[j]);
+    }
+  }
+};
+
+// For outputs [o, o + N * W) of all inputs, or W at a time where fewer are left, to [36, inputs, N * W] or several of [36,
+// inputs, W]: `inputs` and `outputs` are whole blocks.
+struct PackKernel {
+  template <int W, int N> static AZ_INLINE void pack(const Weight& weight, int64_t inputs, int64_t o, float* packed) {
+    constexpr int64_t some = 8, row = N * W;
+    float packed_some[points * some * row];  // the points are far from one another in `packed`
+    for (int64_t first = 0; first < inputs; first += some) {
+      const int64_t count = std::min(some, inputs - first);
+      for (int64_t i = 0; i < count; ++i) {
+        for (int n = 0; n < N; ++n) weight.pack<W>(o + n * W, first + i, packed_some + i * row + n * W, some * row);
+      }
+      for (int64_t k = 0; k < points; ++k)
+        std::memcpy(packed + (k * inputs + first) * row, packed_some + k * some * row, size_t(count * row) * sizeof(float));
+    }
+  }
+  template <int W> static AZ_INLINE void run(const Weight& weight, int64_t inputs, int64_t outputs, int64_t o, float* packed) {
+    constexpr int N = Cut<W>::vectors;
+    if (o + N * W <= outputs) return pack<W, N>(weight, inputs, o, packed);
+    for (; o < outputs; o += W, packed += points * inputs * W) pack<W, 1>(weight, inputs, o, packed);
+  }
+};
+
 // A convolution by forward(), also that which gives the gradient of x.
 template <class T> struct Problem {
   ImageShape x, y;
   Size2 padding;
   const T* from;
-  const float* packed;
+  Weight weight;
   Epilogue<T> then;
   T* to;
   float* scratch;
 };
+// A weight is packed for some outputs at a time, which all tiles go through before the next: for those of [first, last).
+struct Outputs {
+  int64_t first, last;
+  const float* packed;
+};
 
-int64_t scratch_of_part(int64_t inputs) { return points * apart(most_together) * (row_of(inputs) + 32); }
+// Floats of the packed weights of so many outputs: 10 MiB at the most, where those of one product are not more.
+int64_t packed_size(int64_t inputs, int64_t outputs) {
+  constexpr int64_t most = (int64_t(10) << 20) / int64_t(sizeof(float));
+  return points * inputs * std::min(outputs, std::max(most_outputs_together, most / (points * inputs)));
+}
+// So many whole products fit in there.
+int64_t outputs_at_once(int64_t inputs, int64_t outputs, int64_t of_product) {
+  const int64_t fitting = packed_size(inputs, outputs) / (points * inputs);
+  return fitting == outputs ? outputs : fitting / of_product * of_product;
+}
+int64_t scratch_of_part(int64_t inputs) { return points * apart(most_together) * (row_of(inputs) + most_outputs_together); }
 
 // The tiles [first, first + count), to `v` [36, apart(together), row].
 template <int W, class T> AZ_INLINE void transform_tiles(const Problem<T>& p, int64_t first, int64_t count, float* v) {
@@ -79,10 +147,9 @@ AZ_INLINE void results(const Problem<T>& p, int64_t first, int64_t count, int64_
   }
 }
 
-template <int W, int N, class T>
-AZ_INLINE void products(const Problem<T>& p, int64_t first, int64_t count, int64_t o, const float* v, float* m) {
+template <int W, int N, class T> AZ_INLINE void products(const Problem<T>& p, const float* u, int64_t first, int64_t count,
+                                                         int64_t o, const float* v, float* m) {
   const int64_t inputs = Pixels(p.x).channels(), row = row_of(inputs);
-  const float* u = p.packed + points * inputs * o;
   for (int64_t k = 0; k < points; ++k) {
     for (int64_t t = 0; t < count; t += Cut<W>::rows)  // rows beyond the last hold what nobody reads
       multiply<W, Cut<W>::rows, N>(inputs, v + (k * apart(together<W>) + t) * row, row, 1, u + k * inputs * N * W, N * W,
@@ -91,89 +158,50 @@ AZ_INLINE void products(const Problem<T>& p, int64_t first, int64_t count, int64
   results<W, N>(p, first, count, o, m);
 }
 
-template <int W, class T> AZ_INLINE void run_tiles(const Problem<T>& p, int64_t first, int64_t last, float* scratch) {
-  const int64_t inputs = Pixels(p.x).channels(), outputs = Pixels(p.y).channels();
-  constexpr int N = Cut<W>::vectors;
-  float *v = scratch, *m = scratch + points * apart(together<W>) * row_of(inputs);
-  for (; first < last; first += together<W>) {
-    const int64_t count = std::min(together<W>, last - first);
-    transform_tiles<W>(p, first, count, v);
-    int64_t o = 0;
-    for (; o + N * W <= outputs; o += N * W) products<W, N>(p, first, count, o, v, m);
-    for (; o < outputs; o += W) products<W, 1>(p, first, count, o, v, m);
-  }
-  stream_end();
-}
-
 struct TilesKernel {
-  template <int W, class T> static AZ_INLINE void run(const Problem<T>& p, int64_t first, int64_t last, float* scratch) {
-    run_tiles<W>(p, first, last, scratch);
+  template <int W, class T>
+  static AZ_INLINE void run(const Problem<T>& p, const Outputs& some, int64_t first, int64_t last, float* scratch) {
+    const int64_t inputs = Pixels(p.x).channels();
+    constexpr int N = Cut<W>::vectors;
+    float *v = scratch, *m = scratch + points * apart(together<W>) * row_of(inputs);
+    for (; first < last; first += together<W>) {
+      const int64_t count = std::min(together<W>, last - first);
+      transform_tiles<W>(p, first, count, v);
+      const float* u = some.packed;
+      int64_t o = some.first;
+      for (; o + N * W <= some.last; o += N * W, u += points * inputs * N * W) products<W, N>(p, u, first, count, o, v, m);
+      for (; o < some.last; o += W, u += points * inputs * W) products<W, 1>(p, u, first, count, o, v, m);
+    }
+    stream_end();
   }
 };
 
-template <class T> void run(const Problem<T>& p, int width) {
-  const int64_t tiles = Tiles(p.y).count, parts = std::clamp<int64_t>(tiles / 14, 1, thread_count());
-  const int64_t each = scratch_of_part(Pixels(p.x).channels());
-  parallel_for(parts, 1, [&](int64_t begin, int64_t end) {
-    for (int64_t part = begin; part < end; ++part) {
-      const int64_t first = tiles * part / parts, last = tiles * (part + 1) / parts;
-      run_at_width<TilesKernel, const Problem<T>&>(width, p, first, last, p.scratch + part * each);
-    }
+// Packs the weight for outputs [first, last), whole products but for the last ones of all.
+void pack(const Weight& weight, int64_t inputs, int64_t first, int64_t last, int width, float* packed) {
+  const int64_t chunk = outputs_together(width);
+  parallel_for((last - first + chunk - 1) / chunk, std::max<int64_t>(1, 512 / inputs), [&](int64_t begin, int64_t end) {
+    for (; begin < end; ++begin)
+      run_at_width<PackKernel, const Weight&>(width, weight, inputs, last, first + begin * chunk,
+                                              packed + points * inputs * begin * chunk);
   });
 }
 
-// The weight for W outputs from `o` on, of input i: into [36] vectors, `apart` floats apart.
-struct Weight {
-  const float *elements, *scale;  // scale: of the outputs, or nullptr
-  int64_t outputs, inputs;        // of the products
-  bool forward;                   // otherwise the weight's first axis are the inputs, and its taps come in reverse
-
-  template <int W> AZ_INLINE void pack(int64_t o, int64_t i, float* to, int64_t apart) const {
-    float kernel[9 * W] = {};
-    const int64_t o_step = forward ? inputs * 9 : 9, i_step = forward ? 9 : outputs * 9;
-    if (i < inputs) {
-      for (int64_t lane = 0; lane < std::min<int64_t>(W, outputs - o); ++lane) {
-        const float* from = elements + (o + lane) * o_step + i * i_step;
-        const float factor = scale ? scale[o + lane] : 1;
-        for (int k = 0; k < 9; ++k) kernel[k * W + lane] = factor * from[forward ? k : 8 - k];
+template <class T> void run(const Problem<T>& p, int width) {
+  const int64_t tiles = Tiles(p.y).count, parts = std::clamp<int64_t>(tiles / 14, 1, thread_count());
+  const int64_t inputs = Pixels(p.x).channels(), outputs = Pixels(p.y).channels(), each = scratch_of_part(inputs);
+  const int64_t at_once = outputs_at_once(inputs, outputs, outputs_together(width));
+  float* packed = p.scratch + parts * each;
+  for (int64_t o = 0; o < outputs; o += at_once) {
+    const Outputs some{o, std::min(outputs, o + at_once), packed};
+    pack(p.weight, inputs, some.first, some.last, width, packed);
+    parallel_for(parts, 1, [&](int64_t begin, int64_t end) {
+      for (int64_t part = begin; part < end; ++part) {
+        const int64_t first = tiles * part / parts, last = tiles * (part + 1) / parts;
+        run_at_width<TilesKernel, const Problem<T>&, const Outputs&>(width, p, some, first, last, p.scratch + part * each);
       }
-    }
-    Vector<W> half[side * 3];
-    for (int j = 0; j < 3; ++j) {
-      Vector<W> d[3], l[side];
-      for (int k = 0; k < 3; ++k) d[k] = load<W>(kernel + (k * 3 + j) * W);
-      weight_lines(d, l);
-      for (int k = 0; k < side; ++k) half[k * 3 + j] = l[k];
-    }
-    for (int k = 0; k < side; ++k) {
-      Vector<W> l[side];
-      weight_lines(half + k * 3, l);
-      for (int j = 0; j < side; ++j) store(to + (k * side + j) * apart, l[j]);
-    }
+    });
   }
-};
-
-// For outputs [o, o + N * W) of all inputs, or W at a time where fewer are left: `inputs` and `outputs` are whole blocks.
-struct PackKernel {
-  template <int W, int N> static AZ_INLINE void pack(const Weight& weight, int64_t inputs, int64_t o, float* packed) {
-    constexpr int64_t some = 8, row = N * W;
-    float packed_some[points * some * row];  // the points are far from one another in `packed`
-    for (int64_t first = 0; first < inputs; first += some) {
-      const int64_t count = std::min(some, inputs - first);
-      for (int64_t i = 0; i < count; ++i) {
-        for (int n = 0; n < N; ++n) weight.pack<W>(o + n * W, first + i, packed_some + i * row + n * W, some * row);
-      }
-      for (int64_t k = 0; k < points; ++k)
-        std::memcpy(packed + (points * o + k * row) * inputs + first * row, packed_some + k * some * row,
-                    size_t(count * row) * sizeof(float));
-    }
-  }
-  template <int W> static AZ_INLINE void run(const Weight& weight, int64_t inputs, int64_t outputs, int64_t o, float* packed) {
-    constexpr int N = Cut<W>::vectors;
-    if (o + N * W <= outputs) return pack<W, N>(weight, inputs, o, packed);
-    for (; o < outputs; o += W) pack<W, 1>(weight, inputs, o, packed);
-  }
-};
+}
 
 }  // namespace
 
@@ -188,31 +216,19 @@ bool takes(const Conv2dShape& s, int width) {
          s.x.block % width == 0 && s.y.block % width == 0 && width <= simd_width();
 }
 
-int64_t packed_size(const Conv2dShape& shape) { return points * Pixels(shape.x).channels() * Pixels(shape.y).channels(); }
-
-void pack(const float* elements, const float* scale, const Conv2dShape& shape, bool forward, int width, float* packed) {
-  const ImageShape &from = forward ? shape.x : shape.y, &to = forward ? shape.y : shape.x;
-  const Weight weight{elements, scale, to.c, from.c, forward};
-  const int64_t inputs = Pixels(from).channels(), outputs = Pixels(to).channels();
-  const int64_t chunk = outputs_together(width);
-  parallel_for((outputs + chunk - 1) / chunk, std::max<int64_t>(1, 512 / inputs), [&](int64_t begin, int64_t end) {
-    for (; begin < end; ++begin) run_at_width<PackKernel, const Weight&>(width, weight, inputs, outputs, begin * chunk, packed);
-  });
+template <class T> void forward(const T* x, const float* weight, const float* scale, const Epilogue<T>& then, T* y,
+                                const Conv2dShape& s, int width, float* scratch) {
+  run<T>({s.x, s.y, s.params.padding, x, {weight, scale, s.y.c, s.x.c, true}, then, y, scratch}, width);
 }
 
-template <class T> void forward(const T* x, const float* packed, const Epilogue<T>& then, T* y, const Conv2dShape& shape,
-                                int width, float* scratch) {
-  run<T>({shape.x, shape.y, shape.params.padding, x, packed, then, y, scratch}, width);
+template <class T> void backward_data(const T* g, const float* weight, T* dx, const Conv2dShape& s, int width, float* scratch) {
+  const Size2 padding{2 - s.params.padding.h, 2 - s.params.padding.w};
+  run<T>({s.y, s.x, padding, g, {weight, nullptr, s.x.c, s.y.c, false}, {}, dx, scratch}, width);
 }
 
-template <class T>
-void backward_data(const T* g, const float* packed, T* dx, const Conv2dShape& shape, int width, float* scratch) {
-  const Size2 padding{2 - shape.params.padding.h, 2 - shape.params.padding.w};
-  run<T>({shape.y, shape.x, padding, g, packed, {}, dx, scratch}, width);
-}
-
-template void forward(const float*, const float*, const Epilogue<float>&, float*, const Conv2dShape&, int, float*);
-template void forward(const bf16*, const float*, const Epilogue<bf16>&, bf16*, const Conv2dShape&, int, float*);
+template void forward(const float*, const float*, const float*, const Epilogue<float>&, float*, const Conv2dShape&, int,
+                      float*);
+template void forward(const bf16*, const float*, const float*, const Epilogue<bf16>&, bf16*, const Conv2dShape&, int, float*);
 template void backward_data(const float*, const float*, float*, const Conv2dShape&, int, float*);
 template void backward_data(const bf16*, const float*, bf16*, const Conv2dShape&, int, float*);
 
@@ -229,7 +245,8 @@ int64_t images_to_try(const Conv2dShape& s, size_t number) {
 }
 
 int64_t scratch_size(const Conv2dShape& shape) {
-  return thread_count() * scratch_of_part(std::max(Pixels(shape.x).channels(), Pixels(shape.y).channels()));
+  const int64_t x = Pixels(shape.x).channels(), y = Pixels(shape.y).channels();
+  return thread_count() * scratch_of_part(std::max(x, y)) + std::max(packed_size(x, y), packed_size(y, x));
 }
 
 }  // namespace az::winograd

@@ -23,19 +23,15 @@ bool takes(const Conv2dShape& shape, int width);
 // So many images the kernels' code depends on, with numbers of so many bytes: with more, the same loops only run more often.
 int64_t images_to_try(const Conv2dShape& shape, size_t number);
 
-// Floats that a packed weight takes.
-int64_t packed_size(const Conv2dShape& shape);
-// weight [o,i,3,3] as the products want it: u = G w G^T, for forward(), or else for backward_data(). Each output's is
-// multiplied by scale [o], or by 1 where that is nullptr.
-void pack(const float* weight, const float* scale, const Conv2dShape& shape, bool forward, int width, float* packed);
-
-// y = x * weight, laid out as the shape says, y from a multiple of 16 bytes on, as dx below. `scratch` has scratch_size()
-// floats.
-template <class T> void forward(const T* x, const float* packed, const Epilogue<T>& then, T* y, const Conv2dShape& shape,
-                                int width, float* scratch);
+// y = x * weight, laid out as the shape says, y from a multiple of 16 bytes on, as dx below; weight [o,i,3,3], each output's
+// multiplied by scale [o], or by 1 where that is nullptr. `scratch` has scratch_size() floats. The weight is transformed at
+// each use, which takes a fortieth of the products' time at 512 tiles: training changes it in between, and for evaluation four
+// times its size would have to be kept.
+template <class T> void forward(const T* x, const float* weight, const float* scale, const Epilogue<T>& then, T* y,
+                                const Conv2dShape& shape, int width, float* scratch);
 // dx = g * (weight turned by half a turn, its channels exchanged).
 template <class T>
-void backward_data(const T* g, const float* packed, T* dx, const Conv2dShape& shape, int width, float* scratch);
+void backward_data(const T* g, const float* weight, T* dx, const Conv2dShape& shape, int width, float* scratch);
 int64_t scratch_size(const Conv2dShape& shape);
 
 // dw [o,i,3,3] = sum over images and pixels of x and g: G^T (sum over tiles of (B^T x B) (A g A^T)) G.

@@ -1,6 +1,11 @@
 #pragma once
 
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <cmath>
 #include <cstring>
+#include <vector>
 
 #include "core/base/random.h"
 #include "core/tensor/create.h"
@@ -21,5 +26,18 @@ inline bool same_bits(const Tensor& a, const Tensor& b) {
   return a.dtype() == b.dtype() && first.size() == second.size() &&
          std::memcmp(first.data(), second.data(), first.size() * sizeof(float)) == 0;
 }
+
+// So many floats that hold nothing yet. What is behind them stays as it is.
+class Guarded {
+ public:
+  explicit Guarded(int64_t count) : floats_(size_t(count), NAN) { floats_.resize(size_t(count) + behind, 7); }
+  Guarded(const Guarded&) = delete;
+  ~Guarded() { CHECK(std::count(floats_.end() - behind, floats_.end(), 7.0F) == behind); }
+  float* data() const { return floats_.data(); }
+
+ private:
+  static constexpr int64_t behind = 1 << 20;
+  mutable std::vector<float> floats_;
+};
 
 }  // namespace az

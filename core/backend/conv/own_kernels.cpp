@@ -23,8 +23,6 @@ struct Winograd {
   static constexpr bool transforms = true, competes_in_channels_last = true;
   static constexpr auto takes = winograd::takes;
   static constexpr auto images_to_try = winograd::images_to_try;
-  static constexpr auto packed_size = winograd::packed_size;
-  static constexpr auto pack = winograd::pack;
   static constexpr auto scratch_size = winograd::scratch_size;
   static constexpr auto weights_scratch_size = winograd::weights_scratch_size;
   static void forward(auto... all) { winograd::forward(all...); }
@@ -36,20 +34,18 @@ struct Depthwise {
   static constexpr const char* name = "depthwise";
   static constexpr bool transforms = false, competes_in_channels_last = false;
   static constexpr auto takes = depthwise::takes;
-  static constexpr auto packed_size = depthwise::packed_size;
   static int64_t images_to_try(const Conv2dShape& shape, size_t) { return depthwise::images_to_try(shape); }
-  static void pack(const float* weight, const float* scale, const Conv2dShape& shape, bool, int width, float* packed) {
-    depthwise::pack(weight, scale, shape, width, packed);
-  }
-  static int64_t scratch_size(const Conv2dShape&) { return 0; }
+  static int64_t scratch_size(const Conv2dShape& shape) { return depthwise::packed_size(shape); }
   static int64_t weights_scratch_size(const Conv2dShape&, int) { return 0; }
-  template <class T> static void forward(const T* x, const float* packed, const Epilogue<T>& then, T* y,
-                                         const Conv2dShape& shape, int width, float*) {
-    depthwise::forward(x, packed, then, y, shape, width);
+  template <class T> static void forward(const T* x, const float* weight, const float* scale, const Epilogue<T>& then, T* y,
+                                         const Conv2dShape& shape, int width, float* scratch) {
+    depthwise::pack(weight, scale, shape, width, scratch);
+    depthwise::forward(x, scratch, then, y, shape, width);
   }
   template <class T>
-  static void backward_data(const T* g, const float* packed, T* dx, const Conv2dShape& shape, int width, float*) {
-    depthwise::backward_data(g, packed, dx, shape, width);
+  static void backward_data(const T* g, const float* weight, T* dx, const Conv2dShape& shape, int width, float* scratch) {
+    depthwise::pack(weight, nullptr, shape, width, scratch);
+    depthwise::backward_data(g, scratch, dx, shape, width);
   }
   template <class T>
   static void backward_weights(const T* x, const T* g, float* dw, const Conv2dShape& shape, int width, float*) {
@@ -87,16 +83,6 @@ class Scratch {
   std::unique_ptr<Storage> storage_;
 };
 
-// A weight [o,i,kh,kw], its outputs multiplied by `scale` [o] where that is defined, as the kernels want it: at each use.
-// Training changes a weight in between anyway, and what is kept for evaluation would be four times its size with Winograd;
-// from 512 tiles on, packing takes at most a fortieth of the products' time.
-template <class Kernels> Scratch packed(const Fitted<Kernels>& by, const Tensor& weight, const Tensor& scale, bool forward) {
-  Scratch result(Kernels::packed_size(by.shape));
-  Kernels::pack(weight.data<float>(), scale.defined() ? scale.data<float>() : nullptr, by.shape, forward, by.width,
-                result.floats());
-  return result;
-}
-
 template <class T, class Kernels> Tensor solve(const Fitted<Kernels>& by, const ConvForward::Operands& o) {
   const ConvProblem& p = by.problem;
   const Tensor x = laid_out(o.x, by.layout), residual = p.residual ? laid_out(o.then.residual, by.layout) : Tensor();
@@ -105,17 +91,17 @@ template <class T, class Kernels> Tensor solve(const Fitted<Kernels>& by, const 
   if (p.bias) bias = o.bias.to_vector<float>();
   bias.resize(p.bias ? size_t(by.shape.y.blocks() * by.shape.y.block) : 0);  // zeros fill up the last block
   const Epilogue<T> then{p.bias ? bias.data() : nullptr, elements_of<T>(residual), p.relu};
-  const Scratch weight = packed(by, o.weight, o.scale, true);
+  const float* scale = o.scale.defined() ? o.scale.data<float>() : nullptr;
   const Scratch scratch(Kernels::scratch_size(by.shape));
-  Kernels::forward(elements_of<T>(x), weight.floats(), then, elements_of<T>(y), by.shape, by.width, scratch.floats());
+  Kernels::forward(elements_of<T>(x), o.weight.data<float>(), scale, then, elements_of<T>(y), by.shape, by.width,
+                   scratch.floats());
   return y;
 }
 
 template <class T, class Kernels> Tensor solve(const Fitted<Kernels>& by, const ConvBackwardData::Operands& o) {
   const Tensor g = laid_out(o.g, by.layout), dx = Tensor::empty(by.problem.x, by.problem.type, by.layout);
-  const Scratch weight = packed(by, o.weight, {}, false);
   const Scratch scratch(Kernels::scratch_size(by.shape));
-  Kernels::backward_data(elements_of<T>(g), weight.floats(), elements_of<T>(dx), by.shape, by.width, scratch.floats());
+  Kernels::backward_data(elements_of<T>(g), o.weight.data<float>(), elements_of<T>(dx), by.shape, by.width, scratch.floats());
   return dx;
 }
 

@@ -81,7 +81,7 @@ std::unique_ptr<Storage> lent_memory(const char* op, size_t bytes) {
   try {
     return std::make_unique<Storage>(bytes);
   } catch (const std::bad_alloc&) {
-    fail_memory("{}: out of memory: it works in {} bytes; a smaller batch takes less", op, bytes);
+    fail_memory("{}: out of memory: it works in {} bytes; a smaller batch or fewer threads take less", op, bytes);
   }
 }
 

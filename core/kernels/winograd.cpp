@@ -11,7 +11,7 @@
 namespace az::winograd {
 namespace {
 
-// Tiles that are worked on together: a transformed one is read for all outputs, a packed weight for all of these tiles.
+// Tiles that are worked on together: a transformed one is read for all outputs of a group, a packed weight for all these tiles.
 template <int W> constexpr int64_t together = (24 + Cut<W>::rows - 1) / Cut<W>::rows* Cut<W>::rows;
 constexpr int64_t most_together = 28, most_outputs_together = 32;
 
@@ -52,7 +52,7 @@ struct Weight {
 };
 
 // For outputs [o, o + N * W) of all inputs, or W at a time where fewer are left, to [36, inputs, N * W] or several of [36,
-// inputs, W]: `inputs` and `outputs` are whole blocks.
+// inputs, W]: `inputs` and the outputs up to `last` are whole blocks.
 struct PackKernel {
   template <int W, int N> static AZ_INLINE void pack(const Weight& weight, int64_t inputs, int64_t o, float* packed) {
     constexpr int64_t some = 8, row = N * W;
@@ -66,10 +66,10 @@ struct PackKernel {
         std::memcpy(packed + (k * inputs + first) * row, packed_some + k * some * row, size_t(count * row) * sizeof(float));
     }
   }
-  template <int W> static AZ_INLINE void run(const Weight& weight, int64_t inputs, int64_t outputs, int64_t o, float* packed) {
+  template <int W> static AZ_INLINE void run(const Weight& weight, int64_t inputs, int64_t last, int64_t o, float* packed) {
     constexpr int N = Cut<W>::vectors;
-    if (o + N * W <= outputs) return pack<W, N>(weight, inputs, o, packed);
-    for (; o < outputs; o += W, packed += points * inputs * W) pack<W, 1>(weight, inputs, o, packed);
+    if (o + N * W <= last) return pack<W, N>(weight, inputs, o, packed);
+    for (; o < last; o += W, packed += points * inputs * W) pack<W, 1>(weight, inputs, o, packed);
   }
 };
 
@@ -83,8 +83,8 @@ template <class T> struct Problem {
   T* to;
   float* scratch;
 };
-// A weight is packed for some outputs at a time, which all tiles go through before the next: for those of [first, last).
-struct Outputs {
+// The outputs [first, last), with their packed weight. All tiles are computed for one such group before the next one is packed.
+struct OutputGroup {
   int64_t first, last;
   const float* packed;
 };
@@ -94,7 +94,7 @@ int64_t packed_size(int64_t inputs, int64_t outputs) {
   constexpr int64_t most = (int64_t(10) << 20) / int64_t(sizeof(float));
   return points * inputs * std::min(outputs, std::max(most_outputs_together, most / (points * inputs)));
 }
-// So many whole products fit in there.
+// Outputs of a group: as many as fit into packed_size(), in whole products.
 int64_t outputs_at_once(int64_t inputs, int64_t outputs, int64_t of_product) {
   const int64_t fitting = packed_size(inputs, outputs) / (points * inputs);
   return fitting == outputs ? outputs : fitting / of_product * of_product;
@@ -160,17 +160,17 @@ template <int W, int N, class T> AZ_INLINE void products(const Problem<T>& p, co
 
 struct TilesKernel {
   template <int W, class T>
-  static AZ_INLINE void run(const Problem<T>& p, const Outputs& some, int64_t first, int64_t last, float* scratch) {
+  static AZ_INLINE void run(const Problem<T>& p, const OutputGroup& group, int64_t first, int64_t last, float* scratch) {
     const int64_t inputs = Pixels(p.x).channels();
     constexpr int N = Cut<W>::vectors;
     float *v = scratch, *m = scratch + points * apart(together<W>) * row_of(inputs);
     for (; first < last; first += together<W>) {
       const int64_t count = std::min(together<W>, last - first);
       transform_tiles<W>(p, first, count, v);
-      const float* u = some.packed;
-      int64_t o = some.first;
-      for (; o + N * W <= some.last; o += N * W, u += points * inputs * N * W) products<W, N>(p, u, first, count, o, v, m);
-      for (; o < some.last; o += W, u += points * inputs * W) products<W, 1>(p, u, first, count, o, v, m);
+      const float* u = group.packed;
+      int64_t o = group.first;
+      for (; o + N * W <= group.last; o += N * W, u += points * inputs * N * W) products<W, N>(p, u, first, count, o, v, m);
+      for (; o < group.last; o += W, u += points * inputs * W) products<W, 1>(p, u, first, count, o, v, m);
     }
     stream_end();
   }
@@ -190,14 +190,14 @@ template <class T> void run(const Problem<T>& p, int width) {
   const int64_t tiles = Tiles(p.y).count, parts = std::clamp<int64_t>(tiles / 14, 1, thread_count());
   const int64_t inputs = Pixels(p.x).channels(), outputs = Pixels(p.y).channels(), each = scratch_of_part(inputs);
   const int64_t at_once = outputs_at_once(inputs, outputs, outputs_together(width));
-  float* packed = p.scratch + parts * each;
+  float *packed = p.scratch, *of_parts = packed + packed_size(inputs, outputs);
   for (int64_t o = 0; o < outputs; o += at_once) {
-    const Outputs some{o, std::min(outputs, o + at_once), packed};
-    pack(p.weight, inputs, some.first, some.last, width, packed);
+    const OutputGroup group{o, std::min(outputs, o + at_once), packed};
+    pack(p.weight, inputs, group.first, group.last, width, packed);
     parallel_for(parts, 1, [&](int64_t begin, int64_t end) {
       for (int64_t part = begin; part < end; ++part) {
         const int64_t first = tiles * part / parts, last = tiles * (part + 1) / parts;
-        run_at_width<TilesKernel, const Problem<T>&, const Outputs&>(width, p, some, first, last, p.scratch + part * each);
+        run_at_width<TilesKernel, const Problem<T>&, const OutputGroup&>(width, p, group, first, last, of_parts + part * each);
       }
     });
   }

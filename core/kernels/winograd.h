@@ -7,8 +7,8 @@
 // what takes 144 one by one (Lavin and Gray, arXiv 1509.09308). Images and their gradients are T, float or bf16; weights are
 // f32, and so is all that is computed: bf16 is widened when loaded and rounded once, when stored. Images are taken in blocks
 // of channels, tile by tile: a few tiles are transformed, multiplied and transformed back before the next ones, so that what
-// is between stays in a core's cache up to about 128 channels, and in the shared one beyond. The results do not depend on the
-// number of threads.
+// is between stays in a core's cache up to about 128 channels, and in the shared one beyond. Where the transformed weight is
+// large, that is done for one group of outputs after the other. The results do not depend on the number of threads.
 //
 // The transforms add up numbers of up to a hundred times the size of the result. With standard normal operands, results and
 // gradients of images differ from f64's by 1e-6 of their norm at 16 to 64 channels and by 5e-6 at 512, before they are rounded
@@ -25,19 +25,18 @@ int64_t images_to_try(const Conv2dShape& shape, size_t number);
 
 // y = x * weight, laid out as the shape says, y from a multiple of 16 bytes on, as dx below; weight [o,i,3,3], each output's
 // multiplied by scale [o], or by 1 where that is nullptr. `scratch` has scratch_size() floats. The weight is transformed at
-// each use, which takes a fortieth of the products' time at 512 tiles: training changes it in between, and for evaluation four
-// times its size would have to be kept.
+// each use: training changes it in between, and for evaluation four times its size would have to be kept.
 template <class T> void forward(const T* x, const float* weight, const float* scale, const Epilogue<T>& then, T* y,
                                 const Conv2dShape& shape, int width, float* scratch);
 // dx = g * (weight turned by half a turn, its channels exchanged).
 template <class T>
 void backward_data(const T* g, const float* weight, T* dx, const Conv2dShape& shape, int width, float* scratch);
+// More on more threads: thread_count() may not change before it is used. Likewise below.
 int64_t scratch_size(const Conv2dShape& shape);
 
 // dw [o,i,3,3] = sum over images and pixels of x and g: G^T (sum over tiles of (B^T x B) (A g A^T)) G.
 template <class T>
 void backward_weights(const T* x, const T* g, float* dw, const Conv2dShape& shape, int width, float* scratch);
-// More on more threads: thread_count() may not change before it is used.
 int64_t weights_scratch_size(const Conv2dShape& shape, int width);
 
 }  // namespace az::winograd

@@ -50,19 +50,19 @@ class Bench:
         self.data = data_options(self.build, args.data)
         self.started = time.monotonic()
 
-    def figures(self, of, command, threads, environment={}):
+    def figures(self, of, command, threads, environment=None):
         """The JSON object that a program prints; None where it says that this machine or version cannot."""
         command = [str(word) for word in command]
-        key = json.dumps([of, command])
+        key = json.dumps([of, [*command, *(f"{name}={value}" for name, value in (environment or {}).items())]])
         if key not in self.kept:
             self.kept[key] = self.run(of, command, threads, environment)
             if self.keep:
                 with self.keep.open("a") as file:
-                    file.write(json.dumps([[of, command], self.kept[key]]) + "\n")
+                    file.write(json.dumps([json.loads(key), self.kept[key]]) + "\n")
         return self.kept[key]
 
     def run(self, of, command, threads, environment):
-        environment = dict(os.environ, GOMP_SPINCOUNT="10000", OMP_NUM_THREADS=str(threads), **environment)  # as azimuth starts itself
+        environment = dict(os.environ, GOMP_SPINCOUNT="10000", OMP_NUM_THREADS=str(threads), **(environment or {}))  # as azimuth starts itself
         environment.pop("OMP_WAIT_POLICY", None)
         print(f"{time.monotonic() - self.started:5.0f} s  {' '.join(map(str, of))}", end="", flush=True, file=sys.stderr)
         result = subprocess.run(command, capture_output=True, text=True, env=environment)

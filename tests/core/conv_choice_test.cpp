@@ -7,7 +7,9 @@
 #include "core/backend/conv/offer.h"
 #include "core/backend/info.h"
 #include "core/base/simd.h"
+#include "core/ops/elementwise.h"
 #include "tests/core/own_cache.h"
+#include "tests/core/own_kernels.h"
 
 // Which implementations are offered for a problem, in which order, and which of them is taken.
 namespace az::test {
@@ -91,23 +93,53 @@ TEST_CASE("conv choice: kernels of our own compete where others read blocks, and
     few.x[1] = few.y[1] = few.weight[0] = few.params.groups = 3;
     few.weight[1] = 1;
     if (groups > 1) CHECK(with_ours(few, nullptr, "gemm:any").all[0].name == "gemm:any");
+    ConvProblem few_outputs = p;  // of Winograd's
+    few_outputs.y[1] = few_outputs.weight[0] = 3;
+    if (groups == 1) CHECK(with_ours(few_outputs, nullptr, "gemm:any").all[0].name == "gemm:any");
+
+    ConvProblem weights = p;
+    weights.direction = "backward_weights";
+    Implementations<ConvBackwardWeights> product{{{.name = "gemm:any", .x = nullptr, .y = nullptr, .images = 1, .make = {}}},
+                                                 1};
+    add_own_kernels(weights, product);
+    REQUIRE(product.all.size() == 2);
+    CHECK(product.all[0].name.starts_with(kernel));
+    CHECK(product.competing == 2);
   }
   Implementations<ConvForward> nothing;
   add_own_kernels(plain, nothing);
   CHECK(nothing.all.empty());
 }
 
-TEST_CASE("conv choice: kernels of our own keep nothing of a weight") {
-  const ConvProblem p{"forward", {8, 64, 8, 8}, {64, 64, 3, 3}, {8, 64, 8, 8}, DType::f32, {.padding = 1}};
-  const auto all = offered<ConvForward>(p);
-  const auto ours = std::ranges::find_if(all.all, [](const auto& one) { return one.name.starts_with("winograd"); });
-  REQUIRE(ours != all.all.end());
-  const Solve<ConvForward> solve = ours->make();
-  const ConvTrial trial(p);
-  solve(ConvForward::of(trial));
-  const size_t before = memory_stats().in_use;
-  solve(ConvForward::of(trial));
-  CHECK(memory_stats().in_use == before);
+TEST_CASE("conv choice: kernels of our own keep nothing of a weight, and multiply it by a scale") {
+  for (const auto& [groups, kernel] : {std::pair<int64_t, std::string>{1, "winograd_4x4:"}, {64, "depthwise:"}}) {
+    CAPTURE(kernel);
+    const Shape images{8, 64, 8, 8};
+    ConvProblem p{"forward", images, {64, 64 / groups, 3, 3}, images, DType::f32, {.padding = 1, .groups = groups}};
+    const auto ours = [&](const auto& offered) {
+      const auto at = std::ranges::find_if(offered.all, [&](const auto& one) { return one.name.starts_with(kernel); });
+      REQUIRE(at != offered.all.end());
+      return at->make();
+    };
+    const ConvTrial trial(p);
+    const auto solve = ours(offered<ConvForward>(p));
+    const ConvForward::Operands operands = ConvForward::of(trial);
+    const size_t before = memory_stats().in_use;
+    for (int i = 0; i < 2; ++i) solve(operands);
+    CHECK(memory_stats().in_use == before);
+
+    Philox generator(5);
+    const Tensor scale = normal({64}, generator), scaled = trial.weight * scale.reshape({64, 1, 1, 1}), none;
+    const Then then;
+    CHECK(same_bits(solve({trial.x, trial.weight, none, scale, then}), solve({trial.x, scaled, none, none, then})));
+
+    p.direction = "backward_data";
+    const ConvTrial gradients(p);
+    const auto back = ours(offered<ConvBackwardData>(p));
+    const size_t held = memory_stats().in_use;
+    for (int i = 0; i < 2; ++i) back(ConvBackwardData::of(gradients));
+    CHECK(memory_stats().in_use == held);
+  }
 }
 
 }  // namespace az::test

@@ -360,13 +360,21 @@ TEST_CASE("winograd: bits do not depend on the number of threads") {
   set_thread_count(before);
 }
 
-TEST_CASE("winograd: gradients of weights summed in groups keep to their scratch memory on any number of threads") {
+TEST_CASE("winograd: outputs in groups keep to their scratch memory on any number of threads") {
   const int before = thread_count();
   Philox random(6);
   for (const Case& k : {Case{1, 512, 480, 1, 1, 1}, {1, 768, 768, 1, 1, 1}, {1, 1280, 640, 1, 1, 1}}) {
     const Run run{k, 16, simd_width()};
     const Tensor x = normal(run.of_x, random), g = normal(run.of_y, random);
     for (int threads : {1, 5, 7, 8}) set_thread_count(threads), run.backward_weights(x, g);
+  }
+  const Run groups{{3, 512, 300, 16, 16, 1}, 16, simd_width()};  // several groups of outputs, and tiles for several threads
+  const Tensor x = normal(groups.of_x, random), g = normal(groups.of_y, random), w = normal(groups.of_w, random);
+  const Tensor y = groups.forward(x, w), dx = groups.backward_data(g, w);
+  for (int threads : {1, 2, 3}) {
+    set_thread_count(threads);
+    CHECK(same_bits(groups.forward(x, w), y));
+    CHECK(same_bits(groups.backward_data(g, w), dx));
   }
   set_thread_count(before);
 }

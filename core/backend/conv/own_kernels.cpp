@@ -1,7 +1,11 @@
 #include "core/backend/conv/own_kernels.h"
 
+#include <fmt/core.h>
+
 #include <algorithm>
+#include <memory>
 #include <type_traits>
+#include <vector>
 
 #include "core/backend/kernel_arguments.h"
 #include "core/backend/packed.h"
@@ -71,7 +75,7 @@ template <class Kernels> struct Fitted {
   }
 };
 
-// Memory to work in, if it is any.
+// So many floats to work in; nullptr where they are none.
 class Scratch {
  public:
   explicit Scratch(int64_t floats) {
@@ -145,7 +149,9 @@ template <class Kernels, class Direction> void add_own(const ConvProblem& proble
   const Layout* blocks = given && given->width >= 8 ? given : blocked_layout(std::max(simd_width(), 8));
   const Conv2dParams& params = problem.params;
   const bool is_wide = params.stride.h > problem.weight[2] || params.stride.w > problem.weight[3];
-  if (is_wide || 2 * std::min(problem.x[1], problem.y[1]) < blocks->width) return;
+  const int64_t tiles = problem.y[0] * ((problem.y[2] + 3) / 4) * ((problem.y[3] + 3) / 4);
+  const bool is_small = 2 * std::min(problem.x[1], problem.y[1]) < blocks->width || (Kernels::transforms && tiles < 8);
+  if (is_wide || is_small) return;
   const Fitted<Kernels> fitted(problem, blocks);
   if (!fitted.width) return;
   offered.all.insert(offered.all.begin(), own_implementation<Kernels, Direction>(fitted));

@@ -153,7 +153,7 @@ struct Forward {
     if (p.bias) args.insert({DNNL_ARG_BIAS, memory_of(operands.bias)});
     if (p.residual && layout.finishes) args.insert({DNNL_ARG_ATTR_MULTIPLE_POST_OP(0) | DNNL_ARG_SRC_1, memory_of(residual)});
     execute(primitive, desc.scratchpad_desc(), std::move(args));
-    if (!layout.finishes) finish(y, residual, p.relu);
+    if (!layout.finishes && (p.residual || p.relu)) finish(y, residual, p.relu);
     return y;
   }
 };

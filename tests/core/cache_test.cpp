@@ -93,13 +93,18 @@ TEST_CASE("packed weights: a change in place is seen, by either spelling, and by
 }
 
 TEST_CASE("packed weights: they go when the weight goes") {
+#if defined(__x86_64__)
+  constexpr size_t held = 2;  // the weight and a packed form
+#else
+  constexpr size_t held = 1;  // a product of matrices may take the weight as it is
+#endif
   const Tensor x = random({2, 64, 8, 8});
   conv2d(x, random({64, 64, 5, 5}), {});  // makes the primitives
   const size_t before = memory_stats().in_use;
   for (int i = 0; i < 4; ++i) {
     const Tensor weight = random({64, 64, 5, 5}, uint64_t(i));
     conv2d(x, weight, {});
-    CHECK(memory_stats().in_use >= before + 2 * 64 * 64 * 25 * sizeof(float));
+    CHECK(memory_stats().in_use >= before + held * 64 * 64 * 25 * sizeof(float));
   }
   CHECK(memory_stats().in_use == before);
 }

@@ -99,7 +99,7 @@ template <class Direction> std::shared_ptr<const Chosen<Direction>> chosen(const
   const std::optional<size_t> best = choose(candidates);
   if (problem.worth_timing()) release_cached_memory();  // what the losers and the trials took is not needed again
   choice = {algorithms_generation(),
-            best ? std::make_shared<const Chosen<Direction>>(offered.all[*best].name, get(*best)) : nullptr};
+            best ? std::make_shared<const Chosen<Direction>>(Chosen<Direction>{offered.all[*best].name, get(*best)}) : nullptr};
   return choice.made;
 }
 

@@ -245,7 +245,7 @@ template <class Part> Implementations<typename Part::Direction> all_of(const Con
   const auto alike = [first = offered.all.front()](const auto& one) {
     return one.name == first.name || (may_compete(one.name, first.name) && Part::result_of(one) == Part::result_of(first));
   };
-  offered.competing = size_t(std::ranges::stable_partition(offered.all, alike).begin() - offered.all.begin());
+  offered.competing = size_t(std::stable_partition(offered.all.begin(), offered.all.end(), alike) - offered.all.begin());
   return offered;
 }
 

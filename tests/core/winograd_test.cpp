@@ -306,19 +306,25 @@ TEST_CASE("winograd: a NaN reaches the pixels of the tiles that it is in, and no
   });
 }
 
+// Standard normal operands: results and gradients of images differ from f64's by less than `limit` of their norm, gradients of
+// weights by less than 3e-6.
+static void check_norms(const Run& run, Philox& random, double limit) {
+  const Tensor x = normal(run.of_x, random), w = normal(run.of_w, random), g = normal(run.of_y, random);
+  const Tensor x64 = x.to(DType::f64).set_requires_grad(true), w64 = w.to(DType::f64).set_requires_grad(true);
+  const Tensor y64 = conv2d(x64, w64, {}, run.shape.params);
+  y64.backward(g.to(DType::f64));
+  CHECK(test::distance(run.forward(x, w), y64) < limit);
+  CHECK(test::distance(run.backward_data(g, w), x64.grad()) < limit);
+  CHECK(test::distance(run.backward_weights(x, g), w64.grad()) < 3e-6);
+}
+
 TEST_CASE("winograd: images may lie in blocks of different sizes, as with channels last") {
   Philox random(7);
   for (int width : {4, 8, 16}) {
     if (width > simd_width()) continue;
     const Run run{{2, 16, 48, 6, 7, 1}, 0, width};
     REQUIRE(winograd::takes(run.shape, width));
-    const Tensor x = normal(run.of_x, random), w = normal(run.of_w, random), g = normal(run.of_y, random);
-    const Tensor x64 = x.to(DType::f64).set_requires_grad(true), w64 = w.to(DType::f64).set_requires_grad(true);
-    const Tensor y64 = conv2d(x64, w64, {}, run.shape.params);
-    y64.backward(g.to(DType::f64));
-    CHECK(test::distance(run.forward(x, w), y64) < 3e-6);
-    CHECK(test::distance(run.backward_data(g, w), x64.grad()) < 3e-6);
-    CHECK(test::distance(run.backward_weights(x, g), w64.grad()) < 3e-6);
+    check_norms(run, random, 3e-6);
   }
 }
 
@@ -329,14 +335,8 @@ TEST_CASE("winograd: at 512 channels, results differ from f64's by less than 1e-
     if (width > simd_width()) continue;
     CAPTURE(width);
     const Run run{k, 16, width};
-    const Tensor x = normal(run.of_x, random), w = normal(run.of_w, random), g = normal(run.of_y, random);
-    const Tensor x64 = x.to(DType::f64).set_requires_grad(true), w64 = w.to(DType::f64).set_requires_grad(true);
-    const Tensor y64 = conv2d(x64, w64, {}, run.shape.params);
-    y64.backward(g.to(DType::f64));
-    CHECK(test::distance(run.forward(x, w), y64) < 1e-5);
-    CHECK(test::distance(run.backward_data(g, w), x64.grad()) < 1e-5);
-    CHECK(test::distance(run.backward_weights(x, g), w64.grad()) < 3e-6);
-    const Tensor scale = normal({k.o}, random);
+    check_norms(run, random, 1e-5);
+    const Tensor x = normal(run.of_x, random), w = normal(run.of_w, random), scale = normal({k.o}, random);
     CHECK(same_bits(run.forward(x, w, {}, scale), run.forward(x, w * scale.reshape({k.o, 1, 1, 1}))));
   }
 }

@@ -2,6 +2,7 @@
 
 // Every op.
 #include "core/autograd/sums.h"
+#include "core/ops/activations.h"
 #include "core/ops/conv.h"
 #include "core/ops/elementwise.h"
 #include "core/ops/loss.h"

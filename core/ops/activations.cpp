@@ -1,13 +1,15 @@
+#include "core/ops/activations.h"
+
 #include <cmath>
 #include <numbers>
 
+#include "core/base/random.h"
 #include "core/kernels/exponential.h"
 #include "core/kernels/vector.h"
 #include "core/ops/chain.h"
 #include "core/ops/elementwise.h"
 
-// The functions that stand between layers, and what they are made of. Their gradients take differences by formulas in which
-// nothing cancels, from x itself: its function, once rounded, has lost them.
+// Gradients take differences by formulas in which nothing cancels, from x itself: its function, once rounded, has lost them.
 namespace az {
 namespace {
 
@@ -139,6 +141,21 @@ Tensor silu(const Tensor& x) {
   };
   return record("silu", map("silu", x, Zero::kept, value), {x}, saved(x),
                 ByOps{[](const Back& k) { return Grads{silu_gradient(k.g, k.saved[0])}; }}, Homogeneity::never());
+}
+
+Tensor dropout(const Tensor& x, double probability) {
+  if (!(probability >= 0 && probability <= 1)) fail("dropout: probability is {}, must be from 0 to 1", probability);
+  if (!is_float(x.dtype())) fail("dropout: needs a floating type, got {}", describe(x));
+  if (probability == 0) return x;
+  Tensor mask = Tensor::empty(x.shape(), x.dtype());
+  Philox generator = next_generator();
+  visit_float(x.dtype(), [&](auto zero) {
+    using T = decltype(zero);
+    T* keep = mask.mutable_data<T>();
+    for (int64_t i = 0, n = x.numel(); i < n; ++i) keep[i] = T(generator.bernoulli(probability) ? 0 : 1);
+  });
+  // Not in the mask: bf16 would round it.
+  return x * mask * (probability < 1 ? 1 / (1 - probability) : 1);
 }
 
 }  // namespace az

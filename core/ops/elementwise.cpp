@@ -35,9 +35,9 @@ Tensor atan2_gradient(const Tensor& g, const Tensor& a, const Tensor& b) {
   Tensor value = map_triple(g, a, b, [](auto up, auto x, auto y) AZ_INLINED { return up * (x / (x * x + y * y)); });
   return record("atan2_gradient", value, {g, a, b}, saved(g, a, b), ByOps{[](const Back& k) {
                   const Tensor &x = k.saved[1], &y = k.saved[2], square = x * x + y * y;
-                  const Tensor scaled = k.g * k.saved[0] / square / square;
+                  const Tensor factor = k.g * k.saved[0] / square / square;
                   return Grads{k.needs(0) ? atan2_gradient(k.g, x, y) : Tensor(),
-                               k.needs(1) ? scaled * (y * y - x * x) : Tensor(), k.needs(2) ? scaled * (x * y) * -2 : Tensor()};
+                               k.needs(1) ? factor * (y * y - x * x) : Tensor(), k.needs(2) ? factor * (x * y) * -2 : Tensor()};
                 }});
 }
 
@@ -116,8 +116,8 @@ Tensor where(const Tensor& mask, const Tensor& a, const Tensor& b) {
     });
   });
   // A constant 0 stays 0 at any scale, so that it is left out of what the result's scale depends on.
-  const auto scaled = [](const Tensor& x) { return x.numel() == 1 && !x.requires_grad() && x.item() == 0 ? Tensor() : x; };
-  return record("where", value, {scaled(a), scaled(b)}, saved(mask), ByOps{[](const Back& k) {
+  const auto varying = [](const Tensor& x) { return x.numel() == 1 && !x.requires_grad() && x.item() == 0 ? Tensor() : x; };
+  return record("where", value, {varying(a), varying(b)}, saved(mask), ByOps{[](const Back& k) {
                   Tensor none = zeros({}, k.g.dtype());
                   return Grads{k.needs(0) ? where(k.saved[0], k.g, none) : Tensor(),
                                k.needs(1) ? where(k.saved[0], none, k.g) : Tensor()};

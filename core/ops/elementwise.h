@@ -24,21 +24,12 @@ Tensor log(const Tensor& x);
 Tensor sqrt(const Tensor& x);
 Tensor sin(const Tensor& x);
 Tensor cos(const Tensor& x);
-Tensor tanh(const Tensor& x);
-Tensor sigmoid(const Tensor& x);
 Tensor abs(const Tensor& x);
 Tensor pow(const Tensor& x, double exponent);
 struct ClampOptions {
   double min = -INFINITY, max = INFINITY;
 };
 Tensor clamp(const Tensor& x, ClampOptions options);  // gradient 1 inside [min, max], else 0; NaN stays NaN
-Tensor relu(const Tensor& x);                         // max(x, 0)
-Tensor add_relu(const Tensor& a, const Tensor& b);    // relu(a + b), same shapes, in one pass
-Tensor leaky_relu(const Tensor& x, double slope = 0.01);
-Tensor gelu(const Tensor& x);  // x * Phi(x), exact (erf)
-Tensor silu(const Tensor& x);  // x * sigmoid(x)
-// Zeroes each element with `probability`, scales the others by 1/(1 - probability).
-Tensor dropout(const Tensor& x, double probability);
 
 // u8 masks, 1 where it holds; no gradient.
 Tensor equal(const Tensor& a, const Tensor& b);

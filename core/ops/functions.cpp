@@ -1,6 +1,5 @@
 #include <cmath>
 
-#include "core/base/random.h"
 #include "core/ops/chain.h"
 #include "core/ops/elementwise.h"
 #include "core/tensor/create.h"
@@ -115,7 +114,7 @@ Tensor clamp(const Tensor& x, ClampOptions options) {
     using T = decltype(v);
     return v < T(low) ? T(low) : v > T(high) ? T(high) : v;
   });
-  const bool scales =
+  const bool is_homogeneous =
       (low == 0 || low == -INFINITY || (low > 0 && Homogeneity::is_guard(low))) && (high == 0 || high == INFINITY);
   return record("clamp", value, {x}, saved(x), ByOps{[low, high](const Back& k) {
                   return Grads{pass_by("clamp_gradient", k.g, k.saved[0], [low, high](auto up, auto v) {
@@ -123,22 +122,7 @@ Tensor clamp(const Tensor& x, ClampOptions options) {
                     return v >= T(low) && v <= T(high) ? up : 0;
                   })};
                 }},
-                scales ? Homogeneity::each() : Homogeneity::never());
-}
-
-Tensor dropout(const Tensor& x, double probability) {
-  if (!(probability >= 0 && probability <= 1)) fail("dropout: probability is {}, must be from 0 to 1", probability);
-  if (!is_float(x.dtype())) fail("dropout: needs a floating type, got {}", describe(x));
-  if (probability == 0) return x;
-  Tensor mask = Tensor::empty(x.shape(), x.dtype());
-  Philox generator = next_generator();
-  visit_float(x.dtype(), [&](auto zero) {
-    using T = decltype(zero);
-    T* keep = mask.mutable_data<T>();
-    for (int64_t i = 0, n = x.numel(); i < n; ++i) keep[i] = T(generator.bernoulli(probability) ? 0 : 1);
-  });
-  // Not in the mask: bf16 would round it.
-  return x * mask * (probability < 1 ? 1 / (1 - probability) : 1);
+                is_homogeneous ? Homogeneity::each() : Homogeneity::never());
 }
 
 }  // namespace az

@@ -3,7 +3,7 @@
 #include "core/config/options.h"
 #include "nn/module.h"
 
-// Functions of each element, of any shape; see core/ops/elementwise.h.
+// Functions of each element, of any shape; see core/ops/activations.h.
 namespace az::nn {
 
 // max(x, 0). In evaluation, where no gradient is needed, a convolution may take it in together with the batch norm between

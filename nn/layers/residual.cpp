@@ -1,6 +1,7 @@
 #include "nn/layers/residual.h"
 
-#include "core/ops/elementwise.h"
+#include "core/autograd/sums.h"
+#include "core/ops/activations.h"
 
 namespace az::nn {
 

@@ -4,6 +4,7 @@
 
 #include <cmath>
 
+#include "core/ops/activations.h"
 #include "core/ops/conv.h"
 #include "core/ops/elementwise.h"
 #include "core/ops/matmul.h"

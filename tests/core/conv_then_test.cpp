@@ -4,6 +4,7 @@
 
 #include "core/backend/backend.h"
 #include "core/base/random.h"
+#include "core/ops/activations.h"
 #include "core/ops/conv.h"
 #include "core/ops/elementwise.h"
 #include "core/tensor/create.h"

@@ -12,6 +12,7 @@
 #include "core/autograd/scale_dependence.h"
 #include "core/backend/info.h"
 #include "core/base/random.h"
+#include "core/ops/activations.h"
 #include "core/ops/conv.h"
 #include "core/ops/elementwise.h"
 #include "core/ops/norm.h"

@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "core/autograd/autograd.h"
+#include "core/ops/activations.h"
 #include "core/ops/conv.h"
 #include "core/ops/elementwise.h"
 #include "core/ops/norm.h"

@@ -1,3 +1,4 @@
+#include "core/ops/activations.h"
 #include "core/ops/elementwise.h"
 #include "tests/core/op_cases.h"
 

@@ -1,4 +1,5 @@
 #include "core/base/random.h"
+#include "core/ops/activations.h"
 #include "core/ops/conv.h"
 #include "core/ops/elementwise.h"
 #include "core/ops/norm.h"

@@ -10,6 +10,7 @@
 #include "core/autograd/autograd.h"
 #include "core/base/random.h"
 #include "core/config/json_document.h"
+#include "core/ops/activations.h"
 #include "core/ops/elementwise.h"
 #include "core/ops/reduce.h"
 #include "core/tensor/create.h"

@@ -10,6 +10,7 @@
 #include "core/autograd/gradcheck.h"
 #include "core/base/random.h"
 #include "core/config/json_document.h"
+#include "core/ops/activations.h"
 #include "core/ops/conv.h"
 #include "core/ops/elementwise.h"
 #include "core/ops/matmul.h"

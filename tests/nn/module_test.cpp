@@ -6,6 +6,7 @@
 #include <filesystem>
 
 #include "core/autograd/autograd.h"
+#include "core/ops/activations.h"
 #include "core/ops/elementwise.h"
 #include "core/ops/reduce.h"
 #include "core/safetensors.h"

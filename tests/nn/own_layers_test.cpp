@@ -7,6 +7,7 @@
 
 #include "core/autograd/autograd.h"
 #include "core/base/random.h"
+#include "core/ops/activations.h"
 #include "core/ops/elementwise.h"
 #include "core/ops/matmul.h"
 #include "core/ops/reduce.h"

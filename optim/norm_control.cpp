@@ -55,8 +55,8 @@ void take_step(const Tensor& weight, const Tensor& step, const StepLength& to) {
   with_type(weight.dtype(), [&](auto zero) {
     using T = decltype(zero);
     const long double length = length_of<T>(step), wanted = to.trust_ratio * length_of<T>(weight);
-    const bool scales = length > 0 && std::isfinite(length) && wanted > 0;
-    const auto factor = Wider<T>(scales ? to.lr * wanted / length : to.lr);
+    const bool has_length = length > 0 && std::isfinite(length) && wanted > 0;
+    const auto factor = Wider<T>(has_length ? to.lr * wanted / length : to.lr);
     T* w = weight.mutable_data<T>();
     const T* d = step.data<T>();
     for_chunks(weight.numel(), [&](int64_t begin, int64_t count) {

@@ -96,8 +96,8 @@ class Optimizer : public config::Made {
   // update(), and what the group asks for beyond it.
   UpdateInfo move(Parameter& parameter, const Tensor& gradient, const Group& group, ParameterState& state, bool watched);
   // The same under a trust ratio, without renormalizing.
-  UpdateInfo scaled_update(const Parameter& parameter, const Tensor& gradient, const Group& group, ParameterState& state,
-                           bool watched);
+  UpdateInfo update_by_trust_ratio(const Parameter& parameter, const Tensor& gradient, const Group& group,
+                                   ParameterState& state, bool watched);
 
   std::string name_;
   std::vector<Parameter> parameters_;

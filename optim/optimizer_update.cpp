@@ -86,7 +86,7 @@ UpdateInfo Optimizer::move(Parameter& parameter, const Tensor& gradient, const G
                            bool watched) {
   const Tensor& weight = parameter.tensor;
   if (group.renormalize_every && state.step == 1) state.start_norm = norm_of(weight);
-  UpdateInfo info = group.trust_ratio > 0 ? scaled_update(parameter, gradient, group, state, watched)
+  UpdateInfo info = group.trust_ratio > 0 ? update_by_trust_ratio(parameter, gradient, group, state, watched)
                                           : update(parameter, gradient, group, state);
   info.lr = group.lr;
   if (watched && group.trust_ratio == 0) info.effective = effective_rate(parameter, group, state);
@@ -96,8 +96,8 @@ UpdateInfo Optimizer::move(Parameter& parameter, const Tensor& gradient, const G
 }
 
 // The step for a learning rate of 1 is made on a copy of the weight, then scaled: the scale makes up for that rate.
-UpdateInfo Optimizer::scaled_update(const Parameter& parameter, const Tensor& gradient, const Group& group,
-                                    ParameterState& state, bool watched) {
+UpdateInfo Optimizer::update_by_trust_ratio(const Parameter& parameter, const Tensor& gradient, const Group& group,
+                                            ParameterState& state, bool watched) {
   Parameter copy{parameter.name, parameter.tensor.detach().clone(), parameter.kind};
   Group moving = group;
   moving.lr = 1;

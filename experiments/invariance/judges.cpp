@@ -87,9 +87,9 @@ void judge_by_structure(Judged& judged, const Tensor& loss, const Tensor& w) {
 bool is_clear(double left, double limit) { return std::abs(left) > 1e-6 * std::abs(limit); }
 
 // p of |L(a w) - L(far w)| ~ 1 / a^p, fitted where an eps is small against the variance.
-std::optional<double> order_of(const std::vector<Scaled>& scaled, double limit) {
+std::optional<double> order_of(const std::vector<LossAtLength>& scaled, double limit) {
   double n = 0, x = 0, y = 0, xx = 0, xy = 0;
-  for (const Scaled& s : scaled) {
+  for (const LossAtLength& s : scaled) {
     const double left = std::abs(s.loss - limit);
     if (s.a < 0.3 || s.a > 2 || !is_clear(left, limit)) continue;
     const double u = std::log(s.a), v = std::log(left);
@@ -100,9 +100,9 @@ std::optional<double> order_of(const std::vector<Scaled>& scaled, double limit) 
 }
 
 // Whether a^2 (L(a w) - L(far w)) is the same from a = 1 on, but for half as much again.
-bool shrinks_as_eps(const std::vector<Scaled>& scaled, double limit) {
+bool shrinks_as_eps(const std::vector<LossAtLength>& scaled, double limit) {
   std::vector<double> constants;
-  for (const Scaled& s : scaled) {
+  for (const LossAtLength& s : scaled) {
     if (s.a >= 1 && is_clear(s.loss - limit, limit)) constants.push_back(s.a * s.a * (s.loss - limit));
   }
   if (constants.size() < 3) return false;
@@ -164,9 +164,9 @@ void judge_by_cosine(Judged& judged, const Tensor& w, double delta) {
   add(judged.layer_hit_rate, info.layer_cosine < delta / std::sqrt(double(w.numel())));
 }
 
-double largest_change(const std::vector<Scaled>& scaled, double loss) {
+double largest_change(const std::vector<LossAtLength>& scaled, double loss) {
   double change = 0;
-  for (const Scaled& s : scaled) {
+  for (const LossAtLength& s : scaled) {
     if (std::find(factors.begin(), factors.end(), s.a) == factors.end()) continue;
     const double now = std::abs(s.loss - loss);
     if (!(now <= change)) change = now;  // NaN counts as the largest

@@ -91,9 +91,9 @@ std::string cosine_in_words(const Judged& judged) {
   return fmt::format("SGDP's rule {}: it holds in {} % of the batches", agrees ? "agrees" : "misses it", rate);
 }
 
-Value losses(const std::vector<Scaled>& scaled) {
+Value losses(const std::vector<LossAtLength>& scaled) {
   Value::Array all;
-  for (const Scaled& s : scaled) all.emplace_back(Value::Object{{"a", s.a}, {"loss", s.loss}});
+  for (const LossAtLength& s : scaled) all.emplace_back(Value::Object{{"a", s.a}, {"loss", s.loss}});
   return all;
 }
 

@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 
 #include <cmath>
+#include <cstdlib>
 #include <string>
 
 #include "core/backend/info.h"
@@ -40,6 +41,13 @@ template <class F> std::string error_of(F&& f) {
 inline bool skipped_without_bf16() {
   if (!has_bf16()) MESSAGE("skipped: there is no bf16 arithmetic here");
   return !has_bf16();
+}
+
+// Whether what needs a limit set with ulimit -v is left out here, which is said: an emulator of the processor has none.
+inline bool skipped_without_limits() {
+  const bool has_none = std::system("ulimit -v 5242880 && [ \"$(ulimit -v)\" = 5242880 ]") != 0;
+  if (has_none) MESSAGE("skipped: a program's addresses cannot be limited here");
+  return has_none;
 }
 
 }  // namespace az::test

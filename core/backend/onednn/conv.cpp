@@ -93,7 +93,7 @@ dnnl::convolution_forward::primitive_desc forward_hint(const ConvProblem& p) {
 // what it finds in the result's place, which takes a copy there first, and its ReLU makes NaN 0: finish() does both.
 dnnl::primitive_attr forward_attributes(const ConvProblem& p, algorithm algo) {
   dnnl::primitive_attr attributes = lent_scratchpad();
-  if (algo == algorithm::convolution_winograd) return attributes;
+  if (algo == algorithm::convolution_winograd || (!finishes_convolutions && p.type == DType::f32)) return attributes;
   dnnl::post_ops then;
   if (p.residual) then.append_binary(algorithm::binary_add, any_desc(p.y, p.type));
   // With a slope of 0 below zero, oneDNN makes NaN 0; this one is lost beside any activation.
@@ -131,16 +131,7 @@ struct Forward {
   static const Layout* result_of(const auto& layouts) { return layouts.y; }
 
   template <class Visit> static void describe(const ConvProblem& p, algorithm algo, Visit visit) {
-    bool only_falls_back = true;
-    each_forward(engine(), descs_of(p), algo, forward_attributes(p, algo), [&](const Primitive::primitive_desc& desc) {
-      only_falls_back &= fall_back(desc.impl_info_str()) > 0;
-      visit(desc);
-    });
-    // 2.6.3's kernels for arm64 cannot add a residual.
-    if (!only_falls_back || !p.residual || p.type != DType::f32) return;
-    each_forward(engine(), descs_of(p), algo, lent_scratchpad(), [&](const Primitive::primitive_desc& desc) {
-      if (!fall_back(desc.impl_info_str())) visit(desc);
-    });
+    each_forward(engine(), descs_of(p), algo, forward_attributes(p, algo), visit);
   }
   static Tensor run(const ConvProblem& p, const Primitive& primitive, const Primitive::primitive_desc& desc,
                     const Layouts& layout, const ConvForward::Operands& operands) {

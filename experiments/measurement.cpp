@@ -1,6 +1,7 @@
 #include "experiments/measurement.h"
 
 #include <algorithm>
+#include <cmath>
 #include <memory>
 #include <set>
 
@@ -31,6 +32,11 @@ bool is_drawable(const std::vector<Quantity>& quantities) {
 }
 
 }  // namespace
+
+double Quantity::place(const std::string& word) const {
+  const auto found = std::find(words.begin(), words.end(), word);
+  return found == words.end() ? NAN : double(found - words.begin());
+}
 
 const Quantity* Measurement::find(std::string_view key) const { return find_in(quantities, key, &Quantity::key); }
 

@@ -43,6 +43,8 @@ struct Quantity {
     f("geometric_mean", &Q::geometric_mean, "whether its mean over parameters or modules is the geometric one");
     f("words", &Q::words, "that it takes where it is no number; each counts as its place, from 0");
   }
+  // The number that a word counts as; NaN for one that was not declared.
+  double place(const std::string& word) const;
   // The field by which a line names what it is of; "" where it has none.
   std::string subject() const { return per == "parameter" || per == "module" ? per : ""; }
 };

@@ -26,7 +26,8 @@ class Mirrors : public Mirror {
       attempt([&] {
         if (form == "csv") mirrors_.push_back(std::make_unique<CsvMirror>(path, folder + "/metrics.csv", metrics.lines));
         if (form == "tensorboard")
-          mirrors_.push_back(std::make_unique<TensorboardMirror>(folder + "/tensorboard", metrics.lines));
+          mirrors_.push_back(
+              std::make_unique<TensorboardMirror>(folder + "/tensorboard", read_measurements(folder), metrics.lines));
       });
     }
   }

@@ -40,8 +40,10 @@ double now() { return std::chrono::duration<double>(std::chrono::system_clock::n
 struct ToNumber {
   std::optional<double> operator()(int64_t x) const { return double(x); }
   std::optional<double> operator()(double x) const { return x; }
-  std::optional<double> operator()(const std::string&) const { return {}; }
+  std::optional<double> operator()(const std::string& x) const { return quantity ? quantity->place(x) : NAN; }
   std::optional<double> operator()(const std::optional<double>& x) const { return x; }
+
+  const Quantity* quantity;
 };
 
 uint32_t masked_crc32c(std::string_view bytes) {
@@ -50,7 +52,8 @@ uint32_t masked_crc32c(std::string_view bytes) {
 }
 
 // What an event says of a line, without its time.
-std::string event_of(const std::string& kind, const MetricFields& fields) {
+std::string event_of(const Measurements& declared, const std::string& kind, const MetricFields& fields) {
+  const Measurement* of = declared.find(kind);
   int64_t step = 0;
   std::string behind, summary;
   for (const auto& [key, value] : fields) {
@@ -59,7 +62,7 @@ std::string event_of(const std::string& kind, const MetricFields& fields) {
     if (names && std::holds_alternative<std::string>(value)) behind = "/" + std::get<std::string>(value);
   }
   for (const auto& [key, value] : fields) {
-    const std::optional<double> number = std::visit(ToNumber{}, value);
+    const std::optional<double> number = std::visit(ToNumber{of ? of->find(key) : nullptr}, value);
     if (key == "step" || !number || !std::isfinite(*number)) continue;
     summary += field(1, field(1, kind + "/" + key + behind) + field(2, float(*number)));
   }
@@ -96,12 +99,13 @@ uint32_t crc32c(std::string_view bytes) {
   return ~crc;
 }
 
-TensorboardMirror::TensorboardMirror(const std::string& folder, const std::vector<MetricLine>& lines) {
+TensorboardMirror::TensorboardMirror(const std::string& folder, Measurements declared, const std::vector<MetricLine>& lines)
+    : declared_(std::move(declared)) {
   const std::string path = folder + "/events.out.tfevents.0.azimuth";
   if (const std::error_code error = make_folders(folder)) throw FileError(folder, "cannot be made", error.value());
   file_.emplace(path);
   std::vector<std::string> events = {field(3, std::string("brain.Event:2"))};
-  for (const MetricLine& line : lines) events.push_back(event_of(line.kind, line.fields));
+  for (const MetricLine& line : lines) events.push_back(event_of(declared_, line.kind, line.fields));
   // The records that it has of these, in order, stay, and with them their times.
   const std::string before = read_file(path);
   size_t kept = 0, bytes = 0;
@@ -117,7 +121,7 @@ TensorboardMirror::TensorboardMirror(const std::string& folder, const std::vecto
 }
 
 void TensorboardMirror::write(const std::string& kind, const MetricFields& fields) {
-  file_->write(record_of(now(), event_of(kind, fields)));
+  file_->write(record_of(now(), event_of(declared_, kind, fields)));
 }
 
 }  // namespace az::experiments

@@ -8,11 +8,7 @@ namespace az::experiments {
 namespace {
 
 double number(const Quantity& quantity, const MetricLine& line) {
-  if (!quantity.words.empty()) {
-    const auto& words = quantity.words;
-    const auto word = std::find(words.begin(), words.end(), line.text(quantity.key));
-    return word == words.end() ? NAN : double(word - words.begin());
-  }
+  if (!quantity.words.empty()) return quantity.place(line.text(quantity.key));
   const double x = line.number(quantity.key);
   return quantity.magnitude ? std::abs(x) : x;
 }

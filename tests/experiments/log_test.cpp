@@ -11,6 +11,7 @@
 #include "core/base/files.h"
 #include "experiments/log/mirror.h"
 #include "experiments/log/tensorboard.h"
+#include "experiments/probes/scale_invariance.h"
 #include "tests/compare.h"
 #include "tests/data/temporary_folder.h"
 #include "tests/experiments/command.h"
@@ -93,6 +94,7 @@ TEST_CASE("metrics.csv follows metrics.jsonl, quotes as RFC 4180 has it, and is 
 TEST_CASE("TensorBoard's event file, as protoc reads it") {
   TemporaryFolder folder;
   const fs::path file = folder.path / "tensorboard" / "events.out.tfevents.0.azimuth";
+  record_measurements(folder.path.string(), {{{"scale_invariance", ScaleInvariance::quantities()}}});
   MetricsLog log((folder.path / "metrics.jsonl").string(), 0);
   log.write("step", {{"step", int64_t(300)}, {"loss", 0.5}});
   log.mirror_to(mirror_of("tensorboard", folder));
@@ -107,7 +109,8 @@ TEST_CASE("TensorBoard's event file, as protoc reads it") {
   CHECK(has(texts[0], "file_version: \"brain.Event:2\""));
   CHECK(has(texts[0], "wall_time: "));
   CHECK(has(texts[1], "step: 300\nsummary {\n" + value("step/loss", "0.5") + "}\n"));
-  CHECK(has(texts[2], "step: 301\nsummary {\n" + value("scale_invariance/norm/conv1.weight", "2.5") + "}\n"));
+  CHECK(has(texts[2], "step: 301\nsummary {\n" + value("scale_invariance/norm/conv1.weight", "2.5") +
+                          value("scale_invariance/projected/conv1.weight", "2") + "}\n"));
   CHECK(has(texts[3], "step: 301\nsummary {\n" + value("activations/rms/layer1.0", "0.5") + "}\n"));
 }
 

@@ -1,11 +1,21 @@
 #include "nn/lent_parameter.h"
 
+#include <algorithm>
+#include <utility>
+
 namespace az::nn {
 namespace {
 
 thread_local LentParameter* innermost = nullptr;
 
 }  // namespace
+
+Tensor LentParameter::take(Module& layer, const std::string& name) {
+  auto& all = layer.parameters_;
+  const auto found = std::find_if(all.begin(), all.end(), [&](const Parameter& p) { return p.name == name; });
+  if (found == all.end() || !found->tensor.defined()) fail("{}: no parameter {}", class_of(layer), name);
+  return layer.taken_[name] = std::exchange(found->tensor, {}).detach();
+}
 
 LentParameter::LentParameter(const Module& layer, std::string name, Tensor value)
     : layer_(layer), name_(std::move(name)), value_(std::move(value)), outer_(innermost) {

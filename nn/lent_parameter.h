@@ -4,10 +4,13 @@
 
 namespace az::nn {
 
-// For layers that make a parameter of another layer from parameters of their own: while one lives, on its thread,
-// layer.parameter(name) is `value`. Throws unless the parameter was taken by layer.take_parameter(name).
+// For layers that make a parameter of another layer from parameters of their own. take() has it leave that layer's parameters()
+// and state(); while a LentParameter lives, on its thread, layer.parameter(name) is `value`, and what was taken otherwise.
 class [[nodiscard]] LentParameter {
  public:
+  // Gives the parameter's value. Throws where the layer has none of that name.
+  static Tensor take(Module& layer, const std::string& name);
+  // Throws unless the parameter was taken.
   LentParameter(const Module& layer, std::string name, Tensor value);
   ~LentParameter();
   LentParameter(const LentParameter&) = delete;

@@ -326,12 +326,6 @@ uint64_t Module::register_child(const std::string& name, ModulePtr child) {
   return children_.back().id;
 }
 
-Tensor Module::take_parameter(const std::string& name) {
-  const auto found = std::find_if(parameters_.begin(), parameters_.end(), [&](const Parameter& p) { return p.name == name; });
-  if (found == parameters_.end() || !found->tensor.defined()) fail("{}: no parameter {}", class_of(*this), name);
-  return taken_[name] = std::exchange(found->tensor, {}).detach();
-}
-
 const Tensor& Module::parameter(const std::string& name) const {
   check_may_be_used();
   auto found = find(parameters_, name);

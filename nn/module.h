@@ -126,10 +126,6 @@ class Module : public config::Made {
   // Freezes the parameters whose path matches ("layer1.*", with * and ?): no gradient, no update. Throws when none does.
   void freeze(const std::string& pattern);
 
-  // A parameter of this module leaves parameters() and state(): its layer computes with what a LentParameter gives from then
-  // on. Gives its value so far, which it keeps outside of calls; throws where there is none.
-  Tensor take_parameter(const std::string& name);
-
   // Parameters and buffers by path: the tensors themselves, not copies.
   std::map<std::string, Tensor> state() const;
   struct LoadOptions {
@@ -217,7 +213,7 @@ class Module : public config::Made {
   std::string below(const Module& module) const;  // its path from here
 
   std::vector<Parameter> parameters_;
-  std::map<std::string, Tensor> taken_;  // parameters that left, as they were: describe() may ask for their shape
+  std::map<std::string, Tensor> taken_;  // by LentParameter, as they were: describe() may ask for their shape
   std::vector<std::pair<std::string, Tensor>> buffers_;
   std::vector<ChildEntry> children_;
   std::string path_;

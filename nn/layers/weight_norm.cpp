@@ -24,7 +24,7 @@ WeightNorm::WeightNorm(ModulePtr layer) {
         "\"zeros\"",
         layer->describe());
   }
-  layer->take_parameter("weight");
+  LentParameter::take(*layer, "weight");
   add_parameter("weight_g", norms, ParameterKind::norm);
   add_parameter("weight_v", weight);
   if (is_frozen) freeze("weight_[gv]");

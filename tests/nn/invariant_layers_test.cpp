@@ -165,7 +165,7 @@ TEST_CASE("a parameter is lent to its layer on one thread, for as long as the lo
   layer.eval();
   CHECK_THROWS_WITH_AS(nn::LentParameter(layer, "weight", randn({30, 40})),
                        "Linear: the parameter \"weight\" was not taken, so none can be lent", Error);
-  const auto before = layer.take_parameter("weight").to_vector<float>();
+  const auto before = nn::LentParameter::take(layer, "weight").to_vector<float>();
   CHECK(layer.parameters().empty());
   const Tensor x = randn({8, 40});
   std::atomic<int> wrong = 0;

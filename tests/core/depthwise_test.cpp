@@ -178,16 +178,13 @@ TEST_CASE("depthwise: in bf16, what f32 gives is rounded once") {
   Philox random(9);
   for (const Case& k : cases())
     each_run(k, [&](const Run& run) {
-      const auto rounded = [&](const Shape& shape) { return normal(shape, random).to(DType::bf16); };
-      const Tensor x = rounded(run.of_x), g = rounded(run.of_y), residual = rounded(run.of_y), w = normal(run.of_w, random);
-      const Tensor x32 = x.to(DType::f32), g32 = g.to(DType::f32);
-      const Tensor added = laid_out(residual, run.layout), added32 = laid_out(residual.to(DType::f32), run.layout);
-      const Tensor y = run.forward<bf16>(x, w, {nullptr, Run::elements<bf16>(added), true}),
-                   y32 = run.forward(x32, w, {nullptr, Run::elements(added32), true});
+      const Bf16Operands of(run, random);
+      const Tensor y = run.forward<bf16>(of.x, of.w, {nullptr, Run::elements<bf16>(of.residual), true}),
+                   y32 = run.forward(of.x32, of.w, {nullptr, Run::elements(of.residual32), true});
       CHECK(same_bits(y, y32.to(DType::bf16)));
-      CHECK(same_bits(run.forward<bf16>(x, w), run.forward(x32, w).to(DType::bf16)));
-      CHECK(same_bits(run.backward_data<bf16>(g, w), run.backward_data(g32, w).to(DType::bf16)));
-      CHECK(same_bits(run.backward_weights<bf16>(x, g), run.backward_weights(x32, g32)));
+      CHECK(same_bits(run.forward<bf16>(of.x, of.w), run.forward(of.x32, of.w).to(DType::bf16)));
+      CHECK(same_bits(run.backward_data<bf16>(of.g, of.w), run.backward_data(of.g32, of.w).to(DType::bf16)));
+      CHECK(same_bits(run.backward_weights<bf16>(of.x, of.g), run.backward_weights(of.x32, of.g32)));
     });
 }
 

@@ -1,3 +1,4 @@
+#include "core/base/random.h"
 #include "core/ops/activations.h"
 #include "core/ops/elementwise.h"
 #include "tests/core/op_cases.h"
@@ -52,6 +53,13 @@ std::vector<OpCase> elementwise_cases() {
       {"leaky_relu_default", "leaky_relu", [](const Inputs& x) { return leaky_relu(x[0]); }},
       {"gelu", "gelu", [](const Inputs& x) { return gelu(x[0]); }, {.images = 1}},
       {"silu", "silu", [](const Inputs& x) { return silu(x[0]); }, {.images = 1, .bf16_tolerance = 1e-2}},
+      {"dropout",
+       "dropout",
+       [](const Inputs& x) {
+         set_random_state({.seed = 3, .draws = 0});
+         return dropout(x[0], 0.4);
+       },
+       {.images = 1, .random_inputs = {{2, 20, 5, 3}}}},
 
       {"equal", "equal", [](const Inputs& x) { return equal(x[0], x[1]); }},
       {"not_equal", "not_equal", [](const Inputs& x) { return not_equal(x[0], x[1]); }},

@@ -1,4 +1,3 @@
-#include "core/base/random.h"
 #include "core/ops/activations.h"
 #include "core/ops/conv.h"
 #include "core/ops/elementwise.h"
@@ -120,13 +119,6 @@ std::vector<OpCase> norm_cases() {
       {"group_norm_plain", "group_norm", [](const Inputs& x) { return group_norm(x[0], {}, {}, {.groups = 2}); }},
       {"layer_norm", "layer_norm", [](const Inputs& x) { return layer_norm(x[0], x[1], x[2]); }, {.bf16_inputs = 1}},
       {"layer_norm_axes", "layer_norm", [](const Inputs& x) { return layer_norm(x[0], x[1], x[2], 1e-3); }, {.bf16_inputs = 1}},
-      {"dropout",
-       "dropout",
-       [](const Inputs& x) {
-         set_random_state({.seed = 3, .draws = 0});
-         return dropout(x[0], 0.4);
-       },
-       {.images = 1, .random_inputs = {{2, 20, 5, 3}}}},
   };
 }
 

@@ -7,6 +7,7 @@
 #include <cstring>
 #include <vector>
 
+#include "core/backend/reorder.h"
 #include "core/base/random.h"
 #include "core/tensor/create.h"
 
@@ -38,6 +39,19 @@ class Guarded {
  private:
   static constexpr int64_t behind = 1 << 20;
   mutable std::vector<float> floats_;
+};
+
+// Operands of a Run in bf16, with a NaN in the residual, the same numbers in f32, and both residuals laid out for it.
+struct Bf16Operands {
+  Tensor x, g, residual, w, x32, g32, residual32;
+  template <class Run> Bf16Operands(const Run& run, Philox& random) {
+    const auto rounded = [&](const Shape& shape) { return normal(shape, random).to(DType::bf16); };
+    x = rounded(run.of_x), g = rounded(run.of_y), w = normal(run.of_w, random);
+    Tensor added = rounded(run.of_y);
+    added.mutable_data<bf16>()[0] = NAN;
+    x32 = x.to(DType::f32), g32 = g.to(DType::f32);
+    residual = laid_out(added, run.layout), residual32 = laid_out(added.to(DType::f32), run.layout);
+  }
 };
 
 }  // namespace az

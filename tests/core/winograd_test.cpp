@@ -250,18 +250,14 @@ TEST_CASE("winograd: in bf16, what f32 gives is rounded once") {
   Philox random(9);
   for (const Case& k : cases())
     each_run(k, [&](const Run& run) {
-      const auto rounded = [&](const Shape& shape) { return normal(shape, random).to(DType::bf16); };
-      const Tensor x = rounded(run.of_x), g = rounded(run.of_y), residual = rounded(run.of_y), w = normal(run.of_w, random);
-      const Tensor x32 = x.to(DType::f32), g32 = g.to(DType::f32);
-      residual.mutable_data<bf16>()[0] = NAN;
-      const Tensor added = laid_out(residual, run.layout), added32 = laid_out(residual.to(DType::f32), run.layout);
+      const Bf16Operands of(run, random);
       std::vector<float> bias(size_t(run.shape.y.blocks() * run.block));
       for (int64_t c = 0; c < run.k.o; ++c) bias[size_t(c)] = float(c) - 2;
-      const Tensor y = run.forward<bf16>(x, w, {bias.data(), Run::elements<bf16>(added), true}),
-                   y32 = run.forward(x32, w, {bias.data(), Run::elements(added32), true});
+      const Tensor y = run.forward<bf16>(of.x, of.w, {bias.data(), Run::elements<bf16>(of.residual), true}),
+                   y32 = run.forward(of.x32, of.w, {bias.data(), Run::elements(of.residual32), true});
       CHECK(same_bits(y, y32.to(DType::bf16)));
-      CHECK(same_bits(run.backward_data<bf16>(g, w), run.backward_data(g32, w).to(DType::bf16)));
-      CHECK(same_bits(run.backward_weights<bf16>(x, g), run.backward_weights(x32, g32)));
+      CHECK(same_bits(run.backward_data<bf16>(of.g, of.w), run.backward_data(of.g32, of.w).to(DType::bf16)));
+      CHECK(same_bits(run.backward_weights<bf16>(of.x, of.g), run.backward_weights(of.x32, of.g32)));
     });
 }
 

@@ -216,6 +216,8 @@ bool takes(const Conv2dShape& s, int width) {
          s.x.block % width == 0 && s.y.block % width == 0 && width <= simd_width();
 }
 
+bool is_worth_transforming(const Conv2dShape& s) { return Tiles(s.y).count >= 8; }
+
 template <class T> void forward(const T* x, const float* weight, const float* scale, const Epilogue<T>& then, T* y,
                                 const Conv2dShape& s, int width, float* scratch) {
   run<T>({s.x, s.y, s.params.padding, x, {weight, scale, s.y.c, s.x.c, true}, then, y, scratch}, width);

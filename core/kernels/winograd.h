@@ -20,6 +20,9 @@ namespace az::winograd {
 // 4, the width of the vectors that they are to use: simd_width() or less.
 bool takes(const Conv2dShape& shape, int width);
 
+// Whether so many tiles share a transformed weight that this takes less time than it saves: eight or more.
+bool is_worth_transforming(const Conv2dShape& shape);
+
 // So many images the kernels' code depends on, with numbers of so many bytes: with more, the same loops only run more often.
 int64_t images_to_try(const Conv2dShape& shape, size_t number);
 

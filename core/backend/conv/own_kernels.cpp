@@ -21,14 +21,13 @@ namespace az {
 namespace {
 
 // What core/kernels has of each: a Kernels below. `name` and `transforms` are those of Implementation;
-// `competes_in_channels_last` says whether they are worth a try where channels come last, and suits() whether they are worth
-// their preparation where they are not timed.
+// `competes_in_channels_last` says whether they are worth a try where channels come last, and is_worth_preparing() whether a
+// problem is large enough for what they do to the weight at each use, where they would come before oneDNN's.
 struct Winograd {
   static constexpr const char* name = "winograd_4x4";
   static constexpr bool transforms = true, competes_in_channels_last = true;
   static constexpr auto takes = winograd::takes;
-  // Each tile of a channel shares its transformed weight.
-  static bool suits(const ConvProblem& p) { return p.y[0] * ((p.y[2] + 3) / 4) * ((p.y[3] + 3) / 4) >= 8; }
+  static constexpr auto is_worth_preparing = winograd::is_worth_transforming;
   static constexpr auto images_to_try = winograd::images_to_try;
   static constexpr auto scratch_size = winograd::scratch_size;
   static constexpr auto weights_scratch_size = winograd::weights_scratch_size;
@@ -41,7 +40,7 @@ struct Depthwise {
   static constexpr const char* name = "depthwise";
   static constexpr bool transforms = false, competes_in_channels_last = false;
   static constexpr auto takes = depthwise::takes;
-  static bool suits(const ConvProblem&) { return true; }
+  static bool is_worth_preparing(const Conv2dShape&) { return true; }
   static int64_t images_to_try(const Conv2dShape& shape, size_t) { return depthwise::images_to_try(shape); }
   static int64_t scratch_size(const Conv2dShape& shape) { return depthwise::packed_size(shape); }
   static int64_t weights_scratch_size(const Conv2dShape&, int) { return 0; }
@@ -154,9 +153,9 @@ template <class Kernels, class Direction> void add_own(const ConvProblem& proble
   const Conv2dParams& params = problem.params;
   const bool is_wide = params.stride.h > problem.weight[2] || params.stride.w > problem.weight[3];
   const bool has_few_channels = 2 * std::min(problem.x[1], problem.y[1]) < blocks->width;
-  if (is_wide || has_few_channels || !Kernels::suits(problem)) return;
+  if (is_wide || has_few_channels) return;
   const Fitted<Kernels> fitted(problem, blocks);
-  if (!fitted.width) return;
+  if (!fitted.width || !Kernels::is_worth_preparing(fitted.shape)) return;
   offered.all.insert(offered.all.begin(), own_implementation<Kernels, Direction>(fitted));
   offered.competing = has_images_for_result ? 1 : offered.competing + 1;
 }

@@ -12,13 +12,6 @@ using Dims = dnnl::memory::dims;
 // Whether it is known, of its sources, which numbers of images the code of its convolutions depends on.
 constexpr bool knows_images_of_code = DNNL_VERSION_MAJOR < 3;
 
-// Whether its direct convolutions add a residual and keep NaN in their ReLU: those for arm64 do neither (2.6.3).
-#if defined(__aarch64__)
-constexpr bool finishes_convolutions = false;
-#else
-constexpr bool finishes_convolutions = true;
-#endif
-
 // A convolution's operands, the bias where it has one, and its window; gaps are one less than dilations.
 struct ConvDescs {
   Desc x, weight, y;

@@ -31,6 +31,13 @@ bool fails(const ConvProblem& p, const std::string& name) {
          !fall_back(name);
 }
 
+// Whether its direct kernels add a residual and keep NaN in their ReLU. Those for arm64 do neither, in 2.6.3.
+#if defined(__aarch64__)
+constexpr bool finishes_direct = false;
+#else
+constexpr bool finishes_direct = true;
+#endif
+
 // The blocks of Winograd's are divisors of the number of tiles in the batch. Of the others, none of oneDNN 2.6.3's looks at the
 // batch but to tell 1 image from more, 16 or fewer from more, and to share the images among threads, which take turns and add
 // up weight gradients: so 17 images, two a thread, and the remainder that the threads would have. Of 3.x that is not known.
@@ -90,10 +97,11 @@ dnnl::convolution_forward::primitive_desc forward_hint(const ConvProblem& p) {
 }
 
 // The residual is read beside the result and lies like it, as each implementation lays it out. Winograd's could only add to
-// what it finds in the result's place, which takes a copy there first, and its ReLU makes NaN 0: finish() does both.
+// what it finds in the result's place, which takes a copy there first, and its ReLU makes NaN 0: finish() does both, as for
+// direct kernels on arm64.
 dnnl::primitive_attr forward_attributes(const ConvProblem& p, algorithm algo) {
   dnnl::primitive_attr attributes = lent_scratchpad();
-  if (algo == algorithm::convolution_winograd || (!finishes_convolutions && p.type == DType::f32)) return attributes;
+  if (algo == algorithm::convolution_winograd || (!finishes_direct && p.type == DType::f32)) return attributes;
   dnnl::post_ops then;
   if (p.residual) then.append_binary(algorithm::binary_add, any_desc(p.y, p.type));
   // With a slope of 0 below zero, oneDNN makes NaN 0; this one is lost beside any activation.

@@ -54,7 +54,7 @@ struct MetricLines {
 // The same, all lines together.
 MetricLines read_metrics(const std::string& path);
 
-// Another form of metrics.jsonl, which stays the truth.
+// Another form of metrics.jsonl, made from it.
 class Mirror {
  public:
   virtual ~Mirror() = default;

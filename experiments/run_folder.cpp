@@ -3,12 +3,12 @@
 #include <array>
 #include <ctime>
 #include <filesystem>
-#include <nlohmann/json.hpp>
 
 #include "core/backend/info.h"
 #include "core/base/error.h"
 #include "core/base/files.h"
 #include "core/base/threads.h"
+#include "core/config/json_document.h"
 #include "experiments/checkpoint.h"
 #include "experiments/say.h"
 
@@ -99,14 +99,14 @@ void clear_leftovers(const std::string& folder) {
 
 std::string environment_json(const Start& start) {
   const BackendInfo info = backend_info();
-  const nlohmann::ordered_json result = {
+  const config::Value::Object result = {
       {"command", start.command},
       {"folder", absolute_path(".")},
       {"date", utc_now()},
       {"commit", start.commit},
       {"processor", info.processor},
       {"instruction_sets", info.instruction_sets},
-      {"threads", thread_count()},
+      {"threads", int64_t(thread_count())},
       {"threads_by", thread_count_origin()},
       {"precision_at_start", name_of(start.precision)},
       {"onednn", info.onednn},
@@ -115,8 +115,7 @@ std::string environment_json(const Start& start) {
       {"openblas_kernels", info.openblas_core},
       {"compiler", info.compiler},
   };
-  // Arguments need not be UTF-8; JSON is.
-  return result.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
+  return config::dump(result, 2) + "\n";
 }
 
 }  // namespace az::experiments

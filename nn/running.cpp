@@ -50,7 +50,7 @@ struct Module::Run {
 };
 thread_local Module::Run* Module::Run::innermost = nullptr;
 
-// An observer's turn: a module that it runs is nobody's part, and is shown to nobody, itself least of all.
+// An observer's turn: a module that it runs counts as part of no other, and is shown to no observer.
 struct Module::Turn {
   Turn() { innermost_observer = nullptr; }
   ~Turn() { innermost_observer = watching; }

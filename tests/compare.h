@@ -45,7 +45,7 @@ inline bool skipped_without_bf16() {
 
 // Whether what needs a limit set with ulimit -v is left out here, which is said: an emulator of the processor has none.
 inline bool skipped_without_limits() {
-  const bool has_none = std::system("ulimit -v 5242880 && [ \"$(ulimit -v)\" = 5242880 ]") != 0;
+  const bool has_none = std::system("ulimit -v 5242880 && [ \"$(ulimit -v)\" = unlimited ]") == 0;
   if (has_none) MESSAGE("skipped: a program's addresses cannot be limited here");
   return has_none;
 }

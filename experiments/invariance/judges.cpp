@@ -87,9 +87,9 @@ void judge_by_structure(Judged& judged, const Tensor& loss, const Tensor& w) {
 bool is_clear(double left, double limit) { return std::abs(left) > 1e-6 * std::abs(limit); }
 
 // p of |L(a w) - L(far w)| ~ 1 / a^p, fitted where an eps is small against the variance.
-std::optional<double> order_of(const std::vector<LossAtLength>& scaled, double limit) {
+std::optional<double> order_of(const std::vector<LossAtLength>& losses, double limit) {
   double n = 0, x = 0, y = 0, xx = 0, xy = 0;
-  for (const LossAtLength& s : scaled) {
+  for (const LossAtLength& s : losses) {
     const double left = std::abs(s.loss - limit);
     if (s.a < 0.3 || s.a > 2 || !is_clear(left, limit)) continue;
     const double u = std::log(s.a), v = std::log(left);
@@ -100,9 +100,9 @@ std::optional<double> order_of(const std::vector<LossAtLength>& scaled, double l
 }
 
 // Whether a^2 (L(a w) - L(far w)) is the same from a = 1 on, but for half as much again.
-bool shrinks_as_eps(const std::vector<LossAtLength>& scaled, double limit) {
+bool shrinks_as_eps(const std::vector<LossAtLength>& losses, double limit) {
   std::vector<double> constants;
-  for (const LossAtLength& s : scaled) {
+  for (const LossAtLength& s : losses) {
     if (s.a >= 1 && is_clear(s.loss - limit, limit)) constants.push_back(s.a * s.a * (s.loss - limit));
   }
   if (constants.size() < 3) return false;
@@ -130,11 +130,11 @@ void judge_by_numbers(Judged& judged, Subject& subject, const data::Batch& batch
     return subject.loss(batch).item();
   };
   const auto whole = [&](double a) { return Tensor::of<double>({}, {a}).to(w.dtype()); };
-  for (double a : grid) judged.scaled.push_back({a, loss_with(whole(a))});
+  for (double a : grid) judged.losses.push_back({a, loss_with(whole(a))});
   const double limit = loss_with(whole(far_away));
   judged.residue = std::abs(judged.loss - limit);
-  judged.residue_order = order_of(judged.scaled, limit);
-  judged.residue_is_of_eps = shrinks_as_eps(judged.scaled, limit);
+  judged.residue_order = order_of(judged.losses, limit);
+  judged.residue_is_of_eps = shrinks_as_eps(judged.losses, limit);
   Philox generator(1);
   std::vector<bool> chosen;
   for (int64_t row = 0; row < rows; ++row) chosen.push_back(row < 2 ? row == 0 : generator.bernoulli(0.5));
@@ -143,7 +143,7 @@ void judge_by_numbers(Judged& judged, Subject& subject, const data::Batch& batch
     for (int axis = 1; axis < shape.rank(); ++axis) shape[axis] = 1;
     std::vector<double> by_row;
     for (bool is_chosen : chosen) by_row.push_back(is_chosen ? a : 1);
-    judged.scaled_channels.push_back({a, loss_with(Tensor::of<double>(shape, by_row).to(w.dtype()))});
+    judged.channel_losses.push_back({a, loss_with(Tensor::of<double>(shape, by_row).to(w.dtype()))});
   }
   w.copy_(before);
 }
@@ -164,9 +164,9 @@ void judge_by_cosine(Judged& judged, const Tensor& w, double delta) {
   add(judged.layer_hit_rate, info.layer_cosine < delta / std::sqrt(double(w.numel())));
 }
 
-double largest_change(const std::vector<LossAtLength>& scaled, double loss) {
+double largest_change(const std::vector<LossAtLength>& losses, double loss) {
   double change = 0;
-  for (const LossAtLength& s : scaled) {
+  for (const LossAtLength& s : losses) {
     if (std::find(factors.begin(), factors.end(), s.a) == factors.end()) continue;
     const double now = std::abs(s.loss - loss);
     if (!(now <= change)) change = now;  // NaN counts as the largest
@@ -184,8 +184,8 @@ std::optional<View> Judged::structure() const {
   return View::none;
 }
 
-double Judged::change() const { return largest_change(scaled, loss); }
-double Judged::channel_change() const { return largest_change(scaled_channels, loss); }
+double Judged::change() const { return largest_change(losses, loss); }
+double Judged::channel_change() const { return largest_change(channel_losses, loss); }
 
 std::optional<View> Judged::numbers() const {
   if (norm == 0) return {};

@@ -9,7 +9,7 @@
 #include "nn/module.h"
 #include "optim/optimizer.h"
 
-// Does the length of a weight matter to the loss? Three judges that do not know of one another.
+// Does the length of a weight matter to the loss? Three judges say so, each by itself.
 namespace az::experiments {
 
 struct InvarianceOptions {
@@ -37,9 +37,9 @@ struct Judged {
 
   // Numbers, in training mode, on fixed images with fixed dropout.
   double loss = 0;
-  std::vector<LossAtLength> scaled;           // L(a w), a from 0.1 to 10, with 0.5, 2 and 10 among them
-  std::vector<LossAtLength> scaled_channels;  // the same of half the channels, drawn at random, the others left; 0.5, 2 and 10
-  double slope = 0, channel_slope = 0;        // |<w, g>| = |dL / d log a|, and summed over channels
+  std::vector<LossAtLength> losses;          // L(a w), a from 0.1 to 10, with 0.5, 2 and 10 among them
+  std::vector<LossAtLength> channel_losses;  // the same of half the channels, drawn at random, the others left; 0.5, 2 and 10
+  double slope = 0, channel_slope = 0;       // |<w, g>| = |dL / d log a|, and summed over channels
   double gradient_norm = 0;
   double radial = 0, channel_radial = 0;  // |<w, g>| / (||w|| ||g||), and the largest of a channel; 0 for a gradient of zeros
   double residue = 0;                     // |L(w) - L(100 w)|: what the eps of norms leaves of an invariant weight

@@ -91,9 +91,9 @@ std::string cosine_in_words(const Judged& judged) {
   return fmt::format("SGDP's rule {}: it holds in {} % of the batches", agrees ? "agrees" : "misses it", rate);
 }
 
-Value losses(const std::vector<LossAtLength>& scaled) {
+Value losses(const std::vector<LossAtLength>& losses) {
   Value::Array all;
-  for (const LossAtLength& s : scaled) all.emplace_back(Value::Object{{"a", s.a}, {"loss", s.loss}});
+  for (const LossAtLength& s : losses) all.emplace_back(Value::Object{{"a", s.a}, {"loss", s.loss}});
   return all;
 }
 
@@ -113,8 +113,8 @@ Value value_of(const Judged& judged) {
       {"norm", judged.norm},
       {"gradient_norm", judged.gradient_norm},
       {"loss", judged.loss},
-      {"scaled", losses(judged.scaled)},
-      {"scaled_channels", losses(judged.scaled_channels)},
+      {"scaled", losses(judged.losses)},
+      {"scaled_channels", losses(judged.channel_losses)},
       {"radial", judged.radial},
       {"radial_channel", judged.channel_radial},
       {"hit_rate", Value::Object{{"channel", rate(judged.channel_hit_rate)}, {"layer", rate(judged.layer_hit_rate)}}},

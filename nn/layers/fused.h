@@ -7,6 +7,9 @@
 
 namespace az::nn {
 
+// The plan of Sequential and Residual; a model that knows its layers, as the ResNets do, calls then_norm() itself. Whether a
+// convolution and its norm are one pass is decided in core/ops/conv.h, is_one_pass().
+//
 // Runs the modules of `whole` one after the other, in as few passes over memory as they allow: a batch norm takes along the
 // ReLU behind it or, where it is the last, what is to follow, of which nothing is left then; in evaluation it becomes part of
 // the convolution before it, where no gradient is needed (ReLU says what that may give below zero). Gives the last module's

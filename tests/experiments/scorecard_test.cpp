@@ -28,7 +28,7 @@ TEST_CASE(
   Judged one;
   one.by_channel = one.by_layer = broken;
   one.norm = one.gradient_norm = 1, one.loss = 2;
-  one.scaled = one.scaled_channels = {{0.5, 2}, {2, 2}, {10, 2}};
+  one.losses = one.channel_losses = {{0.5, 2}, {2, 2}, {10, 2}};
   one.layer_cosines = {0.05};
   one.channel_hit_rate = 1, one.layer_hit_rate = 0.25;
   CHECK(has(words(one), "The graph cannot show it to be invariant: conv2d in 1 comes after a shift; "));

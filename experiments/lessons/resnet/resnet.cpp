@@ -2,6 +2,7 @@
 #include <map>
 
 #include "experiments/lessons/builtin.h"
+#include "experiments/measurement.h"
 #include "experiments/metrics.h"
 #include "optim/norm_identity.h"
 
@@ -39,23 +40,25 @@ struct Weight {
   optim::NormIdentity identity;
 };
 
-Lengths lengths(const std::string& folder, double momentum) {
+Lengths lengths(const std::string& folder) {
   Lengths all;
+  const optim::NormRule rule = read_measurements(folder).norm_rule.value_or(optim::NormRule{});
   std::map<std::string, Weight> weights;
   std::vector<MetricLine> lines = read_metrics(folder + "/metrics.jsonl").lines;
   std::erase_if(lines, [](const MetricLine& line) { return line.kind != "scale_invariance"; });
   for (const MetricLine& line : lines) {
     const double norm = line.number("norm"), radial = line.number("radial"), tangential = line.number("tangential");
     const double across = tangential * tangential, square = radial * radial + across, rate = line.number("effective_lr");
-    Weight& weight = weights
-                         .try_emplace(line.text("parameter"),
-                                      Weight{.start = norm * norm,
-                                             .first_rate = rate,
-                                             .identity = optim::NormIdentity({.squared_norm = norm * norm, .beta = momentum})})
-                         .first->second;
+    Weight& weight =
+        weights
+            .try_emplace(line.text("parameter"),
+                         Weight{.start = norm * norm,
+                                .first_rate = rate,
+                                .identity = optim::NormIdentity({.squared_norm = norm * norm, .beta = rule.beta.value_or(0)})})
+            .first->second;
     weight.rate = rate;
     all.steps += square;
-    weight.identity.add({.squared_length = square, .lr = rate * norm * norm});
+    weight.identity.add({.squared_length = square, .lr = rate * std::pow(norm, line.number("norm_power"))});
     weight.end = (norm + radial) * (norm + radial) + across;
     all.projected += line.text("projected") != "none" ? 1 / double(lines.size()) : 0;
   }
@@ -69,14 +72,14 @@ Lengths lengths(const std::string& folder, double momentum) {
 }
 
 void teach(LessonRun& run) {
-  const auto trained = [&](const std::string& name, const std::string& optimizer, double momentum) {
-    return lengths(train(run, name, experiment, {"optimizer=" + optimizer}), momentum);
+  const auto trained = [&](const std::string& name, const std::string& optimizer) {
+    return lengths(train(run, name, experiment, {"optimizer=" + optimizer}));
   };
-  const Lengths sgd = trained("SGD", R"({"type": "sgd", "lr": 0.1})", 0);
-  const Lengths momentum = trained("momentum", R"({"type": "sgd", "lr": 0.1, "momentum": 0.9})", beta);
-  const Lengths sgdp = trained("SGDP", R"({"type": "sgdp", "lr": 0.1, "momentum": 0.9})", 0);
-  const Lengths adam = trained("Adam", R"({"type": "adam", "lr": 0.003})", 0);
-  const Lengths adamp = trained("AdamP", R"({"type": "adamp", "lr": 0.003})", 0);
+  const Lengths sgd = trained("SGD", R"({"type": "sgd", "lr": 0.1})");
+  const Lengths momentum = trained("momentum", R"({"type": "sgd", "lr": 0.1, "momentum": 0.9})");
+  const Lengths sgdp = trained("SGDP", R"({"type": "sgdp", "lr": 0.1, "momentum": 0.9})");
+  const Lengths adam = trained("Adam", R"({"type": "adam", "lr": 0.003})");
+  const Lengths adamp = trained("AdamP", R"({"type": "adamp", "lr": 0.003})");
 
   const auto growth_in_squares = [&](const std::string& name, const Lengths& it) {
     run.compare({.what = name + ": growth of ||w||^2 in squares of its steps",

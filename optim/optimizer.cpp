@@ -62,7 +62,7 @@ void Optimizer::set_lr(double lr) {
 std::vector<std::string> Optimizer::examine_all() const {
   std::vector<std::string> all = examine();
   for (const auto& [group, other] : others_) {
-    for (const std::string& note : other->located([&other = *other] { return other.examine(); }))
+    for (const std::string& note : other->located([&one = *other] { return one.examine(); }))
       all.push_back(fmt::format("groups.{}.optimizer.{}", group, note));
   }
   return all;

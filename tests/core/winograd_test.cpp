@@ -289,8 +289,8 @@ TEST_CASE("winograd: a NaN reaches the pixels of the tiles that it is in, and no
     const std::vector<float> values = y.to_vector<float>();
     bool right = true;
     for (size_t i = 0; i < values.size(); ++i) {
-      const size_t image = i / (7 * 144), row = i / 12 % 12, column = i % 12;
-      const bool is_in = image == 0 && row / 4 == 1 && column / 4 == 1;
+      const size_t which = i / (7 * 144), row = i / 12 % 12, column = i % 12;
+      const bool is_in = which == 0 && row / 4 == 1 && column / 4 == 1;
       right = right && std::isnan(values[i]) == is_in;
     }
     CHECK(right);

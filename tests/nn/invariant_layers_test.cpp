@@ -163,7 +163,7 @@ TEST_CASE("a parameter is lent to its layer on one thread, for as long as the lo
   seed_random(3);
   nn::Linear layer(40, {.out_features = 30, .bias = false});
   layer.eval();
-  CHECK_THROWS_WITH_AS(nn::LentParameter(layer, "weight", randn({30, 40})),
+  CHECK_THROWS_WITH_AS(static_cast<void>(nn::LentParameter(layer, "weight", randn({30, 40}))),
                        "Linear: the parameter \"weight\" was not taken, so none can be lent", Error);
   const auto before = nn::LentParameter::take(layer, "weight").to_vector<float>();
   CHECK(layer.parameters().empty());

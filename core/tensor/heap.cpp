@@ -25,26 +25,23 @@ constexpr size_t gap = Heap::alignment;
 constexpr size_t gap = 0;
 #endif
 
-// Half of what the limits of this process leave, so that others find room beside the heap. Four times the machine's memory is
-// enough for blocks that lie apart; emulators of processors keep a table of all of it.
-size_t address_space() {
-  const size_t plenty = 4 * size_t(sysconf(_SC_PHYS_PAGES)) * size_t(sysconf(_SC_PAGESIZE)) / huge_page * huge_page;
-  const size_t left = memory_left();
-  return left == SIZE_MAX ? plenty : std::min(plenty, left / 2 / huge_page * huge_page);
-}
-
 }  // namespace
 
-// Address space costs nothing; where less of it is allowed, less is taken. Pages of 2 MiB where the system has them: a step of
-// training walks through more memory than the processor knows addresses of small pages for.
-Heap::Heap() {
-  for (size_t size = address_space(); size >= 2 * huge_page; size = size / 2 / huge_page * huge_page) {
+size_t Heap::spare_addresses() {
+  const size_t plenty = 4 * size_t(sysconf(_SC_PHYS_PAGES)) * size_t(sysconf(_SC_PAGESIZE)), left = memory_left();
+  return left == SIZE_MAX ? plenty : std::min(plenty, left / 2);
+}
+
+// Address space costs nothing; where less of it is allowed, less is taken. A step of training walks through more memory than
+// the processor knows addresses of small pages for.
+Heap::Heap(size_t addresses, bool in_huge_pages) {
+  for (size_t size = addresses / huge_page * huge_page; size >= 2 * huge_page; size = size / 2 / huge_page * huge_page) {
     void* stretch = mmap(nullptr, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (stretch == MAP_FAILED) continue;
     begin_ = static_cast<char*>(stretch);
     end_ = begin_ + size;
     top_ = usable_ = begin_ + (huge_page - uintptr_t(begin_) % huge_page) % huge_page;
-    madvise(begin_, size, MADV_HUGEPAGE);
+    madvise(begin_, size, in_huge_pages ? MADV_HUGEPAGE : MADV_NOHUGEPAGE);
     return;
   }
 }

@@ -22,7 +22,14 @@ class Heap {
  public:
   static constexpr size_t alignment = 64;
 
-  Heap();
+  // So many bytes of addresses can the process spare for heaps: half of what its limits leave, so that others find room beside
+  // them, and at most four times the machine's memory, which is enough for blocks that lie apart. Emulators of processors keep
+  // a table of all of it.
+  static size_t spare_addresses();
+
+  // With so many addresses, or fewer where no more are there; in pages of 2 MiB where the system has them, or in small ones,
+  // of which none holds much that nobody asked for.
+  explicit Heap(size_t addresses = spare_addresses(), bool in_huge_pages = true);
   ~Heap();
   Heap(const Heap&) = delete;
   // The free block that fits best, or new memory behind the last one. nullptr when the system has no more.
@@ -31,6 +38,8 @@ class Heap {
   void give(void* block, size_t bytes);
   // Memory that the process does not hold yet and take(bytes) would make it hold: 0 where a kept block serves.
   size_t growth(size_t bytes) const;
+  // Whether a block came from here.
+  bool owns(const void* block) const { return begin_ <= block && block < end_; }
   // Returns the memory of all free blocks to the system.
   void release();
 

@@ -1,5 +1,6 @@
 #include "core/tensor/storage.h"
 
+#include <malloc.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -30,48 +31,63 @@ class Allocator {
  public:
   void* take(size_t bytes) {
     std::lock_guard lock(mutex_);
-    void* block = has_room(bytes) ? heap_.take(bytes) : nullptr;
-    if (!block) throw std::bad_alloc();
-    stats_.in_use += Heap::rounded(bytes);
-    stats_.peak = std::max(stats_.peak, stats_.in_use + heap_.kept());
-    return block;
+    Heap &own = bytes < small ? of_small_ : of_large_, &other = bytes < small ? of_large_ : of_small_;
+    if (!has_room(own, bytes)) throw std::bad_alloc();
+    for (Heap* heap : {&own, &other}) {
+      void* block = heap->take(bytes);
+      if (!block) continue;
+      stats_.in_use += Heap::rounded(bytes);
+      stats_.peak = std::max(stats_.peak, stats_.in_use + kept());
+      return block;
+    }
+    throw std::bad_alloc();
   }
 
   void give(void* block, size_t bytes) {
     std::lock_guard lock(mutex_);
-    heap_.give(block, bytes);
+    (of_small_.owns(block) ? of_small_ : of_large_).give(block, bytes);
     stats_.in_use -= Heap::rounded(bytes);
   }
 
   void release() {
     std::lock_guard lock(mutex_);
-    heap_.release();
+    release_all();
   }
 
   MemoryStats stats() {
     std::lock_guard lock(mutex_);
-    stats_.cached = heap_.kept();
+    stats_.cached = kept();
     return stats_;
   }
 
  private:
   // The system would hand out addresses, and end the program when it fills them. What other parts of the program hold is asked
   // only where the heap has to grow; tensors that nobody has filled yet stand for some of it.
-  bool has_room(size_t bytes) {
+  bool has_room(const Heap& heap, size_t bytes) {
     if (bytes > limit_) return false;
     const auto fits = [&] {
-      const size_t growth = heap_.growth(bytes);
-      return growth == 0 || std::max(stats_.in_use + heap_.kept(), resident()) + growth <= limit_;
+      const size_t growth = heap.growth(bytes);
+      return growth == 0 || std::max(stats_.in_use + kept(), resident()) + growth <= limit_;
     };
     if (fits()) return true;
-    heap_.release();
+    release_all();
     return fits();
   }
+  size_t kept() const { return of_small_.kept() + of_large_.kept(); }
+  void release_all() {
+    of_small_.release();
+    of_large_.release();
+  }
+
+  // Blocks of fewer bytes come from a heap of their own, while it has addresses: many of them stay, and would break up the
+  // room that large ones leave to one another.
+  static constexpr size_t small = size_t(1) << 20;
 
   // Room for what grows beside tensors: compiled kernels, stacks of threads, tables of pages.
   const size_t limit_ = memory_limit() - std::min(memory_limit() / 32, size_t(64) << 20);
   std::mutex mutex_;
-  Heap heap_;
+  const size_t addresses_ = Heap::spare_addresses();
+  Heap of_large_{addresses_ / 16 * 15}, of_small_{addresses_ / 16, false};
   MemoryStats stats_;
 };
 
@@ -112,6 +128,11 @@ size_t memory_limit() {
 }
 
 MemoryStats memory_stats() { return allocator().stats(); }
-void release_cached_memory() { allocator().release(); }
+void release_cached_memory() {
+  allocator().release();
+#if defined(__GLIBC__)
+  ::malloc_trim(0);
+#endif
+}
 
 }  // namespace az

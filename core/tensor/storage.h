@@ -56,7 +56,7 @@ MemoryStats memory_stats();
 // Bytes that this process may take, as it was when first asked: the machine's memory, or what its control groups grant or its
 // own limits (ulimit -v, ulimit -d) leave where that is less. What other processes of the group hold is not counted.
 size_t memory_limit();
-// Gives all cached blocks back to the system.
+// Gives all cached blocks back to the system, and what malloc keeps.
 void release_cached_memory();
 
 }  // namespace az

@@ -213,4 +213,30 @@ TEST_CASE("storage: statistics count blocks in use, kept, and the most of both t
   CHECK(memory_stats().peak == peak);
 }
 
+// Run by the next one in a process that has taken nothing before.
+TEST_CASE("storage: room of a large block" * doctest::skip()) {
+  const size_t before = memory_stats().in_use;
+  auto first = std::make_unique<Storage>(48 * mib);
+  const Storage second(48 * mib);
+  first.reset();
+  std::vector<std::unique_ptr<Storage>> small;
+  for (int i = 0; i < 8; ++i) small.push_back(std::make_unique<Storage>(mib / 2));
+  const Storage third(48 * mib);
+  const MemoryStats now = memory_stats();
+  CHECK(now.in_use + now.cached - before <= (2 * 48 + 8) * mib);
+}
+
+TEST_CASE("storage: small blocks that stay do not break up the room that a large one leaves") {
+  const std::string self = std::filesystem::read_symlink("/proc/self/exe").string();
+  CHECK(std::system(("'" + self + "' --no-skip --test-case='storage: room of*' | grep -q '1 passed'").c_str()) == 0);
+}
+
+TEST_CASE("heap: knows its blocks, and gives fewer addresses where it has fewer") {
+  Heap few(8 * mib, false), others(8 * mib);
+  void* block = few.take(5 * mib);
+  CHECK(few.owns(block));
+  CHECK(!others.owns(block));
+  CHECK(few.take(5 * mib) == nullptr);
+}
+
 }  // namespace az::test

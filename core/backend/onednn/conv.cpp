@@ -141,7 +141,7 @@ struct Forward {
   template <class Visit> static void describe(const ConvProblem& p, algorithm algo, Visit visit) {
     each_forward(engine(), descs_of(p), algo, forward_attributes(p, algo), visit);
   }
-  static Tensor run(const ConvProblem& p, const Primitive& primitive, const Primitive::primitive_desc& desc,
+  static Tensor run(const ConvProblem& p, const Primitive& primitive, const dnnl::memory::desc& scratchpad,
                     const Layouts& layout, const ConvForward::Operands& operands) {
     const Tensor x = laid_out(operands.x, layout.x);
     const Held w = packed(grouped(operands.weight, p), layout.weight, operands.scale);
@@ -151,7 +151,7 @@ struct Forward {
         {DNNL_ARG_SRC, memory_of(x)}, {DNNL_ARG_WEIGHTS, memory_of(w)}, {DNNL_ARG_DST, memory_of(y)}};
     if (p.bias) args.insert({DNNL_ARG_BIAS, memory_of(operands.bias)});
     if (p.residual && layout.finishes) args.insert({DNNL_ARG_ATTR_MULTIPLE_POST_OP(0) | DNNL_ARG_SRC_1, memory_of(residual)});
-    execute(primitive, desc.scratchpad_desc(), std::move(args));
+    execute(primitive, scratchpad, std::move(args));
     if (!layout.finishes && (p.residual || p.relu)) finish(y, residual, p.relu);
     return y;
   }
@@ -168,12 +168,12 @@ struct BackwardData {
   template <class Visit> static void describe(const ConvProblem& p, algorithm algo, Visit visit) {
     each_backward_data(engine(), descs_of(p), algo, forward_hint(p), lent_scratchpad(), visit);
   }
-  static Tensor run(const ConvProblem& p, const Primitive& primitive, const Primitive::primitive_desc& desc,
+  static Tensor run(const ConvProblem& p, const Primitive& primitive, const dnnl::memory::desc& scratchpad,
                     const Layouts& layout, const ConvBackwardData::Operands& operands) {
     const Tensor g = laid_out(operands.g, layout.y);
     const Held w = packed(grouped(operands.weight, p), layout.weight);
     Tensor dx = Tensor::empty(p.x, p.type, layout.x);
-    execute(primitive, desc.scratchpad_desc(),
+    execute(primitive, scratchpad,
             {{DNNL_ARG_DIFF_DST, memory_of(g)}, {DNNL_ARG_WEIGHTS, memory_of(w)}, {DNNL_ARG_DIFF_SRC, memory_of(dx)}});
     return dx;
   }
@@ -190,7 +190,7 @@ struct BackwardWeights {
   template <class Visit> static void describe(const ConvProblem& p, algorithm algo, Visit visit) {
     each_backward_weights(engine(), descs_of(p), algo, forward_hint(p), lent_scratchpad(), visit);
   }
-  static ConvWeightGradients run(const ConvProblem& p, const Primitive& primitive, const Primitive::primitive_desc& desc,
+  static ConvWeightGradients run(const ConvProblem& p, const Primitive& primitive, const dnnl::memory::desc& scratchpad,
                                  const Layouts& layout, const ConvBackwardWeights::Operands& operands) {
     Tensor x = laid_out(operands.x, layout.x), g = laid_out(operands.g, layout.y);
     const Held dw(layout.weight);
@@ -201,7 +201,7 @@ struct BackwardWeights {
       db = Tensor::empty({p.weight[0]});
       args.insert({DNNL_ARG_DIFF_BIAS, memory_of(db)});
     }
-    execute(primitive, desc.scratchpad_desc(), std::move(args));
+    execute(primitive, scratchpad, std::move(args));
     return {unpacked(dw, p.weight), db};
   }
 };
@@ -210,9 +210,9 @@ template <class Part>
 Solve<typename Part::Direction> made(const ConvProblem& problem, const typename Part::Primitive::primitive_desc& desc) {
   require_room();
   return refusing("conv2d", [&]() -> Solve<typename Part::Direction> {
-    return [problem, desc, primitive = typename Part::Primitive(desc),
+    return [problem, primitive = typename Part::Primitive(desc), scratchpad = desc.scratchpad_desc(),
             layouts = Part::layouts(desc)](const typename Part::Direction::Operands& operands) {
-      return Part::run(problem, primitive, desc, layouts, operands);
+      return Part::run(problem, primitive, scratchpad, layouts, operands);
     };
   });
 }

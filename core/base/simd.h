@@ -60,6 +60,21 @@ inline int simd_width() {
 #endif
 }
 
+// Whether loops are compiled that add up products of bf16 numbers. Clang takes the instructions only in functions that are
+// compiled for them by name, into which nothing is inlined that is not.
+#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
+#define AZ_BF16_PRODUCTS
+#endif
+// Whether this processor runs them (AVX-512 bf16).
+inline bool multiplies_bf16() {
+#if defined(AZ_BF16_PRODUCTS)
+  static const bool does = simd_width() == 16 && __builtin_cpu_supports("avx512bf16");
+  return does;
+#else
+  return false;
+#endif
+}
+
 // Calls Kernel::run<W>(...), which is inlined, compiled for vectors of so many floats.
 template <class Kernel, class... Args> AZ_AVX512 void run_in_16(Args... args) { Kernel::template run<16>(args...); }
 template <class Kernel, class... Args> AZ_AVX2 void run_in_8(Args... args) { Kernel::template run<8>(args...); }

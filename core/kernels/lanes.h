@@ -56,6 +56,31 @@ template <class T, class V> AZ_INLINE void stream(T* to, const V& v) {
   }
 }
 
+// Two numbers of bf16 in each of sixteen lanes, the first in the lower half. Loops that use them run only where
+// multiplies_bf16(). The instructions are named because the loops are compiled for any AVX-512.
+using Pairs = VectorsOf<16>::Bits;
+AZ_INLINE VectorsOf<16>::Halves rounded(const Vector<16>& v) {
+  VectorsOf<16>::Halves half;
+#if defined(AZ_BF16_PRODUCTS)
+  asm("vcvtneps2bf16 %1, %0" : "=v"(half) : "v"(v));
+#else
+  store(reinterpret_cast<bf16*>(&half), v);
+#endif
+  return half;
+}
+AZ_INLINE Pairs pairs(const Vector<16>& first, const Vector<16>& second) {
+  return __builtin_convertvector(rounded(first), Pairs) | __builtin_convertvector(rounded(second), Pairs) << 16;
+}
+// sum + a.first * b.first + a.second * b.second, each product exact, lane by lane; numbers below 2^-126 count as 0.
+AZ_INLINE Vector<16> plus_products(Vector<16> sum, const Pairs& a, const Pairs& b) {
+#if defined(AZ_BF16_PRODUCTS)
+  asm("vdpbf16ps %2, %1, %0" : "+v"(sum) : "v"(a), "v"(b));
+  return sum;
+#else
+  return sum + Vector<16>(a << 16) * Vector<16>(b << 16) + Vector<16>(a & 0xffff0000) * Vector<16>(b & 0xffff0000);
+#endif
+}
+
 constexpr int64_t lane_count = 16;
 using Lanes = Vector<lane_count>;
 using LaneBits = VectorsOf<lane_count>::Bits;

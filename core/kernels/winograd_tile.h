@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <type_traits>
 
 #include "core/kernels/image_shape.h"
 #include "core/kernels/lanes.h"
@@ -24,9 +25,33 @@ template <> struct Cut<16> { static constexpr int rows = 14, vectors = 2; };
 template <> struct Cut<8> { static constexpr int rows = 6, vectors = 2; };
 template <> struct Cut<4> { static constexpr int rows = 6, vectors = 4; };
 
-// Floats from one transformed tile to the next, and tiles from one point to the next: more than there are, whose number may be
-// a power of two, so that what is written together does not share sets of the cache.
-inline int64_t row_of(int64_t channels) { return channels + 16; }
+// What is multiplied: floats, or bf16 two by two, whose products are added up in f32. A Number is what one step of a product
+// takes of each row: `each` numbers.
+struct Floats {
+  using Number = float;
+  static constexpr int each = 1;
+};
+struct PairsOfBf16 {
+  using Number = uint32_t;
+  static constexpr int each = 2;
+};
+
+// How many Numbers hold so many numbers.
+inline int64_t numbers_of(int64_t numbers, const Vectors& vectors) { return vectors.of_bf16 ? numbers / 2 : numbers; }
+
+// Runs Kernel<Floats>, or Kernel<PairsOfBf16> where images, of T, are bf16, compiled for these vectors.
+template <template <class> class Kernel, class T, class... Args> void run_with(const Vectors& vectors, Args... args) {
+#if defined(AZ_BF16_PRODUCTS)
+  if constexpr (std::is_same_v<T, bf16>) {
+    if (vectors.of_bf16) return run_in_16<Kernel<PairsOfBf16>, Args...>(args...);
+  }
+#endif
+  run_at_width<Kernel<Floats>, Args...>(vectors.width, args...);
+}
+
+// Numbers of four bytes from one transformed tile to the next, and tiles from one point to the next: more than there are, whose
+// number may be a power of two, so that what is written together does not share sets of the cache.
+inline int64_t row_of(int64_t numbers) { return numbers + 16; }
 constexpr int64_t apart(int64_t together) { return together | 1; }
 
 // The outputs of a product.
@@ -34,11 +59,11 @@ inline int64_t outputs_together(int width) {
   return width == 16 ? 16 * Cut<16>::vectors : width == 8 ? 8 * Cut<8>::vectors : 4 * Cut<4>::vectors;
 }
 
-// Tiles of which a weight's gradient is summed at once: of one point, those of the images and of the gradients stay in a
-// core's own cache while they are multiplied, and those of all points in the shared one: 4 MB, or more where channels are
-// many.
-inline int64_t together_of(int64_t inputs, int64_t outputs) {
-  return std::max<int64_t>(128, (1 << 20) / (points * (row_of(inputs) + row_of(outputs))));
+// Tiles of which a weight's gradient is summed at once, an even number: of one point, those of the images and of the gradients
+// stay in a core's own cache while they are multiplied, and those of all points in the shared one: 4 MB, half of that in bf16,
+// or more where channels are many.
+inline int64_t tiles_together(int64_t inputs, int64_t outputs) {
+  return std::max<int64_t>(128, (1 << 20) / (points * (row_of(inputs) + row_of(outputs))) / 2 * 2);
 }
 
 // B^T d: of six lines of an image's tile.
@@ -120,10 +145,34 @@ struct Rows {
   int first = 0, count = side;
 };
 
-// Transforms the S x S pixels from (y, x) on, 0 outside the image, by `lines` both ways: to[(i - rows.first) * 6 + j] lie
-// `apart` floats apart.
-template <int W, int S, class T, class Lines> AZ_INLINE void transform(const T* from, const Pixels& p, int64_t y, int64_t x,
-                                                                       Lines lines, Rows rows, float* to, int64_t apart) {
+// Where a transformed tile goes: as it is, rounded, or into the first or the second halves of pairs with the tile before.
+struct ToFloats {
+  float* to;
+  template <class V> AZ_INLINE void put(int64_t at, const V& v) const { store(to + at, v); }
+};
+struct ToBf16 {
+  bf16* to;
+  AZ_INLINE void put(int64_t at, const Vector<16>& v) const {
+    const auto half = rounded(v);
+    std::memcpy(static_cast<void*>(to + at), &half, sizeof half);
+  }
+};
+struct ToPairs {
+  uint32_t* to;
+  bool second;
+  AZ_INLINE void put(int64_t at, const Vector<16>& v) const {
+    Pairs all{}, now = __builtin_convertvector(rounded(v), Pairs);
+    if (second) std::memcpy(&all, to + at, sizeof all);
+    all |= second ? now << 16 : now;
+    std::memcpy(to + at, &all, sizeof all);
+  }
+};
+
+// Transforms the S x S pixels from (y, x) on, 0 outside the image, by `lines` both ways: results (i - rows.first) * 6 + j lie
+// `apart` numbers apart, from `at` on.
+template <int W, int S, class T, class Lines, class To> AZ_INLINE void transform(const T* from, const Pixels& p, int64_t y,
+                                                                                 int64_t x, Lines lines, Rows rows, To to,
+                                                                                 int64_t at, int64_t apart) {
   float half[side * S * W];
   const bool is_inside = y >= 0 && x >= 0 && y + S <= p.h && x + S <= p.w;
   for (int j = 0; j < S; ++j) {
@@ -140,7 +189,7 @@ template <int W, int S, class T, class Lines> AZ_INLINE void transform(const T* 
     Vector<W> d[S], l[side];
     for (int j = 0; j < S; ++j) d[j] = load<W>(half + ((rows.first + i) * S + j) * W);
     lines(d, l);
-    for (int j = 0; j < side; ++j) store(to + (i * side + j) * apart, l[j]);
+    for (int j = 0; j < side; ++j) to.put(at + (i * side + j) * apart, l[j]);
   }
 }
 
@@ -155,28 +204,36 @@ template <int W, int S, class T> AZ_INLINE void prefetch(const T* from, const Pi
 
 // Transforms the pixels of a tile, from `at` less the padding on, of channels [first, first + count), while those of the tile
 // after it are fetched; to: as above, for one channel after the other.
-template <int W, int S, class T, class Lines>
+template <int W, int S, class T, class Lines, class To>
 AZ_INLINE void transform_tile(const T* from, const Pixels& p, Tiles::Place at, Tiles::Place next, Size2 padding, int64_t first,
-                              int64_t count, Lines lines, Rows rows, float* to, int64_t apart) {
+                              int64_t count, Lines lines, Rows rows, To to, int64_t apart) {
   for (int64_t c = 0; c < count; c += W) {
     prefetch<W, S>(from + p.first(next.image, first + c), p, next.y - padding.h, next.x - padding.w);
-    transform<W, S>(from + p.first(at.image, first + c), p, at.y - padding.h, at.x - padding.w, lines, rows, to + c, apart);
+    transform<W, S>(from + p.first(at.image, first + c), p, at.y - padding.h, at.x - padding.w, lines, rows, to, c, apart);
   }
+}
+
+template <class V> AZ_INLINE V plus_products(const V& sum, float a, const V& b) { return sum + a * b; }
+AZ_INLINE Vector<16> plus_products(const Vector<16>& sum, uint32_t a, const Pairs& b) {
+  return az::plus_products(sum, Pairs{} + a, b);
 }
 
 // Adds to R rows of N vectors, `row` floats apart, or writes them where `fresh`:
 // into[r, k] += sum over c < count of a[r * a_row + c * a_step] * b[c * b_step + k].
-template <int W, int R, int N> AZ_INLINE void multiply(int64_t count, const float* a, int64_t a_row, int64_t a_step,
-                                                       const float* b, int64_t b_step, float* into, int64_t row, bool fresh) {
+template <int W, int R, int N, class Number> AZ_INLINE void multiply(int64_t count, const Number* a, int64_t a_row,
+                                                                     int64_t a_step, const Number* b, int64_t b_step,
+                                                                     float* into, int64_t row, bool fresh) {
+  typedef Number Numbers __attribute__((vector_size(4 * W)));
   Vector<W> acc[R][N] = {};
   for (int64_t c = 0; c < count; ++c) {
-    Vector<W> with[N];
-    for (int n = 0; n < N; ++n) with[n] = load<W>(b + c * b_step + n * W);
+    Numbers with[N];
+    for (int n = 0; n < N; ++n) std::memcpy(&with[n], b + c * b_step + n * W, sizeof(Numbers));
 #pragma GCC unroll 16
     for (int r = 0; r < R; ++r) {
-      const float by = a[r * a_row + c * a_step];
+      Number by;
+      std::memcpy(&by, a + r * a_row + c * a_step, sizeof by);  // of pairs, that were stored one by one
 #pragma GCC unroll 4
-      for (int n = 0; n < N; ++n) acc[r][n] += by * with[n];
+      for (int n = 0; n < N; ++n) acc[r][n] = plus_products(acc[r][n], by, with[n]);
     }
   }
   for (int r = 0; r < R; ++r) {

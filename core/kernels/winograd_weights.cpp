@@ -29,8 +29,8 @@ struct Share {
   Rows rows;
   int64_t first, outputs;
 
-  // Transformed tiles: [rows.count * 6, apart(together), row_of(inputs)] and [rows.count * 6, apart(together),
-  // row_of(outputs)].
+  // Transformed tiles as Numbers, `together` of them: [rows.count * 6, apart(together), row_of(inputs)] and [rows.count * 6,
+  // apart(together), row_of(outputs)].
   int64_t images(int64_t inputs, int64_t together) const { return rows.count * side * apart(together) * row_of(inputs); }
   int64_t scratch(int64_t inputs, int64_t together) const {
     return images(inputs, together) + rows.count * side * apart(together) * row_of(outputs);
@@ -82,30 +82,38 @@ std::vector<Group> groups_of(int64_t inputs, int64_t outputs, int width) {
   return groups;
 }
 
-struct SumKernel {
-  // Transforms `count` tiles from `first` on.
+template <class By> struct SumKernel {
+  using Number = typename By::Number;
+  // Transforms `count` tiles from `first` on; `together` in Numbers.
   template <int W, class T> static AZ_INLINE void transform_tiles(const Problem<T>& p, const Share& s, int64_t first,
-                                                                  int64_t count, int64_t together, float* images,
-                                                                  float* gradients) {
+                                                                  int64_t count, int64_t together, Number* images,
+                                                                  Number* gradients) {
     const Tiles tiles(p.y);
     const Pixels x(p.x), y(p.y);
     const int64_t x_row = row_of(x.channels()), y_row = row_of(s.outputs);
     for (int64_t t = 0; t < count; ++t) {
       const Tiles::Place at = tiles[first + t], next = tiles[std::min(first + t + 1, tiles.count - 1)];
+      const auto to = [&](Number* number) AZ_INLINED {
+        if constexpr (By::each == 1)
+          return ToFloats{number};
+        else
+          return ToPairs{number, t % 2 == 1};
+      };
       transform_tile<W, side>(
           p.from, x, at, next, p.padding, 0, x.channels(),
-          [](const Vector<W>* d, Vector<W>* l) AZ_INLINED { image_lines(d, l); }, s.rows, images + t * x_row,
+          [](const Vector<W>* d, Vector<W>* l) AZ_INLINED { image_lines(d, l); }, s.rows, to(images + t / By::each * x_row),
           apart(together) * x_row);
       transform_tile<W, step>(
           p.gradient, y, at, next, 0, p.first + s.first, s.outputs,
-          [](const Vector<W>* d, Vector<W>* l) AZ_INLINED { gradient_lines(d, l); }, s.rows, gradients + t * y_row,
-          apart(together) * y_row);
+          [](const Vector<W>* d, Vector<W>* l) AZ_INLINED { gradient_lines(d, l); }, s.rows,
+          to(gradients + t / By::each * y_row), apart(together) * y_row);
     }
   }
 
-  // Adds the products of `count` tiles to the sums of one point, for N * W outputs, or writes them where `fresh`.
-  template <int W, int N> static AZ_INLINE void add(int64_t count, const float* images, int64_t inputs, const float* gradients,
-                                                    int64_t y_row, float* sums, int64_t outputs, bool fresh) {
+  // Adds the products of `count` Numbers of tiles to the sums of one point, for N * W outputs, or writes them where `fresh`.
+  template <int W, int N> static AZ_INLINE void add(int64_t count, const Number* images, int64_t inputs,
+                                                    const Number* gradients, int64_t y_row, float* sums, int64_t outputs,
+                                                    bool fresh) {
     // Sums of sums: a long one would round its last terms away.
     constexpr int64_t run = 128;
     const int64_t x_row = row_of(inputs);
@@ -119,22 +127,23 @@ struct SumKernel {
   template <int W, class T> static AZ_INLINE void run(const Problem<T>& p, const Share& s, int64_t together, float* scratch) {
     constexpr int N = Cut<W>::vectors;
     const int64_t inputs = p.inputs(), outputs = p.outputs, tiles = Tiles(p.y).count, y_row = row_of(s.outputs);
-    float* gradients = scratch + s.images(inputs, together);
+    auto *images = reinterpret_cast<Number*>(scratch), *gradients = images + s.images(inputs, together);
     // Rows of products that nobody reads are made of numbers all the same, which slow some processors down if they are tiny.
     for (int64_t row = 0; row < s.rows.count * side * apart(together); ++row)
-      std::fill_n(scratch + row * row_of(inputs) + inputs, row_of(inputs) - inputs, 0.0F);
-    for (int64_t first = 0; first < tiles; first += together) {
-      const int64_t count = std::min(together, tiles - first);
-      transform_tiles<W>(p, s, first, count, together, scratch, gradients);
+      std::fill_n(images + row * row_of(inputs) + inputs, row_of(inputs) - inputs, Number{});
+    const int64_t at_once = together * By::each;
+    for (int64_t first = 0; first < tiles; first += at_once) {
+      const int64_t count = std::min(at_once, tiles - first), numbers = (count + By::each - 1) / By::each;
+      transform_tiles<W>(p, s, first, count, together, images, gradients);
       for (int64_t k = 0; k < s.rows.count * side; ++k) {
-        const float *of_images = scratch + k * apart(together) * row_of(inputs),
-                    *of_gradients = gradients + k * apart(together) * y_row;
+        const Number *of_images = images + k * apart(together) * row_of(inputs),
+                     *of_gradients = gradients + k * apart(together) * y_row;
         float* sums = p.sums + (s.rows.first * side + k) * rows_of(inputs) * outputs + s.first;
         int64_t o = 0;
         for (; o + N * W <= s.outputs; o += N * W)
-          add<W, N>(count, of_images, inputs, of_gradients + o, y_row, sums + o, outputs, first == 0);
+          add<W, N>(numbers, of_images, inputs, of_gradients + o, y_row, sums + o, outputs, first == 0);
         for (; o < s.outputs; o += W)
-          add<W, 1>(count, of_images, inputs, of_gradients + o, y_row, sums + o, outputs, first == 0);
+          add<W, 1>(numbers, of_images, inputs, of_gradients + o, y_row, sums + o, outputs, first == 0);
       }
     }
   }
@@ -168,11 +177,11 @@ struct ResultKernel {
 }  // namespace
 
 template <class T>
-void backward_weights(const T* x, const T* g, float* dw, const Conv2dShape& shape, int width, float* scratch) {
+void backward_weights(const T* x, const T* g, float* dw, const Conv2dShape& shape, const Vectors& vectors, float* scratch) {
   Problem<T> p{shape.x, shape.y, shape.params.padding, x, g, 0, 0, scratch};
   const int64_t inputs = p.inputs();
-  const std::vector<Group> groups = groups_of(inputs, Pixels(shape.y).channels(), width);
-  const int64_t together = together_of(inputs, groups[0].outputs);
+  const std::vector<Group> groups = groups_of(inputs, Pixels(shape.y).channels(), vectors.width);
+  const int64_t together = numbers_of(tiles_together(inputs, groups[0].outputs), vectors);
   for (const Group& group : groups) {
     p.first = group.first;
     p.outputs = group.outputs;
@@ -180,22 +189,23 @@ void backward_weights(const T* x, const T* g, float* dw, const Conv2dShape& shap
     float* transformed = scratch + group.sums(inputs);
     parallel_for(int64_t(shares.size()), 1, [&](int64_t begin, int64_t end) {
       for (int64_t i = begin; i < end; ++i)
-        run_at_width<SumKernel, const Problem<T>&, const Share&>(width, p, shares[size_t(i)], together,
-                                                                 transformed + i * shares[0].scratch(inputs, together));
+        run_with<SumKernel, T, const Problem<T>&, const Share&>(vectors, p, shares[size_t(i)], together,
+                                                                transformed + i * shares[0].scratch(inputs, together));
     });
     parallel_for(p.x.c, 4, [&](int64_t begin, int64_t end) {
-      for (int64_t c = begin; c < end; ++c) run_at_width<ResultKernel, const Problem<T>&>(width, p, c, dw);
+      for (int64_t c = begin; c < end; ++c) run_at_width<ResultKernel, const Problem<T>&>(vectors.width, p, c, dw);
     });
   }
 }
-template void backward_weights(const float*, const float*, float*, const Conv2dShape&, int, float*);
-template void backward_weights(const bf16*, const bf16*, float*, const Conv2dShape&, int, float*);
+template void backward_weights(const float*, const float*, float*, const Conv2dShape&, const Vectors&, float*);
+template void backward_weights(const bf16*, const bf16*, float*, const Conv2dShape&, const Vectors&, float*);
 
-int64_t weights_scratch_size(const Conv2dShape& shape, int width) {
+int64_t weights_scratch_size(const Conv2dShape& shape, const Vectors& vectors) {
   const int64_t inputs = Pixels(shape.x).channels();
-  const std::vector<Group> groups = groups_of(inputs, Pixels(shape.y).channels(), width);
+  const std::vector<Group> groups = groups_of(inputs, Pixels(shape.y).channels(), vectors.width);
   int64_t most = 0;
-  for (const Group& group : groups) most = std::max(most, group.scratch(inputs, together_of(inputs, groups[0].outputs)));
+  for (const Group& group : groups)
+    most = std::max(most, group.scratch(inputs, numbers_of(tiles_together(inputs, groups[0].outputs), vectors)));
   return most;
 }
 

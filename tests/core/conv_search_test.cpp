@@ -1,6 +1,7 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <map>
 
@@ -30,11 +31,12 @@ struct Draw {
     const int64_t one = of(values);
     return generator.bernoulli(0.75) ? Size2(one) : Size2(one, of(values));
   }
-  // +1 and -1: a term that is missing, doubled or strange changes a sum by 1 or more, of any size.
-  Tensor signs(const Shape& shape) {
+  // +1 and -1: a term that is missing, doubled or strange changes a sum by 1 or more, of any size. 0 where not of the share.
+  Tensor signs(const Shape& shape, double share = 1) {
     Tensor result = Tensor::empty(shape, DType::f64);
     double* values = result.mutable_data<double>();
     for (int64_t i = 0; i < shape.numel(); ++i) values[i] = generator.next_u32() & 1 ? 1 : -1;
+    for (int64_t i = 0; share < 1 && i < shape.numel(); ++i) values[i] *= generator.bernoulli(share);
     return result;
   }
 };
@@ -50,6 +52,39 @@ struct Problem {
                        residual ? " residual" : "", relu ? " relu" : "");
   }
 };
+
+// Operands whose results are whole numbers that bf16 holds, too, with products of bf16 in Winograd's method, which are made of
+// sums of the operands: where `for_bf16`, 3x3 windows are products of a column and a row (a, b, c) with a and c of 1 and 2 in
+// size, b and a + c multiples of 3, which become multiples of 1/64 of a few bits, and fewer images' numbers are not 0.
+struct Operands {
+  Tensor x, weight, g;
+  Operands(const Problem& p, const Shape& y, bool for_bf16, Draw& d) {
+    const bool has_windows = for_bf16 && p.weight[2] == 3 && p.weight[3] == 3;
+    const auto share = [&](int64_t channels) { return has_windows ? 48. / double(9 * channels) : 1; };
+    x = d.signs(p.x, share(p.weight[1]));
+    weight = d.signs(p.weight);
+    g = d.signs(y, share(p.weight[0] / p.params.groups));
+    if (!has_windows) return;
+    double* values = weight.mutable_data<double>();
+    const auto line = [&] {
+      const double sign = d.coin() ? 1 : -1, first = d.coin() ? 1 : 2;
+      return std::array{sign * first, d.coin() ? 3. : -3., d.coin() ? sign * (3 - first) : -sign * first};
+    };
+    for (int64_t at = 0; at < weight.numel(); at += 9) {
+      const auto column = line(), row = line();
+      for (size_t k = 0; k < 9; ++k) values[at + int64_t(k)] = column[k / 3] * row[k % 3];
+    }
+  }
+};
+
+Shape shape_of_y(const Problem& p) {
+  const Conv2dParams& c = p.params;
+  const auto side = [](int64_t in, int64_t kernel, int64_t stride, int64_t dilation, int64_t padding) {
+    return (in + 2 * padding - dilation * (kernel - 1) - 1) / stride + 1;
+  };
+  return {p.x[0], p.weight[0], side(p.x[2], p.weight[2], c.stride.h, c.dilation.h, c.padding.h),
+          side(p.x[3], p.weight[3], c.stride.w, c.dilation.w, c.padding.w)};
+}
 
 bool fits(const Problem& p) {
   const Conv2dParams& c = p.params;
@@ -83,12 +118,13 @@ struct Results {
   Tensor y, dx, dw, db, then;
 };
 
-Results solve(const Problem& p, DType type, Draw d) {
+Results solve(const Problem& p, DType type, bool for_bf16, Draw d) {
   const DType plain = type == DType::bf16 ? DType::f32 : type;
-  Tensor x = d.signs(p.x).to(type).set_requires_grad(), w = d.signs(p.weight).to(plain).set_requires_grad();
+  const Operands of(p, shape_of_y(p), for_bf16, d);
+  Tensor x = of.x.to(type).set_requires_grad(), w = of.weight.to(plain).set_requires_grad();
   Tensor b = p.bias ? d.signs({p.weight[0]}).to(plain).set_requires_grad() : Tensor();
   const Tensor y = conv2d(x, w, b, p.params);
-  y.backward(d.signs(y.shape()).to(type));
+  y.backward(of.g.to(type));
   Results r{y.detach(), x.grad(), w.grad(), p.bias ? b.grad() : Tensor(), {}};
   const Tensor scale = p.scale ? d.signs({p.weight[0]}).to(plain) : Tensor();
   const Then then{.residual = p.residual ? d.signs(y.shape()).to(type) : Tensor(), .relu = p.relu};
@@ -142,9 +178,10 @@ struct Walk {
 
 Walk walk(const Problem& p, DType type, Draw d) {
   Walk each{type};
-  const Tensor x = d.signs(p.x), w = d.signs(p.weight), b = p.bias ? d.signs({p.weight[0]}) : Tensor();
-  const Shape shape = conv2d(x, w, {}, p.params).shape();
-  const Tensor g = d.signs(shape), residual = p.residual ? d.signs(shape) : Tensor();
+  const Shape shape = shape_of_y(p);
+  const Operands operands(p, shape, type == DType::bf16, d);
+  const Tensor &x = operands.x, &w = operands.weight, &g = operands.g, b = p.bias ? d.signs({p.weight[0]}) : Tensor();
+  const Tensor residual = p.residual ? d.signs(shape) : Tensor();
   auto as = [](const Tensor& of, DType wanted) { return of.defined() ? of.to(wanted) : Tensor(); };
   const Tensor x_ = x.to(type), g_ = g.to(type), w_ = w.to(DType::f32), b_ = as(b, DType::f32);
 
@@ -169,9 +206,10 @@ Walk walk(const Problem& p, DType type, Draw d) {
 void check(const Problem& p, DType type, const Draw& d) {
   CAPTURE(p.str());
   CAPTURE(name_of(type));
-  const Results right = solve(p, DType::f64, d);
+  const bool for_bf16 = type == DType::bf16;
+  const Results right = solve(p, DType::f64, for_bf16, d);
   const DirtyMemory dirty;
-  const Results found = solve(p, type, d);
+  const Results found = solve(p, type, for_bf16, d);
   CHECK(excess(found.y, right.y) == 0);
   CHECK(excess(found.dx, right.dx) == 0);
   CHECK(excess(found.dw, right.dw) == 0);

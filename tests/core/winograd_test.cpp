@@ -12,106 +12,19 @@
 #include "core/base/random.h"
 #include "core/base/simd.h"
 #include "core/base/threads.h"
+#include "core/ops/activations.h"
 #include "core/ops/conv.h"
 #include "core/ops/elementwise.h"
 #include "core/ops/shape.h"
 #include "core/tensor/create.h"
 #include "tests/compare.h"
 #include "tests/core/own_kernels.h"
+#include "tests/core/winograd_bound.h"
 
 using namespace az;
+using namespace az::winograd_bound;
 
 namespace {
-
-using Matrix = std::vector<std::vector<double>>;
-const Matrix image = {{4, 0, -5, 0, 1, 0},  {0, -4, -4, 1, 1, 0}, {0, 4, -4, -1, 1, 0},
-                      {0, -2, -1, 2, 1, 0}, {0, 2, -1, -2, 1, 0}, {0, 4, 0, -5, 0, 1}};
-constexpr double s6 = 1. / 6, s12 = 1. / 12, s24 = 1. / 24;
-const Matrix kernel = {{.25, 0, 0}, {-s6, -s6, -s6}, {-s6, s6, -s6}, {s24, s12, s6}, {s24, -s12, s6}, {0, 0, 1}};
-const Matrix result = {{1, 1, 1, 1, 1, 0}, {0, 1, -1, 2, -2, 0}, {0, 1, 1, 4, 4, 0}, {0, 1, -1, 8, -8, 1}};
-
-Matrix transposed(const Matrix& m) {
-  Matrix t(m[0].size(), std::vector<double>(m.size()));
-  for (size_t i = 0; i < m.size(); ++i)
-    for (size_t j = 0; j < m[0].size(); ++j) t[j][i] = m[i][j];
-  return t;
-}
-
-// |m| |d| |m|^T
-Matrix sizes(const Matrix& m, const Matrix& d) {
-  Matrix half(m.size(), std::vector<double>(d[0].size())), all(m.size(), std::vector<double>(m.size()));
-  for (size_t i = 0; i < m.size(); ++i)
-    for (size_t j = 0; j < d[0].size(); ++j)
-      for (size_t k = 0; k < d.size(); ++k) half[i][j] += std::abs(m[i][k] * d[k][j]);
-  for (size_t i = 0; i < m.size(); ++i)
-    for (size_t j = 0; j < m.size(); ++j)
-      for (size_t k = 0; k < d[0].size(); ++k) all[i][j] += half[i][k] * std::abs(m[j][k]);
-  return all;
-}
-
-// The S x S pixels from (y, x) on of plane (n, c), 0 outside.
-Matrix patch(const Tensor& t, int64_t n, int64_t c, int64_t y, int64_t x, int64_t side) {
-  Matrix pixels(static_cast<size_t>(side), std::vector<double>(static_cast<size_t>(side)));
-  const double* values = t.data<double>() + (n * t.size(1) + c) * t.size(2) * t.size(3);
-  for (int64_t i = 0; i < side; ++i)
-    for (int64_t j = 0; j < side; ++j)
-      if (y + i >= 0 && x + j >= 0 && y + i < t.size(2) && x + j < t.size(3))
-        pixels[size_t(i)][size_t(j)] = values[(y + i) * t.size(3) + x + j];
-  return pixels;
-}
-
-// What the numbers add up to that are summed for each element, with their signs taken off: an error of (terms) u of it is the
-// most that roundings can come to, with `terms` roundings on the way from an operand to a result (Higham 2002, section 3.1).
-Tensor bound_of_y(const Tensor& x, const Tensor& w, const Shape& y, Size2 padding) {
-  Tensor bound = zeros(y, DType::f64);
-  double* to = bound.mutable_data<double>();
-  for (int64_t n = 0; n < y[0]; ++n)
-    for (int64_t o = 0; o < y[1]; ++o)
-      for (int64_t i = 0; i < y[2]; i += 4)
-        for (int64_t j = 0; j < y[3]; j += 4) {
-          Matrix m(6, std::vector<double>(6));
-          for (int64_t c = 0; c < x.size(1); ++c) {
-            const Matrix d = sizes(image, patch(x, n, c, i - padding.h, j - padding.w, 6)),
-                         g = sizes(kernel, patch(w, o, c, 0, 0, 3));
-            for (size_t k = 0; k < 36; ++k) m[k / 6][k % 6] += d[k / 6][k % 6] * g[k / 6][k % 6];
-          }
-          const Matrix tile = sizes(result, m);
-          for (int64_t a = 0; a < std::min<int64_t>(4, y[2] - i); ++a)
-            for (int64_t b = 0; b < std::min<int64_t>(4, y[3] - j); ++b)
-              to[((n * y[1] + o) * y[2] + i + a) * y[3] + j + b] = tile[size_t(a)][size_t(b)];
-        }
-  return bound;
-}
-Tensor bound_of_dw(const Tensor& x, const Tensor& g, const Shape& w, Size2 padding) {
-  Tensor bound = zeros(w, DType::f64);
-  double* to = bound.mutable_data<double>();
-  for (int64_t o = 0; o < w[0]; ++o)
-    for (int64_t c = 0; c < w[1]; ++c) {
-      Matrix m(6, std::vector<double>(6));
-      for (int64_t n = 0; n < x.size(0); ++n)
-        for (int64_t i = 0; i < g.size(2); i += 4)
-          for (int64_t j = 0; j < g.size(3); j += 4) {
-            const Matrix d = sizes(image, patch(x, n, c, i - padding.h, j - padding.w, 6)),
-                         e = sizes(transposed(result), patch(g, n, o, i, j, 4));
-            for (size_t k = 0; k < 36; ++k) m[k / 6][k % 6] += d[k / 6][k % 6] * e[k / 6][k % 6];
-          }
-      const Matrix taps = sizes(transposed(kernel), m);
-      for (size_t k = 0; k < 9; ++k) to[(o * w[1] + c) * 9 + int64_t(k)] = taps[k / 3][k % 3];
-    }
-  return bound;
-}
-
-// The largest error, as a share of what it may be.
-double worst(const Tensor& found, const Tensor& right, const Tensor& bound, int64_t terms) {
-  const auto f = found.to_vector<double>(), r = right.to_vector<double>(), b = bound.to_vector<double>();
-  double share = 0;
-  for (size_t i = 0; i < r.size(); ++i) {
-    const double error = std::abs(f[i] - r[i]);
-    if (!(error <= double(terms) * u * b[i])) return INFINITY;
-    if (b[i] > 0) share = std::max(share, error / (double(terms) * u * b[i]));
-  }
-  return share;
-}
 
 struct Case {
   int64_t n, c, o, h, w;
@@ -122,7 +35,7 @@ struct Case {
 struct Run {
   Case k;
   int64_t block;  // 0: channels last
-  int width;
+  winograd::Vectors vectors;
   const Layout* layout = blocked_layout(block);
   Conv2dShape shape{{k.n, k.c, k.h, k.w, block_of(layout, k.c)},
                     {k.n, k.o, k.h + 2 * k.padding.h - 2, k.w + 2 * k.padding.w - 2, block_of(layout, k.o)},
@@ -135,25 +48,25 @@ struct Run {
   // T: the number type of images.
   template <class T = float> Tensor forward(const Tensor& x, const Tensor& w,
                                             const Epilogue<std::type_identity_t<T>>& then = {}, Tensor scale = {}) const {
-    const Guarded scratch(winograd::scratch_size(shape));
+    const Guarded scratch(winograd::scratch_size(shape, vectors));
     Tensor y = Tensor::empty(of_y, dtype_of<T>, layout);
     const Tensor from = laid_out(x, layout);
     winograd::forward<T>(elements<T>(from), w.data<float>(), scale.defined() ? scale.data<float>() : nullptr, then,
-                         elements<T>(y), shape, width, scratch.data());
+                         elements<T>(y), shape, vectors, scratch.data());
     return y;
   }
   template <class T = float> Tensor backward_data(const Tensor& g, const Tensor& w) const {
-    const Guarded scratch(winograd::scratch_size(shape));
+    const Guarded scratch(winograd::scratch_size(shape, vectors));
     Tensor dx = Tensor::empty(of_x, dtype_of<T>, layout);
     const Tensor from = laid_out(g, layout);
-    winograd::backward_data<T>(elements<T>(from), w.data<float>(), elements<T>(dx), shape, width, scratch.data());
+    winograd::backward_data<T>(elements<T>(from), w.data<float>(), elements<T>(dx), shape, vectors, scratch.data());
     return dx;
   }
   template <class T = float> Tensor backward_weights(const Tensor& x, const Tensor& g) const {
-    const Guarded scratch(winograd::weights_scratch_size(shape, width));
+    const Guarded scratch(winograd::weights_scratch_size(shape, vectors));
     Tensor dw = Tensor::empty(of_w);
     const Tensor images = laid_out(x, layout), gradients = laid_out(g, layout);
-    winograd::backward_weights<T>(elements<T>(images), elements<T>(gradients), dw.mutable_data<float>(), shape, width,
+    winograd::backward_weights<T>(elements<T>(images), elements<T>(gradients), dw.mutable_data<float>(), shape, vectors,
                                   scratch.data());
     return dw;
   }
@@ -169,18 +82,24 @@ const std::vector<Case>& cases() {
   return all;
 }
 
+Tensor nan_to_zero(const Tensor& t) {
+  std::vector<double> values = t.to_vector<double>();
+  for (double& v : values) v = std::isnan(v) ? 0 : v;
+  return Tensor::of<double>(t.shape(), values);
+}
+
 // f(run) for each width and layout of a case.
 template <class F> void each_run(const Case& k, F f) {
   for (int width : {4, 8, 16}) {
     for (int64_t block : {4, 8, 16}) {
-      const Run run{k, block, width};
+      const Run run{k, block, {width}};
       const bool fits = width <= simd_width() && block % width == 0;
       CAPTURE(width);
       CAPTURE(block);
       CAPTURE(run.of_x);
       CAPTURE(run.of_w);
       CAPTURE(k.padding.w);
-      REQUIRE(winograd::takes(run.shape, width) == fits);
+      REQUIRE(winograd::takes(run.shape, {width}) == fits);
       if (fits) f(run);
     }
   }
@@ -191,14 +110,12 @@ template <class F> void each_run(const Case& k, F f) {
 TEST_CASE("winograd: results and both gradients are within the bound that roundings can come to") {
   Philox random(3);
   for (const Case& k : cases()) {
-    const Run any{k, 4, 4};
+    const Run any{k, 4, {4}};
     const Tensor x = normal(any.of_x, random), w = normal(any.of_w, random), g = normal(any.of_y, random);
     const Tensor x64 = x.to(DType::f64).set_requires_grad(true), w64 = w.to(DType::f64).set_requires_grad(true);
     const Tensor g64 = g.to(DType::f64), y64 = conv2d(x64, w64, {}, any.shape.params);
     y64.backward(g64);
-    const Tensor turned = Tensor::empty({k.c, k.o, 3, 3}, DType::f64);
-    for (int64_t i = 0; i < turned.numel(); ++i)
-      turned.mutable_data<double>()[i] = w64.data<double>()[(i / 9 % k.o * k.c + i / 9 / k.o) * 9 + 8 - i % 9];
+    const Tensor turned = flip_and_exchange(w64);
     const Tensor of_y = bound_of_y(x64, w64, any.of_y, k.padding),
                  of_dx = bound_of_y(g64, turned, any.of_x, {2 - k.padding.h, 2 - k.padding.w}),
                  of_dw = bound_of_dw(x64, g64, any.of_w, k.padding);
@@ -213,6 +130,62 @@ TEST_CASE("winograd: results and both gradients are within the bound that roundi
       CHECK(test::distance(dx, x64.grad()) < 3e-6);
       CHECK(test::distance(dw, w64.grad()) < 3e-6);
     });
+  }
+}
+
+TEST_CASE("winograd: with products of bf16, errors are within the bound of rounding what is multiplied") {
+  if (!multiplies_bf16()) {
+    MESSAGE("skipped: this processor adds up no products of bf16");
+    return;
+  }
+  const int before = thread_count();
+  Philox random(12);
+  std::vector<Case> all = cases();
+  all.push_back({51, 3, 4, 12, 12, 1});  // an odd number of tiles behind a full pass
+  for (const Case& k : all) {
+    const Run run{k, k.c % 16 == 0 && k.o % 16 == 0 ? 0 : 16, {16, true}};
+    REQUIRE(winograd::takes(run.shape, run.vectors));
+    CAPTURE(run.of_x);
+    CAPTURE(run.of_w);
+    const Bf16Operands of(run, random);
+    const Tensor x64 = of.x.to(DType::f64).set_requires_grad(true), w64 = of.w.to(DType::f64).set_requires_grad(true);
+    const Tensor g64 = of.g.to(DType::f64), y64 = conv2d(x64, w64, {}, run.shape.params);
+    y64.backward(g64);
+    const Tensor turned = flip_and_exchange(w64), bound_y = bound_of_y(x64, w64, run.of_y, k.padding);
+    const int64_t tiles = k.n * ((run.shape.y.h + 3) / 4) * ((run.shape.y.w + 3) / 4);
+    // Half a unit in the last place of bf16, 2^16 times f32's, of both that are multiplied, and of the result.
+    constexpr int64_t of_operands = 0x20100;
+    const auto with_own = [&](const Tensor& bound, const Tensor& right) {
+      return bound + abs(right.detach()) * (0x1p-8 / u / of_operands);
+    };
+    const Tensor y = run.forward<bf16>(of.x, of.w), dx = run.backward_data<bf16>(of.g, of.w),
+                 dw = run.backward_weights<bf16>(of.x, of.g);
+    CHECK(worst(y, y64, with_own(bound_y, y64), of_operands + k.c + 32) < 1);
+    CHECK(worst(dx, x64.grad(), with_own(bound_of_y(g64, turned, run.of_x, {2 - k.padding.h, 2 - k.padding.w}), x64.grad()),
+                of_operands + k.o + 32) < 1);
+    CHECK(worst(dw, w64.grad(), bound_of_dw(x64, g64, run.of_w, k.padding), of_operands + tiles + 32) < 1);
+    // As far as they come with numbers of any sign.
+    CHECK(test::distance(y, y64) < 3.5e-2);
+    CHECK(test::distance(dx, x64.grad()) < 3.5e-2);
+    CHECK(test::distance(dw, w64.grad()) < 3.5e-2);
+    // What follows is added to what was not yet rounded.
+    std::vector<float> bias(size_t(run.shape.y.blocks() * run.shape.y.block));
+    for (int64_t c = 0; c < k.o; ++c) bias[size_t(c)] = float(c % 5) - 2;
+    const Tensor added =
+        y64.detach() + Tensor::of<double>({k.o, 1, 1}, {bias.begin(), bias.begin() + k.o}) + of.residual.plain().to(DType::f64);
+    const Tensor then = run.forward<bf16>(of.x, of.w, {bias.data(), Run::elements<bf16>(of.residual), true});
+    CHECK(std::isnan(then.to_vector<float>()[0]));
+    CHECK(worst(nan_to_zero(then), nan_to_zero(relu(added)), with_own(bound_y, nan_to_zero(added)), of_operands + k.c + 34) <
+          1);
+    const Tensor scale = normal({k.o}, random);
+    CHECK(same_bits(run.forward<bf16>(of.x, of.w, {}, scale), run.forward<bf16>(of.x, of.w * scale.reshape({k.o, 1, 1, 1}))));
+    for (int threads : {1, 3}) {
+      set_thread_count(threads);
+      CHECK(same_bits(run.forward<bf16>(of.x, of.w), y));
+      CHECK(same_bits(run.backward_data<bf16>(of.g, of.w), dx));
+      CHECK(same_bits(run.backward_weights<bf16>(of.x, of.g), dw));
+    }
+    set_thread_count(before);
   }
 }
 
@@ -265,7 +238,7 @@ TEST_CASE("winograd: results too large for the caches have the bits of their par
   Philox random(10);
   for (const auto& [width, block] : std::vector<std::pair<int, int64_t>>{{4, 4}, {4, 16}, {8, 8}, {8, 16}, {16, 16}}) {
     if (width <= simd_width()) {
-      const Run all{{18, 13, 16, 126, 127, 1}, block, width}, part{{3, 13, 16, 126, 127, 1}, block, width};
+      const Run all{{18, 13, 16, 126, 127, 1}, block, {width}}, part{{3, 13, 16, 126, 127, 1}, block, {width}};
       const Tensor x = normal(all.of_x, random), w = normal(all.of_w, random), g = normal(all.of_y, random);
       const Tensor halves = x.to(DType::bf16), y = all.forward(x, w), dx = all.backward_data(g, w),
                    half_y = all.forward<bf16>(halves, w), half_dx = all.backward_data<bf16>(g.to(DType::bf16), w);
@@ -318,8 +291,8 @@ TEST_CASE("winograd: images may lie in blocks of different sizes, as with channe
   Philox random(7);
   for (int width : {4, 8, 16}) {
     if (width > simd_width()) continue;
-    const Run run{{2, 16, 48, 6, 7, 1}, 0, width};
-    REQUIRE(winograd::takes(run.shape, width));
+    const Run run{{2, 16, 48, 6, 7, 1}, 0, {width}};
+    REQUIRE(winograd::takes(run.shape, {width}));
     check_norms(run, random, 3e-6);
   }
 }
@@ -330,7 +303,7 @@ TEST_CASE("winograd: at 512 channels, results differ from f64's by less than 1e-
   for (int width : {4, 8, 16}) {
     if (width > simd_width()) continue;
     CAPTURE(width);
-    const Run run{k, 16, width};
+    const Run run{k, 16, {width}};
     check_norms(run, random, 1e-5);
     const Tensor x = normal(run.of_x, random), w = normal(run.of_w, random), scale = normal({k.o}, random);
     CHECK(same_bits(run.forward(x, w, {}, scale), run.forward(x, w * scale.reshape({k.o, 1, 1, 1}))));
@@ -360,11 +333,11 @@ TEST_CASE("winograd: outputs in groups keep to their scratch memory on any numbe
   const int before = thread_count();
   Philox random(6);
   for (const Case& k : {Case{1, 512, 480, 1, 1, 1}, {1, 768, 768, 1, 1, 1}, {1, 1280, 640, 1, 1, 1}}) {
-    const Run run{k, 16, simd_width()};
+    const Run run{k, 16, {simd_width()}};
     const Tensor x = normal(run.of_x, random), g = normal(run.of_y, random);
     for (int threads : {1, 5, 7, 8}) set_thread_count(threads), run.backward_weights(x, g);
   }
-  const Run groups{{3, 512, 300, 16, 16, 1}, 16, simd_width()};  // several groups of outputs, and tiles for several threads
+  const Run groups{{3, 512, 300, 16, 16, 1}, 16, {simd_width()}};  // several groups of outputs, and tiles for several threads
   const Tensor x = normal(groups.of_x, random), g = normal(groups.of_y, random), w = normal(groups.of_w, random);
   const Tensor y = groups.forward(x, w), dx = groups.backward_data(g, w);
   for (int threads : {1, 2, 3}) {
@@ -373,16 +346,22 @@ TEST_CASE("winograd: outputs in groups keep to their scratch memory on any numbe
     CHECK(same_bits(groups.backward_data(g, w), dx));
   }
   set_thread_count(before);
+  if (!multiplies_bf16()) return;
+  const Run with_bf16{groups.k, 16, {16, true}};
+  const Tensor half_x = x.to(DType::bf16), half_g = g.to(DType::bf16);
+  CHECK(test::distance(with_bf16.forward<bf16>(half_x, w), y) < 3.5e-2);
+  CHECK(test::distance(with_bf16.backward_data<bf16>(half_g, w), dx) < 3.5e-2);
+  CHECK(test::distance(with_bf16.backward_weights<bf16>(half_x, half_g), groups.backward_weights(x, g)) < 3.5e-2);
 }
 
 TEST_CASE("winograd: takes what its window is for, and nothing else") {
   const Conv2dShape fits{{2, 8, 9, 9, 16}, {2, 8, 9, 9, 16}, 3, {.padding = 1}};
-  CHECK(winograd::takes(fits, 4));
-  CHECK(!winograd::takes(fits, 32));
+  CHECK(winograd::takes(fits, {4}));
+  CHECK(!winograd::takes(fits, {32}));
   const auto changed = [&](auto change) {
     Conv2dShape other = fits;
     change(other);
-    return winograd::takes(other, 4);
+    return winograd::takes(other, {4});
   };
   CHECK(!changed([](Conv2dShape& s) { s.kernel = {3, 1}; }));
   CHECK(!changed([](Conv2dShape& s) { s.params.stride = {1, 2}; }));

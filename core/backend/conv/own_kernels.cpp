@@ -23,9 +23,13 @@ namespace {
 // What core/kernels has of each: a Kernels below. `name` and `transforms` are those of Implementation;
 // `competes_in_channels_last` says whether they are worth a try where channels come last, and is_worth_preparing() whether a
 // problem is large enough for what they do to the weight at each use, where they would come before oneDNN's.
+// vectors() says with which vectors, of so many floats, they compute on a type.
 struct Winograd {
   static constexpr const char* name = "winograd_4x4";
   static constexpr bool transforms = true, competes_in_channels_last = true;
+  static winograd::Vectors vectors(int width, DType type) {
+    return {width, type == DType::bf16 && width == 16 && multiplies_bf16()};
+  }
   static constexpr auto takes = winograd::takes;
   static constexpr auto is_worth_preparing = winograd::is_worth_transforming;
   static constexpr auto images_to_try = winograd::images_to_try;
@@ -39,10 +43,11 @@ struct Winograd {
 struct Depthwise {
   static constexpr const char* name = "depthwise";
   static constexpr bool transforms = false, competes_in_channels_last = false;
+  static int vectors(int width, DType) { return width; }
   static constexpr auto takes = depthwise::takes;
   static bool is_worth_preparing(const Conv2dShape&) { return true; }
   static int64_t images_to_try(const Conv2dShape& shape, size_t) { return depthwise::images_to_try(shape); }
-  static int64_t scratch_size(const Conv2dShape& shape) { return depthwise::packed_size(shape); }
+  static int64_t scratch_size(const Conv2dShape& shape, int) { return depthwise::packed_size(shape); }
   static int64_t weights_scratch_size(const Conv2dShape&, int) { return 0; }
   template <class T> static void forward(const T* x, const float* weight, const float* scale, const Epilogue<T>& then, T* y,
                                          const Conv2dShape& shape, int width, float* scratch) {
@@ -64,16 +69,20 @@ struct Depthwise {
 template <class Kernels> struct Fitted {
   ConvProblem problem;
   const Layout* layout;
-  int width = 0;  // of vectors; 0: the kernels do not take it
   Conv2dShape shape;
+  bool is_taken = false;
+  decltype(Kernels::vectors(0, DType::f32)) vectors{};
 
   Fitted(const ConvProblem& p, const Layout* images)
       : problem(p),
         layout(images),
         shape{image_shape(p.x, images), image_shape(p.y, images), {p.weight[2], p.weight[3]}, p.params} {
     if (!in_lanes(p.type)) return;
-    for (const int wide : {4, 8, 16}) {
-      if (Kernels::takes(shape, wide)) width = wide;
+    for (const int width : {4, 8, 16}) {
+      const auto these = Kernels::vectors(width, p.type);
+      if (!Kernels::takes(shape, these)) continue;
+      is_taken = true;
+      vectors = these;
     }
   }
 };
@@ -99,31 +108,36 @@ template <class T, class Kernels> Tensor solve(const Fitted<Kernels>& by, const 
   bias.resize(p.bias ? size_t(by.shape.y.blocks() * by.shape.y.block) : 0);  // zeros fill up the last block
   const Epilogue<T> then{p.bias ? bias.data() : nullptr, elements_of<T>(residual), p.relu};
   const float* scale = o.scale.defined() ? o.scale.data<float>() : nullptr;
-  const Scratch scratch(Kernels::scratch_size(by.shape));
-  Kernels::forward(elements_of<T>(x), o.weight.data<float>(), scale, then, elements_of<T>(y), by.shape, by.width,
+  const Scratch scratch(Kernels::scratch_size(by.shape, by.vectors));
+  Kernels::forward(elements_of<T>(x), o.weight.data<float>(), scale, then, elements_of<T>(y), by.shape, by.vectors,
                    scratch.floats());
   return y;
 }
 
 template <class T, class Kernels> Tensor solve(const Fitted<Kernels>& by, const ConvBackwardData::Operands& o) {
   const Tensor g = laid_out(o.g, by.layout), dx = Tensor::empty(by.problem.x, by.problem.type, by.layout);
-  const Scratch scratch(Kernels::scratch_size(by.shape));
-  Kernels::backward_data(elements_of<T>(g), o.weight.data<float>(), elements_of<T>(dx), by.shape, by.width, scratch.floats());
+  const Scratch scratch(Kernels::scratch_size(by.shape, by.vectors));
+  Kernels::backward_data(elements_of<T>(g), o.weight.data<float>(), elements_of<T>(dx), by.shape, by.vectors, scratch.floats());
   return dx;
 }
 
 template <class T, class Kernels> ConvWeightGradients solve(const Fitted<Kernels>& by, const ConvBackwardWeights::Operands& o) {
   const Tensor x = laid_out(o.x, by.layout), g = laid_out(o.g, by.layout), dw = Tensor::empty(by.problem.weight);
-  const Scratch scratch(Kernels::weights_scratch_size(by.shape, by.width));
-  Kernels::backward_weights(elements_of<T>(x), elements_of<T>(g), elements_of<float>(dw), by.shape, by.width, scratch.floats());
+  const Scratch scratch(Kernels::weights_scratch_size(by.shape, by.vectors));
+  Kernels::backward_weights(elements_of<T>(x), elements_of<T>(g), elements_of<float>(dw), by.shape, by.vectors,
+                            scratch.floats());
   Tensor db;
   if (by.problem.bias) db = Tensor::of<float>({by.problem.weight[0]}, channel_sums(elements_of<T>(g), by.shape.y));
   return {dw, db};
 }
 
+const char* instructions_of(int width) { return width == 16 ? "avx512" : width == 8 ? "avx2" : "any"; }
+const char* instructions_of(const winograd::Vectors& vectors) {
+  return vectors.of_bf16 ? "avx512_bf16" : instructions_of(vectors.width);
+}
+
 template <class Kernels, class Direction> Implementation<Direction> own_implementation(const Fitted<Kernels>& fitted) {
-  const char* vectors = fitted.width == 16 ? "avx512" : fitted.width == 8 ? "avx2" : "any";
-  return {.name = fmt::format("{}:{}", Kernels::name, vectors),
+  return {.name = fmt::format("{}:{}", Kernels::name, instructions_of(fitted.vectors)),
           .x = fitted.layout,
           .y = fitted.layout,
           .transforms = Kernels::transforms,
@@ -143,7 +157,7 @@ template <class Kernels, class Direction> void add_own(const ConvProblem& proble
   const Layout* of_first = std::is_same_v<Direction, ConvBackwardData> ? first.x : first.y;
   if (of_first && (of_first->width || Kernels::competes_in_channels_last)) {
     const Fitted<Kernels> alike(problem, of_first);
-    if (!alike.width) return;
+    if (!alike.is_taken) return;
     offered.all.insert(offered.all.begin() + int64_t(offered.competing), own_implementation<Kernels, Direction>(alike));
     ++offered.competing;
     return;
@@ -155,7 +169,7 @@ template <class Kernels, class Direction> void add_own(const ConvProblem& proble
   const bool has_few_channels = 2 * std::min(problem.x[1], problem.y[1]) < blocks->width;
   if (is_wide || has_few_channels) return;
   const Fitted<Kernels> fitted(problem, blocks);
-  if (!fitted.width || !Kernels::is_worth_preparing(fitted.shape)) return;
+  if (!fitted.is_taken || !Kernels::is_worth_preparing(fitted.shape)) return;
   offered.all.insert(offered.all.begin(), own_implementation<Kernels, Direction>(fitted));
   offered.competing = has_images_for_result ? 1 : offered.competing + 1;
 }

@@ -23,13 +23,11 @@ namespace {
 // What core/kernels has of each: a Kernels below. `name` and `transforms` are those of Implementation;
 // `competes_in_channels_last` says whether they are worth a try where channels come last, and is_worth_preparing() whether a
 // problem is large enough for what they do to the weight at each use, where they would come before oneDNN's.
-// vectors() says with which vectors, of so many floats, they compute on a type.
-struct Winograd {
+// `of_bf16` are for images in bf16 alone.
+template <bool with_bf16> struct Winograd {
   static constexpr const char* name = "winograd_4x4";
-  static constexpr bool transforms = true, competes_in_channels_last = true;
-  static winograd::Vectors vectors(int width, DType type) {
-    return {width, type == DType::bf16 && width == 16 && multiplies_bf16()};
-  }
+  static constexpr bool transforms = true, competes_in_channels_last = true, of_bf16 = with_bf16;
+  static winograd::Vectors vectors(int width) { return {width, with_bf16}; }
   static constexpr auto takes = winograd::takes;
   static constexpr auto is_worth_preparing = winograd::is_worth_transforming;
   static constexpr auto images_to_try = winograd::images_to_try;
@@ -42,8 +40,8 @@ struct Winograd {
 
 struct Depthwise {
   static constexpr const char* name = "depthwise";
-  static constexpr bool transforms = false, competes_in_channels_last = false;
-  static int vectors(int width, DType) { return width; }
+  static constexpr bool transforms = false, competes_in_channels_last = false, of_bf16 = false;
+  static int vectors(int width) { return width; }
   static constexpr auto takes = depthwise::takes;
   static bool is_worth_preparing(const Conv2dShape&) { return true; }
   static int64_t images_to_try(const Conv2dShape& shape, size_t) { return depthwise::images_to_try(shape); }
@@ -71,15 +69,15 @@ template <class Kernels> struct Fitted {
   const Layout* layout;
   Conv2dShape shape;
   bool is_taken = false;
-  decltype(Kernels::vectors(0, DType::f32)) vectors{};
+  decltype(Kernels::vectors(0)) vectors{};
 
   Fitted(const ConvProblem& p, const Layout* images)
       : problem(p),
         layout(images),
         shape{image_shape(p.x, images), image_shape(p.y, images), {p.weight[2], p.weight[3]}, p.params} {
-    if (!in_lanes(p.type)) return;
+    if (!in_lanes(p.type) || (Kernels::of_bf16 && p.type != DType::bf16)) return;
     for (const int width : {4, 8, 16}) {
-      const auto these = Kernels::vectors(width, p.type);
+      const auto these = Kernels::vectors(width);
       if (!Kernels::takes(shape, these)) continue;
       is_taken = true;
       vectors = these;
@@ -177,7 +175,8 @@ template <class Kernels, class Direction> void add_own(const ConvProblem& proble
 }  // namespace
 
 template <class Direction> void add_own_kernels(const ConvProblem& problem, Implementations<Direction>& offered) {
-  add_own<Winograd>(problem, offered);
+  add_own<Winograd<false>>(problem, offered);
+  add_own<Winograd<true>>(problem, offered);  // behind it: what is not timed keeps products in f32
   add_own<Depthwise>(problem, offered);
 }
 template void add_own_kernels(const ConvProblem&, Implementations<ConvForward>&);

@@ -3,7 +3,6 @@
 
 #include <fmt/core.h>
 
-#include <CLI/App.hpp>
 #include <algorithm>
 #include <memory>
 #include <vector>
@@ -181,24 +180,17 @@ Exit run_bench(const Arguments& arguments) {
 
 }  // namespace
 
-void add_bench_command(CLI::App& app, Outcome& outcome) {
+void add_bench_command(CommandParser& program, Outcome& outcome) {
   auto arguments = std::make_shared<Arguments>();
-  CLI::App* command = app.add_subcommand("bench", "Time the training steps of a config, part by part; trains nothing to keep");
-  command->add_option("config", arguments->config, "the experiment, a JSON file")
-      ->required()
-      ->type_name(config_file)
-      ->check(named);
-  command->add_option("--set", arguments->overrides, "change an option: --set train.threads=1")
-      ->type_name(set_option)
-      ->allow_extra_args(false);
-  command->add_option("--steps", arguments->options.steps, "steps to time")->capture_default_str();
-  command->add_option("--warmup", arguments->options.warmup, "steps before them")->capture_default_str();
-  command->add_flag("--eval", arguments->options.evaluate, "time forward passes over the test set instead");
-  command->add_option("--flame", arguments->flame, "also draw where the time goes, as an SVG file")
-      ->type_name(any_file)
-      ->check(named);
-  command->add_flag("--json", arguments->json, "print JSON");
-  command->callback([=, &outcome] { outcome.exit = run_bench(*arguments); });
+  CommandParser command = program.command("bench", "Time the training steps of a config, part by part; trains nothing to keep");
+  command.needs("config", arguments->config, config_file, "the experiment, a JSON file");
+  command.takes_changes(arguments->overrides, "change an option: --set train.threads=1");
+  command.takes("--steps", arguments->options.steps, "steps to time");
+  command.takes("--warmup", arguments->options.warmup, "steps before them");
+  command.takes_flag("--eval", arguments->options.evaluate, "time forward passes over the test set instead");
+  command.takes("--flame", arguments->flame, any_file, "also draw where the time goes, as an SVG file");
+  command.takes_flag("--json", arguments->json, "print JSON");
+  command.runs([=, &outcome] { outcome.exit = run_bench(*arguments); });
 }
 
 }  // namespace az::cli

@@ -1,6 +1,11 @@
 #include "experiments/cli/command_line.h"
 
+#include <fmt/core.h>
+
+#include <CLI/CLI.hpp>
+#include <charconv>
 #include <set>
+#include <string_view>
 
 #include "data/catalog.h"
 #include "experiments/experiment.h"
@@ -69,8 +74,6 @@ Argument argument_of(const CLI::Option& option) {
   return result;
 }
 
-}  // namespace
-
 Command command_of(const CLI::App& app) {
   Command result{.name = app.get_name(), .description = app.get_description(), .arguments = {}, .commands = {}};
   for (const CLI::Option* option : app.get_options()) result.arguments.push_back(argument_of(*option));
@@ -78,5 +81,62 @@ Command command_of(const CLI::App& app) {
     result.commands.push_back(command_of(*command));
   return result;
 }
+
+std::string checked_path(const std::string& text) {
+  if (text == "~" || text.starts_with("~/")) return "the shell did not replace ~ in " + text + "; write the path in full";
+  return text.empty() ? "is empty; give a name or leave it out" : "";
+}
+
+template <class To>
+CLI::Option* add(CLI::App& app, const std::string& name, To& to, const char* kind, const std::string& description) {
+  CLI::Option* option = app.add_option(name, to, description)->type_name(kind);
+  for (const std::string_view path : {config_file, sweep_file, run_folder, any_file, any_folder}) {
+    if (kind == path) option->check(checked_path);
+  }
+  return option;
+}
+
+}  // namespace
+
+CommandParser CommandParser::command(const std::string& name, const std::string& description) {
+  return CommandParser(*app_.add_subcommand(name, description));
+}
+void CommandParser::needs_command() { app_.require_subcommand(1); }
+
+void CommandParser::needs(const std::string& name, std::string& to, const char* kind, const std::string& description) {
+  add(app_, name, to, kind, description)->required();
+}
+void CommandParser::needs(const std::string& name, std::vector<std::string>& to, const char* kind,
+                          const std::string& description) {
+  add(app_, name, to, kind, description)->required();
+}
+void CommandParser::takes(const std::string& name, std::string& to, const char* kind, const std::string& description) {
+  add(app_, name, to, kind, description);
+}
+void CommandParser::takes(const std::string& name, std::string& to, const std::vector<std::string>& words,
+                          const std::string& description) {
+  app_.add_option(name, to, description)->check(CLI::IsMember(words))->capture_default_str();
+}
+void CommandParser::takes(const std::string& name, int64_t& to, const std::string& description) {
+  app_.add_option(name, to, description)->capture_default_str();
+}
+void CommandParser::takes(const std::string& name, int64_t& to, int64_t least, int64_t most, const std::string& description) {
+  const auto between = [=](const std::string& text) -> std::string {
+    int64_t number = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+    if (error == std::errc() && *end == '\0' && number >= least && number <= most) return "";
+    return fmt::format("must be a whole number from {} to {}, got {}", least, most, text);
+  };
+  app_.add_option(name, to, description)->check(between)->capture_default_str();
+}
+void CommandParser::takes_changes(std::vector<std::string>& to, const std::string& description) {
+  app_.add_option("--set", to, description)->type_name(set_option)->allow_extra_args(false);
+}
+void CommandParser::takes_flag(const std::string& name, bool& to, const std::string& description) {
+  app_.add_flag(name, to, description);
+}
+void CommandParser::runs(const std::function<void()>& f) { app_.callback(f); }
+
+Command CommandParser::declared() const { return command_of(app_); }
 
 }  // namespace az::cli

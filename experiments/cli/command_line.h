@@ -1,18 +1,26 @@
 #pragma once
 
-#include <CLI/App.hpp>
+#include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
-#include "core/config/registry.h"
+namespace CLI {
+class App;
+}
+namespace az::config {
+class RegistryBase;
+}
 
-// The commands of the program as data: what its man page and its completion in a shell are made of.
 namespace az::cli {
 
-// Kinds of argument, as an option's type_name(): what --help calls it, and what a shell offers for it.
+// Kinds of argument: what --help calls it, and what a shell offers for it. Those of files and folders are neither empty nor
+// begin with a ~ that the shell has not replaced.
 inline constexpr const char *config_file = "CONFIG", *sweep_file = "SWEEP", *run_folder = "RUN", *any_file = "FILE",
                             *any_folder = "FOLDER", *set_option = "KEY=VALUE", *thing = "THING", *lesson_name = "LESSON",
-                            *data_set = "DATASET";
+                            *data_set = "DATASET", *any_text = "TEXT";
+
+// The commands of the program as data, of which its man page and its completion in a shell are made.
 
 // An argument of a command: an option ("--run", "-o,--output"), a flag, which has no kind, or a positional one.
 struct Argument {
@@ -28,8 +36,38 @@ struct Command {
   std::vector<Command> commands;
 };
 
-// What is declared to the parser.
-Command command_of(const CLI::App& app);
+// Declares a command to the parser of the command line, which is CLI11; that is known in command_line.cpp and program.cpp. An
+// argument has a name, "run", and an option begins with dashes, "--run" or "-o,--output". What is typed goes to `to`, which
+// has to live until then; what it holds before is the default.
+class CommandParser {
+ public:
+  explicit CommandParser(CLI::App& app) : app_(app) {}
+
+  // One more command in this one.
+  CommandParser command(const std::string& name, const std::string& description);
+  // One of the commands in this one has to be typed.
+  void needs_command();
+  void needs(const std::string& name, std::string& to, const char* kind, const std::string& description);
+  void needs(const std::string& name, std::vector<std::string>& to, const char* kind,
+             const std::string& description);  // one or more
+  void takes(const std::string& name, std::string& to, const char* kind, const std::string& description);
+  // One of `words`.
+  void takes(const std::string& name, std::string& to, const std::vector<std::string>& words, const std::string& description);
+  // A whole number; from `least` to `most`.
+  void takes(const std::string& name, int64_t& to, const std::string& description);
+  void takes(const std::string& name, int64_t& to, int64_t least, int64_t most, const std::string& description);
+  // --set KEY=VALUE, any number of times.
+  void takes_changes(std::vector<std::string>& to, const std::string& description);
+  void takes_flag(const std::string& name, bool& to, const std::string& description);
+  // What is called when the command was typed.
+  void runs(const std::function<void()>& f);
+
+  // What is declared.
+  Command declared() const;
+
+ private:
+  CLI::App& app_;
+};
 
 // Everything with a name in JSON, by kind.
 std::vector<const config::RegistryBase*> registries();

@@ -1,13 +1,16 @@
 #pragma once
 
-#include <CLI/App.hpp>
 #include <functional>
 #include <optional>
 #include <string>
 
 #include "core/base/error.h"
 #include "core/tensor/dtype.h"
-#include "experiments/experiment.h"
+#include "experiments/cli/command_line.h"
+
+namespace az::experiments {
+struct ExperimentConfig;
+}
 
 namespace az::cli {
 
@@ -42,20 +45,15 @@ void print_notes(const std::vector<std::string>& notes);
 // before.
 void print_precision_note(const experiments::ExperimentConfig& config, DType now, std::optional<DType> before = {});
 
-// For an option's check(): a name or a path, which is not empty, and in which the shell has replaced ~; a whole number in this
-// range.
-std::string named(const std::string& text);
-std::function<std::string(const std::string&)> between(int64_t least, int64_t most);
-
-// Each adds its commands to `app`; the commands write to `outcome`.
-void add_train_commands(CLI::App& app, Outcome& outcome);    // train, resume, eval
-void add_inspect_commands(CLI::App& app, Outcome& outcome);  // check, describe, schema
-void add_sweep_command(CLI::App& app, Outcome& outcome);     // sweep
-void add_bench_command(CLI::App& app, Outcome& outcome);     // bench
-void add_report_command(CLI::App& app, Outcome& outcome);    // report
-void add_data_command(CLI::App& app, Outcome& outcome);      // data get|list|path
-void add_invariance_command(CLI::App& app, Outcome& outcome);
-void add_doctor_command(CLI::App& app, Outcome& outcome);
-void add_lesson_command(CLI::App& app, Outcome& outcome);  // lesson
+// Each adds its commands to `program`; the commands write to `outcome`.
+void add_train_commands(CommandParser& program, Outcome& outcome);    // train, resume, eval
+void add_inspect_commands(CommandParser& program, Outcome& outcome);  // check, describe, schema
+void add_sweep_command(CommandParser& program, Outcome& outcome);     // sweep
+void add_bench_command(CommandParser& program, Outcome& outcome);     // bench
+void add_report_command(CommandParser& program, Outcome& outcome);    // report
+void add_data_command(CommandParser& program, Outcome& outcome);      // data get|list|path
+void add_invariance_command(CommandParser& program, Outcome& outcome);
+void add_doctor_command(CommandParser& program, Outcome& outcome);
+void add_lesson_command(CommandParser& program, Outcome& outcome);  // lesson
 
 }  // namespace az::cli

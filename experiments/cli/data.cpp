@@ -2,7 +2,6 @@
 #include <fmt/core.h>
 #include <unistd.h>
 
-#include <CLI/App.hpp>
 #include <filesystem>
 #include <memory>
 
@@ -75,23 +74,23 @@ void list(bool json) {
 
 }  // namespace
 
-void add_data_command(CLI::App& app, Outcome& outcome) {
+void add_data_command(CommandParser& program, Outcome& outcome) {
   auto arguments = std::make_shared<Arguments>();
-  CLI::App* command = app.add_subcommand("data", "Get data sets, list them, or say where they lie");
-  command->require_subcommand(1);
+  CommandParser command = program.command("data", "Get data sets, list them, or say where they lie");
+  command.needs_command();
 
-  CLI::App* get_command = command->add_subcommand("get", "Download, verify and unpack a data set");
-  get_command->add_option("name", arguments->name, "which")->required()->type_name(data_set);
-  get_command->add_option("--url", arguments->url, "folder to download from, instead of the set's own");
-  get_command->callback([=, &outcome] { outcome.exit = get(*arguments); });
+  CommandParser get_command = command.command("get", "Download, verify and unpack a data set");
+  get_command.needs("name", arguments->name, data_set, "which");
+  get_command.takes("--url", arguments->url, any_text, "folder to download from, instead of the set's own");
+  get_command.runs([=, &outcome] { outcome.exit = get(*arguments); });
 
-  CLI::App* list_command = command->add_subcommand("list", "List the data sets there are");
-  list_command->add_flag("--json", arguments->json, "print JSON");
-  list_command->callback([=] { list(arguments->json); });
+  CommandParser list_command = command.command("list", "List the data sets there are");
+  list_command.takes_flag("--json", arguments->json, "print JSON");
+  list_command.runs([=] { list(arguments->json); });
 
-  CLI::App* path_command = command->add_subcommand("path", "Print where data sets lie, or one of them");
-  path_command->add_option("name", arguments->name, "which; without one their folder")->type_name(data_set);
-  path_command->callback([=] {
+  CommandParser path_command = command.command("path", "Print where data sets lie, or one of them");
+  path_command.takes("name", arguments->name, data_set, "which; without one their folder");
+  path_command.runs([=] {
     const bool all = arguments->name.empty();
     fmt::print("{}\n", (all ? data::datasets_folder() : folder_of(data::catalog_entry(arguments->name))).string());
   });

@@ -2,8 +2,8 @@
 #include <fmt/core.h>
 #include <unistd.h>
 
-#include <CLI/App.hpp>
 #include <filesystem>
+#include <memory>
 #include <vector>
 
 #include "core/backend/tuning.h"
@@ -12,6 +12,7 @@
 #include "core/config/json_document.h"
 #include "data/catalog.h"
 #include "experiments/cli/commands.h"
+#include "experiments/experiment.h"
 #include "experiments/machine.h"
 #include "experiments/precision.h"
 #include "experiments/say.h"
@@ -100,10 +101,11 @@ void print_precision_note(const experiments::ExperimentConfig& config, DType now
   if (!note.empty()) experiments::say("azimuth: note: {}", note);
 }
 
-void add_doctor_command(CLI::App& app, Outcome&) {
-  CLI::App* command = app.add_subcommand("doctor", "Examine the machine, the libraries and the data sets");
-  CLI::Option* json = command->add_flag("--json")->description("print JSON");
-  command->callback([=] { doctor(json->count() > 0); });
+void add_doctor_command(CommandParser& program, Outcome&) {
+  auto json = std::make_shared<bool>(false);
+  CommandParser command = program.command("doctor", "Examine the machine, the libraries and the data sets");
+  command.takes_flag("--json", *json, "print JSON");
+  command.runs([=] { doctor(*json); });
 }
 
 }  // namespace az::cli

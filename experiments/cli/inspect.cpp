@@ -1,7 +1,6 @@
 // azimuth check | describe | schema
 #include <fmt/core.h>
 
-#include <CLI/CLI.hpp>
 #include <memory>
 #include <vector>
 
@@ -96,37 +95,29 @@ std::vector<const config::RegistryBase*> registries() {
           &optim::AverageRegistry::base(),   &ProbeRegistry::base()};
 }
 
-void add_inspect_commands(CLI::App& app, Outcome&) {
+void add_inspect_commands(CommandParser& program, Outcome&) {
   auto arguments = std::make_shared<Arguments>();
 
-  CLI::App* check_command = app.add_subcommand("check", "Validate a config and print its network, layer by layer");
-  check_command->add_option("config", arguments->config, "the experiment, a JSON file")
-      ->required()
-      ->type_name(config_file)
-      ->check(named);
-  check_command->add_option("--set", arguments->overrides, "change an option: --set optimizer.lr=0.05")
-      ->type_name(set_option)
-      ->allow_extra_args(false);
-  check_command->add_flag("--json", arguments->json, "print the table as JSON");
-  check_command->callback([=] { check(*arguments); });
+  CommandParser check_command = program.command("check", "Validate a config and print its network, layer by layer");
+  check_command.needs("config", arguments->config, config_file, "the experiment, a JSON file");
+  check_command.takes_changes(arguments->overrides, "change an option: --set optimizer.lr=0.05");
+  check_command.takes_flag("--json", arguments->json, "print the table as JSON");
+  check_command.runs([=] { check(*arguments); });
 
-  CLI::App* describe_command = app.add_subcommand("describe", "List what a config can name, or one thing's options");
-  CLI::Option* name =
-      describe_command->add_option("name", arguments->name, "a data set, model, layer, optimizer, ..., \"config\" or \"sweep\"")
-          ->type_name(thing);
-  CLI::Option* form =
-      describe_command->add_option("--as", arguments->form, "everything, as a man page or as completion for a shell")
-          ->check(CLI::IsMember({"man", "bash", "zsh"}))
-          ->excludes(name);
-  describe_command->callback([=, &app] {
-    if (!*form) return describe(arguments->name);
-    const Command program = command_of(app);
-    fmt::print("{}", arguments->form == "man" ? man_page(program) : completion(program, arguments->form));
+  CommandParser describe_command = program.command("describe", "List what a config can name, or one thing's options");
+  describe_command.takes("name", arguments->name, thing, "a data set, model, layer, optimizer, ..., \"config\" or \"sweep\"");
+  describe_command.takes("--as", arguments->form, {"man", "bash", "zsh"},
+                         "everything instead, as a man page or as completion for a shell");
+  describe_command.runs([=] {
+    if (arguments->form.empty()) return describe(arguments->name);
+    if (!arguments->name.empty()) throw ConfigError("--as excludes name; see azimuth --help");
+    const Command all = program.declared();
+    fmt::print("{}", arguments->form == "man" ? man_page(all) : completion(all, arguments->form));
   });
 
-  CLI::App* schema_command = app.add_subcommand("schema", "Print the JSON Schema of configs, for editors");
-  schema_command->add_option("of", arguments->name, "config, the default, or sweep")->check(CLI::IsMember({"config", "sweep"}));
-  schema_command->callback([=] {
+  CommandParser schema_command = program.command("schema", "Print the JSON Schema of configs, for editors");
+  schema_command.takes("of", arguments->name, {"config", "sweep"}, "config, the default, or sweep");
+  schema_command.runs([=] {
     const bool sweep = arguments->name == "sweep";
     fmt::print("{}\n", config::dump(sweep ? config::schema<SweepOptions>() : config::schema<ExperimentConfig>(), 2));
   });

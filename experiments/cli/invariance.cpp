@@ -1,7 +1,6 @@
 // azimuth invariance
 #include <fmt/core.h>
 
-#include <CLI/CLI.hpp>
 #include <filesystem>
 #include <memory>
 #include <vector>
@@ -42,24 +41,15 @@ Exit judge(const Arguments& arguments) {
 
 }  // namespace
 
-void add_invariance_command(CLI::App& app, Outcome& outcome) {
+void add_invariance_command(CommandParser& program, Outcome& outcome) {
   auto arguments = std::make_shared<Arguments>();
-  CLI::App* command = app.add_subcommand("invariance", "Say of which weights the length does not matter, by three judges");
-  command->add_option("experiment", arguments->path, "a config, judged with fresh weights, or a run's folder")
-      ->required()
-      ->type_name(any_file)
-      ->check(named);
-  command->add_option("--set", arguments->overrides, "change an option of a config: --set seed=2")
-      ->type_name(set_option)
-      ->allow_extra_args(false);
-  command->add_option("--checkpoint", arguments->checkpoint, "of a run: best or last")
-      ->check(CLI::IsMember({"best", "last"}))
-      ->capture_default_str();
-  command->add_option("--batches", arguments->batches, "training batches on which SGDP's rule is tried")
-      ->check(between(1, 1000))
-      ->capture_default_str();
-  command->add_flag("--json", arguments->json, "print JSON, with the loss at each length");
-  command->callback([=, &outcome] { outcome.exit = judge(*arguments); });
+  CommandParser command = program.command("invariance", "Say of which weights the length does not matter, by three judges");
+  command.needs("experiment", arguments->path, any_file, "a config, judged with fresh weights, or a run's folder");
+  command.takes_changes(arguments->overrides, "change an option of a config: --set seed=2");
+  command.takes("--checkpoint", arguments->checkpoint, {"best", "last"}, "of a run: best or last");
+  command.takes("--batches", arguments->batches, 1, 1000, "training batches on which SGDP's rule is tried");
+  command.takes_flag("--json", arguments->json, "print JSON, with the loss at each length");
+  command.runs([=, &outcome] { outcome.exit = judge(*arguments); });
 }
 
 }  // namespace az::cli

@@ -3,7 +3,6 @@
 
 #include <fmt/core.h>
 
-#include <CLI/App.hpp>
 #include <memory>
 
 #include "core/config/json_document.h"
@@ -46,15 +45,13 @@ void show(const Arguments& arguments) {
 
 }  // namespace
 
-void add_lesson_command(CLI::App& app, Outcome&) {
+void add_lesson_command(CommandParser& program, Outcome&) {
   auto arguments = std::make_shared<Arguments>();
-  CLI::App* command = app.add_subcommand("lesson", "Take a lesson on scale invariance, or list them");
-  command->add_option("name", arguments->name, "which; without one all are listed")->type_name(lesson_name);
-  command->add_option("--run", arguments->run, "run folder to make; by default runs/lesson-<name>")
-      ->type_name(any_folder)
-      ->check(named);
-  command->add_flag("--json", arguments->json, "print JSON");
-  command->callback([=] { arguments->name.empty() ? list(arguments->json) : show(*arguments); });
+  CommandParser command = program.command("lesson", "Take a lesson on scale invariance, or list them");
+  command.takes("name", arguments->name, lesson_name, "which; without one all are listed");
+  command.takes("--run", arguments->run, any_folder, "run folder to make; by default runs/lesson-<name>");
+  command.takes_flag("--json", arguments->json, "print JSON");
+  command.runs([=] { arguments->name.empty() ? list(arguments->json) : show(*arguments); });
 }
 
 }  // namespace az::cli

@@ -9,7 +9,6 @@
 #include <CLI/Config.hpp>
 #include <CLI/Formatter.hpp>
 #include <cerrno>
-#include <charconv>
 #include <csignal>
 #include <cstdio>
 #include <filesystem>
@@ -67,15 +66,16 @@ Exit run_command(int argc, char** argv) {
   app.set_version_flag("--version", "azimuth " AZIMUTH_VERSION);
   app.require_subcommand(1);
   app.get_formatter()->column_width(36);
-  add_train_commands(app, outcome);
-  add_inspect_commands(app, outcome);
-  add_sweep_command(app, outcome);
-  add_bench_command(app, outcome);
-  add_report_command(app, outcome);
-  add_invariance_command(app, outcome);
-  add_data_command(app, outcome);
-  add_doctor_command(app, outcome);
-  add_lesson_command(app, outcome);
+  CommandParser program(app);
+  add_train_commands(program, outcome);
+  add_inspect_commands(program, outcome);
+  add_sweep_command(program, outcome);
+  add_bench_command(program, outcome);
+  add_report_command(program, outcome);
+  add_invariance_command(program, outcome);
+  add_data_command(program, outcome);
+  add_doctor_command(program, outcome);
+  add_lesson_command(program, outcome);
   check_command_name(app, argc, argv);
   experiments::register_builtin();
   try {
@@ -101,20 +101,6 @@ void fill_closed_streams() {
 }
 
 }  // namespace
-
-std::string named(const std::string& text) {
-  if (text == "~" || text.starts_with("~/")) return "the shell did not replace ~ in " + text + "; write the path in full";
-  return text.empty() ? "is empty; give a name or leave it out" : "";
-}
-
-std::function<std::string(const std::string&)> between(int64_t least, int64_t most) {
-  return [=](const std::string& text) -> std::string {
-    int64_t number = 0;
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-    if (error == std::errc() && *end == '\0' && number >= least && number <= most) return "";
-    return fmt::format("must be a whole number from {} to {}, got {}", least, most, text);
-  };
-}
 
 bool is_stdout(const std::string& path) {
   struct stat file {

@@ -3,7 +3,6 @@
 
 #include <fmt/core.h>
 
-#include <CLI/App.hpp>
 #include <filesystem>
 #include <memory>
 
@@ -38,15 +37,14 @@ void report(const Arguments& arguments) {
 
 }  // namespace
 
-void add_report_command(CLI::App& app, Outcome&) {
+void add_report_command(CommandParser& program, Outcome&) {
   auto arguments = std::make_shared<Arguments>();
-  CLI::App* command = app.add_subcommand("report", "Draw runs in one HTML page that opens from disk");
-  command->add_option("runs", arguments->runs, "the runs' folders")->required()->type_name(run_folder)->check(named);
-  command->add_option("-o,--output", arguments->output, "file to write; by default RUN/report.html, or report.html for several")
-      ->type_name(any_file)
-      ->check(named);
-  command->add_option("--title", arguments->title, "title of the page");
-  command->callback([=] { report(*arguments); });
+  CommandParser command = program.command("report", "Draw runs in one HTML page that opens from disk");
+  command.needs("runs", arguments->runs, run_folder, "the runs' folders");
+  command.takes("-o,--output", arguments->output, any_file,
+                "file to write; by default RUN/report.html, or report.html for several");
+  command.takes("--title", arguments->title, any_text, "title of the page");
+  command.runs([=] { report(*arguments); });
 }
 
 }  // namespace az::cli

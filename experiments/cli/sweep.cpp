@@ -1,7 +1,6 @@
 // azimuth sweep
 #include <fmt/core.h>
 
-#include <CLI/App.hpp>
 #include <filesystem>
 #include <memory>
 #include <vector>
@@ -65,22 +64,17 @@ Exit run(Arguments arguments) {
 
 }  // namespace
 
-void add_sweep_command(CLI::App& app, Outcome& outcome) {
+void add_sweep_command(CommandParser& program, Outcome& outcome) {
   auto arguments = std::make_shared<Arguments>();
-  CLI::App* command = app.add_subcommand("sweep", "Train the runs of a sweep file that are not done yet, and compare them");
-  command->add_option("sweep", arguments->path, "the sweep, a JSON file")->required()->type_name(sweep_file)->check(named);
-  command->add_option("--set", arguments->overrides, "change an option in all runs: --set train.epochs=12")
-      ->type_name(set_option)
-      ->allow_extra_args(false);
-  command->add_option("--jobs", arguments->runner.jobs, "runs at a time, which share the cores")
-      ->capture_default_str()
-      ->check(between(1, 1024));
-  command->add_option("--folder", arguments->runner.folder, "where the runs are kept; by default runs/<name>")
-      ->type_name(any_folder)
-      ->check(named);
-  command->add_flag("--check", arguments->check, "train nothing: only check all configs, and list the runs and how they stand");
-  command->add_flag("--json", arguments->json, "print the table as JSON");
-  command->callback([=, &outcome] { outcome.exit = run(*arguments); });
+  CommandParser command = program.command("sweep", "Train the runs of a sweep file that are not done yet, and compare them");
+  command.needs("sweep", arguments->path, sweep_file, "the sweep, a JSON file");
+  command.takes_changes(arguments->overrides, "change an option in all runs: --set train.epochs=12");
+  command.takes("--jobs", arguments->runner.jobs, 1, 1024, "runs at a time, which share the cores");
+  command.takes("--folder", arguments->runner.folder, any_folder, "where the runs are kept; by default runs/<name>");
+  command.takes_flag("--check", arguments->check,
+                     "train nothing: only check all configs, and list the runs and how they stand");
+  command.takes_flag("--json", arguments->json, "print the table as JSON");
+  command.runs([=, &outcome] { outcome.exit = run(*arguments); });
 }
 
 }  // namespace az::cli

@@ -1,7 +1,6 @@
 // azimuth train | resume | eval
 #include <fmt/core.h>
 
-#include <CLI/CLI.hpp>
 #include <filesystem>
 #include <memory>
 #include <vector>
@@ -148,37 +147,28 @@ Exit evaluate_run(const Arguments& arguments) {
 
 }  // namespace
 
-void add_train_commands(CLI::App& app, Outcome& outcome) {
+void add_train_commands(CommandParser& program, Outcome& outcome) {
   auto arguments = std::make_shared<Arguments>();
 
-  CLI::App* train_command = app.add_subcommand("train", "Train from a config, in a new run folder");
-  train_command->add_option("config", arguments->path, "the experiment, a JSON file")
-      ->required()
-      ->type_name(config_file)
-      ->check(named);
-  train_command->add_option("--set", arguments->overrides, "change an option: --set optimizer.lr=0.05")
-      ->type_name(set_option)
-      ->allow_extra_args(false);
-  train_command->add_option("--run", arguments->run, "run folder to make; by default runs/<name>")
-      ->type_name(any_folder)
-      ->check(named);
-  train_command->add_flag("--json", arguments->json, "print the result as JSON");
-  train_command->callback([=, &outcome] { outcome.exit = train(*arguments, outcome.command_line); });
+  CommandParser train_command = program.command("train", "Train from a config, in a new run folder");
+  train_command.needs("config", arguments->path, config_file, "the experiment, a JSON file");
+  train_command.takes_changes(arguments->overrides, "change an option: --set optimizer.lr=0.05");
+  train_command.takes("--run", arguments->run, any_folder, "run folder to make; by default runs/<name>");
+  train_command.takes_flag("--json", arguments->json, "print the result as JSON");
+  train_command.runs([=, &outcome] { outcome.exit = train(*arguments, outcome.command_line); });
 
-  CLI::App* resume_command = app.add_subcommand("resume", "Continue a run from its last checkpoint");
-  resume_command->add_option("run", arguments->path, "the run's folder")->required()->type_name(run_folder)->check(named);
-  resume_command->add_option("--set", arguments->overrides, "change what may change on resume: --set train.epochs=60")
-      ->type_name(set_option)
-      ->allow_extra_args(false);
-  resume_command->add_flag("--json", arguments->json, "print the result as JSON");
-  resume_command->callback([=, &outcome] { outcome.exit = resume(*arguments); });
+  CommandParser resume_command = program.command("resume", "Continue a run from its last checkpoint");
+  resume_command.needs("run", arguments->path, run_folder, "the run's folder");
+  resume_command.takes_changes(arguments->overrides, "change what may change on resume: --set train.epochs=60");
+  resume_command.takes_flag("--json", arguments->json, "print the result as JSON");
+  resume_command.runs([=, &outcome] { outcome.exit = resume(*arguments); });
 
-  CLI::App* eval_command = app.add_subcommand("eval", "Measure a run's network on the test set");
-  eval_command->add_option("run", arguments->path, "the run's folder")->required()->type_name(run_folder)->check(named);
-  eval_command->add_option("--checkpoint", arguments->checkpoint, "best or last; by default best, where there is one")
-      ->check(CLI::IsMember({"best", "last"}));
-  eval_command->add_flag("--json", arguments->json, "print the result as JSON");
-  eval_command->callback([=, &outcome] { outcome.exit = evaluate_run(*arguments); });
+  CommandParser eval_command = program.command("eval", "Measure a run's network on the test set");
+  eval_command.needs("run", arguments->path, run_folder, "the run's folder");
+  eval_command.takes("--checkpoint", arguments->checkpoint, {"best", "last"},
+                     "best or last; by default best, where there is one");
+  eval_command.takes_flag("--json", arguments->json, "print the result as JSON");
+  eval_command.runs([=, &outcome] { outcome.exit = evaluate_run(*arguments); });
 }
 
 }  // namespace az::cli

@@ -185,6 +185,9 @@ TEST_CASE("describe and schema") {
   CHECK(sgdp.out.find("wd_ratio") != std::string::npos);
   CHECK(run_azimuth({"describe", "config"}).out.find("train.epochs") != std::string::npos);
   CHECK(run_azimuth({"describe", "sweep"}).out.find("variants[].seeds") != std::string::npos);
+  const CommandResult both = run_azimuth({"describe", "sgdp", "--as", "man"});
+  CHECK(both.exit == 2);
+  CHECK(both.err == "azimuth: --as excludes name; see azimuth --help\n");
   const json schema = output_of({"schema"});
   CHECK(schema["properties"].contains("optimizer"));
   CHECK(output_of({"schema", "config"}) == schema);

@@ -304,10 +304,12 @@ template <class T> void max_pool_forward(const Pool2dShape& shape, const T* x, T
   const Windows win(shape);
   visit_places(shape, [&](auto zero) {
     using Place = decltype(zero);
-    const bool square = shape.params.kernel.h == shape.params.kernel.w;
-    auto* find = square && shape.params.kernel.h == 2   ? find_largest<2, T, Place>
-                 : square && shape.params.kernel.h == 3 ? find_largest<3, T, Place>
-                                                        : find_largest<0, T, Place>;
+    auto* find = find_largest<0, T, Place>;
+    if constexpr (sizeof(Place) == 1) {  // as places in small windows are
+      const Size2 kernel = shape.params.kernel;
+      if (kernel.h == 2 && kernel.w == 2) find = find_largest<2, T, Place>;
+      if (kernel.h == 3 && kernel.w == 3) find = find_largest<3, T, Place>;
+    }
     const int64_t pixels = shape.x.plane(), windows = shape.y.plane();
     auto* found = static_cast<Place*>(places);
     each_plane<ForwardRows>(

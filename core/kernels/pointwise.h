@@ -1,9 +1,9 @@
 #pragma once
 
-#include "core/base/simd.h"
 #include "core/base/threads.h"
 #include "core/kernels/strided.h"
 #include "core/kernels/vector_math.h"
+#include "core/kernels/widest.h"
 
 // A function of numbers, run over whole arrays, in parallel and for the widest instruction set of the processor. The numbers
 // that f gets are of type Number, or Compute<T>; the result is rounded to the array's type once. Of arrays of the same length
@@ -12,33 +12,41 @@ namespace az {
 
 constexpr int64_t pointwise_grain = 1 << 14;
 
-template <class Number, class T, class F> AZ_MULTIVERSION void map_range(int64_t n, const T* x, T* y, F f) {
-  AZ_INDEPENDENT
-  for (int64_t i = 0; i < n; ++i) y[i] = T(f(Number(x[i])));
+template <class Number, class T, class F> void map_range(int64_t n, const T* x, T* y, F f) {
+  run_widest<T>([=]() AZ_INLINED {
+    AZ_INDEPENDENT
+    for (int64_t i = 0; i < n; ++i) y[i] = T(f(Number(x[i])));
+  });
 }
-template <class Number, class T, class F> AZ_MULTIVERSION void pair_range(int64_t n, const T* g, const T* x, T* y, F f) {
-  AZ_INDEPENDENT
-  for (int64_t i = 0; i < n; ++i) y[i] = T(f(Number(g[i]), Number(x[i])));
+template <class Number, class T, class F> void pair_range(int64_t n, const T* g, const T* x, T* y, F f) {
+  run_widest<T>([=]() AZ_INLINED {
+    AZ_INDEPENDENT
+    for (int64_t i = 0; i < n; ++i) y[i] = T(f(Number(g[i]), Number(x[i])));
+  });
 }
 // Element i of each array lies at i times its step.
 template <class Number, class T, class F>
-AZ_MULTIVERSION void triple_range(const Walk::Offsets& step, int64_t n, const T* a, const T* b, const T* c, T* y, F f) {
-  if (step[0] == 1 && step[1] == 1 && step[2] == 1)
-    for (int64_t i = 0; i < n; ++i) y[i] = T(f(Number(a[i]), Number(b[i]), Number(c[i])));
-  else if (step[0] == 1 && step[1] == 1 && step[2] == 0)
-    for (int64_t i = 0; i < n; ++i) y[i] = T(f(Number(a[i]), Number(b[i]), Number(*c)));
-  else
-    for (int64_t i = 0; i < n; ++i) y[i] = T(f(Number(a[i * step[0]]), Number(b[i * step[1]]), Number(c[i * step[2]])));
+void triple_range(const Walk::Offsets& step, int64_t n, const T* a, const T* b, const T* c, T* y, F f) {
+  run_widest<T>([=, a_step = step[0], b_step = step[1], c_step = step[2]]() AZ_INLINED {
+    if (a_step == 1 && b_step == 1 && c_step == 1)
+      for (int64_t i = 0; i < n; ++i) y[i] = T(f(Number(a[i]), Number(b[i]), Number(c[i])));
+    else if (a_step == 1 && b_step == 1 && c_step == 0)
+      for (int64_t i = 0; i < n; ++i) y[i] = T(f(Number(a[i]), Number(b[i]), Number(*c)));
+    else
+      for (int64_t i = 0; i < n; ++i) y[i] = T(f(Number(a[i * a_step]), Number(b[i * b_step]), Number(c[i * c_step])));
+  });
 }
 template <class To, class T, class F>
-AZ_MULTIVERSION void broadcast_range(const T* a, int64_t a_step, const T* b, int64_t b_step, To* y, int64_t count, F f) {
+void broadcast_range(const T* a, int64_t a_step, const T* b, int64_t b_step, To* y, int64_t count, F f) {
   using C = Compute<T>;
-  if (a_step && b_step)
-    for (int64_t i = 0; i < count; ++i) y[i] = To(f(C(a[i]), C(b[i])));
-  else if (a_step)
-    for (int64_t i = 0; i < count; ++i) y[i] = To(f(C(a[i]), C(*b)));
-  else
-    for (int64_t i = 0; i < count; ++i) y[i] = To(f(C(*a), C(b[i * b_step])));
+  run_widest<T>([=]() AZ_INLINED {
+    if (a_step && b_step)
+      for (int64_t i = 0; i < count; ++i) y[i] = To(f(C(a[i]), C(b[i])));
+    else if (a_step)
+      for (int64_t i = 0; i < count; ++i) y[i] = To(f(C(a[i]), C(*b)));
+    else
+      for (int64_t i = 0; i < count; ++i) y[i] = To(f(C(*a), C(b[i * b_step])));
+  });
 }
 
 // y = f(x)

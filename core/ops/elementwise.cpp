@@ -1,6 +1,7 @@
 #include "core/ops/elementwise.h"
 
 #include <cmath>
+#include <functional>
 
 #include "core/kernels/vector.h"
 #include "core/ops/chain.h"
@@ -9,8 +10,7 @@
 namespace az {
 namespace {
 
-template <class F> Tensor compare(const char* op, const Tensor& a, const Tensor& b, F f) {
-  Shape shape = broadcast_of(op, a, b);
+template <class F> Tensor compare(const Shape& shape, const Tensor& a, const Tensor& b, F f) {
   Tensor pa = a.detach().plain(), pb = b.detach().plain();
   return visit(a.dtype(), [&](auto zero) { return zip<uint8_t, decltype(zero)>(pa, pb, shape, f); });
 }
@@ -157,23 +157,17 @@ Tensor where(const Tensor& mask, const Tensor& a, const Tensor& b) {
                 Homogeneity::choice());
 }
 
-Tensor equal(const Tensor& a, const Tensor& b) {
-  return compare("equal", a, b, [](auto x, auto y) { return x == y; });
-}
+Tensor equal(const Tensor& a, const Tensor& b) { return compare(broadcast_of("equal", a, b), a, b, std::equal_to()); }
 Tensor not_equal(const Tensor& a, const Tensor& b) {
-  return compare("not_equal", a, b, [](auto x, auto y) { return x != y; });
+  return compare(broadcast_of("not_equal", a, b), a, b, std::not_equal_to());
 }
-Tensor less(const Tensor& a, const Tensor& b) {
-  return compare("less", a, b, [](auto x, auto y) { return x < y; });
-}
+Tensor less(const Tensor& a, const Tensor& b) { return compare(broadcast_of("less", a, b), a, b, std::less()); }
 Tensor less_equal(const Tensor& a, const Tensor& b) {
-  return compare("less_equal", a, b, [](auto x, auto y) { return x <= y; });
+  return compare(broadcast_of("less_equal", a, b), a, b, std::less_equal());
 }
-Tensor greater(const Tensor& a, const Tensor& b) {
-  return compare("greater", a, b, [](auto x, auto y) { return x > y; });
-}
+Tensor greater(const Tensor& a, const Tensor& b) { return compare(broadcast_of("greater", a, b), b, a, std::less()); }
 Tensor greater_equal(const Tensor& a, const Tensor& b) {
-  return compare("greater_equal", a, b, [](auto x, auto y) { return x >= y; });
+  return compare(broadcast_of("greater_equal", a, b), b, a, std::less_equal());
 }
 
 // Functions of one tensor and perhaps a number.

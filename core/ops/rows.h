@@ -3,11 +3,11 @@
 #include <cmath>
 #include <vector>
 
-#include "core/base/simd.h"
 #include "core/base/threads.h"
 #include "core/kernels/reduce.h"
 #include "core/kernels/strided.h"
 #include "core/kernels/vector_math.h"
+#include "core/kernels/widest.h"
 #include "core/tensor/tensor.h"
 
 // How ops are written that work row by row on a matrix [rows, n]: from the elements themselves, in numbers of Wider<T>, so that
@@ -51,10 +51,13 @@ template <class T> struct RowOf {
 };
 
 template <class T, class Kernel>
-AZ_MULTIVERSION void run_rows(int64_t begin, int64_t end, RowOf<T> row, int64_t up_width, int64_t width, T* y, Kernel kernel) {
+void run_rows(int64_t begin, int64_t end, RowOf<T> row, int64_t up_width, int64_t width, T* y, Kernel kernel) {
   std::vector<Compute<T>> room(static_cast<size_t>(row.n));
-  for (int64_t i = begin; i < end; ++i)
-    kernel(RowOf<T>{row.n, row.g ? row.g + i * up_width : nullptr, row.x + i * row.n, room.data()}, y + i * width);
+  row.room = room.data();
+  run_widest<T>([=]() AZ_INLINED {
+    for (int64_t i = begin; i < end; ++i)
+      kernel(RowOf<T>{row.n, row.g ? row.g + i * up_width : nullptr, row.x + i * row.n, row.room}, y + i * width);
+  });
 }
 
 // Calls kernel(row, y) for each row of x [rows, n], y being that of the result [rows, width]. g: undefined, or [rows, ...].

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <filesystem>
 #include <mutex>
 #include <nlohmann/json.hpp>
@@ -275,6 +276,8 @@ Algorithms algorithms() { return tuner().chosen(); }
 std::string tuning_note() { return tuner().note(); }
 std::optional<size_t> choose(const Candidates& candidates) { return tuner().choose(candidates); }
 uint64_t algorithms_generation() { return tuner().generation(); }
+
+double steady_seconds() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
 
 std::string tuning_file() {
   if (cache_folder().empty()) return "";

@@ -1,6 +1,5 @@
 #pragma once
 
-#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -36,6 +35,9 @@ std::string to_json(const Algorithms& algorithms);
 // The choices in such a text, wherever they were made. Throws Error when it is damaged.
 Algorithms algorithms_from_json(const std::string& text);
 
+// Seconds from some point on.
+double steady_seconds();
+
 // For back ends: a problem and the ways to solve it.
 struct Candidates {
   std::string problem;                        // without the number of threads, which is added; like ones may be called alike
@@ -46,10 +48,7 @@ struct Candidates {
   bool worth_timing = true;                   // otherwise the rule decides, and the choice is not recorded
   std::function<void(size_t)> run = {};       // solves it once by the i-th
   std::function<bool(size_t)> is_right = {};  // whether the i-th solves it; asked once, for all programs with this cache
-  // Seconds from some point on.
-  std::function<double()> now = [] {
-    return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-  };
+  std::function<double()> now = steady_seconds;
 };
 // The index of the candidate to use: of those that are right, wherever a choice comes from; nothing where none is.
 std::optional<size_t> choose(const Candidates& candidates);

@@ -1,7 +1,7 @@
 #pragma once
 
 #if defined(__x86_64__)
-#include <immintrin.h>
+#include <xmmintrin.h>
 #endif
 
 // Compiles a loop for several instruction sets and picks one when the program starts (GCC function multiversioning).

@@ -35,7 +35,7 @@ std::string to_json(const Algorithms& algorithms);
 // The choices in such a text, wherever they were made. Throws Error when it is damaged.
 Algorithms algorithms_from_json(const std::string& text);
 
-// Seconds from some point on.
+// Seconds of a clock that never goes back, from some point on.
 double steady_seconds();
 
 // For back ends: a problem and the ways to solve it.

@@ -5,7 +5,8 @@
 #include "core/kernels/vector_math.h"
 #include "core/kernels/widest.h"
 
-// A function of numbers, run over whole arrays, in parallel and for the widest instruction set of the processor. The numbers
+// A function of numbers, run over whole arrays, in parallel and, of f32 and bf16, for the widest instruction set of the
+// processor. The numbers
 // that f gets are of type Number, or Compute<T>; the result is rounded to the array's type once. Of arrays of the same length
 // the result may be one that is read.
 namespace az {

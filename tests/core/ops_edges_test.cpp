@@ -27,6 +27,32 @@ Tensor gradient_of(const Tensor& x, const std::function<Tensor(const Tensor&)>& 
 
 }  // namespace
 
+TEST_CASE("ops: comparisons are those of IEEE 754, NaN and -0 included, of shapes that broadcast either way") {
+  const Values some = {-infinity, -1, -0.0, 0, 2, infinity, nan_value};
+  const Tensor across = row(some), down = across.reshape({7, 1});
+  const auto holds = [&](auto op, auto rule) {
+    for (const DType type : {DType::f64, DType::f32, DType::bf16}) {
+      CAPTURE(name_of(type));
+      const auto got = op(down.to(type), across.to(type)).template to_vector<uint8_t>(),
+                 turned = op(across.to(type), down.to(type)).template to_vector<uint8_t>();
+      for (size_t i = 0; i < some.size(); ++i) {
+        for (size_t j = 0; j < some.size(); ++j) {
+          CAPTURE(some[i]);
+          CAPTURE(some[j]);
+          CHECK(bool(got[i * some.size() + j]) == rule(some[i], some[j]));
+          CHECK(bool(turned[i * some.size() + j]) == rule(some[j], some[i]));
+        }
+      }
+    }
+  };
+  holds(equal, [](double a, double b) { return a == b; });
+  holds(not_equal, [](double a, double b) { return a != b; });
+  holds(less, [](double a, double b) { return a < b; });
+  holds(less_equal, [](double a, double b) { return a <= b; });
+  holds(greater, [](double a, double b) { return a > b; });
+  holds(greater_equal, [](double a, double b) { return a >= b; });
+}
+
 TEST_CASE("ops: scalars and empty tensors pass through with the right shapes") {
   Tensor scalar = full({}, 4, DType::f64), empty = zeros({0, 3}, DType::f64);
   CHECK(sum(scalar).item() == 4);

@@ -180,9 +180,10 @@ Exit run_bench(const Arguments& arguments) {
 
 }  // namespace
 
-void add_bench_command(CommandParser& program, Outcome& outcome) {
+void add_bench_command(CommandDeclaration& program, Outcome& outcome) {
   auto arguments = std::make_shared<Arguments>();
-  CommandParser command = program.command("bench", "Time the training steps of a config, part by part; trains nothing to keep");
+  CommandDeclaration command =
+      program.command("bench", "Time the training steps of a config, part by part; trains nothing to keep");
   command.needs("config", arguments->config, config_file, "the experiment, a JSON file");
   command.takes_changes(arguments->overrides, "change an option: --set train.threads=1");
   command.takes("--steps", arguments->options.steps, "steps to time");

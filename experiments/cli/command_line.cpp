@@ -7,6 +7,7 @@
 #include <set>
 #include <string_view>
 
+#include "core/config/registry.h"
 #include "data/catalog.h"
 #include "experiments/experiment.h"
 #include "experiments/lessons/builtin.h"
@@ -98,29 +99,30 @@ CLI::Option* add(CLI::App& app, const std::string& name, To& to, const char* kin
 
 }  // namespace
 
-CommandParser CommandParser::command(const std::string& name, const std::string& description) {
-  return CommandParser(*app_.add_subcommand(name, description));
+CommandDeclaration CommandDeclaration::command(const std::string& name, const std::string& description) {
+  return CommandDeclaration(*app_.add_subcommand(name, description));
 }
-void CommandParser::needs_command() { app_.require_subcommand(1); }
+void CommandDeclaration::needs_command() { app_.require_subcommand(1); }
 
-void CommandParser::needs(const std::string& name, std::string& to, const char* kind, const std::string& description) {
+void CommandDeclaration::needs(const std::string& name, std::string& to, const char* kind, const std::string& description) {
   add(app_, name, to, kind, description)->required();
 }
-void CommandParser::needs(const std::string& name, std::vector<std::string>& to, const char* kind,
-                          const std::string& description) {
+void CommandDeclaration::needs(const std::string& name, std::vector<std::string>& to, const char* kind,
+                               const std::string& description) {
   add(app_, name, to, kind, description)->required();
 }
-void CommandParser::takes(const std::string& name, std::string& to, const char* kind, const std::string& description) {
+void CommandDeclaration::takes(const std::string& name, std::string& to, const char* kind, const std::string& description) {
   add(app_, name, to, kind, description);
 }
-void CommandParser::takes(const std::string& name, std::string& to, const std::vector<std::string>& words,
-                          const std::string& description) {
+void CommandDeclaration::takes(const std::string& name, std::string& to, const std::vector<std::string>& words,
+                               const std::string& description) {
   app_.add_option(name, to, description)->check(CLI::IsMember(words))->capture_default_str();
 }
-void CommandParser::takes(const std::string& name, int64_t& to, const std::string& description) {
+void CommandDeclaration::takes(const std::string& name, int64_t& to, const std::string& description) {
   app_.add_option(name, to, description)->capture_default_str();
 }
-void CommandParser::takes(const std::string& name, int64_t& to, int64_t least, int64_t most, const std::string& description) {
+void CommandDeclaration::takes(const std::string& name, int64_t& to, int64_t least, int64_t most,
+                               const std::string& description) {
   const auto between = [=](const std::string& text) -> std::string {
     int64_t number = 0;
     const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
@@ -129,14 +131,14 @@ void CommandParser::takes(const std::string& name, int64_t& to, int64_t least, i
   };
   app_.add_option(name, to, description)->check(between)->capture_default_str();
 }
-void CommandParser::takes_changes(std::vector<std::string>& to, const std::string& description) {
+void CommandDeclaration::takes_changes(std::vector<std::string>& to, const std::string& description) {
   app_.add_option("--set", to, description)->type_name(set_option)->allow_extra_args(false);
 }
-void CommandParser::takes_flag(const std::string& name, bool& to, const std::string& description) {
+void CommandDeclaration::takes_flag(const std::string& name, bool& to, const std::string& description) {
   app_.add_flag(name, to, description);
 }
-void CommandParser::runs(const std::function<void()>& f) { app_.callback(f); }
+void CommandDeclaration::runs(const std::function<void()>& f) { app_.callback(f); }
 
-Command CommandParser::declared() const { return command_of(app_); }
+Command CommandDeclaration::as_data() const { return command_of(app_); }
 
 }  // namespace az::cli

@@ -14,13 +14,11 @@ class RegistryBase;
 
 namespace az::cli {
 
-// Kinds of argument: what --help calls it, and what a shell offers for it. Those of files and folders are neither empty nor
-// begin with a ~ that the shell has not replaced.
+// Kinds of argument: what --help calls it, and what a shell offers for it. What is typed for a file or a folder must not be
+// empty, nor begin with a ~/ that the shell has not replaced.
 inline constexpr const char *config_file = "CONFIG", *sweep_file = "SWEEP", *run_folder = "RUN", *any_file = "FILE",
                             *any_folder = "FOLDER", *set_option = "KEY=VALUE", *thing = "THING", *lesson_name = "LESSON",
                             *data_set = "DATASET", *any_text = "TEXT";
-
-// The commands of the program as data, of which its man page and its completion in a shell are made.
 
 // An argument of a command: an option ("--run", "-o,--output"), a flag, which has no kind, or a positional one.
 struct Argument {
@@ -30,26 +28,27 @@ struct Argument {
   std::vector<std::string> words;  // all that may be given, where they are few
 };
 
+// A command as data: man page and completion in a shell are made of it.
 struct Command {
   std::string name, description;
   std::vector<Argument> arguments;
   std::vector<Command> commands;
 };
 
-// Declares a command to the parser of the command line, which is CLI11; that is known in command_line.cpp and program.cpp. An
+// Declares a command to the parser of the command line, CLI11, which only command_line.cpp and program.cpp know. An
 // argument has a name, "run", and an option begins with dashes, "--run" or "-o,--output". What is typed goes to `to`, which
 // has to live until then; what it holds before is the default.
-class CommandParser {
+class CommandDeclaration {
  public:
-  explicit CommandParser(CLI::App& app) : app_(app) {}
+  explicit CommandDeclaration(CLI::App& app) : app_(app) {}
 
   // One more command in this one.
-  CommandParser command(const std::string& name, const std::string& description);
+  CommandDeclaration command(const std::string& name, const std::string& description);
   // One of the commands in this one has to be typed.
   void needs_command();
   void needs(const std::string& name, std::string& to, const char* kind, const std::string& description);
-  void needs(const std::string& name, std::vector<std::string>& to, const char* kind,
-             const std::string& description);  // one or more
+  // One or more.
+  void needs(const std::string& name, std::vector<std::string>& to, const char* kind, const std::string& description);
   void takes(const std::string& name, std::string& to, const char* kind, const std::string& description);
   // One of `words`.
   void takes(const std::string& name, std::string& to, const std::vector<std::string>& words, const std::string& description);
@@ -63,7 +62,7 @@ class CommandParser {
   void runs(const std::function<void()>& f);
 
   // What is declared.
-  Command declared() const;
+  Command as_data() const;
 
  private:
   CLI::App& app_;

@@ -3,6 +3,7 @@
 #include <functional>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "core/base/error.h"
 #include "core/tensor/dtype.h"
@@ -46,14 +47,14 @@ void print_notes(const std::vector<std::string>& notes);
 void print_precision_note(const experiments::ExperimentConfig& config, DType now, std::optional<DType> before = {});
 
 // Each adds its commands to `program`; the commands write to `outcome`.
-void add_train_commands(CommandParser& program, Outcome& outcome);    // train, resume, eval
-void add_inspect_commands(CommandParser& program, Outcome& outcome);  // check, describe, schema
-void add_sweep_command(CommandParser& program, Outcome& outcome);     // sweep
-void add_bench_command(CommandParser& program, Outcome& outcome);     // bench
-void add_report_command(CommandParser& program, Outcome& outcome);    // report
-void add_data_command(CommandParser& program, Outcome& outcome);      // data get|list|path
-void add_invariance_command(CommandParser& program, Outcome& outcome);
-void add_doctor_command(CommandParser& program, Outcome& outcome);
-void add_lesson_command(CommandParser& program, Outcome& outcome);  // lesson
+void add_train_commands(CommandDeclaration& program, Outcome& outcome);    // train, resume, eval
+void add_inspect_commands(CommandDeclaration& program, Outcome& outcome);  // check, describe, schema
+void add_sweep_command(CommandDeclaration& program, Outcome& outcome);     // sweep
+void add_bench_command(CommandDeclaration& program, Outcome& outcome);     // bench
+void add_report_command(CommandDeclaration& program, Outcome& outcome);    // report
+void add_data_command(CommandDeclaration& program, Outcome& outcome);      // data get|list|path
+void add_invariance_command(CommandDeclaration& program, Outcome& outcome);
+void add_doctor_command(CommandDeclaration& program, Outcome& outcome);
+void add_lesson_command(CommandDeclaration& program, Outcome& outcome);  // lesson
 
 }  // namespace az::cli

@@ -74,21 +74,21 @@ void list(bool json) {
 
 }  // namespace
 
-void add_data_command(CommandParser& program, Outcome& outcome) {
+void add_data_command(CommandDeclaration& program, Outcome& outcome) {
   auto arguments = std::make_shared<Arguments>();
-  CommandParser command = program.command("data", "Get data sets, list them, or say where they lie");
+  CommandDeclaration command = program.command("data", "Get data sets, list them, or say where they lie");
   command.needs_command();
 
-  CommandParser get_command = command.command("get", "Download, verify and unpack a data set");
+  CommandDeclaration get_command = command.command("get", "Download, verify and unpack a data set");
   get_command.needs("name", arguments->name, data_set, "which");
   get_command.takes("--url", arguments->url, any_text, "folder to download from, instead of the set's own");
   get_command.runs([=, &outcome] { outcome.exit = get(*arguments); });
 
-  CommandParser list_command = command.command("list", "List the data sets there are");
+  CommandDeclaration list_command = command.command("list", "List the data sets there are");
   list_command.takes_flag("--json", arguments->json, "print JSON");
   list_command.runs([=] { list(arguments->json); });
 
-  CommandParser path_command = command.command("path", "Print where data sets lie, or one of them");
+  CommandDeclaration path_command = command.command("path", "Print where data sets lie, or one of them");
   path_command.takes("name", arguments->name, data_set, "which; without one their folder");
   path_command.runs([=] {
     const bool all = arguments->name.empty();

@@ -101,9 +101,9 @@ void print_precision_note(const experiments::ExperimentConfig& config, DType now
   if (!note.empty()) experiments::say("azimuth: note: {}", note);
 }
 
-void add_doctor_command(CommandParser& program, Outcome&) {
+void add_doctor_command(CommandDeclaration& program, Outcome&) {
   auto json = std::make_shared<bool>(false);
-  CommandParser command = program.command("doctor", "Examine the machine, the libraries and the data sets");
+  CommandDeclaration command = program.command("doctor", "Examine the machine, the libraries and the data sets");
   command.takes_flag("--json", *json, "print JSON");
   command.runs([=] { doctor(*json); });
 }

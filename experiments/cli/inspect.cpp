@@ -95,27 +95,27 @@ std::vector<const config::RegistryBase*> registries() {
           &optim::AverageRegistry::base(),   &ProbeRegistry::base()};
 }
 
-void add_inspect_commands(CommandParser& program, Outcome&) {
+void add_inspect_commands(CommandDeclaration& program, Outcome&) {
   auto arguments = std::make_shared<Arguments>();
 
-  CommandParser check_command = program.command("check", "Validate a config and print its network, layer by layer");
+  CommandDeclaration check_command = program.command("check", "Validate a config and print its network, layer by layer");
   check_command.needs("config", arguments->config, config_file, "the experiment, a JSON file");
   check_command.takes_changes(arguments->overrides, "change an option: --set optimizer.lr=0.05");
   check_command.takes_flag("--json", arguments->json, "print the table as JSON");
   check_command.runs([=] { check(*arguments); });
 
-  CommandParser describe_command = program.command("describe", "List what a config can name, or one thing's options");
+  CommandDeclaration describe_command = program.command("describe", "List what a config can name, or one thing's options");
   describe_command.takes("name", arguments->name, thing, "a data set, model, layer, optimizer, ..., \"config\" or \"sweep\"");
   describe_command.takes("--as", arguments->form, {"man", "bash", "zsh"},
                          "everything instead, as a man page or as completion for a shell");
   describe_command.runs([=] {
     if (arguments->form.empty()) return describe(arguments->name);
-    if (!arguments->name.empty()) throw ConfigError("--as excludes name; see azimuth --help");
-    const Command all = program.declared();
+    if (!arguments->name.empty()) throw ConfigError("describe takes a name or --as, not both");
+    const Command all = program.as_data();
     fmt::print("{}", arguments->form == "man" ? man_page(all) : completion(all, arguments->form));
   });
 
-  CommandParser schema_command = program.command("schema", "Print the JSON Schema of configs, for editors");
+  CommandDeclaration schema_command = program.command("schema", "Print the JSON Schema of configs, for editors");
   schema_command.takes("of", arguments->name, {"config", "sweep"}, "config, the default, or sweep");
   schema_command.runs([=] {
     const bool sweep = arguments->name == "sweep";

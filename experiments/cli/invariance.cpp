@@ -41,9 +41,10 @@ Exit judge(const Arguments& arguments) {
 
 }  // namespace
 
-void add_invariance_command(CommandParser& program, Outcome& outcome) {
+void add_invariance_command(CommandDeclaration& program, Outcome& outcome) {
   auto arguments = std::make_shared<Arguments>();
-  CommandParser command = program.command("invariance", "Say of which weights the length does not matter, by three judges");
+  CommandDeclaration command =
+      program.command("invariance", "Say of which weights the length does not matter, by three judges");
   command.needs("experiment", arguments->path, any_file, "a config, judged with fresh weights, or a run's folder");
   command.takes_changes(arguments->overrides, "change an option of a config: --set seed=2");
   command.takes("--checkpoint", arguments->checkpoint, {"best", "last"}, "of a run: best or last");

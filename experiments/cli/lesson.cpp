@@ -45,9 +45,9 @@ void show(const Arguments& arguments) {
 
 }  // namespace
 
-void add_lesson_command(CommandParser& program, Outcome&) {
+void add_lesson_command(CommandDeclaration& program, Outcome&) {
   auto arguments = std::make_shared<Arguments>();
-  CommandParser command = program.command("lesson", "Take a lesson on scale invariance, or list them");
+  CommandDeclaration command = program.command("lesson", "Take a lesson on scale invariance, or list them");
   command.takes("name", arguments->name, lesson_name, "which; without one all are listed");
   command.takes("--run", arguments->run, any_folder, "run folder to make; by default runs/lesson-<name>");
   command.takes_flag("--json", arguments->json, "print JSON");

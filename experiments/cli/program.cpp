@@ -66,7 +66,7 @@ Exit run_command(int argc, char** argv) {
   app.set_version_flag("--version", "azimuth " AZIMUTH_VERSION);
   app.require_subcommand(1);
   app.get_formatter()->column_width(36);
-  CommandParser program(app);
+  CommandDeclaration program(app);
   add_train_commands(program, outcome);
   add_inspect_commands(program, outcome);
   add_sweep_command(program, outcome);

@@ -37,9 +37,9 @@ void report(const Arguments& arguments) {
 
 }  // namespace
 
-void add_report_command(CommandParser& program, Outcome&) {
+void add_report_command(CommandDeclaration& program, Outcome&) {
   auto arguments = std::make_shared<Arguments>();
-  CommandParser command = program.command("report", "Draw runs in one HTML page that opens from disk");
+  CommandDeclaration command = program.command("report", "Draw runs in one HTML page that opens from disk");
   command.needs("runs", arguments->runs, run_folder, "the runs' folders");
   command.takes("-o,--output", arguments->output, any_file,
                 "file to write; by default RUN/report.html, or report.html for several");

@@ -64,9 +64,10 @@ Exit run(Arguments arguments) {
 
 }  // namespace
 
-void add_sweep_command(CommandParser& program, Outcome& outcome) {
+void add_sweep_command(CommandDeclaration& program, Outcome& outcome) {
   auto arguments = std::make_shared<Arguments>();
-  CommandParser command = program.command("sweep", "Train the runs of a sweep file that are not done yet, and compare them");
+  CommandDeclaration command =
+      program.command("sweep", "Train the runs of a sweep file that are not done yet, and compare them");
   command.needs("sweep", arguments->path, sweep_file, "the sweep, a JSON file");
   command.takes_changes(arguments->overrides, "change an option in all runs: --set train.epochs=12");
   command.takes("--jobs", arguments->runner.jobs, 1, 1024, "runs at a time, which share the cores");

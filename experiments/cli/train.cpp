@@ -147,23 +147,23 @@ Exit evaluate_run(const Arguments& arguments) {
 
 }  // namespace
 
-void add_train_commands(CommandParser& program, Outcome& outcome) {
+void add_train_commands(CommandDeclaration& program, Outcome& outcome) {
   auto arguments = std::make_shared<Arguments>();
 
-  CommandParser train_command = program.command("train", "Train from a config, in a new run folder");
+  CommandDeclaration train_command = program.command("train", "Train from a config, in a new run folder");
   train_command.needs("config", arguments->path, config_file, "the experiment, a JSON file");
   train_command.takes_changes(arguments->overrides, "change an option: --set optimizer.lr=0.05");
   train_command.takes("--run", arguments->run, any_folder, "run folder to make; by default runs/<name>");
   train_command.takes_flag("--json", arguments->json, "print the result as JSON");
   train_command.runs([=, &outcome] { outcome.exit = train(*arguments, outcome.command_line); });
 
-  CommandParser resume_command = program.command("resume", "Continue a run from its last checkpoint");
+  CommandDeclaration resume_command = program.command("resume", "Continue a run from its last checkpoint");
   resume_command.needs("run", arguments->path, run_folder, "the run's folder");
   resume_command.takes_changes(arguments->overrides, "change what may change on resume: --set train.epochs=60");
   resume_command.takes_flag("--json", arguments->json, "print the result as JSON");
   resume_command.runs([=, &outcome] { outcome.exit = resume(*arguments); });
 
-  CommandParser eval_command = program.command("eval", "Measure a run's network on the test set");
+  CommandDeclaration eval_command = program.command("eval", "Measure a run's network on the test set");
   eval_command.needs("run", arguments->path, run_folder, "the run's folder");
   eval_command.takes("--checkpoint", arguments->checkpoint, {"best", "last"},
                      "best or last; by default best, where there is one");

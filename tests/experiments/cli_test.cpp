@@ -187,7 +187,7 @@ TEST_CASE("describe and schema") {
   CHECK(run_azimuth({"describe", "sweep"}).out.find("variants[].seeds") != std::string::npos);
   const CommandResult both = run_azimuth({"describe", "sgdp", "--as", "man"});
   CHECK(both.exit == 2);
-  CHECK(both.err == "azimuth: --as excludes name; see azimuth --help\n");
+  CHECK(both.err == "azimuth: describe takes a name or --as, not both\n");
   const json schema = output_of({"schema"});
   CHECK(schema["properties"].contains("optimizer"));
   CHECK(output_of({"schema", "config"}) == schema);

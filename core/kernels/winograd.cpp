@@ -265,8 +265,8 @@ template void backward_data(const bf16*, const float*, bf16*, const Conv2dShape&
 
 int64_t images_to_try(const Conv2dShape& s, size_t number) {
   const int64_t of_threads = 4 * most_together * thread_count();
-  const int64_t of_pass = tiles_together(Pixels(s.x).channels(), Pixels(s.y).channels());
-  const int64_t tiles = Tiles(s.y).count / s.y.n;  // of an image
+  constexpr int64_t of_pass = summed_together * PairsOfBf16::each;  // half of that with f32
+  const int64_t tiles = Tiles(s.y).count / s.y.n;                   // of an image
   int64_t images = (std::max(of_threads, 2 * of_pass + 1) + tiles - 1) / tiles;
   for (const ImageShape& result : {s.x, s.y}) {
     const int64_t bytes = bytes_of(result, number), of_image = bytes / result.n;

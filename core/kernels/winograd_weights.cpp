@@ -29,11 +29,11 @@ struct Share {
   Rows rows;
   int64_t first, outputs;
 
-  // Transformed tiles as Numbers, `together` of them: [rows.count * 6, apart(together), row_of(inputs)] and [rows.count * 6,
-  // apart(together), row_of(outputs)].
-  int64_t images(int64_t inputs, int64_t together) const { return rows.count * side * apart(together) * row_of(inputs); }
-  int64_t scratch(int64_t inputs, int64_t together) const {
-    return images(inputs, together) + rows.count * side * apart(together) * row_of(outputs);
+  // Transformed tiles as Numbers: [rows.count * 6, apart(summed_together), row_of(inputs)] and [rows.count * 6,
+  // apart(summed_together), row_of(outputs)].
+  int64_t images(int64_t inputs) const { return rows.count * side * apart(summed_together) * row_of(inputs); }
+  int64_t scratch(int64_t inputs) const {
+    return images(inputs) + rows.count * side * apart(summed_together) * row_of(outputs);
   }
 };
 
@@ -61,9 +61,7 @@ struct Group {
   std::vector<Share> shares;
 
   // Of its sums, and of the transformed tiles of all shares.
-  int64_t scratch(int64_t inputs, int64_t together) const {
-    return sums(inputs) + int64_t(shares.size()) * shares[0].scratch(inputs, together);
-  }
+  int64_t scratch(int64_t inputs) const { return sums(inputs) + int64_t(shares.size()) * shares[0].scratch(inputs); }
   int64_t sums(int64_t inputs) const { return points * rows_of(inputs) * outputs; }
 };
 
@@ -84,10 +82,9 @@ std::vector<Group> groups_of(int64_t inputs, int64_t outputs, int width) {
 
 template <class By> struct SumKernel {
   using Number = typename By::Number;
-  // Transforms `count` tiles from `first` on; `together` in Numbers.
+  // Transforms `count` tiles from `first` on.
   template <int W, class T> static AZ_INLINE void transform_tiles(const Problem<T>& p, const Share& s, int64_t first,
-                                                                  int64_t count, int64_t together, Number* images,
-                                                                  Number* gradients) {
+                                                                  int64_t count, Number* images, Number* gradients) {
     const Tiles tiles(p.y);
     const Pixels x(p.x), y(p.y);
     const int64_t x_row = row_of(x.channels()), y_row = row_of(s.outputs);
@@ -102,11 +99,11 @@ template <class By> struct SumKernel {
       transform_tile<W, side>(
           p.from, x, at, next, p.padding, 0, x.channels(),
           [](const Vector<W>* d, Vector<W>* l) AZ_INLINED { image_lines(d, l); }, s.rows, to(images + t / By::each * x_row),
-          apart(together) * x_row);
+          apart(summed_together) * x_row);
       transform_tile<W, step>(
           p.gradient, y, at, next, 0, p.first + s.first, s.outputs,
           [](const Vector<W>* d, Vector<W>* l) AZ_INLINED { gradient_lines(d, l); }, s.rows,
-          to(gradients + t / By::each * y_row), apart(together) * y_row);
+          to(gradients + t / By::each * y_row), apart(summed_together) * y_row);
     }
   }
 
@@ -114,30 +111,24 @@ template <class By> struct SumKernel {
   template <int W, int N> static AZ_INLINE void add(int64_t count, const Number* images, int64_t inputs,
                                                     const Number* gradients, int64_t y_row, float* sums, int64_t outputs,
                                                     bool fresh) {
-    // Sums of sums: a long one would round its last terms away.
-    constexpr int64_t run = 128;
-    const int64_t x_row = row_of(inputs);
-    for (int64_t t = 0; t < count; t += run) {
-      for (int64_t c = 0; c < inputs; c += Cut<W>::rows)
-        multiply<W, Cut<W>::rows, N>(std::min(run, count - t), images + t * x_row + c, 1, x_row, gradients + t * y_row, y_row,
-                                     sums + c * outputs, outputs, fresh && t == 0);
-    }
+    for (int64_t c = 0; c < inputs; c += Cut<W>::rows)
+      multiply<W, Cut<W>::rows, N>(count, images + c, 1, row_of(inputs), gradients, y_row, sums + c * outputs, outputs, fresh);
   }
 
-  template <int W, class T> static AZ_INLINE void run(const Problem<T>& p, const Share& s, int64_t together, float* scratch) {
+  template <int W, class T> static AZ_INLINE void run(const Problem<T>& p, const Share& s, float* scratch) {
     constexpr int N = Cut<W>::vectors;
     const int64_t inputs = p.inputs(), outputs = p.outputs, tiles = Tiles(p.y).count, y_row = row_of(s.outputs);
-    auto *images = reinterpret_cast<Number*>(scratch), *gradients = images + s.images(inputs, together);
+    auto *images = reinterpret_cast<Number*>(scratch), *gradients = images + s.images(inputs);
     // Rows of products that nobody reads are made of numbers all the same, which slow some processors down if they are tiny.
-    for (int64_t row = 0; row < s.rows.count * side * apart(together); ++row)
+    for (int64_t row = 0; row < s.rows.count * side * apart(summed_together); ++row)
       std::fill_n(images + row * row_of(inputs) + inputs, row_of(inputs) - inputs, Number{});
-    const int64_t at_once = together * By::each;
+    constexpr int64_t at_once = summed_together * By::each;
     for (int64_t first = 0; first < tiles; first += at_once) {
       const int64_t count = std::min(at_once, tiles - first), numbers = (count + By::each - 1) / By::each;
-      transform_tiles<W>(p, s, first, count, together, images, gradients);
+      transform_tiles<W>(p, s, first, count, images, gradients);
       for (int64_t k = 0; k < s.rows.count * side; ++k) {
-        const Number *of_images = images + k * apart(together) * row_of(inputs),
-                     *of_gradients = gradients + k * apart(together) * y_row;
+        const Number *of_images = images + k * apart(summed_together) * row_of(inputs),
+                     *of_gradients = gradients + k * apart(summed_together) * y_row;
         float* sums = p.sums + (s.rows.first * side + k) * rows_of(inputs) * outputs + s.first;
         int64_t o = 0;
         for (; o + N * W <= s.outputs; o += N * W)
@@ -180,17 +171,15 @@ template <class T>
 void backward_weights(const T* x, const T* g, float* dw, const Conv2dShape& shape, const Vectors& vectors, float* scratch) {
   Problem<T> p{shape.x, shape.y, shape.params.padding, x, g, 0, 0, scratch};
   const int64_t inputs = p.inputs();
-  const std::vector<Group> groups = groups_of(inputs, Pixels(shape.y).channels(), vectors.width);
-  const int64_t together = numbers_of(tiles_together(inputs, groups[0].outputs), vectors);
-  for (const Group& group : groups) {
+  for (const Group& group : groups_of(inputs, Pixels(shape.y).channels(), vectors.width)) {
     p.first = group.first;
     p.outputs = group.outputs;
     const std::vector<Share>& shares = group.shares;
     float* transformed = scratch + group.sums(inputs);
     parallel_for(int64_t(shares.size()), 1, [&](int64_t begin, int64_t end) {
       for (int64_t i = begin; i < end; ++i)
-        run_with<SumKernel, T, const Problem<T>&, const Share&>(vectors, p, shares[size_t(i)], together,
-                                                                transformed + i * shares[0].scratch(inputs, together));
+        run_with<SumKernel, T, const Problem<T>&, const Share&>(vectors, p, shares[size_t(i)],
+                                                                transformed + i * shares[0].scratch(inputs));
     });
     parallel_for(p.x.c, 4, [&](int64_t begin, int64_t end) {
       for (int64_t c = begin; c < end; ++c) run_at_width<ResultKernel, const Problem<T>&>(vectors.width, p, c, dw);
@@ -202,10 +191,9 @@ template void backward_weights(const bf16*, const bf16*, float*, const Conv2dSha
 
 int64_t weights_scratch_size(const Conv2dShape& shape, const Vectors& vectors) {
   const int64_t inputs = Pixels(shape.x).channels();
-  const std::vector<Group> groups = groups_of(inputs, Pixels(shape.y).channels(), vectors.width);
   int64_t most = 0;
-  for (const Group& group : groups)
-    most = std::max(most, group.scratch(inputs, numbers_of(tiles_together(inputs, groups[0].outputs), vectors)));
+  for (const Group& group : groups_of(inputs, Pixels(shape.y).channels(), vectors.width))
+    most = std::max(most, group.scratch(inputs));
   return most;
 }
 

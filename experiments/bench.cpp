@@ -1,7 +1,6 @@
 #include "experiments/bench.h"
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <ctime>
 #include <fstream>
@@ -9,13 +8,12 @@
 
 #include "core/backend/peak.h"
 #include "core/backend/reorder.h"
+#include "core/base/clock.h"
 #include "core/base/threads.h"
 #include "experiments/step.h"
 
 namespace az::experiments {
 namespace {
-
-using Clock = std::chrono::steady_clock;
 
 // Processor time of all threads so far.
 double cpu_seconds() {
@@ -121,9 +119,9 @@ BenchReport bench(Experiment& experiment, const BenchOptions& options) {
     const uint64_t reorders = reorder_count();
     Profile profile;
     for (int64_t i = 0; i < options.steps; ++i) {
-      const auto start = Clock::now();
+      const double start = steady_seconds();
       report.images_per_step = run.take();
-      seconds.push_back(std::chrono::duration<double>(Clock::now() - start).count());
+      seconds.push_back(steady_seconds() - start);
       Profile::ended(Phase::other, "unattributed");
     }
     report.reorders_per_step = double(reorder_count() - reorders) / steps;

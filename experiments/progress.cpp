@@ -5,17 +5,15 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <cstdlib>
 #include <string_view>
 
+#include "core/base/clock.h"
 #include "experiments/say.h"
 
 namespace az::experiments {
 namespace {
-
-double now_seconds() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
 
 int terminal_width() {
   winsize size{};
@@ -80,7 +78,7 @@ void Progress::clear() {
 
 void Progress::step(const Step& now) {
   if (!terminal_) return;
-  const double time = now_seconds();
+  const double time = steady_seconds();
   if (time - drawn_at_ < 0.1 && now.batch < now.batches) return;
   drawn_at_ = time;
   const std::string bar = progress_bar(now, terminal_width());

@@ -4,11 +4,11 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <set>
 #include <utility>
 
+#include "core/base/clock.h"
 #include "experiments/diagnose.h"
 #include "experiments/interrupt.h"
 #include "experiments/log/mirror.h"
@@ -18,15 +18,6 @@
 
 namespace az::experiments {
 namespace {
-
-class Stopwatch {
- public:
-  double seconds() const { return std::chrono::duration<double>(Clock::now() - start_).count(); }
-
- private:
-  using Clock = std::chrono::steady_clock;
-  Clock::time_point start_ = Clock::now();
-};
 
 bool interrupted() { return InterruptGuard::received() != Exit::done; }
 
@@ -139,7 +130,7 @@ void Trainer::train_epoch() {
     state_.train = {};
   }
   const double seconds_before = state_.epoch_seconds;
-  const Stopwatch watch;
+  const double start = steady_seconds();
   for (auto at = loader.begin(); at != loader.end();) {
     const std::vector<data::Batch> batches = next_batches(at, config_.train.accumulate);
     state_.batches = at.position().batch;
@@ -148,7 +139,7 @@ void Trainer::train_epoch() {
       if (one.probe->due(state_.step + 1)) watching.add(one);
     }
     finish_step(train_step(experiment_, state_.step, batches, watching.empty() ? nullptr : &watching), watching);
-    state_.epoch_seconds = seconds_before + watch.seconds();
+    state_.epoch_seconds = seconds_before + (steady_seconds() - start);
     show_step();
     if (interrupted() || finished()) break;
   }
@@ -210,7 +201,7 @@ void Trainer::show_step() {
 }
 
 std::optional<EpochSummary> Trainer::measure_epoch() {
-  const Stopwatch watch;
+  const double start = steady_seconds();
   EpochSummary summary{.epoch = state_.epochs + (state_.batches > 0),
                        .epochs = epochs(),
                        .step = state_.step,
@@ -227,7 +218,7 @@ std::optional<EpochSummary> Trainer::measure_epoch() {
     summary.test = measure(experiment_.test);
   }
   if (interrupted()) return {};
-  summary.seconds_left = epochs_left() * (summary.seconds + watch.seconds());
+  summary.seconds_left = epochs_left() * (summary.seconds + (steady_seconds() - start));
 
   metrics_->write("epoch", epoch_fields(summary));
   if (progress_) progress_->epoch(summary);

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 #include <atomic>
-#include <chrono>
+#include <cmath>
 #include <filesystem>
 #include <mutex>
 #include <nlohmann/json.hpp>
@@ -163,7 +163,7 @@ class Tuner {
     const size_t known = memory_->right.size();
     const std::optional<size_t> index = choose(c, *memory_);
     unsaved_ |= memory_->right.size() != known;
-    if (std::chrono::steady_clock::now() - saved_at_ > std::chrono::seconds(1)) save();
+    if (steady_seconds() - saved_at_ > 1) save();
     return index;
   }
 
@@ -197,7 +197,7 @@ class Tuner {
         if (timed.settled) {
           memory.fastest[problem] = c.names[*index];
           unsaved_ = true;
-          saved_at_ = {};  // to have it again takes longer than to write it
+          saved_at_ = -INFINITY;  // to have it again takes longer than to write it
         }
       } else {
         index = right.first(c.by_rule);
@@ -229,7 +229,7 @@ class Tuner {
   // Reads the file again first: another process may have added to it.
   void save() {
     if (!std::exchange(unsaved_, false)) return;
-    saved_at_ = std::chrono::steady_clock::now();
+    saved_at_ = steady_seconds();
     if (file_.empty()) {
       note_ = fmt::format("no place for the tuning cache: {}; until then {}", why_no_cache_folder(), always_anew);
       return;
@@ -259,7 +259,7 @@ class Tuner {
   std::string file_;
   std::optional<Memory> memory_;
   bool unsaved_ = false, cleared_ = false;
-  std::chrono::steady_clock::time_point saved_at_;
+  double saved_at_ = -INFINITY;  // seconds
   std::string note_;
   std::atomic<uint64_t> generation_ = 1;
 };
@@ -276,8 +276,6 @@ Algorithms algorithms() { return tuner().chosen(); }
 std::string tuning_note() { return tuner().note(); }
 std::optional<size_t> choose(const Candidates& candidates) { return tuner().choose(candidates); }
 uint64_t algorithms_generation() { return tuner().generation(); }
-
-double steady_seconds() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
 
 std::string tuning_file() {
   if (cache_folder().empty()) return "";

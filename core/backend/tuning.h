@@ -7,6 +7,8 @@
 #include <string>
 #include <vector>
 
+#include "core/base/clock.h"
+
 // Where the back end has several implementations of a problem, one of them is chosen: it decides how fast the result comes and
 // how it is rounded, nothing else. One that does not solve the problem is never chosen.
 namespace az {
@@ -34,9 +36,6 @@ std::string tuning_file();
 std::string to_json(const Algorithms& algorithms);
 // The choices in such a text, wherever they were made. Throws Error when it is damaged.
 Algorithms algorithms_from_json(const std::string& text);
-
-// Seconds of a clock that never goes back, from some point on.
-double steady_seconds();
 
 // For back ends: a problem and the ways to solve it.
 struct Candidates {

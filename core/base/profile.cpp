@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "core/base/clock.h"
 #include "core/base/error.h"
 #include "core/base/scope.h"
 
@@ -21,17 +22,17 @@ const char* name_of(Phase phase) {
 Profile::Profile() {
   if (current_) fail("Profile: there is one on this thread already");
   current_ = this;
-  last_ = std::chrono::steady_clock::now();
+  last_ = steady_seconds();
 }
 
 Profile::~Profile() { current_ = nullptr; }
 
 void Profile::add(Phase phase, const char* op) {
-  const auto time = std::chrono::steady_clock::now();
+  const double time = steady_seconds();
   auto [at, is_new] = index_.try_emplace({phase, op, Scope::path()}, entries_.size());
   if (is_new) entries_.push_back({.phase = phase, .op = op, .scope = Scope::path(), .kernel = {}});
   Entry& entry = entries_[at->second];
-  entry.seconds += std::chrono::duration<double>(time - last_).count();
+  entry.seconds += time - last_;
   ++entry.calls;
   entry.kernel = std::exchange(kernel_, {});
   last_ = time;

@@ -59,8 +59,8 @@ inline int64_t outputs_together(int width) {
   return width == 16 ? 16 * Cut<16>::vectors : width == 8 ? 8 * Cut<8>::vectors : 4 * Cut<4>::vectors;
 }
 
-// Numbers of transformed tiles of which a weight's gradient is summed at once; of more, a sum would round its last terms away. Of
-// one point, those of the images and of the gradients stay in a core's own cache while they are multiplied, and up to 64
+// Numbers of transformed tiles of which a weight's gradient is summed at once; of more, a sum would round its last terms away.
+// Of one point, those of the images and of the gradients stay in a core's own cache while they are multiplied, and up to 64
 // channels those of all points. Where they filled 4 MB, 64 channels and fewer took 15 to 30 % more time, and with half of this,
 // 128 channels and more took up to a tenth more.
 constexpr int64_t summed_together = 64;

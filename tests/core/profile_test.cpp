@@ -2,17 +2,14 @@
 
 #include <doctest/doctest.h>
 
-#include <chrono>
-
 #include "core/autograd/autograd.h"
 #include "core/backend/tuning.h"
+#include "core/base/clock.h"
 #include "core/ops.h"
 
 using namespace az;
 
 namespace {
-
-double now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
 
 // "forward conv2d in layer1 x2", in the order of the entries.
 std::vector<std::string> names(const Profile& profile) {
@@ -67,16 +64,16 @@ TEST_CASE("a profile names the kernel that was chosen for a convolution, in each
 }
 
 TEST_CASE("a profile's parts are all of the time that passed") {
-  const double before = now();
+  const double before = steady_seconds();
   Profile profile;
-  const double begin = now();
+  const double begin = steady_seconds();
   for (int i = 0; i < 3; ++i) {
     const Tensor x = randn({64, 64}).set_requires_grad();
     sum(matmul(x, x)).backward();
   }
-  const double end = now();
+  const double end = steady_seconds();
   Profile::ended(Phase::other, "rest");
-  const double after = now();
+  const double after = steady_seconds();
   double total = 0;
   for (const auto& entry : profile.entries()) {
     CHECK(entry.seconds >= 0);

@@ -1,15 +1,12 @@
 #include "core/backend/peak.h"
 
 #include <algorithm>
-#include <chrono>
 
 #include "core/backend/onednn/detail.h"
+#include "core/base/clock.h"
 
 namespace az {
 namespace {
-
-using Clock = std::chrono::steady_clock;
-double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
 constexpr int64_t side = 2048;
 constexpr double flops = 2.0 * side * side * side;
@@ -28,12 +25,12 @@ double measured_peak_flops(DType type) try {
   const onednn::Held a = matrix_in(desc.src_desc(), type), b = matrix_in(desc.weights_desc(), type),
                      c = matrix_in(desc.dst_desc(), type);
   double best = 1e30;
-  for (const auto begin = Clock::now(); seconds_since(begin) < 0.5;) {
-    const auto start = Clock::now();
+  for (const double begin = steady_seconds(); steady_seconds() - begin < 0.5;) {
+    const double start = steady_seconds();
     onednn::execute(
         product, desc.scratchpad_desc(),
         {{DNNL_ARG_SRC, onednn::memory_of(a)}, {DNNL_ARG_WEIGHTS, onednn::memory_of(b)}, {DNNL_ARG_DST, onednn::memory_of(c)}});
-    best = std::min(best, seconds_since(start));
+    best = std::min(best, steady_seconds() - start);
   }
   return flops / best;
 } catch (const Error&) {

@@ -1,7 +1,7 @@
 # Writes OUTPUT, azimuth.h: every header of the rooms but those that are a matter of our own. These, and what they include, are
 # installed.
 set(own
-  "core/autograd/node" "core/backend/" "core/base/(ascii|c_locale|cache_folder|control_groups|cores|files|memory|names|utf8)"
+  "core/autograd/node" "core/backend/" "core/base/(ascii|c_locale|cache_folder|clock|control_groups|cores|files|memory|names|utf8)"
   "core/config/(nearest|rules|spelling|syntax_error|unknown_key)" "core/kernels/" "core/ops/(chain|rows)"
   "core/tensor/(dirty_memory|heap|layout|tensor_impl)" "data/(archive|catalog|download)" "nn/layers/(fused|row_norms)"
   "optim/(adam_rate|equilibrium|guarded_gradient|newton_schulz|norm_control)"

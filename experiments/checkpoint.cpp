@@ -129,7 +129,7 @@ void save_checkpoint(const std::string& folder, const Checkpoint& checkpoint) {
     write_safetensors(fresh + "/optimizer.safetensors", checkpoint.optimizer);
     if (!checkpoint.average.tensors.empty()) write_safetensors(fresh + "/average.safetensors", checkpoint.average);
     write_file(fresh + "/state.json", state_to_json(checkpoint.state));
-    write_file(fresh + "/algorithms.json", az::to_json(checkpoint.algorithms));
+    write_file(fresh + "/algorithms.json", algorithms_to_json(checkpoint.algorithms));
     error = replace_folder({.fresh = fresh, .target = folder, .aside = folder + ".old"});
     if (error) fail("cannot put the checkpoint {} in place: {}", folder, error.message());
   } catch (...) {

@@ -10,6 +10,7 @@
 #include <set>
 #include <utility>
 
+#include "core/backend/candidates.h"
 #include "core/backend/info.h"
 #include "core/base/ascii.h"
 #include "core/base/c_locale.h"
@@ -242,7 +243,7 @@ class Tuner {
       const fs::path folder = fs::path(file_).parent_path();
       if (const std::error_code error = make_folders(folder)) throw FileError(file_, "cannot be written", error.value());
       if (!std::exchange(cleared_, true)) delete_unfinished_files(folder.string());
-      Json json = parsed(to_json(all->fastest));
+      Json json = parsed(algorithms_to_json(all->fastest));
       json["right"] = all->right;
       write_file(file_, json.dump(2) + "\n");
     } catch (const std::exception& unwritten) {
@@ -287,7 +288,7 @@ std::string tuning_file() {
   return (cache_folder() / "tuning" / (name + ".json")).string();
 }
 
-std::string to_json(const Algorithms& algorithms) {
+std::string algorithms_to_json(const Algorithms& algorithms) {
   const Machine machine = this_machine();
   const Json json = {{"processor", machine.processor},
                      {"instruction_set", machine.instruction_set},

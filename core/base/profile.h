@@ -44,7 +44,7 @@ class Profile {
   void add(Phase phase, const char* op);
 
   static inline thread_local Profile* current_ = nullptr;
-  double last_;         // when a call ended, or this began
+  double last_ = 0;     // when a call ended, or this began
   std::string kernel_;  // of the op that ends next
   std::vector<Entry> entries_;
   std::map<std::tuple<Phase, std::string, std::string>, size_t> index_;

@@ -265,9 +265,9 @@ template void backward_data(const bf16*, const float*, bf16*, const Conv2dShape&
 
 int64_t images_to_try(const Conv2dShape& s, size_t number) {
   const int64_t of_threads = 4 * most_together * thread_count();
-  constexpr int64_t of_pass = summed_together * PairsOfBf16::each;  // half of that with f32
-  const int64_t tiles = Tiles(s.y).count / s.y.n;                   // of an image
-  int64_t images = (std::max(of_threads, 2 * of_pass + 1) + tiles - 1) / tiles;
+  constexpr int64_t tiles_of_pass = summed_together * PairsOfBf16::each;  // of a weight's gradient; with f32 more passes
+  const int64_t tiles = Tiles(s.y).count / s.y.n;                         // of an image
+  int64_t images = (std::max(of_threads, 2 * tiles_of_pass + 1) + tiles - 1) / tiles;
   for (const ImageShape& result : {s.x, s.y}) {
     const int64_t bytes = bytes_of(result, number), of_image = bytes / result.n;
     if (bytes >= large_bytes) images = std::max(images, (large_bytes + of_image - 1) / of_image);

@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "core/backend/backend.h"
+#include "core/backend/candidates.h"
 #include "core/backend/conv/offer.h"
 #include "core/base/error.h"
 #include "core/base/random.h"
@@ -170,7 +171,7 @@ TEST_CASE("tuning: one whose result is wrong is not chosen, whatever names it") 
   for (const char* source : {"timing", "the cache", "a table", "a table and the rule"}) {
     CAPTURE(source);
     OwnCache other;
-    if (source == std::string("the cache")) write_cache(to_json(known), {"another problem: quick"});
+    if (source == std::string("the cache")) write_cache(algorithms_to_json(known), {"another problem: quick"});
     const bool by_table = source[0] == 'a', by_rule = source == std::string("a table and the rule");
     set_algorithms(by_rule ? AlgorithmChoice::fixed : AlgorithmChoice::timed, by_table ? known : Algorithms{});
     Problem trial;
@@ -211,7 +212,7 @@ TEST_CASE("tuning: what another program found right meanwhile stays, and a wrong
   Problem problem;
   problem.wrong = {"slower"};
   CHECK(problem.solve() == "slow");
-  write_cache(to_json({}), {"another problem, 1 threads: other"});
+  write_cache(algorithms_to_json({}), {"another problem, 1 threads: other"});
   set_algorithms(AlgorithmChoice::fixed);  // writes what it found
   std::ifstream in(tuning_file());
   const auto right = nlohmann::json::parse(in).at("right").get<std::vector<std::string>>();
@@ -299,7 +300,7 @@ TEST_CASE("tuning: a cache that is damaged, another machine's or cannot be writt
     CHECK(tuning_note() == "the tuning cache " + file + " is damaged; convolutions are tried and timed anew");
     CHECK_FALSE(solved());  // mended
   }
-  std::string text = to_json({{"a problem", "slow"}});
+  std::string text = algorithms_to_json({{"a problem", "slow"}});
   const std::string here = R"("instruction_set": ")";
   text.insert(text.find(here) + here.size(), "other ");
   write(file, text);
@@ -315,7 +316,7 @@ TEST_CASE("tuning: a cache that is damaged, another machine's or cannot be writt
 
 TEST_CASE("tuning: a table of algorithms reads back, and a damaged one says so") {
   const Algorithms table = {{"a", "x"}, {"b", "y"}};
-  CHECK(algorithms_from_json(to_json(table)) == table);
+  CHECK(algorithms_from_json(algorithms_to_json(table)) == table);
   CHECK_THROWS_AS(algorithms_from_json("{"), Error);
   CHECK_THROWS_AS(algorithms_from_json(R"({"algorithms": {"a": 1}})"), Error);
 }

@@ -309,7 +309,7 @@ TEST_CASE("a resumed run keeps to the algorithms that its checkpoint names") {
     CHECK(name.find("wino") != std::string::npos);
     name = test::direct_conv(problem);
   }
-  write_file(file, to_json(other));
+  write_file(file, algorithms_to_json(other));
   CHECK(train(config, folder.path, true).step == 12);
   CHECK(algorithms_from_json(read_file(file)) == other);
 }

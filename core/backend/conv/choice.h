@@ -7,8 +7,8 @@
 #include <mutex>
 #include <optional>
 
+#include "core/backend/candidates.h"
 #include "core/backend/conv/implementation.h"
-#include "core/backend/tuning.h"
 #include "core/tensor/dirty_memory.h"
 #include "core/tensor/storage.h"
 

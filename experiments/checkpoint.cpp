@@ -17,6 +17,7 @@ namespace fs = std::filesystem;
 
 constexpr const char* remedy = "put back a copy, or train anew";
 
+// By nlohmann's JSON, as random numbers are counted in 64 bits without a sign, which a config's values do not have.
 std::string state_to_json(const TrainingState& s) {
   nlohmann::ordered_json json = {
       {"format", 1},

@@ -27,7 +27,7 @@ template <class... Args> [[noreturn]] void reject(const std::string& file, fmt::
   throw DataError(file + ": " + fmt::format(format, std::forward<Args>(args)...));
 }
 
-// Where bytes come from: read(offset, target, count) either fills the target or throws.
+// A source of bytes: read(offset, target, count) either fills the target or throws.
 struct Source {
   std::string name;
   uint64_t size;

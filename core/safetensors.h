@@ -17,7 +17,7 @@ struct SafeTensors {
 
 // Throws DataError naming file and entry when the file is missing, truncated, malformed or holds another number type.
 SafeTensors read_safetensors(const std::string& path);
-// The same from memory; `name` stands for the file in errors.
+// Does the same with a file that is in memory; `name` stands for the file in errors.
 SafeTensors parse_safetensors(std::string_view bytes, const std::string& name);
 // Writes or replaces `path`, by write_file(); equal contents give equal bytes. Throws Error when it cannot.
 void write_safetensors(const std::string& path, const SafeTensors& contents);

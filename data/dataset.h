@@ -37,7 +37,7 @@ class Dataset {
   const Shape& image_shape() const { return content_->image_shape; }
   int64_t class_count() const { return content_->class_count; }
   const std::vector<std::string>& class_names() const { return content_->class_names; }
-  // Of one of count() samples; throws for another.
+  // These two are for one of count() samples; they throw for another.
   const uint8_t* pixels(int64_t sample) const { return content_->pixels.data() + at("pixels", sample) * image_size_; }
   int64_t label(int64_t sample) const { return content_->labels[size_t(at("label", sample))]; }
   // What loaders normalise with.

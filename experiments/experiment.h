@@ -136,7 +136,7 @@ void register_builtin();
 
 // Reads a config, with `--set` overrides ("optimizer.lr=0.05") applied. Throws ConfigError with the place.
 ExperimentConfig load_config(const std::string& path, const std::vector<std::string>& overrides = {});
-// The same from what has been read of the file at `path`.
+// Does the same with what has been read of the file at `path`.
 ExperimentConfig parse_config(config::Value value, const std::string& path, const std::vector<std::string>& overrides = {});
 // The resolved config, every default written out, as indented JSON.
 std::string to_json(const ExperimentConfig& config);
@@ -149,7 +149,7 @@ config::Value read_run_config(const std::string& folder);
 
 // The network of a config, initialised from its seed. Nothing of the data set is read.
 nn::ModulePtr build_model(const ExperimentConfig& config);
-// From here on convolutions choose as the config says, or as `known` to have been chosen before.
+// From this call on, convolutions choose as the config says, or keep to what `known` says was chosen before.
 void use_algorithms(const ExperimentConfig& config, Algorithms known = {});
 // While it lives, layers are tried on as many images as a batch of the data set has, where they do not take one.
 nn::BatchSize as_in_batches_of(const data::DataSource& source);
@@ -194,7 +194,7 @@ struct Experiment : Blueprint {
   std::optional<data::Loader> validation;
   data::Loader test;
 
-  // Where in the training a step stands, counted from 0, and its learning rate.
+  // These say where in the training a step stands, counted from 0, and what its learning rate is.
   optim::Moment moment(int64_t step) const { return length().moment(step); }
   double lr_at(int64_t step) const { return lr_at(moment(step)); }
   double lr_at(const optim::Moment& moment) const;

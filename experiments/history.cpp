@@ -20,7 +20,7 @@ std::string config_file(const std::string& folder) { return folder + "/config.js
 
 constexpr const char* remedy = "put back a copy, or remove it, and what was changed is not checked";
 
-// Where an option stands in what was read, or else the innermost thing around its place.
+// Returns where an option stands in what was read, or else where the innermost thing around its place stands.
 config::Position place_of(const Value& given, const std::string& path) {
   const Value* at = &given;
   for (size_t begin = 0; begin < path.size();) {
@@ -72,7 +72,7 @@ struct Told {
                      told.was, told.is, others));
 }
 
-// Whether what is done with a run depends on the option at `path`: an evaluation on the data and the network alone.
+// Says whether what is done with a run depends on the option at `path`: an evaluation does on the data and the network alone.
 bool depends_on(const std::string& path, Purpose purpose) {
   return purpose != Purpose::evaluation || path.starts_with("data") || path.starts_with("model");
 }
@@ -124,7 +124,7 @@ RunConfig compared(const std::string& folder, const std::vector<Entry>& history,
   return run;
 }
 
-// Whether the steps that both lengths have are taken at other learning rates; of many steps some are looked at.
+// Says whether the steps that both lengths have are taken at other learning rates. Of many steps, only some are looked at.
 bool schedule_differs(const Experiment& experiment, const optim::Length& before, const optim::Length& now) {
   const int64_t steps = std::min(before.steps, now.steps), stride = std::max<int64_t>(1, steps / 1000);
   for (int64_t step = 0; step < steps; step += stride) {
@@ -230,7 +230,7 @@ void record_config(const std::string& folder, const ExperimentConfig& config, in
   replace_text(config_file(folder), to_json(config));
   const Value now = config::to_value(config);
   std::vector<Entry> entries = read_history(folder);
-  // Of steps that are taken again, or that were never taken.
+  // These entries are of steps that are taken again, or that were never taken.
   std::erase_if(entries, [&](const Entry& entry) { return entry.step > step; });
   if (entries.empty() || config::dump(entries.back().config) != config::dump(now)) {
     std::erase_if(entries, [&](const Entry& entry) { return entry.step == step; });

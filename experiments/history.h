@@ -31,7 +31,7 @@ struct RunConfig {
 // Reads config.json, with `--set` overrides applied, for a run to go on with. Throws ConfigError with the place for a change
 // that is not allowed, and DataError where the history is damaged.
 RunConfig resumed_config(const std::string& folder, const std::vector<std::string>& overrides = {});
-// Likewise with `config`, which the caller has read.
+// Does the same with `config`, which the caller has read.
 RunConfig resumed_config(const std::string& folder, const ExperimentConfig& config);
 // A run's config, from its folder. Throws ConfigError where there is none, and for a change that is not allowed: to an
 // evaluation none of the network or the data.

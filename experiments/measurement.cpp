@@ -21,7 +21,7 @@ template <class List> auto find_in(List& list, std::string_view name, auto membe
   return found == list.end() ? nullptr : std::to_address(found);
 }
 
-// Whether reports can be made by these.
+// Says whether reports can be made with these quantities.
 bool is_drawable(const std::vector<Quantity>& quantities) {
   try {
     check_quantities(quantities);

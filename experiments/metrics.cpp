@@ -12,7 +12,7 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-// What metrics_line() begins with.
+// Writes what metrics_line() begins with.
 JsonText& begin(JsonText& json, const std::string& kind) { return json.raw("{").key("kind").value(kind); }
 
 MetricValue value_of(const Json& json) {
@@ -23,7 +23,7 @@ MetricValue value_of(const Json& json) {
   return std::optional<double>();
 }
 
-// None where the text is no line of metrics.
+// Returns the line that the text is, or nothing where it is no line of metrics.
 std::optional<MetricLine> line_of(std::string_view text) {
   const Json json = Json::parse(text, nullptr, false);
   if (!json.is_object() || !json.contains("kind") || !json["kind"].is_string()) return {};

@@ -72,7 +72,7 @@ class MetricsLog {
   MetricsLog(const std::string& path, int64_t keep_bytes);
 
   void write(const std::string& kind, const MetricFields& fields);
-  // From now on this one gets each line, too.
+  // Has `mirror` get each line, too, from now on.
   void mirror_to(std::unique_ptr<Mirror> mirror) { mirror_ = std::move(mirror); }
   int64_t bytes() const { return bytes_; }
   // Flushes to the disk, before a checkpoint relies on bytes().

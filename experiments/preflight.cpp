@@ -15,7 +15,8 @@
 namespace az::experiments {
 namespace {
 
-// Whether a part of a config, a component of `registry` or what has some of layers in it, is of a type of one's own.
+// Says whether a part of a config is of a type of one's own, or has layers in it that are. The type of the part itself is
+// looked up in `registry`.
 bool has_own(const config::RegistryBase& registry, const config::Value& part) {
   const auto is_own = [](const config::Value& within) { return has_own(nn::LayerRegistry::base(), within); };
   if (part.is_array()) return std::any_of(part.as_array().begin(), part.as_array().end(), is_own);
@@ -69,8 +70,8 @@ class Trial {
   }
   bool fails(int64_t count, Purpose purpose) { return !failure(count, purpose).why.empty(); }
 
-  // As nn::hidden_state(), by batches of two images, or of `count` where the network cannot be trained on two. Layers that are
-  // built in have none.
+  // Returns what nn::hidden_state() finds with a batch of two images, or of `count` where the network cannot run on two. Layers
+  // that are built in have no hidden state.
   std::string hidden_state(int64_t count) {
     if (!own_layers_) return "";
     const auto [found, fresh] = tried_.hidden_states.try_emplace(words_);
@@ -224,7 +225,7 @@ void note_data(Notes& notes, const Blueprint& blueprint) {
                plan.train);
 }
 
-// What happens at so many steps or epochs, of a training that has fewer.
+// Notes what is to happen at a number of steps or epochs that the training does not have.
 void note_length(Notes& notes, const Blueprint& blueprint, Purpose purpose) {
   const ExperimentConfig& config = blueprint.config;
   const TrainOptions& train = config.train;
@@ -246,7 +247,7 @@ void note_length(Notes& notes, const Blueprint& blueprint, Purpose purpose) {
                config.checkpoint.every_epochs, epochs);
   try {
     notes.add("schedule", config.schedule.placed([&] {
-      // Of more steps than a million some are looked at.
+      // If there are more than a million steps, only some of them are looked at.
       const int64_t stride = 1 + length.steps / 1'000'000;
       for (int64_t step = 0; step < length.steps; step += stride) blueprint.lr_factor(length.moment(step));
       return blueprint.schedule.examine(length);
@@ -266,7 +267,7 @@ void note_length(Notes& notes, const Blueprint& blueprint, Purpose purpose) {
     notes.add(fmt::format("probes.{}", i), blueprint.probes[i].probe->examine(length.steps));
 }
 
-// Of groups of an optimizer that are frozen, and yet say how they are to be updated.
+// Notes the options of frozen groups that say how the group is to be updated: they mean nothing.
 void note_frozen(Notes& notes, const config::Value& optimizer) {
   const config::Value* groups = optimizer.find("groups");
   if (!groups || !groups->is_array()) return;
@@ -285,7 +286,7 @@ void note_frozen(Notes& notes, const config::Value& optimizer) {
   }
 }
 
-// Of factors in the options of an optimizer and of its groups, whatever these are.
+// Notes factors that are very large, in the options of an optimizer of any type and of its groups.
 void note_large(Notes& notes, const config::Value& optimizer) {
   const auto note = [&](const config::Value& options, const std::string& path) {
     for (const char* option : {"lr", "weight_decay", "lr_factor", "trust_ratio"}) {

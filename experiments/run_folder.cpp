@@ -22,7 +22,7 @@ namespace fs = std::filesystem;
       fmt::format("cannot make the run folder {}: {}; choose another place with --run DIR", path, error.message()));
 }
 
-// Whether it was made now: false when something of that name exists.
+// Makes a folder and says whether it was made now: it was not if something of that name exists.
 bool make_folder(const std::string& path) {
   const fs::path parent = fs::path(path).parent_path();
   std::error_code error = parent.empty() ? std::error_code() : make_folders(parent);

@@ -24,9 +24,9 @@ struct TrainingResult {
   int64_t best_epoch = 0;
 };
 
-// Whether all epochs, or all steps, are done.
+// Says whether all epochs, or all steps, are done.
 bool finished(const TrainOptions& train, const TrainingState& state);
-// Whether that has been measured, too: a stop after the last step leaves it to be done.
+// Says whether they are done and have been measured, too: a stop after the last step leaves that to be done.
 bool ended(const TrainOptions& train, const TrainingState& state);
 
 struct TrainerOptions {
@@ -44,14 +44,14 @@ class Trainer {
   DType restore() { return restore(resumed_config(folder_, config_)); }
   DType restore(const RunConfig& run);
   const TrainingState& state() const { return state_; }
-  // Until the last epoch or step, or a signal. Throws DivergedError on a loss that is not finite; what was saved stays.
+  // Trains until the last epoch or step, or a signal. Throws DivergedError on a loss that is not finite; what was saved stays.
   TrainingResult run();
 
  private:
   bool finished() const { return experiments::finished(config_.train, state_); }
-  // To train, the last one perhaps in part.
+  // The number of epochs to train; the last one may be trained only in part.
   int64_t epochs() const;
-  // To come, as a number of whole epochs; a part of one where max_steps ends the training.
+  // The number of epochs that are still to come; a part of one counts where max_steps ends the training.
   double epochs_left() const;
   void train_epoch();
   void finish_step(const StepResult& result, Watching& watching);

@@ -9,7 +9,7 @@
 namespace az::experiments {
 namespace {
 
-// Which of `size` pixels in a row lies at each place once they are moved, then mirrored.
+// Says which of `size` pixels in a row lies at each place once they are moved, then mirrored.
 Tensor places(int64_t size, int64_t shift, bool mirrored) {
   std::vector<int64_t> from;
   for (int64_t place = 0; place < size; ++place) {

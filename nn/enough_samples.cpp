@@ -12,7 +12,7 @@ namespace {
 
 thread_local int64_t batch_size = 1;
 
-// Whether some of it is of a class that does not come with Azimuth, whose own are all in namespace az.
+// Says whether some part of it is of a class that does not come with Azimuth, whose own are all in namespace az.
 bool has_own(const Module& module) {
   const auto modules = module.modules();
   return std::any_of(modules.begin(), modules.end(),

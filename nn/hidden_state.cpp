@@ -14,8 +14,8 @@
 namespace az::nn {
 namespace {
 
-// What modules got and gave in a forward, in the order in which they did, each with who answers for it: for what a module got,
-// the one that ran it.
+// Keeps what modules got and gave in a forward, in the order in which they did. Each is kept with the module that answers for
+// it; for what a module got, that is the one that ran it.
 struct Steps : Observer {
   void before(const Module& module, const Tensor& x) override {
     const std::string name = module.path().empty() ? class_of(module) : fmt::format("{} ({})", module.path(), class_of(module));
@@ -35,7 +35,7 @@ struct Steps : Observer {
   std::vector<std::string> running;
 };
 
-// All that is random is the same in every call.
+// Runs the network once and returns its steps. All that is random is the same in every call.
 std::vector<Steps::Step> steps_of(Module& network, const Tensor& x, bool training) {
   network.train(training);
   seed_random(0);
@@ -45,7 +45,7 @@ std::vector<Steps::Step> steps_of(Module& network, const Tensor& x, bool trainin
   return steps.all;
 }
 
-// Beyond what other algorithms, or bf16's rounding, make of the same numbers.
+// Says whether two tensors differ by more than other algorithms, or bf16's rounding, make of the same numbers.
 bool differ(const Tensor& a, const Tensor& b) {
   const std::vector<double> x = a.to_vector<double>(), y = b.to_vector<double>();
   const double tolerance = a.dtype() == DType::bf16 ? 0.03 : 1e-4;
@@ -58,7 +58,7 @@ bool differ(const Tensor& a, const Tensor& b) {
   return x.size() != y.size() || !(difference <= tolerance * tolerance * size);
 }
 
-// Who answers for the first difference.
+// Names the module that answers for the first difference.
 std::string first_difference(const std::vector<Steps::Step>& one, const std::vector<Steps::Step>& other) {
   for (size_t i = 0; i < one.size(); ++i) {
     if (i == other.size() || one[i].what != other[i].what || differ(one[i].value, other[i].value)) return one[i].who;

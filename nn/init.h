@@ -38,9 +38,9 @@ void zeros(const Tensor& tensor);
 // A weight [out,in,...] that passes the first min(in, out) channels on as they are (torch's dirac_); rows behind them stay.
 void dirac(const Tensor& weight);
 
-// By name, as layers' options have it: "pytorch" (what PyTorch gives a layer: Kaiming uniform, leaky slope sqrt(5)),
-// "kaiming_normal", "kaiming_normal_fan_out", "kaiming_uniform", "xavier_normal", "xavier_uniform", "zeros", "dirac" (the rows
-// that dirac() leaves as "pytorch").
+// The initialisations that layers' options can name: "pytorch" (what PyTorch gives a layer: Kaiming uniform, leaky slope
+// sqrt(5)), "kaiming_normal", "kaiming_normal_fan_out", "kaiming_uniform", "xavier_normal", "xavier_uniform", "zeros", "dirac"
+// (the rows that dirac() leaves are as "pytorch" has them).
 const std::vector<std::string>& names();
 inline config::Rule one_of_names() { return {config::Rule::Kind::one_of, 0, {names().begin(), names().end()}}; }
 void weight(const Tensor& weight, const std::string& name);

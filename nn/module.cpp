@@ -37,7 +37,7 @@ Tensor copy_of(const Tensor& tensor) {
   return copy;
 }
 
-// Whether a tensor has more holders than there were. A thread that evaluates holds it for the length of an op, a member stays.
+// Says whether a tensor keeps more holders than before. A thread that evaluates holds it only for an op, a member stays.
 bool has_more_holders(const Tensor& tensor, long before) {
   for (int waits = 0; tensor.impl().use_count() > before; ++waits) {
     if (waits == 200) return true;

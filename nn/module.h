@@ -25,11 +25,11 @@ using ModulePtr = std::unique_ptr<Module>;
 class Observer {
  public:
   virtual ~Observer() = default;
-  // Whether it is to be shown a module at all. What nobody is to be shown is not computed beside the pass that it is part of.
+  // Says whether to show it a module at all. What nobody is to be shown is not computed beside the pass that it is part of.
   virtual bool watches(const Module& /*module*/) const { return true; }
   virtual void before(const Module& /*module*/, const Tensor& /*input*/) {}
   virtual void after(const Module& /*module*/, const Tensor& /*input*/, const Tensor& /*output*/) {}
-  // Whether gradient() is to be called of a module that has just run.
+  // Says whether gradient() is to be called for a module that has just run.
   virtual bool wants_gradient(const Module& /*module*/) { return false; }
   // Gets the whole gradient of the module's output, row-major, in each backward pass through it on this thread, as long as the
   // observer is attached; not of one that gives its input itself. The module has to be there still.
@@ -134,7 +134,7 @@ class Module : public config::Made {
   // Copies values in. Throws, changing nothing, with a list of the missing, unexpected and misshapen names. Names that end in
   // num_batches_tracked, which PyTorch writes, are passed over.
   void load_state(const std::map<std::string, Tensor>& state, LoadOptions options = {true});
-  // As a safetensors file. load() throws DataError, naming the file.
+  // These keep the state in a safetensors file. load() throws DataError, naming the file.
   void save(const std::string& file) const;
   void load(const std::string& file, LoadOptions options = {true});
 
@@ -157,7 +157,7 @@ class Module : public config::Made {
   // A buffer is what forward keeps from one call to the next and changes in place: in a plain member, a Tensor or not, it would
   // be in no checkpoint, and copies might share it (nn/hidden_state.h finds that).
   void add_buffer(const std::string& name, const Tensor& value);
-  // To be kept: Child<Linear> fc_ = add_child("fc", Linear(3, {.out_features = 2}));
+  // Keep what it gives as a member: Child<Linear> fc_ = add_child("fc", Linear(3, {.out_features = 2}));
   template <std::derived_from<Module> M> Child<M> add_child(const std::string& name, M child) {
     return add_child(name, std::make_unique<M>(std::move(child)));
   }
@@ -169,10 +169,10 @@ class Module : public config::Made {
   const Tensor& parameter(const std::string& name) const;
   const Tensor& buffer(const std::string& name) const;
   Module& child(const std::string& name);
-  // In the order of registration.
+  // Children can be had by index, too, in the order of registration.
   size_t child_count() const { return children_.size(); }
   Module& child(size_t index);
-  // And by what add_child() gave. Throws for that of another module, and for an empty one.
+  // They can be had by what add_child() gave. Throws for what another module's gave, and for an empty one.
   template <class M> M& child(const Child<M>& of) { return static_cast<M&>(registered(of.id_, of.index_)); }
   template <class M> const M& child(const Child<M>& of) const { return static_cast<M&>(registered(of.id_, of.index_)); }
 
@@ -204,7 +204,7 @@ class Module : public config::Made {
   bool has_child(const std::string& name) const;
   Module& registered(uint64_t id, size_t index) const;
   bool contains(const Module& module) const;
-  // What it is to be inside forward (running.cpp).
+  // runs_now() says whether its forward is under way; the checks throw where a forward uses it as it must not (running.cpp).
   bool runs_now() const;
   void check_belongs(bool runs) const;
   void check_may_be_used() const;

@@ -31,7 +31,7 @@ struct Module::Run {
   ~Run() { innermost = outer; }
   Run(const Run&) = delete;
 
-  // What is added to the error that it used an undefined tensor: which of its own are.
+  // The end of the error that it used an undefined tensor: it lists which of its own are undefined.
   std::string without_value() const {
     std::vector<std::string> names;
     for (const Parameter& p : module->parameters_) {
@@ -78,7 +78,7 @@ Pass Module::enter(const Tensor& x, const std::function<Pass()>& function) {
   return located([&] { return run(x, function); });
 }
 
-// By the path, which errors of a forward and of a gradient start with, and by what of it is in the config.
+// Rethrows with a place in the config: that of the innermost module that has one and whose path the error starts with.
 void Module::rethrow_located() const {
   const std::string where = current_exception_place();
   const Made* at = this;
@@ -164,8 +164,8 @@ bool Module::runs_now() const {
   return false;
 }
 
-// In another's forward, a module is that one's own or its parts' (or, handed down, that of one further out); or one that has no
-// state; or one that is left as it is.
+// Throws where another module's forward is under way and this module does not belong there. It belongs if it is a part of one
+// whose forward is under way, at whatever depth, if it has no state, or if it is left as it is.
 void Module::check_belongs(bool runs) const {
   if (moved_) fail("{}: it was moved to another module, and is empty", class_of(*this));
   const Run* caller = Run::innermost;

@@ -8,7 +8,7 @@
 namespace az::optim {
 namespace {
 
-// Over the elements of a step d = m / (root sqrt(v) + eps).
+// Sums over the elements of a step d = m / (root sqrt(v) + eps).
 struct StepSums {
   double v = 0, dd = 0, by_eps = 0;  // of v, d^2, and d^2 eps / (root sqrt(v) + eps)
   void operator+=(const StepSums& other) { v += other.v, dd += other.dd, by_eps += other.by_eps; }

@@ -48,7 +48,7 @@ void WeightAverage::update(const Moment& moment) {
   NoGrad no_grad;
   for (const auto& [name, average] : averages_) {
     const Tensor& weight = weights_.at(name);
-    // From the nearer end: a weight that equals its average leaves it as it is, to the bit.
+    // Starts from the nearer of the two: a weight that equals its average leaves it as it is, to the bit.
     const Tensor difference = weight - average;
     if (d < 0.5) average.copy_(weight);
     average.add_(difference, d < 0.5 ? -d : 1 - d);

@@ -46,11 +46,11 @@ class WeightAverage {
 
   // What is odd about it in a training of that length, each as "option: sentence".
   std::vector<std::string> examine(const Length& length) const;
-  // Whether the decay depends on the length of the training.
+  // Says whether the decay depends on the length of the training.
   bool follows_length() const { return power_ > 0; }
-  // Whether the weights go on from it.
+  // Says whether the weights go on from the average.
   bool moves_weights() const { return write_back_; }
-  // To be called after each step; `moment` is the step's.
+  // Has to be called after each step; `moment` is the step's.
   void update(const Moment& moment);
   // Exchanges weights and averages, in place.
   void swap();

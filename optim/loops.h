@@ -44,7 +44,7 @@ struct RowSums {
   }
 };
 
-// In the wider type, in an order fixed by n alone: by lanes, so that they fill a vector register.
+// Sums in the wider type, in an order that n alone fixes: by lanes, so that they fill a vector register.
 template <class T> [[gnu::always_inline]] inline RowSums row_sums(int64_t n, const T* p, const T* g, const T* d) {
   constexpr int lanes = 16;
   Wider<T> pg[lanes] = {}, gg[lanes] = {}, pp[lanes] = {}, pd[lanes] = {};

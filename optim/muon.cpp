@@ -42,7 +42,7 @@ Muon::Muon(std::vector<Parameter> parameters, const MuonOptions& options)
           [normalize = options.normalize](const auto& parameter, const Group& group) { check(parameter, group, normalize); }),
       options_(options) {}
 
-// Of what is scaled to a norm of 1 singular values are at most 1, and small ones are many.
+// orthogonalized() starts from a matrix scaled to a norm of 1: its singular values are at most 1, and small ones are many.
 std::vector<std::string> Muon::examine() const {
   const std::vector<double>& by = options_.ns_coefficients;
   const auto odd = [&](const std::string& what) {

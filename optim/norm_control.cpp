@@ -12,7 +12,7 @@ namespace {
 AZ_MULTIVERSION long double squares(int64_t n, const float* x) { return row_sums(n, x, x, x).gg; }
 AZ_MULTIVERSION long double squares(int64_t n, const double* x) { return row_sums(n, x, x, x).gg; }
 
-// The same on any number of threads.
+// Returns the norm of x, the same number on any number of threads.
 template <class T> long double length_of(const Tensor& x) {
   const T* values = x.data<T>();
   return std::sqrt(

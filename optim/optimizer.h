@@ -38,7 +38,7 @@ class Optimizer : public config::Made {
   double lr() const { return lr_; }
   // The rates of optimizers that groups name keep their proportion to it. Throws unless it is a finite number of 0 or more.
   void set_lr(double lr);
-  // Of parameters of which no group says otherwise.
+  // The weight decay of parameters for which no group gives another.
   double weight_decay() const { return weight_decay_; }
   int64_t steps() const { return steps_; }
   // What is odd about its options, each as "option: sentence".
@@ -66,13 +66,13 @@ class Optimizer : public config::Made {
                                      std::vector<std::string> slots, Check check = {})
       : Optimizer(name, std::move(parameters), config::checked(name, options).lr, options.weight_decay, options.groups,
                   std::move(slots), std::move(check)) {}
-  // The same of options given one by one. Throws ConfigError where a number of theirs is negative or not finite.
+  // Does the same with options given one by one. Throws ConfigError where one of their numbers is negative or not finite.
   Optimizer(const char* name, std::vector<Parameter> parameters, double lr, double weight_decay,
             const std::vector<GroupOptions>& groups, std::vector<std::string> slots, Check check = {});
 
   // Moves one parameter by the group's rate, and decay in proportion to it. An update that ignores Group::step_only changes the
   // weight as usual.
-  // To write to the gradient, or to leave other tensors of state than one a slot, like the parameter, is an error.
+  // It is an error to write to the gradient, or to leave other tensors of state than one a slot, shaped like the parameter.
   virtual UpdateInfo update(Parameter& parameter, const Tensor& gradient, const Group& group, ParameterState& state) = 0;
   // What UpdateInfo::equilibrium_angle becomes, after the update that `info` tells of.
   virtual double equilibrium_angle(const Group&, const UpdateInfo& /*info*/) const { return NAN; }
@@ -95,7 +95,7 @@ class Optimizer : public config::Made {
   void complete(UpdateInfo& info, const Group& group, const ParameterState& state) const;
   // update(), and what the group asks for beyond it.
   UpdateInfo move(Parameter& parameter, const Tensor& gradient, const Group& group, ParameterState& state, bool watched);
-  // The same under a trust ratio, without renormalizing.
+  // Does what move() does, under a trust ratio, without renormalizing.
   UpdateInfo update_by_trust_ratio(const Parameter& parameter, const Tensor& gradient, const Group& group,
                                    ParameterState& state, bool watched);
 

@@ -30,7 +30,7 @@ double clamped_cosine(const RowSums& sums, double eps) {
 
 NormRule projected_norm_rule(const std::string& name, const std::string& when) {
   if (when == "never") return {{}, "no prediction, as projection is \"never\""};
-  // By the rule, a gradient that is no longer orthogonal to the weight is not projected.
+  // With "rule", a step is not projected once the gradient is no longer orthogonal to the weight.
   return {0, name + ": a projected step is orthogonal to the weight and adds its squared length", when == "rule"};
 }
 

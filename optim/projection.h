@@ -17,7 +17,7 @@ struct ProjectionOptions {
 constexpr const char* projection_help = "when to project: by the cosine rule, always by channel or by layer, or never";
 inline auto projection_choices() { return config::one_of({"rule", "channel", "layer", "never"}); }
 
-// What is set and has no effect of an optimizer's options of projection, each as Optimizer::examine() says it.
+// Lists the options of an optimizer's projection that are set and have no effect, each as Optimizer::examine() says it.
 template <class Options> std::vector<std::string> idle_projection_options(const Options& options) {
   std::vector<std::string> result;
   const auto add_if = [&](bool idle, const char* name) {
@@ -36,11 +36,11 @@ struct Removal {
 // |cos(g, p)| as the rule has it: each norm is at least eps, as in torch.nn.functional.cosine_similarity.
 double clamped_cosine(const RowSums& sums, double eps);
 
-// Of an optimizer of that name whose projection is `when`: a step that is not projected breaks the rule.
+// Returns the norm rule of an optimizer of that name. With "rule" as `when`, a step that is not projected breaks it.
 NormRule projected_norm_rule(const std::string& name, const std::string& when);
 
-// On one row, p being the weight before decay and g the raw gradient: Direct brings the state up to date and sums over p, g and
-// the direction d; Move moves p.
+// Both work on one row; p is the weight before decay and g the raw gradient. Direct brings the state up to date and returns
+// sums over p, g and the direction d; Move moves p.
 using Direct = std::function<RowSums(int64_t begin, int64_t length)>;
 using Move = std::function<void(int64_t begin, int64_t length, Removal removal)>;
 
@@ -48,8 +48,8 @@ using Move = std::function<void(int64_t begin, int64_t length, Removal removal)>
 //   for the channel view, then the layer view: if max_rows |cos(g, p)| < delta / sqrt(row length), that view fires:
 //   per_norm = 1 / (||p|| + eps), dot = per_norm sum(p d) by row and decay_ratio = wd_ratio. Otherwise dot = 0
 //   and decay_ratio = 1.
-// With `when` other than "rule" that view fires whatever the cosines are, or none does. "channel" leaves rows of one element
-// alone: they would stand still (a gain of weight_norm is a weight of such rows).
+// With "channel" or "layer" as `when`, that view fires whatever the cosines are; with "never", none does. "channel" leaves rows
+// of one element alone: they would stand still (a gain of weight_norm is a weight of such rows).
 // - The cosine is of the raw gradient, never of the momentum; it is g / max(||g||, eps) times p / max(||p||, eps), which
 //   the authors' code gets from PyTorch 1.13 and later. PyTorch of 2020 divided by max(||g|| ||p||, eps).
 // - A zero gradient has cosine 0, so it fires. Rows of one element have |cos| = 1, so the channel view fires for them only

@@ -77,7 +77,7 @@ template <class Options> std::vector<std::string> warmup_oddities(const Options&
   return result;
 }
 
-// Of an option that makes the rate fall too fast to train.
+// Notes an option that makes the rate fall too fast to train.
 template <class Options>
 void add_fall_oddity(const char* key, const Options& options, const Length& length, std::vector<std::string>& oddities) {
   const int64_t warmup = warmup_taken(options, length.steps_per_epoch, length.steps);

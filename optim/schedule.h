@@ -129,8 +129,9 @@ struct ExponentialSchedule {
   }
 };
 
-// From 1 / div_factor up to 1 in the first pct_start of the steps, or by the warm-up if there is one, then down to
-// 1 / (div_factor final_div_factor) at the last, as torch's OneCycleLR without its momentum cycle. One step is all top.
+// The factor rises from 1 / div_factor to 1 in the first pct_start of the steps, or by the warm-up if there is one, then falls
+// to 1 / (div_factor final_div_factor) at the last, as in torch's OneCycleLR without its momentum cycle. One step has the
+// factor 1.
 struct OneCycleSchedule {
   double pct_start = 0.3;
   std::string anneal = "cos";
@@ -156,7 +157,7 @@ double lr_factor(const PolynomialSchedule& options, const Moment& moment);
 double lr_factor(const ExponentialSchedule& options, const Moment& moment);
 double lr_factor(const OneCycleSchedule& options, const Moment& moment);
 
-// As Schedule::examine().
+// These say what Schedule::examine() says, for each kind of schedule.
 std::vector<std::string> oddities(const ConstantSchedule& options, const Length& length);
 std::vector<std::string> oddities(const StepSchedule& options, const Length& length);
 std::vector<std::string> oddities(const MultistepSchedule& options, const Length& length);

@@ -38,9 +38,9 @@ struct UpdateInfo {
   // Radians a step that a scale-invariant weight's direction turns once its norm has settled, if all steps are as this one
   // (equilibrium.h); NaN where it does not settle or nothing is known.
   double equilibrium_angle = NAN;
-  // Of a step that is watched:
+  // The effective rate, and what follows, are filled in for a step that is watched.
   EffectiveRate effective = {};
-  // what the optimizer keeps of the parameter now, the tensors themselves, by the names of its slots ("momentum").
+  // What the optimizer keeps of the parameter now, the tensors themselves, by the names of its slots ("momentum").
   std::vector<std::pair<std::string, Tensor>> state = {};
 };
 

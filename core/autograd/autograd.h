@@ -142,7 +142,7 @@ struct NoGrad : GradMode {
 // The recorded op that made this tensor ("conv2d"), and the module path it ran in; "" for leaves.
 std::string op_name(const Tensor& tensor);
 std::string op_scope(const Tensor& tensor);
-// Whether somebody gave it a hook, which no copy of it has.
+// Says whether somebody gave the tensor a hook; no copy of it has that.
 bool has_hooks(const Tensor& tensor);
 
 }  // namespace az

@@ -106,7 +106,7 @@ uint64_t versions(const Back& back, bool with_g) {
   return total;
 }
 
-// Which of what the gradient got is undefined, and may be what it used.
+// Lists what the gradient's function got undefined; it may have used one of these.
 std::string undefined_in(const Back& back) {
   std::string list;
   const auto add = [&](const Tensor& t, const std::string& what) {
@@ -275,7 +275,7 @@ class Run {
     return replaced.defined() ? Arrived::Parts{replaced, {}} : parts;
   }
 
-  // From the gradient of an op's result to those of its inputs.
+  // Makes the gradients of an op's inputs from the gradient of its result.
   void pass_op(Node& node) {
     const Scope scope(node.scope);
     Arrived::Parts g = arrived_at(node);

@@ -32,8 +32,8 @@ using TensorFunction = std::function<Tensor(const std::vector<Tensor>&)>;
 GradcheckResult gradcheck(const TensorFunction& function, const std::vector<Tensor>& inputs,
                           const GradcheckOptions& options = {});
 
-// The same for the gradients themselves (create_graph), with respect to the inputs and r; they must also be what backward gives
-// without create_graph. For an op that cannot be differentiated twice the message names it.
+// Does the same for the gradients themselves (create_graph), with respect to the inputs and r. They must also be what backward
+// gives without create_graph. For an op that cannot be differentiated twice the message names it.
 GradcheckResult gradgradcheck(const TensorFunction& function, const std::vector<Tensor>& inputs,
                               const GradcheckOptions& options = {});
 

@@ -53,7 +53,8 @@ struct Node : std::enable_shared_from_this<Node> {
 // The ops that led to `root`, itself first.
 std::vector<std::shared_ptr<Node>> reachable(const std::shared_ptr<Node>& root);
 
-// On this thread. Time then belongs to the op whose gradient is being made, not to the ops that it is made of.
+// Says whether a backward pass runs on this thread. Time then belongs to the op whose gradient is being made, not to the ops
+// that the gradient is made of.
 bool backward_is_running();
 
 }  // namespace az

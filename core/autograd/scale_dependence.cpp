@@ -47,8 +47,8 @@ namespace {
 
 using Kind = ScaleDependence::Kind;
 
-// Where the rows lie in the result; nothing where their elements are mixed. Rows fill a part of one axis, or elements keep
-// their order.
+// Returns where the rows lie in the result, or nothing where their elements are mixed. Rows have to fill a part of one axis, or
+// elements to keep their order.
 std::optional<RowsOf> moved(const RowsOf& rows, const Homogeneity& says, const Homogeneity::Input& role, const Shape& from,
                             const Shape& to) {
   if (rows.count == 1) return RowsOf{};
@@ -169,7 +169,7 @@ class Rule {
 
   ScaleDependence sum(const std::map<int, Term>& terms) const {
     const char* const added = "adds what does not scale with it";
-    // What all that varies within a slice scales by; the rest is a shift.
+    // `main` is the term by which all that varies within a slice scales; the rest is a shift.
     const Term* main = nullptr;
     for (const auto& [number, term] : terms) {
       if (!main || (main->equals && !term.equals) || (main->degree == 0 && term.degree != 0 && main->equals)) main = &term;

@@ -26,8 +26,8 @@ struct NoRoom : std::bad_alloc {
   }
 };
 
-// To be called before any use of OpenBLAS: where the system gives it no memory for its buffers, one for each thread and one for
-// the caller, it asks for ever.
+// Has to be called before any use of OpenBLAS. Where the system gives it no memory for its buffers, one for each thread and one
+// for the caller, it asks for ever.
 void prepare_openblas() {
   use_thread_count();
   static std::atomic<int> held = openblas_get_num_threads();  // since it was loaded

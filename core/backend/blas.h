@@ -16,10 +16,10 @@ void gemm(bool transpose_a, bool transpose_b, int64_t m, int64_t n, int64_t k, d
 struct Eigen {
   std::vector<double> values, vectors;
 };
-// Of a symmetric matrix a [n,n], of which the upper triangle is read; by LAPACK's dsyev. Throws when it does not converge.
+// Returns those of a symmetric matrix a [n,n], whose upper triangle LAPACK's dsyev reads. Throws when it does not converge.
 Eigen eigh(int64_t n, std::vector<double> a);
 
-// Whether the system would give OpenBLAS memory for so many more of its buffers.
+// Says whether the system would give OpenBLAS memory for so many more of its buffers.
 bool openblas_has_room(int buffers);
 
 }  // namespace az

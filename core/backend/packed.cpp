@@ -59,7 +59,7 @@ struct PackedForms : Derived {
     std::rotate(at, at + 1, forms.end());
     Packed& last = forms.back();
     if (last.source == source && last.storage) return last.storage;
-    // In place, but where another thread's convolution is reading it. It is nothing until that is done.
+    // Packs in place, unless another thread's convolution is reading the memory. last.storage is null until that is done.
     std::shared_ptr<Storage> storage = std::exchange(last.storage, {});
     if (storage.use_count() != 1) storage = memory_of(form.bytes);
     pack_scaled(weight, scale, pack, *storage);

@@ -32,7 +32,7 @@ template <class T, class Run, class... More> Tensor over_elements(Run run, const
   return y;
 }
 
-// The same for f32 and bf16, by a loop of core/kernels/vector.h.
+// Does the same for f32 and bf16, where `run` is a loop of core/kernels/vector.h.
 template <class Run, class... More> Tensor over_lanes(Run run, const Tensor& x, const More&... more) {
   return visit_lanes(x.dtype(), [&](auto zero) { return over_elements<decltype(zero)>(run, x, more...); });
 }

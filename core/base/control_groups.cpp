@@ -47,8 +47,8 @@ struct Resource {
   double (*limit)(const std::string& folder, bool version2);
 };
 
-// Where the hierarchy that limits the resource is mounted. A line of mountinfo: id, parent, device, top, folder, options, more
-// of them, "-", file system, source, its options.
+// Finds where the hierarchy that limits the resource is mounted. A line of mountinfo is: id, parent, device, top, folder,
+// options, more of them, "-", file system, source, its options.
 bool find_mount(const std::string& root, const Resource& resource, bool version2, Mount& found) {
   std::ifstream file(root + "/proc/self/mountinfo");
   for (std::string line; std::getline(file, line);) {

@@ -77,11 +77,11 @@ void check_writable(const std::string& path);
 // Deletes from a folder what processes have left which were killed in write_file; where there are no locks, nobody can tell,
 // and it stays.
 void delete_unfinished_files(const std::string& folder);
-// Whether it is such a name, as nobody else gives to a file: ".azimuth-<process>-<number>.part".
+// Says whether a name is that of such a file; nobody else gives these: ".azimuth-<process>-<number>.part".
 bool names_unfinished_file(const std::string& name);
 
-// Whether something is there, links followed. Throws FileError where the system cannot tell, as in a folder that may not be
-// entered.
+// Says whether something is there; links are followed. Throws FileError where the system cannot tell, as in a folder that may
+// not be entered.
 bool is_there(const std::string& path);
 
 // Makes a folder, and those above it that are missing. One that is there is no error.

@@ -9,7 +9,7 @@ namespace az {
 // "layer1.conv1" of "layer1" and "conv1"; the name alone where the path is "".
 std::string join_path(const std::string& path, const std::string& name);
 
-// In quotes, with what cannot be printed as "\x0a".
+// Returns the text in quotes; what cannot be printed is written as "\x0a".
 std::string in_quotes(std::string_view text);
 
 // Throws "<what> \"a.b\" cannot be a name: it has a \".\"" for one that is empty, not UTF-8, begins or ends with a

@@ -28,7 +28,7 @@ class Profile {
     double seconds = 0;
     int64_t calls = 0;
   };
-  // In the order in which they first ended.
+  // The entries, in the order in which they first ended.
   const std::vector<Entry>& entries() const { return entries_; }
 
   // `op` has just ended in the module that is running. Without a Profile it costs one branch.

@@ -10,10 +10,10 @@
 #else
 #define AZ_MULTIVERSION
 #endif
-// For what such a loop calls: only what is inlined is compiled for its instruction set. AZ_INLINED goes on lambdas.
+// Goes on what such a loop calls: only what is inlined is compiled for its instruction set. AZ_INLINED goes on lambdas.
 #define AZ_INLINED __attribute__((always_inline))
 #define AZ_INLINE inline AZ_INLINED
-// Before a loop whose steps read nothing that another one writes, though arrays may be the same.
+// Goes before a loop whose steps read nothing that another one writes, though arrays may be the same.
 #if defined(__GNUC__) && !defined(__clang__)
 #define AZ_INDEPENDENT _Pragma("GCC ivdep")
 #else
@@ -60,12 +60,12 @@ inline int simd_width() {
 #endif
 }
 
-// Whether loops are compiled that add up products of bf16 numbers. Clang takes the instructions only in functions that are
-// compiled for them by name, into which nothing is inlined that is not.
+// Is defined where loops that add up products of bf16 numbers are compiled. Clang takes the instructions only in functions that
+// are compiled for them by name, into which nothing is inlined that is not.
 #if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
 #define AZ_BF16_PRODUCTS
 #endif
-// Whether this processor runs them (AVX-512 bf16).
+// Says whether this processor runs them (AVX-512 bf16).
 inline bool multiplies_bf16() {
 #if defined(AZ_BF16_PRODUCTS)
   static const bool does = simd_width() == 16 && __builtin_cpu_supports("avx512bf16");

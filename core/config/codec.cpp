@@ -31,7 +31,7 @@ std::optional<Value> value_of_words(const Value& value) {
   }
 }
 
-// Whether a string was one to whoever wrote it: a --set takes what is not JSON for a string, as it was typed.
+// Says whether a string was written in quotes. A --set takes what is not JSON for a string as it was typed, without quotes.
 bool is_quoted(const Value& string) {
   const auto& typed = string.position().typed;
   return !typed || *typed != string.as_string();

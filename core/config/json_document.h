@@ -18,7 +18,7 @@ std::string dump(const Value& value, int indent = -1);
 // plain string; an option that is a string takes 123 and true, too, as they were typed. Missing objects on the way are made.
 // Throws ConfigError "--set <path>: ...".
 void set_path(Value& root, const std::string& path, const std::string& text);
-// The same with a value that was read, from a "path": value at `position`.
+// Does the same with a value that was read as JSON, as "path": value, and that stood at `position`.
 void set_path(Value& root, const std::string& path, Value value, const Position& position);
 
 }  // namespace az::config

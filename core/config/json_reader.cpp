@@ -158,7 +158,7 @@ class Reader : public nlohmann::json_sax<Json> {
     return true;
   }
 
-  // For the number that comes next.
+  // Throws an error about the number that comes next.
   [[noreturn]] void fail_number(const std::string& message) {
     take();
     fail_at(token_position_, path(), fmt::format("{} {}", excerpt(text_.substr(token_, at_ - token_), 30), message));

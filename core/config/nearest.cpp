@@ -25,7 +25,7 @@ size_t distance(const std::string& a, const std::string& b) {
   return d[a.size()][b.size()];
 }
 
-// As option names are written.
+// Returns the word as option names are written: in lower case, with _ in place of - and spaces.
 std::string plain(const std::string& word) {
   std::string text = to_lower(word);
   std::replace_if(

@@ -45,20 +45,20 @@ Rule share_or_count();     // a number below 1, or a whole one
 Rule folder_name();        // a string that is empty or can name a folder
 Rule path();               // a string, of a file or folder: counts from the current folder, and is made absolute as it is read
 Rule changes_on_resume();  // forbids nothing: a run may go on with another value, as no step taken so far depends on it
-// On lists: so many elements (`message` says it in other words); no two of equal value.
+// These two rules are for lists: there are so many elements (`message` says it in other words); no two have equal values.
 Rule elements(int64_t least, int64_t most, const std::string& message = "");
 Rule distinct();
-// On objects of any keys: each holds a list of values that differ; none is `key`, for the reason that `message` gives.
+// These two are for objects of any keys: each key holds a list of values that differ; none is `key`, and `message` says why.
 Rule lists();
 Rule no_key(const std::string& key, const std::string& message);
 bool has(const Rules& rules, Rule::Kind kind);
 
-// Whether a string can name a folder; and what is said of one that cannot.
+// Says whether a string can name a folder; the text below is what is said of one that cannot.
 bool names_folder(const std::string& name);
 inline constexpr const char* not_a_folder_name =
     "must be usable as the name of a folder: up to 200 bytes, no / and no control characters";
 
-// What these two throw, until its place is known.
+// The error that invalid() and invalid_option() throw; its place in the config is not known yet.
 struct Invalid : ConfigError {
   Invalid(const std::string& key, const std::string& text);
   std::string option, message;
@@ -66,7 +66,7 @@ struct Invalid : ConfigError {
 // Throws ConfigError; for an options struct's `void validate() const`, where neither rules nor relations can say what is wrong,
 // and for a component's factory. Parsing calls them and adds the place.
 [[noreturn]] void invalid(const std::string& message);
-// The same where it is one option that is wrong: the place is its own.
+// Does the same where one option is wrong; the error then gets the place of that option.
 [[noreturn]] void invalid_option(const std::string& key, const std::string& message);
 
 struct Row;
@@ -124,8 +124,8 @@ struct Need {
   Rules rules = {};
 };
 
-// What ties options of one struct to one another: of these, of which null is none, some are to be given, or all or none; or the
-// one, where it is neither null nor false, needs others.
+// A rule that ties options of one struct to one another, where null counts as not given. some_of: one of them has to be given,
+// or several; all_or_none: all or none; needs: where the one option is neither null nor false, it needs others.
 struct Relation {
   enum class Kind { some_of, all_or_none, needs } kind;
   std::vector<std::string> options;
@@ -153,12 +153,12 @@ class ObjectType {
   // Reads an object over what `target` holds. `type` is a component's: its "type" key is skipped.
   void read(const Value& value, const std::string& path, void* target, bool component = false) const;
   void write(const void* source, Value& object) const;
-  // As Codec::compare(); an option that may change on resume is compared as a whole.
+  // Does what Codec::compare() does; an option that may change on resume is compared as a whole.
   void compare(const Value& before, const Value& now, const std::string& path, std::vector<Change>& changes) const;
   void rows(const std::string& prefix, const void* source, std::vector<Row>& rows) const;
   Value schema(const void* defaults, Definitions& definitions, const std::string& component = "") const;
   const Field* find(const std::string& name) const;  // nullptr: none
-  // As Codec's.
+  // These two do what Codec's functions of the same names do.
   void objects(const Value* value, const std::string& path, const Codec::Visit& visit) const;
   void registries(std::set<const RegistryBase*>& found) const;
   std::vector<std::string> names() const;
@@ -302,10 +302,10 @@ template <class T> T parse(const Value& value, const std::string& path = "") {
 // The options with every default filled in; parse() of it gives the same options.
 template <class T> Value to_value(const T& options) { return CodecOf<T>::get().write(&options); }
 
-// The same options, held to the rules that JSON is held to. Throws ConfigError, the path starting with `name`.
+// Returns the options, checked by the rules that JSON is held to. Throws ConfigError, the path starting with `name`.
 template <class T> T checked(const std::string& name, const T& options) { return parse<T>(to_value(options), name); }
 
-// Where they differ, in the order of the options.
+// Lists where two values differ, in the order of the options.
 template <class T> std::vector<Change> changes(const T& before, const T& now) {
   std::vector<Change> result;
   CodecOf<T>::get().compare(to_value(before), to_value(now), "", {}, result);

@@ -49,13 +49,13 @@ class ComponentBase {
  public:
   ComponentBase() = default;
   ComponentBase(const RegistryBase& registry, const std::string& type);
-  // Of the one type whose options these are; they are checked where a config is, or as the component is created.
+  // Takes the one type that has these options. They are checked when a config is, or when the component is created.
   ComponentBase(const RegistryBase& registry, const ObjectType* type, std::shared_ptr<const void> options);
 
   explicit operator bool() const { return entry_ != nullptr; }
   const std::string& type() const { return entry().name; }
   Value to_value() const;
-  // Where in the config it stands, as Made::config_place().
+  // Says where in the config it stands, in the words of Made::config_place().
   std::string place() const { return given_ ? place_text(given_->position(), path_) : ""; }
 
   // Calls f; an error about the options gets their place in the config.
@@ -109,7 +109,7 @@ template <class Tag, class Result, class... Args> class Registry {
     base().add({name, description, &object_type<O>, std::make_shared<const Function>(std::move(erased))});
   }
 
-  // With what comes with Azimuth.
+  // Returns the registry, after registering what comes with Azimuth.
   static const RegistryBase& known() {
     if constexpr (requires { Tag::register_builtin(); }) {
       if (!BuiltIn::lives()) Tag::register_builtin();
@@ -145,7 +145,7 @@ template <class R> class Component : public ComponentBase {
  public:
   Component() = default;
   explicit Component(const std::string& type) : ComponentBase(R::base(), type) {}
-  // In C++, the registered type that has such options: SgdOptions{.lr = 0.1}. Throws if none has, or several.
+  // Takes options as C++ has them: SgdOptions{.lr = 0.1}. Throws if no registered type has such options, or several have.
   template <class O>
   requires requires(Fields<O>& f) { O::fields(f); }
   Component(O options) : ComponentBase(R::known(), &object_type<O>(), std::make_shared<const O>(std::move(options))) {}

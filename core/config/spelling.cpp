@@ -10,7 +10,7 @@
 namespace az::config {
 namespace {
 
-// With a plain minus for each dash of print: the hyphens, the dashes, the minus sign, and the wide one.
+// Returns the text with a plain minus for each dash of print: the hyphens, the dashes, the minus sign, and the wide one.
 std::string with_plain_minus(std::string text) {
   for (const char* dash : {"\u2010", "\u2011", "\u2012", "\u2013", "\u2014", "\u2212", "\uFE63", "\uFF0D"}) {
     for (size_t at; (at = text.find(dash)) != std::string::npos;) text.replace(at, std::strlen(dash), "-");

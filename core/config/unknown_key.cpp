@@ -35,8 +35,8 @@ std::string owners_text(const RegistryBase& registry, const std::string& option)
   return fmt::format("the {}{} {}", registry.kind(), owners.size() > 1 ? "s" : "", listed(owners, " and "));
 }
 
-// Where else in this document the key is known, or, unless it is a misspelling of one that is known where it stands, of a path;
-// "" for nowhere.
+// Says where else in this document the key is known. Where it is known nowhere else, and is no misspelling of a key that is
+// known where it stands, names the components that have such an option, or the path of the nearest key; "" where there is none.
 std::string elsewhere(const Codec& codec, const Value& document, const std::string& path, const UnknownKey& error) {
   const std::string& key = error.key;
   std::vector<std::string> paths, places;

@@ -200,7 +200,7 @@ template <class T> AZ_INLINE Lanes passing(const BatchNormGradientArrays<T>& up,
   return (up.y ? load(up.y + i, part) : f(value)) > 0 ? v : Lanes{};
 }
 
-// By channel, of the gradient g that passes: the sums of g and of g (x - centre) rstd, whose factors balance each other.
+// Sums for each channel, over the gradient g that passes: of g, and of g (x - centre) rstd; rstd balances x - centre.
 struct GradientSums {
   std::vector<double> g, product;
   explicit GradientSums(int64_t channels = 0) : g(size_t(channels)), product(size_t(channels)) {}
@@ -227,8 +227,8 @@ template <class T> AZ_MULTIVERSION void add_gradients(const BatchNormGradientArr
   }
 }
 
-// By channel: dx = (g + (x - centre) rstd slope + shift) factor, without the middle two by constant statistics: a 0 would not
-// rid them of NaN.
+// The factors of each channel in dx = (g + (x - centre) rstd slope + shift) factor. Constant statistics leave out the middle
+// two terms: factors of 0 would not rid them of NaN.
 struct ToInput {
   std::vector<float> factor, rstd, slope, shift;
   bool of_x;

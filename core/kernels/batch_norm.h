@@ -8,7 +8,7 @@
 // ReLU and the sum of two gradients are taken along. T is float or bf16; elements are computed in f32, long sums in f64.
 namespace az {
 
-// Of each channel over n, h and w, [c] each; the variance is biased: divided by n h w.
+// The statistics of each channel over n, h and w, [c] each; the variance is biased: divided by n h w.
 struct BatchNormStatistics {
   std::vector<double> mean, var;
 };

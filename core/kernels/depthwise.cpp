@@ -10,11 +10,12 @@
 namespace az::depthwise {
 namespace {
 
-// Images are shared out in so many parts whose sums over images are added up in the end, whatever the number of threads.
+// Images are shared out in so many parts at most, whatever the number of threads; the sums of the parts are added up in the
+// end.
 constexpr int64_t most_parts = 16;
 
-// Where the numbers lie, along one axis, that a result at `at` is made of. Of x and the weight, y's at o is made of x at
-// o * stride + k * dilation - padding; the gradient of x at i is made of g at o wherever that is i.
+// Says, along one axis, where the numbers lie that a result at `at` is made of. y at o is made of the weight and of x at o *
+// stride + k * dilation - padding; the gradient of x at i is made of g at every o for which that is i.
 struct Axis {
   int64_t kernel, stride, padding, dilation;
   bool of_y;
@@ -73,7 +74,7 @@ Columns sources(const Axis& axis, int64_t width) {
   return all;
 }
 
-// So many rows of an image lie under the window at once.
+// The number of rows of an image that lie under the window at once.
 int64_t rows_at_once(const Axis& axis, const ImageShape& image) { return std::min(axis.reach(), image.h); }
 
 // Some rows of a plane, W channels wide, as floats: the last ones that were loaded, in turn. Columns outside the image are 0.
@@ -287,7 +288,7 @@ int64_t images_to_try(const Conv2dShape& s) { return std::min(s.x.n, most_parts 
 
 int64_t packed_size(const Conv2dShape& s) { return channels_held(s.x) * s.kernel.h * s.kernel.w; }
 
-// To [vectors of channels, kh, kw, width].
+// Packs the weight to [vectors of channels, kh, kw, width].
 void pack(const float* weight, const float* scale, const Conv2dShape& s, int width, float* packed) {
   const int64_t taps = s.kernel.h * s.kernel.w;
   for (int64_t c = 0; c < channels_held(s.x); ++c)

@@ -15,12 +15,12 @@
 // window reaches there, such a gradient of a pixel makes NaN of the gradients of its window's weights.
 namespace az::depthwise {
 
-// Whether they compute a problem: the groups are theirs, the window has 64 taps or fewer, the rows that lie under it stay in a
-// core's own cache, and images lie in blocks of a multiple of `width` channels, 16, 8 or
-// 4, the width of the vectors that they are to use: simd_width() or less.
+// Says whether the kernels compute a problem: each channel is a group of its own, the window has 64 taps or fewer, the rows
+// that lie under it stay in a core's own cache, and images lie in blocks of a multiple of `width` channels. That is the width
+// of the vectors that they are to use, 16, 8 or 4: simd_width() or less.
 bool takes(const Conv2dShape& shape, int width);
 
-// So many images the kernels' code depends on: with more, the same loops only run more often.
+// How many images the kernels' code depends on: with more, the same loops only run more often.
 int64_t images_to_try(const Conv2dShape& shape);
 
 // Floats that a packed weight takes.

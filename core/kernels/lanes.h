@@ -44,7 +44,7 @@ template <class V> AZ_INLINE void store(bf16* to, const V& v) {
   std::memcpy(static_cast<void*>(to), &half, sizeof half);
 }
 
-// The same past the caches (stream_16); vectors of 8 bytes are stored as ever.
+// Does what store() does, but past the caches (stream_16); vectors of 8 bytes are given to store().
 template <class T, class V> AZ_INLINE void stream(T* to, const V& v) {
   constexpr size_t bytes = sizeof(V) / sizeof(float) * sizeof(T);
   if constexpr (bytes % 16 != 0) {

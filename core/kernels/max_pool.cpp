@@ -220,8 +220,9 @@ AZ_MULTIVERSION void find_largest_in_rows(const T* x, T* y, Place* places, const
   }
 }
 
-// And for the backward pass. Pixels that lie equally far from where windows begin, one in `stride`, are in windows one after
-// another, at the same places: pixel m * stride + phase - padding in window m at place `phase`, in m - 1 at `phase + stride`.
+// A thread's own memory for the backward pass. Pixels that lie equally far from where windows begin, one in `stride`, are in
+// consecutive windows, at the same places: pixel m * stride + phase - padding is in window m at place `phase`, in m - 1 at
+// `phase + stride`.
 struct BackwardRows {
   int64_t reach, steps;  // windows before its own that a pixel may be in; of m
   LastRows<float> g;
@@ -246,7 +247,7 @@ AZ_MULTIVERSION void gather_in_rows(const T* g, const Place* places, T* dx, cons
       last.g.put(next, columns.windows, g + next * columns.windows);
       last.places.put(next, columns.windows, places + next * columns.windows);
     }
-    // In the order of gather().
+    // Sums the gradients of windows in the order in which gather() does.
     const auto sum_of = [&](int64_t m, int64_t phase) AZ_INLINED {
       Lanes sum{};
       for (int64_t i = top; i < bottom; ++i) {

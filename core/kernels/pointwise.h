@@ -74,7 +74,7 @@ void map_broadcast(const Shape& shape, const Repeated<T>& a, const Repeated<T>& 
     broadcast_range(a.from + at[0], walk.step[0], b.from + at[1], walk.step[1], y + at[2], n, f);
   });
 }
-// The same of three, y = f(a, b, c).
+// Does the same with three arrays: y = f(a, b, c).
 template <class Number, class T, class F>
 void map_broadcast(const Shape& shape, const Repeated<T>& a, const Repeated<T>& b, const Repeated<T>& c, T* y, F f) {
   const Walk walk(shape, {a.strides, b.strides, c.strides, shape.strides()});

@@ -84,7 +84,7 @@ void reduce(const From* from, Acc* into, int64_t outer, int64_t n, int64_t inner
   reduce(partial.data(), into, outer, parts, inner, start, f, std::identity());
 }
 
-// Over the axes named, one run of neighbours after another, the last run first.
+// Reduces over the axes named, one run of neighbours after another, the last run first.
 template <class From, class Acc, class F, class Take>
 std::vector<Acc> reduce_all(const From* from, const Shape& shape, const Reduced& r, Acc start, F f, Take take) {
   std::vector<Acc> values;

@@ -134,7 +134,7 @@ void conv2d_backward_weights(const Conv2dShape& shape, const Conv2dGradientArray
 
 namespace {
 
-// Of one channel, in more digits: those of f64 leave a small variance beside a large mean.
+// The mean and the variance of one channel, in long double: f64 has too few digits for a small variance beside a large mean.
 struct Moments {
   long double mean = 0, variance = 0;
 };

@@ -28,8 +28,9 @@ struct Conv2dGradientArrays {
 };
 void conv2d_backward_weights(const Conv2dShape& shape, const Conv2dGradientArrays& arrays, Gemm gemm);
 
-// As batch_norm_forward and batch_norm_backward in batch_norm.h, with sums in long double. In training the statistics are taken
-// from x, and those in `channels` are not read. Returns the statistics that were gone by. The backward pass needs `passed`.
+// These two compute what batch_norm_forward and batch_norm_backward in batch_norm.h do, with sums in long double. In training
+// the statistics are taken from x, and those in `channels` are not read. The first returns the statistics that it used. The
+// backward pass needs `passed`.
 BatchNormStatistics batch_norm(const BatchNormArrays<double>& arrays, const ImageShape& shape,
                                const BatchNormChannels& channels, bool training);
 BatchNormChannelGradients batch_norm_backward(const BatchNormGradientArrays<double>& arrays, const ImageShape& shape,

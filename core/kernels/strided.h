@@ -34,7 +34,7 @@ struct Walk {
 // into[sum index * into_strides] = from[sum index * from_strides] for every index of `shape`, elements of `bytes` bytes.
 void copy_strided(const Shape& shape, size_t bytes, const void* from, const Strides& from_strides, void* into,
                   const Strides& into_strides);
-// The same for all that lies in so many bytes.
+// Copies `bytes` bytes as they lie.
 void copy_bytes(int64_t bytes, const void* from, void* into);
 
 }  // namespace az

@@ -8,7 +8,7 @@
 namespace az {
 namespace {
 
-// Where a channel of an image begins: the first of a block, or one inside it.
+// Returns where a channel of an image begins: the first channel of a block, or one inside it.
 int64_t offset(const ImageShape& s, int64_t image, int64_t channel) {
   return (image * s.blocks() + channel / s.block) * s.plane() + channel % s.block;
 }

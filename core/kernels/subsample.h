@@ -6,7 +6,7 @@
 
 namespace az {
 
-// Of images, the pixels of every step-th row and every step-th column, from the first on.
+// The pixels of images that lie in every step-th row and every step-th column, from the first on.
 struct PixelGrid {
   ImageShape shape;
   int64_t step;

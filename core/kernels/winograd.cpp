@@ -51,8 +51,8 @@ struct Weight {
   }
 };
 
-// For outputs [o, o + N * W) of all inputs, or W at a time where fewer are left, to [36, inputs, N * W] or several of [36,
-// inputs, W], inputs in Numbers: `inputs` and the outputs up to `last` are whole blocks.
+// Packs the weight of outputs [o, o + N * W) and of all inputs to [36, inputs, N * W] or, where fewer outputs are left, W at a
+// time to several of [36, inputs, W]. Inputs are counted in Numbers; `inputs` and the outputs up to `last` are whole blocks.
 template <class By> struct PackKernel {
   using Number = typename By::Number;
   template <int W, int N> static AZ_INLINE void pack(const Weight& weight, int64_t inputs, int64_t o, Number* packed) {
@@ -115,7 +115,7 @@ int64_t outputs_at_once(int64_t numbers, int64_t outputs, int64_t of_product) {
 }
 int64_t scratch_of_part(int64_t numbers) { return points * apart(most_together) * (row_of(numbers) + most_outputs_together); }
 
-// The tiles [first, first + count), to `v` [36, apart(together), row].
+// Transforms the tiles [first, first + count) to `v` [36, apart(together), row].
 template <class By, int W, class T>
 AZ_INLINE void transform_tiles(const Problem<T>& p, int64_t first, int64_t count, float* v) {
   const Tiles tiles(p.y);
@@ -136,7 +136,7 @@ AZ_INLINE void transform_tiles(const Problem<T>& p, int64_t first, int64_t count
   }
 }
 
-// From products `m` [36, apart(together), N * W], of channels o on.
+// Makes the results of N * W channels, from channel o on, from the products `m` [36, apart(together), N * W].
 template <int W, int N, class T>
 AZ_INLINE void results(const Problem<T>& p, int64_t first, int64_t count, int64_t o, const float* m) {
   const Tiles tiles(p.y);

@@ -25,14 +25,14 @@ struct Vectors {
   bool of_bf16 = false;
 };
 
-// Whether they compute a problem: the window is theirs, and images lie in blocks of a multiple of `width` channels, 16, 8 or
-// 4, the width of the vectors that they are to use: simd_width() or less.
+// Says whether the kernels compute a problem: it is a convolution as above, and images lie in blocks of a multiple of `width`
+// channels. That is the width of the vectors that they are to use, 16, 8 or 4: simd_width() or less.
 bool takes(const Conv2dShape& shape, const Vectors& vectors);
 
-// Whether so many tiles share a transformed weight that this takes less time than it saves: eight or more.
+// Says whether enough tiles share a transformed weight, eight or more, for this to save more time than it takes.
 bool is_worth_transforming(const Conv2dShape& shape);
 
-// So many images the kernels' code depends on, with numbers of so many bytes: with more, the same loops only run more often.
+// How many images the kernels' code depends on, with numbers of so many bytes: with more, the same loops only run more often.
 int64_t images_to_try(const Conv2dShape& shape, size_t number);
 
 // y = x * weight, laid out as the shape says, y from a multiple of 16 bytes on, as dx below; weight [o,i,3,3], each output's

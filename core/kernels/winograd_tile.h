@@ -116,12 +116,12 @@ template <class V> AZ_INLINE void weight_gradient_lines(const V* u, V* to) {
   to[2] = sum + far_sum * (1.0F / 6) + u[5];
 }
 
-// Where the vectors of an image's channels are.
+// Says where the vectors of an image's channels are.
 struct Pixels {
   int64_t h, w, block, blocks;
   explicit Pixels(const ImageShape& shape) : h(shape.h), w(shape.w), block(shape.block), blocks(shape.blocks()) {}
   int64_t channels() const { return block * blocks; }  // padding included
-  // Of channels c on, of pixel 0; pixels are `block` elements apart.
+  // Returns where the vector of an image's channels from c on lies at pixel 0; pixels are `block` elements apart.
   AZ_INLINE int64_t first(int64_t image, int64_t c) const { return (image * blocks + c / block) * h * w * block + c % block; }
 };
 
@@ -144,7 +144,7 @@ struct Rows {
   int first = 0, count = side;
 };
 
-// Where a transformed tile goes: as it is, rounded, or into the first or the second halves of pairs with the tile before.
+// These store a transformed tile: as it is, rounded, or in the first or the second halves of pairs with the tile before.
 struct ToFloats {
   float* to;
   template <class V> AZ_INLINE void put(int64_t at, const V& v) const { store(to + at, v); }

@@ -20,7 +20,7 @@ template <class T> struct Problem {
   int64_t inputs() const { return Pixels(x).channels(); }
 };
 
-// Inputs, and as many rows that nobody reads as fill the last product.
+// The rows of the sums: one for each input, and as many that nobody reads as fill the last product.
 int64_t rows_of(int64_t inputs) { return inputs + 15; }
 
 // The part of a group's sums that one thread forms, over all tiles: of some rows of the transformed tiles, and of some outputs.
@@ -37,8 +37,8 @@ struct Share {
   }
 };
 
-// As many shares as threads at the most, so that the largest is as small as can be; of those, few with other outputs, as each
-// of these transforms all inputs again.
+// Makes at most as many shares as there are threads, so that the largest is as small as can be. Of such divisions it takes one
+// with few ranges of outputs, as all inputs are transformed again for each range.
 std::vector<Share> shares_of(int64_t outputs, int width, int threads) {
   const int64_t chunk = outputs_together(width), chunks = (outputs + chunk - 1) / chunk;
   int64_t rows = side, each = chunks;  // of the largest share, `each` in chunks
@@ -60,13 +60,13 @@ struct Group {
   int64_t first, outputs;
   std::vector<Share> shares;
 
-  // Of its sums, and of the transformed tiles of all shares.
+  // The number of floats that it works in: its sums, and the transformed tiles of all its shares.
   int64_t scratch(int64_t inputs) const { return sums(inputs) + int64_t(shares.size()) * shares[0].scratch(inputs); }
   int64_t sums(int64_t inputs) const { return points * rows_of(inputs) * outputs; }
 };
 
-// As few groups as have sums of 20 MB or less each, or as one chunk of outputs has: those of 512 channels by 512 would take
-// twice that, at the time when a network holds the most activations. Every group transforms all inputs again.
+// Makes as few groups as have sums of 20 MB or less each; a group has one chunk of outputs at least. The sums of 512 channels
+// by 512 would take twice that, at the time when a network holds the most activations. Every group transforms all inputs again.
 std::vector<Group> groups_of(int64_t inputs, int64_t outputs, int width) {
   const auto parts = [](int64_t all, int64_t each) { return (all + each - 1) / each; };
   const int64_t chunk = outputs_together(width), chunks = parts(outputs, chunk);

@@ -18,7 +18,7 @@ auto chain(const char* name, const Tensor& g, const Tensor& x, Slope slope, Seco
                 }});
 }
 
-// The same where f' is constant in pieces: pass(g, x), linear in g.
+// Does the same where f' is constant in pieces: pass(g, x) = g f'(x), which is linear in g.
 template <class Pass> Tensor pass_by(const char* name, const Tensor& g, const Tensor& x, Pass pass) {
   return record(name, map_pair(g, x, pass), {g}, saved(x.detach()),
                 ByOps{[=](const Back& k) { return Grads{pass_by(name, k.g, k.saved[0], pass)}; }});

@@ -17,11 +17,11 @@ struct ConvNorm {
   BatchNormParams params = {};
   Then then = {};
 };
-// Whether conv2d_norm() is one convolution, of scale gamma / sqrt(var + eps) and bias (bias - mean) gamma / sqrt(var + eps) +
-// beta: in evaluation, where no gradient is needed and these are finite. They are kept with the weight until something that
-// they are made of changes.
+// Says whether conv2d_norm() runs as one convolution, of scale gamma / sqrt(var + eps) and bias (bias - mean) gamma / sqrt(var
+// + eps) + beta. It does in evaluation, where no gradient is needed and these are finite. They are kept with the weight until
+// something that they are made of changes.
 bool is_one_pass(const Tensor& x, const ConvNorm& layer);
-// batch_norm(conv2d(x)), then what is to follow. As one pass, ReLU may give -1e-20 |y| for 0 below zero.
+// Computes batch_norm(conv2d(x)), then what is to follow. In one pass, ReLU may give -1e-20 |y| instead of 0 below zero.
 Tensor conv2d_norm(const Tensor& x, const ConvNorm& layer);
 
 }  // namespace az

@@ -56,7 +56,8 @@ std::vector<int> all_but(int axis, int rank) {
   return axes;
 }
 
-// Which entry of x's axis each result element comes from: one index a slice of that axis, or one an element.
+// Says which entry of x's axis each result element comes from. There is one index for each slice of that axis, or, where
+// `per_element`, one for each element.
 struct Lookup {
   Tensor indices;
   int axis = 0;

@@ -22,13 +22,13 @@ class Heap {
  public:
   static constexpr size_t alignment = 64;
 
-  // So many bytes of addresses can the process spare for heaps: half of what its limits leave, so that others find room beside
+  // The bytes of addresses that the process can spare for heaps: half of what its limits leave, so that others find room beside
   // them, and at most four times the machine's memory, which is enough for blocks that lie apart. Emulators of processors keep
   // a table of all of it.
   static size_t spare_addresses();
 
-  // With so many addresses, or fewer where no more are there; in pages of 2 MiB where the system has them, or in small ones,
-  // of which none holds much that nobody asked for.
+  // Reserves so many addresses, or fewer where there are no more. Its memory is in pages of 2 MiB where the system has them, or
+  // in small ones, of which none holds much that nobody asked for.
   explicit Heap(size_t addresses = spare_addresses(), bool in_huge_pages = true);
   ~Heap();
   Heap(const Heap&) = delete;

@@ -21,7 +21,7 @@ inline int64_t block_of(const Layout* layout, int64_t channels) {
 }
 // Bytes that elements of `shape` take (padding included); SIZE_MAX where that is more than can be counted.
 size_t layout_bytes(const Shape& shape, DType type, const Layout* layout);
-// As oneDNN calls it: "abcd" for row-major, "acdb" for channels last, "aBcd16b" for blocks of 16.
+// Returns the name that oneDNN has for a layout: "abcd" for row-major, "acdb" for channels last, "aBcd16b" for blocks of 16.
 std::string name_of(const Layout* layout);
 
 }  // namespace az

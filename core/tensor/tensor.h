@@ -43,7 +43,7 @@ class Tensor {
 
   // Elements in row-major order; throws on a blocked layout (call plain() first) or another number type.
   template <class T> const T* data() const { return static_cast<const T*>(checked(dtype_of<T>)); }
-  // The same for writing; counts as a change in place.
+  // Does the same for writing; counts as a change in place.
   template <class T> T* mutable_data() const {
     void* memory = checked(dtype_of<T>);
     storage()->bump_version();
@@ -90,7 +90,7 @@ class Tensor {
   // Called with the whole gradient of this tensor in each backward pass; what it returns, if defined, replaces the gradient.
   void register_hook(Hook hook) const;
 
-  // Whether no other tensor has these elements, nor another handle this tensor: they may be changed without anybody noticing.
+  // Says whether no other tensor has these elements, nor another handle this tensor: nobody would notice a change of them.
   bool is_unshared() const;
   // Identity, not equality of elements.
   bool same(const Tensor& other) const { return impl_ == other.impl_; }

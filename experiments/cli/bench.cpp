@@ -73,7 +73,7 @@ void print_summary(const BenchReport& r) {
              r.peak_rss_mib - r.data_mib, r.data_mib);
 }
 
-// Where the mean step goes. Each table adds up to all of it.
+// Prints where the time of the mean step goes. Each table adds up to all of it.
 void print_times(const BenchReport& r) {
   const auto time = [](double ms) { return ms > 0 ? fmt::format("{:.2f}", ms) : std::string(); };
   const auto line = [&](const Row& row) {
@@ -99,8 +99,8 @@ void print_times(const BenchReport& r) {
   }
 }
 
-// Which kernel each convolution ran by, in each direction. Of Winograd's, which do with fewer operations than are counted, the
-// share of the peak may pass 100 %.
+// Prints which kernel each convolution ran by, in each direction. Winograd's kernels do with fewer operations than are counted,
+// so that their share of the peak may pass 100 %.
 void print_kernels(const BenchReport& r) {
   fmt::print("\n{:<24}  {:<18}  {:>8}  {:>8}  {:>5}  {}\n", "convolution", "direction", "ms", "GFLOP/s", "peak", "kernel");
   for (const BenchReport::Part& part : r.parts) {

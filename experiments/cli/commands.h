@@ -24,7 +24,7 @@ struct Outcome {
 // The commit that this program was built from, with "-dirty" where files were changed; "unknown" without git.
 std::string source_commit();
 
-// Whether write(), which makes a file beside what a command prints, has made it. Says on stderr why it cannot be written.
+// Calls write(), which makes a file beside what a command prints. Says whether it was made, and on stderr why not.
 bool has_written(const std::function<void()>& write);
 
 // What a command writes into a file that its user names. Its first bytes, `beginning`, and a text near them, `mark`, tell it
@@ -35,15 +35,15 @@ struct Drawing {
 // Throws ConfigError where the file that an option names is there already and is no such drawing, which would be lost; and
 // FileError where it cannot be read, or written.
 void check_output(const std::string& option, const std::string& path, const Drawing& drawing);
-// Whether what is printed goes to that file, too.
+// Says whether what is printed goes to that file, too.
 bool is_stdout(const std::string& path);
 
-// On stderr, a line for each thing that makes training on this machine slower than it could be.
+// Prints on stderr a line for each thing that makes training on this machine slower than it could be.
 void print_machine_notes();
-// Likewise, each of these.
+// Prints each of these on stderr.
 void print_notes(const std::vector<std::string>& notes);
-// Likewise, where activations are `now` not of the number type that the config wants, or that they had in the checkpoint
-// before.
+// Prints a note on stderr where the number type of activations is `now`, and the config wants another, or the checkpoint had
+// another `before`.
 void print_precision_note(const experiments::ExperimentConfig& config, DType now, std::optional<DType> before = {});
 
 // Each adds its commands to `program`; the commands write to `outcome`.

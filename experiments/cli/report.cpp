@@ -20,7 +20,7 @@ struct Arguments {
   std::string output, title;
 };
 
-// As all reports begin (page/page.html).
+// What all reports begin with (page/page.html).
 constexpr Drawing drawing{"report that azimuth drew", "<!doctype html>", "script-src 'nonce-azimuth'"};
 
 void report(const Arguments& arguments) {

@@ -83,7 +83,7 @@ void judge_by_structure(Judged& judged, const Tensor& loss, const Tensor& w) {
   judged.by_channel = scale_dependence(loss, w, std::max<int64_t>(1, channels_of(w)));
 }
 
-// Whether what is left of a loss on the way to its limit stands clear of rounding.
+// Says whether the distance of a loss from its limit stands clear of rounding.
 bool is_clear(double left, double limit) { return std::abs(left) > 1e-6 * std::abs(limit); }
 
 // p of |L(a w) - L(far w)| ~ 1 / a^p, fitted where an eps is small against the variance.
@@ -99,7 +99,7 @@ std::optional<double> order_of(const std::vector<LossAtLength>& losses, double l
   return -(n * xy - x * y) / (n * xx - x * x);
 }
 
-// Whether a^2 (L(a w) - L(far w)) is the same from a = 1 on, but for half as much again.
+// Says whether a^2 (L(a w) - L(far w)) keeps its sign from a = 1 on, and the largest is less than 1.5 times the smallest.
 bool shrinks_as_eps(const std::vector<LossAtLength>& losses, double limit) {
   std::vector<double> constants;
   for (const LossAtLength& s : losses) {

@@ -11,12 +11,12 @@ using config::Value;
 
 const char* sign_of(Measured is) { return is == Measured::near ? "=" : is == Measured::below ? "<" : ">"; }
 
-// What may be between the two.
+// The difference that may be between what was measured and what was predicted.
 double allowance(const Comparison& it) {
   return it.is == Measured::near ? std::max(it.absolute_tolerance, it.tolerance * std::abs(it.predicted)) : 0;
 }
 
-// In `least` significant digits, more where a difference of `unit` could not be seen otherwise, as short as it is.
+// Writes x in `least` significant digits, or in more where a difference of `unit` would not show, without trailing zeros.
 std::string number_text(double x, double unit, int least) {
   if (std::isnan(x)) return "not a number";
   if (x == 0) return "0";

@@ -19,7 +19,7 @@ using ScheduleOptions = config::Component<optim::ScheduleRegistry>;
 
 Value list(const std::vector<double>& values) { return Value::Array(values.begin(), values.end()); }
 
-// Of many equal numbers one is told, and how many there are.
+// Says where w and the momentum start. If w has more than three numbers and all are equal, one is told, and how many there are.
 Value start_of(const ToyOptions& options) {
   const std::vector<double>& w = options.start;
   const bool equal = w.size() > 3 && std::equal(w.begin() + 1, w.end(), w.begin());

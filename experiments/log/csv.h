@@ -7,7 +7,7 @@
 
 namespace az::experiments {
 
-// As RFC 4180 wants it: in quotes where it has a comma, a quote or a line break.
+// Returns a cell as RFC 4180 wants it: in quotes where it has a comma, a quote or a line break.
 std::string csv_cell(const std::string& text);
 
 // One table of all lines, RFC 4180: "kind", then a column for each key in the order they came up, empty where a line lacks it

@@ -39,7 +39,7 @@ class Mirrors : public Mirror {
   }
 
  private:
-  // Whether it could be done.
+  // Calls action() and says whether it could be done; a note says why it could not.
   template <class Action> bool attempt(const Action& action) const {
     try {
       action();

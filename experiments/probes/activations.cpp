@@ -24,7 +24,7 @@ struct ActivationsOptions {
   }
 };
 
-// Of numbers x.
+// Sums over numbers x: how many there are, how many are 0, their sum and that of their squares.
 struct Sums {
   double count = 0, zeros = 0, sum = 0, squares = 0;
   void operator+=(const Sums& other) { count += other.count, zeros += other.zeros, sum += other.sum, squares += other.squares; }
@@ -46,7 +46,7 @@ template <class T> AZ_INLINE Sums sums_of_part(int64_t n, const T* x) {
 AZ_MULTIVERSION Sums sums_of_any(int64_t n, const float* x) { return sums_of_part(n, x); }
 AZ_MULTIVERSION Sums sums_of_any(int64_t n, const double* x) { return sums_of_part(n, x); }
 
-// In parts that the number of threads has no part in. bf16 is widened first.
+// Sums in parts that do not depend on the number of threads. bf16 is widened first.
 Sums sums_of(const Tensor& given) {
   if (given.dtype() == DType::bf16) return sums_of(given.to(DType::f32));
   constexpr int64_t part = 1 << 15;

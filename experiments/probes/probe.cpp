@@ -131,7 +131,7 @@ NamedProbe named(const std::string& kind, std::unique_ptr<Probe> probe, const nn
   return made;
 }
 
-// The same in a run that was resumed.
+// The random numbers depend on the seed and the step alone, so that a resumed run has the same.
 Watching::Watching(int64_t step) : random_{random_state().seed ^ 0x70726f6265, uint64_t(step) << 32} {}
 
 template <class Show> void Watching::each(const std::string& at, const nn::Module* module, const Show& show) {

@@ -32,7 +32,7 @@ class Probe : public optim::StepObserver, public config::Made {
     if (every < 1) fail("a probe watches every so many steps, 1 at least, got {}", every);
   }
 
-  // Whether it watches the given step, counted from 1: the first, and every so many.
+  // Says whether it watches the given step, counted from 1: it does the first, and every so many.
   bool due(int64_t step) const { return step == 1 || step % every_ == 0; }
   // What is odd about it in a training of so many steps, each as "option: sentence".
   std::vector<std::string> examine(int64_t steps) const {
@@ -42,7 +42,7 @@ class Probe : public optim::StepObserver, public config::Made {
   // What its lines hold, by which reports draw it: the same as long as it lives.
   virtual std::vector<Quantity> columns() const = 0;
 
-  // Whether it is to be shown this module; asked once, of all but the network as a whole, whose path is empty.
+  // Says whether it is to be shown this module. Is asked once, of all but the network as a whole, whose path is empty.
   virtual bool watches(const nn::Module&) const { return false; }
   // What a module took and gave, row-major, once it ran: those inside it come before. In the number type of the activations.
   virtual void module(const nn::Module&, const Tensor& /*input*/, const Tensor& /*output*/) {}

@@ -18,7 +18,7 @@ namespace {
 struct Sums {
   double ww = 0, wg = 0, gg = 0, wd = 0, dd = 0;
   void operator+=(const Sums& other) { ww += other.ww, wg += other.wg, gg += other.gg, wd += other.wd, dd += other.dd; }
-  // As the projection's rule has it.
+  // The cosine as the projection's rule has it.
   double cosine(double eps) const { return optim::clamped_cosine({.pg = wg, .gg = gg, .pp = ww}, eps); }
 };
 
@@ -115,7 +115,7 @@ const std::vector<Column>& all_columns() {
         .name = "cosine",
         .geometric_mean = true},
        [](const Seen& s) -> MetricValue { return s.all.cosine(s.info.eps) * s.root; }},
-      // The same of the rows, n being their length.
+      // The same cosine of each row, n being the length of a row.
       {{.key = "scaled_channel_cosine_max",
         .title = "Is the gradient orthogonal to the weight?",
         .unit = "largest " + cosine,

@@ -16,7 +16,7 @@ std::vector<std::string> labels_of(const std::vector<RunData>& runs);
 // what is for people, and so do those that the runs went on from.
 std::vector<size_t> experiments_of(const std::vector<RunData>& runs);
 
-// Whether name a comes before b, numbers in them by size: lr=2 before lr=10.
+// Says whether name a comes before b; numbers in them are ordered by size: lr=2 before lr=10.
 bool comes_before(std::string_view a, std::string_view b);
 
 }  // namespace az::experiments

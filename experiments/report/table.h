@@ -18,8 +18,8 @@ struct Table {
 // The same table with a row for each of `steps` (ascending): NaN where it has none.
 Table aligned(const Table& table, const std::vector<double>& steps);
 
-// Column by column and step by step the mean of tables that share their steps, over the numbers that are there; of the columns
-// named in `geometric` that mean, so that one large number does not hide many small ones.
+// Returns the mean of tables that share their steps, column by column and step by step, over the numbers that are there.
+// Columns named in `geometric` get the geometric mean, so that one large number does not hide many small ones.
 Table mean_of(const std::vector<Table>& tables, const std::set<std::string>& geometric = {});
 
 // How long a stretch of steps must be, for thinned() to keep at most `points` rows, 6 or more; 0 where all may stay.
@@ -31,8 +31,8 @@ double stretch_for(const Table& table, size_t points);
 // of marks at some steps the same share is left. The last row stays as it is. 0: unchanged.
 Table thinned(const Table& table, double stretch, const std::set<std::string>& sampled = {});
 
-// At most about that many rows: the first, the last, and of stretches of equal length those with the smallest and the largest
-// number in each of these columns. So a curve keeps its outline, however it winds.
+// Keeps about `points` rows at most: the first, the last, and from each of several stretches of equal length those with the
+// smallest and the largest number in each of these columns. So a curve keeps its outline, however it winds.
 Table outline(const Table& table, const std::vector<std::string>& names, size_t points);
 
 }  // namespace az::experiments

@@ -20,9 +20,9 @@ class Child {
   Child& operator=(Child&&) = default;
 
   void signal(int number) const;
-  // Whether it has ended; waits for nothing.
+  // Says whether it has ended, without waiting.
   bool ended();
-  // Once ended: 0 to 255 as the program left, or minus the number of the signal that killed it.
+  // How it ended, once it has: 0 to 255 as the program left, or minus the number of the signal that killed it.
   int exit() const { return *exit_; }
   // Hands on each line that has come to the log since the last call.
   void read_lines(const std::function<void(const std::string&)>& take);

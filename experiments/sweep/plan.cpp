@@ -171,7 +171,7 @@ class Planner {
       } catch (Error& error) {
         std::string run = variant.name;
         if (!choice.name.empty()) join(run, choice.name);
-        // Of what stands in the base, which other runs have, too.
+        // An error about the base, which other runs have, too, does not say which run it is of.
         if (!run.empty() && !std::string(error.what()).starts_with(path_ + ":"))
           error.add(fmt::format(" (in the run {})", run));
         throw;

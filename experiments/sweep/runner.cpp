@@ -28,7 +28,7 @@ namespace fs = std::filesystem;
 
 void pause(int milliseconds) { std::this_thread::sleep_for(std::chrono::milliseconds(milliseconds)); }
 
-// Whether the trainings are of one length, in whatever words.
+// Says whether the trainings take equally many steps, in whatever words their lengths are given.
 bool same_length(const ExperimentConfig& before, const ExperimentConfig& now) {
   const std::optional<data::DataPlan> plan = now.data.create().plan;
   if (!plan) return false;
@@ -184,7 +184,7 @@ class Runner {
     return beside > 1 ? std::optional(std::max(1, int(thread_count() / beside))) : std::nullopt;
   }
 
-  // Whether the job has ended.
+  // Passes on what the job has written, and says whether it has ended.
   bool finish(Job& job) {
     const bool ended = job.child.ended();  // first, so that no line comes after the last look
     job.child.read_lines([&](const std::string& line) {

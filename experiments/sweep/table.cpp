@@ -161,7 +161,7 @@ SweepTable sweep_table(const Sweep& sweep, const SweepResult& result, const std:
 std::string SweepTable::text() const {
   const auto rows = cells(*this);
   std::vector<size_t> widths(rows[0].size());
-  // In characters: "±" has two bytes.
+  // The width is counted in characters: "±" has two bytes.
   const auto width = [](const std::string& cell) {
     return size_t(std::count_if(cell.begin(), cell.end(), [](char c) { return (c & 0xC0) != 0x80; }));
   };

@@ -32,7 +32,7 @@ struct SweepTable {
   std::vector<std::string> left_out;  // a sentence on each run that is done, but whose metrics cannot be read
   config::Value runs;  // for a program: of each run its name, group, folder, state, overrides, failure, and measures
 
-  // For a terminal; "accuracy" columns in percent.
+  // The table for a terminal, "accuracy" columns in percent.
   std::string text() const;
   // RFC 4180, a row a group; accuracies as fractions.
   std::string csv() const;

@@ -12,10 +12,10 @@
 #include "core/tensor/dirty_memory.h"
 #include "core/tensor/storage.h"
 
-// Which implementation computes a convolution problem. For the back end's convolutions only.
+// The choice of the implementation that computes a convolution problem. For the back end's convolutions only.
 namespace az {
 
-// Whether implementations of a problem are right, found out by a trial whose operands and results serve all of them.
+// Judges whether implementations of a problem are right, by a trial whose operands and results serve all of them.
 template <class Direction> class Judge {
  public:
   Judge(const ConvProblem& problem, const Offer<Direction>& offer) : problem_(problem), offer_(offer) {}

@@ -44,8 +44,8 @@ template <class Direction> struct Implementation {
   int64_t images;           // so many its code depends on: it is tried with these
   std::function<Solve<Direction>()> make;
 };
-// Those of a problem. The first `competing` are worth a try, the one that is preferred first, and lay out their results alike,
-// since others go on from there; the rest is for where none of those is right.
+// The implementations of a problem. The first `competing` are worth a try, the preferred one first, and lay out their results
+// alike, since others go on from there; the rest is for where none of those is right.
 template <class Direction> struct Implementations {
   std::vector<Implementation<Direction>> all = {};
   size_t competing = 0;

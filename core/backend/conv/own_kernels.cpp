@@ -85,7 +85,7 @@ template <class Kernels> struct Fitted {
   }
 };
 
-// So many floats to work in; nullptr where they are none.
+// Memory of so many floats to work in; floats() is nullptr where that is none.
 class Scratch {
  public:
   explicit Scratch(int64_t floats) {
@@ -147,7 +147,7 @@ template <class Kernels, class Direction> Implementation<Direction> own_implemen
           }};
 }
 
-// As add_own_kernels() says.
+// Adds the kernels of one kind to those offered, at the place that the comment on add_own_kernels() gives.
 template <class Kernels, class Direction> void add_own(const ConvProblem& problem, Implementations<Direction>& offered) {
   if (offered.all.empty()) return;
   const bool has_images_for_result = std::is_same_v<typename Direction::Result, Tensor>;

@@ -19,12 +19,12 @@ struct ConvProblem {
   std::vector<const Layout*> given = {};  // how the operands lie that are not weights
 
   std::vector<int64_t> key() const;
-  // All of it but the result's shape, which follows, with so many images.
+  // Spells out the problem, with so many images; the result's shape is left out, as it follows from the rest.
   std::string str(int64_t images) const;
   // Batches of less than 8 images are not timed: shape inference makes them, or they take little time.
   bool worth_timing() const { return x[0] >= 8; }
-  // Whether Winograd's method is taken where nothing is timed: in f32 from 32 channels on it is faster in all directions, at
-  // 16 it is not, and a few tiles are soon done in any way, while the weight has to be packed. In bf16 it depends.
+  // Says whether Winograd's method is taken where nothing is timed. In f32 it is faster in all directions from 32 channels on,
+  // and not at 16; a few tiles are soon done in any way, while the weight has to be packed. In bf16 it is not taken.
   bool suits_winograd() const;
 };
 

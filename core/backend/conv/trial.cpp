@@ -12,7 +12,7 @@
 namespace az {
 namespace {
 
-// +1 and -1 at random, and 0 but for about this share.
+// Draws +1 and -1 at random for about this share of the elements, and 0 for the others.
 Tensor drawn(const Shape& shape, double share, Philox& generator) {
   Tensor result = Tensor::empty(shape);
   float* values = result.mutable_data<float>();
@@ -30,7 +30,7 @@ Tensor drawn(const Shape& shape, double share, Philox& generator) {
   return result;
 }
 
-// As drawn, but with the signs of its channels, of `plane` elements each, and numbers up to `most` in size.
+// Gives numbers that drawn() made the signs of their channels, of `plane` elements each; what was -1 gets the size `most`.
 void take_signs(const Tensor& x, const std::vector<double>& signs, int64_t plane, float most) {
   auto* values = static_cast<float*>(x.raw());
   for (int64_t i = 0, count = x.numel(); i < count; ++i) {

@@ -25,8 +25,8 @@ class ConvTrial {
   Then then;
 
   const ConvProblem& problem() const { return problem_; }
-  // Whether that is what an implementation has to give: y or dx, or the weight's and the bias's gradients; `transforms` as
-  // Implementation has it.
+  // Says whether `result` is what an implementation has to give: y or dx, or the weight's and the bias's gradients.
+  // `transforms` is what Implementation has under that name.
   bool is_right(bool transforms, const Tensor& result) const;
   bool is_right(bool transforms, const ConvWeightGradients& result) const;
 

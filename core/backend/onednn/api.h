@@ -9,7 +9,7 @@ namespace az::onednn {
 using Desc = dnnl::memory::desc;
 using Dims = dnnl::memory::dims;
 
-// Whether it is known, of its sources, which numbers of images the code of its convolutions depends on.
+// Says whether we know, from the sources of this version, which numbers of images the code of its convolutions depends on.
 constexpr bool knows_images_of_code = DNNL_VERSION_MAJOR < 3;
 
 // A convolution's operands, the bias where it has one, and its window; gaps are one less than dilations.

@@ -14,8 +14,8 @@ bool has(const std::string& text, const char* word) { return text.find(word) != 
 int fall_back(const std::string& name) { return has(name, "ref") ? 2 : has(name, "gemm") ? 1 : 0; }
 bool is_winograd(const std::string& name) { return has(name, "wino"); }
 
-// Whether implementation `name` may be faster than `first`, the one that oneDNN prefers: neither a plain fall-back nor for
-// shorter vectors.
+// Says whether implementation `name` may be faster than `first`, which oneDNN prefers. It may unless it is a plain fall-back,
+// or for shorter vectors.
 bool may_compete(const std::string& name, const std::string& first) {
   const auto width = [](const std::string& text) {
     return has(text, "avx512") ? 3 : has(text, "avx") ? 2 : has(text, "sse") ? 1 : 0;
@@ -31,7 +31,7 @@ bool fails(const ConvProblem& p, const std::string& name) {
          !fall_back(name);
 }
 
-// Whether its direct kernels add a residual and keep NaN in their ReLU. Those for arm64 do neither, in 2.6.3.
+// Says whether oneDNN's direct kernels add a residual and keep NaN in their ReLU. Those for arm64 do neither, in 2.6.3.
 #if defined(__aarch64__)
 constexpr bool finishes_direct = false;
 #else
@@ -59,7 +59,7 @@ Layouts layouts_of(const dnnl::memory::desc& x, const dnnl::memory::desc& weight
   return {of_x.value_or(nullptr), form_of(weight), of_y.value_or(nullptr), of_x && of_y};
 }
 
-// What it takes on the right and below for the result to have its size.
+// The padding that has to be added below and on the right for the result to have its size.
 Dims padding_after(const ConvProblem& p) {
   auto side = [](int64_t in, int64_t out, int64_t kernel, int64_t stride, int64_t dilation, int64_t before) {
     return (out - 1) * stride + dilation * (kernel - 1) + 1 - in - before;
@@ -104,7 +104,7 @@ dnnl::primitive_attr forward_attributes(const ConvProblem& p, algorithm algo) {
   if (algo == algorithm::convolution_winograd || (!finishes_direct && p.type == DType::f32)) return attributes;
   dnnl::post_ops then;
   if (p.residual) then.append_binary(algorithm::binary_add, any_desc(p.y, p.type));
-  // With a slope of 0 below zero, oneDNN makes NaN 0; this one is lost beside any activation.
+  // oneDNN's ReLU turns NaN into 0 if its slope below zero is 0. This slope keeps NaN, and is lost beside any activation.
   if (p.relu) append_eltwise(then, algorithm::eltwise_relu, 1e-20F, 0);
   attributes.set_post_ops(then);
   return attributes;

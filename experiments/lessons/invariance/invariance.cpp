@@ -86,7 +86,7 @@ Rates false_positives(const Shape& shape, double delta, int64_t draws) {
           return optim::row_sums(count, w.data<double>() + begin, g.data<double>() + begin, g.data<double>() + begin);
         },
         [](int64_t, int64_t, optim::Removal) {});
-    // Where it holds by channel, the optimizer does not ask for the layer.
+    // Where the rule holds by channel, the optimizer does not ask whether it holds by layer; this does.
     const bool by_channel = info.view == optim::View::channel;
     rates.channel += double(by_channel) / double(draws);
     rates.layer +=

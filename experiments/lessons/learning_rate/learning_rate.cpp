@@ -20,7 +20,7 @@ Tensor unit(const Tensor& w) {
   return value / norm(value);
 }
 
-// So small a turn changes nothing any more.
+// The angle below which a turn changes nothing any more.
 constexpr double at_rest = 1e-12;
 
 double distance(const Tensor& a, const Tensor& b) { return norm(a - b).item(); }

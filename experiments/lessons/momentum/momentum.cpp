@@ -42,7 +42,7 @@ std::string title_of(const Published& row) {
 config::Value::Object options_of(const Published& row) {
   const bool projects = std::string(row.optimizer) == "SGDP";
   config::Value::Object options = {{"type", projects ? "sgdp" : "sgd"}, {"lr", lr}, {"momentum", row.beta}};
-  // Beside ||w|| the usual eps of 1e-8 leaves that share of the part along w, which the identity shows.
+  // As the projection divides by ||w|| + eps, an eps of 1e-8 leaves that share of the part along w, and the identity shows it.
   if (projects) options.insert(options.end(), {{"project_momentum", false}, {"eps", 1e-16}});
   return options;
 }

@@ -125,7 +125,7 @@ class Trained {
   }
   double norm(const std::string& name) { return optim::norm_of(experiment_.model->state().at(name)); }
   double first_norm(const std::string& name) { return optim::norm_of(fresh_->state().at(name)); }
-  // On the first batch, by the statistics of that batch.
+  // The loss on the first batch, by the statistics of that batch.
   double loss() {
     NoGrad no_grad;
     experiment_.train.set_epoch(0);

@@ -30,7 +30,7 @@ std::string azimuth_program() {
 
 RunningCommand::RunningCommand(const std::vector<std::string>& arguments, const std::vector<std::string>& launcher) {
   folder_ = (std::filesystem::temp_directory_path() / "azimuth_command_XXXXXX").string();
-  ::mkdtemp(folder_.data());
+  if (!::mkdtemp(folder_.data())) throw std::system_error(errno, std::generic_category(), folder_);
   std::vector<std::string> words = launcher;
   words.push_back(azimuth_program());
   words.insert(words.end(), arguments.begin(), arguments.end());

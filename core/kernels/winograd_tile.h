@@ -61,8 +61,8 @@ inline int64_t outputs_together(int width) {
 
 // So many Numbers of transformed tiles are multiplied before their products are added to the sums of a weight's gradient. They
 // stay in a core's own cache meanwhile, and few terms a sum keep their last digits. Measured at batch 128 on a Xeon with 2 MiB
-// of cache a core: 180 to 450, which fill 4 MB, take 15 to 30 % more time at 64 channels and fewer; 128 take as much as 64, but
-// for 256 channels, where they take 3 % less; 32 take up to a tenth more at 128 channels and more.
+// of cache a core: 180 to 450, which fill 4 MB, take 10 to 40 % more time at 64 channels and fewer; 128 take as much as 64, but
+// for 256 channels, where they take 3 % less; 32 take up to a sixth more at 128 channels and more.
 constexpr int64_t summed_together = 64;
 
 // B^T d: of six lines of an image's tile.

@@ -67,7 +67,7 @@ UpdateInfo Muon::update(Parameter& parameter, const Tensor& gradient, const Grou
   const Tensor u = (options_.nesterov ? gradient : buf).detach().clone();
   if (options_.nesterov) u.add_(buf, options_.momentum);
   const Tensor o = orthogonalized(u.reshape({rows, columns}), {options_.ns_steps, options_.ns_coefficients});
-  if (options_.normalize && group.lr > 0) scale_to_norm(parameter.tensor, std::sqrt(double(rows)));
+  if (options_.normalize && group.lr > 0) set_norm(parameter.tensor, std::sqrt(double(rows)));
   const double factor = rows > columns ? std::sqrt(double(rows) / double(columns)) : 1;
   return update_elements(Rule{.eta = group.lr, .factor = factor, .lambda = group.weight_decay}, group, parameter.tensor, o);
 }

@@ -36,7 +36,7 @@ template <class T> void step(const Room& room, const std::vector<double>& coeffi
 Tensor orthogonalized(Tensor x, const NewtonSchulz& by) {
   if (x.numel() == 0) return x;
   const double norm = norm_of(x);
-  scale_to_norm(x, norm / (norm + orthogonalized_eps));
+  set_norm(x, norm / (norm + orthogonalized_eps));
   const int64_t side = std::min(x.size(0), x.size(1));
   const auto room_of = [&](const Shape& shape) { return Tensor::empty(shape, x.dtype()); };
   Room room{x, room_of(x.shape()), room_of({side, side}), room_of({side, side})};

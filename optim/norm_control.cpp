@@ -25,7 +25,7 @@ double norm_of(const Tensor& x) {
   return with_type(x.dtype(), [&](auto zero) { return double(length_of<decltype(zero)>(x)); });
 }
 
-void scale_to_norm(const Tensor& weight, double norm) {
+void set_norm(const Tensor& weight, double norm) {
   with_type(weight.dtype(), [&](auto zero) {
     using T = decltype(zero);
     const long double before = length_of<T>(weight);

@@ -9,7 +9,7 @@ namespace az::optim {
 // ||x||, the same on any number of threads
 double norm_of(const Tensor& x);
 // w *= norm / ||w||; a weight of zeros stays, and any where norm is 0.
-void scale_to_norm(const Tensor& weight, double norm);
+void set_norm(const Tensor& weight, double norm);
 // <a, b> / (||a|| ||b||); NaN where one is zero.
 double cosine_of(const Tensor& a, const Tensor& b);
 struct StepLength {

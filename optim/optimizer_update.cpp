@@ -90,7 +90,7 @@ UpdateInfo Optimizer::move(Parameter& parameter, const Tensor& gradient, const G
                                           : update(parameter, gradient, group, state);
   info.lr = group.lr;
   if (watched && group.trust_ratio == 0) info.effective = effective_rate(parameter, group, state);
-  if (group.renormalize_every && state.step % group.renormalize_every == 0) scale_to_norm(weight, state.start_norm);
+  if (group.renormalize_every && state.step % group.renormalize_every == 0) set_norm(weight, state.start_norm);
   if (group.trust_ratio == 0 && !group.renormalize_every) info.equilibrium_angle = equilibrium_angle(group, info);
   return info;
 }

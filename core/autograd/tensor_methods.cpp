@@ -127,7 +127,7 @@ const Tensor& Tensor::copy_(const Tensor& source) const {
   return *this;
 }
 
-const Tensor& Tensor::add_(const Tensor& other, double factor) const {
+const Tensor& Tensor::add_(const Tensor& other, double alpha) const {
   check_in_place("add_", *this, other);
   if (other.shape() != shape() || other.dtype() != dtype()) fail("add_: {} and {}", describe(*this), describe(other));
   if (!is_float(dtype())) fail("add_: needs a floating type, got {}", describe(*this));
@@ -135,7 +135,7 @@ const Tensor& Tensor::add_(const Tensor& other, double factor) const {
   Tensor addend = laid_out(other, layout());
   visit_float(dtype(), [&](auto zero) {
     using T = decltype(zero);
-    axpy(elements_held(*this), factor, static_cast<const T*>(addend.raw()), static_cast<T*>(raw()));
+    axpy(elements_held(*this), alpha, static_cast<const T*>(addend.raw()), static_cast<T*>(raw()));
   });
   return *this;
 }

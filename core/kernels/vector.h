@@ -12,7 +12,7 @@ namespace az {
 constexpr bool in_lanes(DType type) { return type == DType::f32 || type == DType::bf16; }
 template <class F> decltype(auto) visit_lanes(DType type, F&& f) { return type == DType::bf16 ? f(bf16{}) : f(float{}); }
 
-template <class T> void axpy(int64_t count, double scale, const T* x, T* y);  // y += scale * x
+template <class T> void axpy(int64_t count, double alpha, const T* x, T* y);  // y += alpha * x
 template <class T> void scale(int64_t count, double factor, T* x);            // x *= factor
 // y[r, i] = factors[r] * x[r, i] for i < length.
 void scale_rows(int64_t rows, int64_t length, const float* factors, const float* x, float* y);

@@ -69,7 +69,7 @@ class Tensor {
   // In-place changes. They throw on tensors that take part in a recorded graph, and on sources that do, unless under NoGrad.
   const Tensor& fill_(double value) const;
   const Tensor& copy_(const Tensor& source) const;                  // same shape; converts number type and layout
-  const Tensor& add_(const Tensor& other, double scale = 1) const;  // this += scale * other, same shape and floating type
+  const Tensor& add_(const Tensor& other, double alpha = 1) const;  // this += alpha * other, same shape and floating type
   const Tensor& mul_(double factor) const;
 
   // Autograd.

@@ -137,10 +137,10 @@ class Trained {
     std::map<std::string, double> trained;
     for (const std::string& name : names) {
       trained[name] = norm(name);
-      optim::scale_to_norm(state.at(name), first_norm(name));
+      optim::set_norm(state.at(name), first_norm(name));
     }
     const double result = loss();
-    for (const auto& [name, length] : trained) optim::scale_to_norm(state.at(name), length);
+    for (const auto& [name, length] : trained) optim::set_norm(state.at(name), length);
     return result;
   }
 
